@@ -1,0 +1,209 @@
+//! Groups what many tasks want to write into few transactions.
+//!
+//! One task owns the writing. While a transaction is being made durable, the next group gathers, so
+//! a busy store commits large groups and an idle one commits at once: nothing waits for a timer.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Accepted, Batch, BatchOutcome, Committed, NewRun, RunCommit, Store, StoreError};
+
+/// Bounds of the grouping.
+#[derive(Debug, Clone, Copy)]
+pub struct GroupSettings {
+    /// Transitions in one transaction at most.
+    pub group_max: usize,
+    /// Transitions waiting at most; more wait for room.
+    pub queue_max: usize,
+    /// How long a group is tried again while the database does not answer.
+    pub retry_for: Duration,
+    /// How many groups may be on their way at once. SQLite has one writer; PostgreSQL profits from two.
+    pub lanes: usize,
+}
+
+impl Default for GroupSettings {
+    fn default() -> Self {
+        Self {
+            group_max: 128,
+            queue_max: 4096,
+            retry_for: Duration::from_secs(5),
+            lanes: 1,
+        }
+    }
+}
+
+enum Wish {
+    Accept(Arc<NewRun>, oneshot::Sender<Result<Accepted, StoreError>>),
+    Commit(
+        Arc<RunCommit>,
+        oneshot::Sender<Result<Committed, StoreError>>,
+    ),
+}
+
+/// The way to a store's grouped writes. Cheap to clone.
+#[derive(Clone)]
+pub struct Writer {
+    wishes: mpsc::Sender<Wish>,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+impl Writer {
+    /// Starts the writing task; it ends when the last clone is dropped and everything is written.
+    #[must_use]
+    pub fn start(store: Arc<dyn Store>, settings: GroupSettings) -> Self {
+        let (wishes, inbox) = mpsc::channel(settings.queue_max);
+        let inbox = Arc::new(tokio::sync::Mutex::new(inbox));
+        for _ in 0..settings.lanes.max(1) {
+            tokio::spawn(write_all(Arc::clone(&store), settings, Arc::clone(&inbox)));
+        }
+        Self { wishes }
+    }
+
+    /// Makes a new run durable.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database did not answer in time; whether the run was
+    /// written is then unknown, and the same run may be written again.
+    pub async fn accept(&self, run: NewRun) -> Result<Accepted, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.wishes
+            .send(Wish::Accept(Arc::new(run), reply))
+            .await
+            .map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// Makes one more chunk of a run durable.
+    ///
+    /// # Errors
+    /// As [`Writer::accept`].
+    pub async fn commit(&self, commit: RunCommit) -> Result<Committed, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.wishes
+            .send(Wish::Commit(Arc::new(commit), reply))
+            .await
+            .map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+}
+
+fn stopped() -> StoreError {
+    StoreError::Unavailable("this process is stopping".to_owned())
+}
+
+async fn write_all(
+    store: Arc<dyn Store>,
+    settings: GroupSettings,
+    inbox: Arc<tokio::sync::Mutex<mpsc::Receiver<Wish>>>,
+) {
+    let mut wishes = Vec::with_capacity(settings.group_max);
+    loop {
+        {
+            let mut inbox = inbox.lock().await;
+            if inbox.recv_many(&mut wishes, settings.group_max).await == 0 {
+                return;
+            }
+        }
+        write_group(&*store, settings, std::mem::take(&mut wishes)).await;
+    }
+}
+
+async fn write_group(store: &dyn Store, settings: GroupSettings, wishes: Vec<Wish>) {
+    let mut batch = Batch::default();
+    let (mut accept_replies, mut commit_replies) = (Vec::new(), Vec::new());
+    for wish in wishes {
+        match wish {
+            Wish::Accept(run, reply) => {
+                batch.accepts.push(run);
+                accept_replies.push(reply);
+            }
+            Wish::Commit(commit, reply) => {
+                batch.commits.push(commit);
+                commit_replies.push(reply);
+            }
+        }
+    }
+    let outcome = write_patiently(store, settings, &batch).await;
+    match outcome {
+        Ok(BatchOutcome { accepts, commits }) => {
+            // A reply nobody waits for any more is no error: what was written stays written.
+            accept_replies
+                .into_iter()
+                .zip(accepts)
+                .for_each(|(reply, accepted)| drop(reply.send(Ok(accepted))));
+            commit_replies
+                .into_iter()
+                .zip(commits)
+                .for_each(|(reply, committed)| drop(reply.send(Ok(committed))));
+        }
+        // One bad transition must not fail its neighbours: each is tried by itself.
+        Err(StoreError::Corrupt(_) | StoreError::Internal(_) | StoreError::WrongKey { .. })
+            if batch.accepts.len() + batch.commits.len() > 1 =>
+        {
+            for (run, reply) in batch.accepts.into_iter().zip(accept_replies) {
+                let alone = Batch {
+                    accepts: vec![run],
+                    commits: Vec::new(),
+                };
+                drop(
+                    reply.send(
+                        write_patiently(store, settings, &alone)
+                            .await
+                            .and_then(|mut outcome| first(outcome.accepts.pop())),
+                    ),
+                );
+            }
+            for (commit, reply) in batch.commits.into_iter().zip(commit_replies) {
+                let alone = Batch {
+                    accepts: Vec::new(),
+                    commits: vec![commit],
+                };
+                drop(
+                    reply.send(
+                        write_patiently(store, settings, &alone)
+                            .await
+                            .and_then(|mut outcome| first(outcome.commits.pop())),
+                    ),
+                );
+            }
+        }
+        Err(error) => {
+            accept_replies
+                .into_iter()
+                .for_each(|reply| drop(reply.send(Err(error.clone()))));
+            commit_replies
+                .into_iter()
+                .for_each(|reply| drop(reply.send(Err(error.clone()))));
+        }
+    }
+}
+
+fn first<T>(outcome: Option<T>) -> Result<T, StoreError> {
+    outcome.ok_or_else(|| {
+        StoreError::Internal("the store answered fewer outcomes than it was asked for".to_owned())
+    })
+}
+
+/// Tries again while the database does not answer: writing the same batch twice changes nothing.
+async fn write_patiently(
+    store: &dyn Store,
+    settings: GroupSettings,
+    batch: &Batch,
+) -> Result<BatchOutcome, StoreError> {
+    const PAUSE: Duration = Duration::from_millis(50);
+    let started = tokio::time::Instant::now();
+    loop {
+        match store.write(batch).await {
+            Err(StoreError::Unavailable(_)) if started.elapsed() + PAUSE < settings.retry_for => {
+                tokio::time::sleep(PAUSE).await
+            }
+            outcome => return outcome,
+        }
+    }
+}

@@ -1,0 +1,548 @@
+//! The journal: what a run received, did and returned, as a list of entries.
+//!
+//! A run commits its entries in chunks: one chunk is everything that became durable in one commit.
+//! [`StepState::after`] is the only judge of which entry may follow which, when writing and when
+//! replaying after a crash. An entry that may not follow is an error, never ignored.
+//!
+//! ```text
+//!            Started(1)           Succeeded
+//!   (none) ───────────▶ Running ───────────▶ Succeeded
+//!     │ │ └ Computed ─▶ Succeeded │ │ │
+//!     │ └── Skipped ──▶ Skipped   │ │ └ Uncertain ─▶ Uncertain ─ Settled ─▶ Succeeded
+//!     └──── Failed ───▶ Failed ◀──┘ └ Failed(retry) ─▶ Backoff ─ Started ─▶ Running
+//!                         └───── Reopened ─────▶ Ready ─ Started ─▶ Running
+//! ```
+
+use std::{borrow::Cow, cell::RefCell, collections::HashMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::{StoreError, Timestamp};
+
+/// Chunks longer than this are compressed; below it the frame costs more than it saves.
+const COMPRESS_BYTES_MIN: usize = 400;
+/// A chunk that unpacks to more than this is treated as corrupt.
+const CHUNK_BYTES_MAX: usize = 64 * 1024 * 1024;
+const ZSTD_LEVEL: i32 = 1;
+
+/// The place of a step in its run, by ids, loop passes included: `account`, `push[17].up`.
+pub type StepPath = Arc<str>;
+
+/// Why a step or a run failed, secrets already masked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ErrorRecord {
+    /// One of the error classes.
+    pub class: String,
+    /// Stable code.
+    pub code: String,
+    /// What happened and why.
+    pub message: String,
+    /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// The failing step, on a run's error.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The request as sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Json>,
+    /// The answer as received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<Json>,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// All steps are done, or a `return` was reached.
+    Succeeded,
+    /// A step failed for good.
+    Failed,
+    /// A person cancelled it.
+    Cancelled,
+}
+
+/// One line of the journal. The short field names are part of the stored format.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "e", rename_all = "snake_case")]
+pub enum Entry {
+    /// The run began with this event.
+    Accepted {
+        /// When.
+        at: Timestamp,
+        /// What started it: `webhook`, `api`, `schedule`, `replay`.
+        via: Cow<'static, str>,
+        /// The event.
+        event: Arc<Json>,
+        /// The parameters the recipe was activated with, so that replay sees the same.
+        #[serde(default, skip_serializing_if = "is_empty_record")]
+        params: Arc<Json>,
+    },
+    /// A pure step was computed.
+    Computed {
+        /// Its path.
+        p: StepPath,
+        /// When.
+        at: Timestamp,
+        /// Its value.
+        out: Arc<Json>,
+    },
+    /// A step's condition was false.
+    Skipped {
+        /// Its path.
+        p: StepPath,
+        /// When.
+        at: Timestamp,
+    },
+    /// An attempt begins.
+    Started {
+        /// The step's path.
+        p: StepPath,
+        /// The attempt, counted from 1 over the whole life of the run.
+        n: u32,
+        /// When.
+        at: Timestamp,
+        /// The input; given once, with the first attempt after the step became ready.
+        #[serde(rename = "in", default, skip_serializing_if = "Option::is_none")]
+        input: Option<Arc<Json>>,
+    },
+    /// An attempt succeeded.
+    Succeeded {
+        /// The step's path.
+        p: StepPath,
+        /// The attempt.
+        n: u32,
+        /// When.
+        at: Timestamp,
+        /// The output.
+        out: Arc<Json>,
+    },
+    /// An attempt failed, or a pure step could not be computed (attempt 0).
+    Failed {
+        /// The step's path.
+        p: StepPath,
+        /// The attempt.
+        n: u32,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        err: Box<ErrorRecord>,
+        /// When it is tried again; `None` when it is not.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry: Option<Timestamp>,
+    },
+    /// An attempt whose effect may or may not have happened.
+    Uncertain {
+        /// The step's path.
+        p: StepPath,
+        /// The attempt.
+        n: u32,
+        /// When.
+        at: Timestamp,
+        /// What is known.
+        err: Box<ErrorRecord>,
+    },
+    /// A person or a bulk operation lets a failed step try again.
+    Reopened {
+        /// The step's path.
+        p: StepPath,
+        /// When.
+        at: Timestamp,
+        /// Who.
+        by: String,
+    },
+    /// A person said that an uncertain effect did happen, with this output.
+    Settled {
+        /// The step's path.
+        p: StepPath,
+        /// When.
+        at: Timestamp,
+        /// Who.
+        by: String,
+        /// The output.
+        out: Arc<Json>,
+    },
+    /// The run ended.
+    Ended {
+        /// When.
+        at: Timestamp,
+        /// How.
+        how: Ending,
+        /// The result of a `return`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        out: Option<Arc<Json>>,
+        /// Why it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        err: Option<Box<ErrorRecord>>,
+        /// Who cancelled it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+}
+
+fn is_empty_record(value: &Arc<Json>) -> bool {
+    match &**value {
+        Json::Null => true,
+        Json::Object(fields) => fields.is_empty(),
+        _ => false,
+    }
+}
+
+impl Entry {
+    /// The step the entry is about; `None` for entries about the run.
+    #[must_use]
+    pub const fn path(&self) -> Option<&StepPath> {
+        match self {
+            Self::Computed { p, .. }
+            | Self::Skipped { p, .. }
+            | Self::Started { p, .. }
+            | Self::Succeeded { p, .. }
+            | Self::Failed { p, .. }
+            | Self::Uncertain { p, .. }
+            | Self::Reopened { p, .. }
+            | Self::Settled { p, .. } => Some(p),
+            Self::Accepted { .. } | Self::Ended { .. } => None,
+        }
+    }
+
+    /// When it happened.
+    #[must_use]
+    pub const fn at(&self) -> Timestamp {
+        match self {
+            Self::Accepted { at, .. }
+            | Self::Computed { at, .. }
+            | Self::Skipped { at, .. }
+            | Self::Started { at, .. }
+            | Self::Succeeded { at, .. }
+            | Self::Failed { at, .. }
+            | Self::Uncertain { at, .. }
+            | Self::Reopened { at, .. }
+            | Self::Settled { at, .. }
+            | Self::Ended { at, .. } => *at,
+        }
+    }
+}
+
+/// Where a step stands after the entries so far.
+#[derive(Debug, Clone, PartialEq)]
+pub enum StepState {
+    /// May begin: nothing happened yet, or it was reopened after `attempts` attempts.
+    Ready {
+        /// Attempts made so far.
+        attempts: u32,
+    },
+    /// An attempt began and its outcome is not known.
+    Running {
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The last attempt failed and the next is due.
+    Backoff {
+        /// The attempt that failed.
+        attempt: u32,
+        /// When the next may begin.
+        until: Timestamp,
+    },
+    /// Done. Never done again.
+    Succeeded {
+        /// What it returned.
+        output: Arc<Json>,
+    },
+    /// Its condition was false.
+    Skipped,
+    /// Failed for good.
+    Failed {
+        /// The last attempt; 0 when a value could not be computed.
+        attempt: u32,
+        /// Why.
+        error: Box<ErrorRecord>,
+    },
+    /// The effect may have happened; waits for a person.
+    Uncertain {
+        /// The attempt in doubt.
+        attempt: u32,
+        /// What is known.
+        error: Box<ErrorRecord>,
+    },
+}
+
+/// An entry that may not follow the state before it.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("the journal says {entry} about step {path}, which may not follow {state}")]
+pub struct IllegalEntry {
+    /// The step.
+    pub path: String,
+    /// The state before, in short.
+    pub state: String,
+    /// The entry, in short.
+    pub entry: String,
+}
+
+impl StepState {
+    /// The state after one more entry about the same step.
+    ///
+    /// # Errors
+    /// [`IllegalEntry`] when the entry may not follow this state.
+    pub fn after(&self, entry: &Entry) -> Result<Self, IllegalEntry> {
+        Ok(match (self, entry) {
+            (Self::Ready { attempts }, Entry::Started { n, .. }) if *n == attempts + 1 => {
+                Self::Running { attempt: *n }
+            }
+            (Self::Ready { .. }, Entry::Computed { out, .. }) => Self::Succeeded {
+                output: Arc::clone(out),
+            },
+            (Self::Ready { .. }, Entry::Skipped { .. }) => Self::Skipped,
+            (
+                Self::Ready { attempts },
+                Entry::Failed {
+                    n,
+                    err,
+                    retry: None,
+                    ..
+                },
+            ) if *n == 0 || n == attempts => Self::Failed {
+                attempt: *attempts,
+                error: err.clone(),
+            },
+            // The process died before it could record an outcome, and the effect may be repeated.
+            (Self::Running { attempt }, Entry::Started { n, .. }) if *n == attempt + 1 => {
+                Self::Running { attempt: *n }
+            }
+            (Self::Running { attempt }, Entry::Succeeded { n, out, .. }) if n == attempt => {
+                Self::Succeeded {
+                    output: Arc::clone(out),
+                }
+            }
+            (
+                Self::Running { attempt },
+                Entry::Failed {
+                    n,
+                    retry: Some(until),
+                    ..
+                },
+            ) if n == attempt => Self::Backoff {
+                attempt: *n,
+                until: *until,
+            },
+            (
+                Self::Running { attempt },
+                Entry::Failed {
+                    n,
+                    err,
+                    retry: None,
+                    ..
+                },
+            ) if n == attempt => Self::Failed {
+                attempt: *n,
+                error: err.clone(),
+            },
+            (Self::Running { attempt }, Entry::Uncertain { n, err, .. }) if n == attempt => {
+                Self::Uncertain {
+                    attempt: *n,
+                    error: err.clone(),
+                }
+            }
+            (Self::Backoff { attempt, .. }, Entry::Started { n, .. }) if *n == attempt + 1 => {
+                Self::Running { attempt: *n }
+            }
+            (
+                Self::Failed { attempt, .. } | Self::Uncertain { attempt, .. },
+                Entry::Reopened { .. },
+            ) => Self::Ready { attempts: *attempt },
+            (Self::Uncertain { .. }, Entry::Settled { out, .. }) => Self::Succeeded {
+                output: Arc::clone(out),
+            },
+            (state, entry) => {
+                return Err(IllegalEntry {
+                    path: entry.path().map(ToString::to_string).unwrap_or_default(),
+                    state: state.word().to_owned(),
+                    entry: entry.word().to_owned(),
+                });
+            }
+        })
+    }
+
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Ready { .. } => "ready",
+            Self::Running { .. } => "running",
+            Self::Backoff { .. } => "backoff",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Skipped => "skipped",
+            Self::Failed { .. } => "failed",
+            Self::Uncertain { .. } => "uncertain",
+        }
+    }
+}
+
+impl Entry {
+    /// The entry's kind in one word.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Accepted { .. } => "accepted",
+            Self::Computed { .. } => "computed",
+            Self::Skipped { .. } => "skipped",
+            Self::Started { .. } => "started",
+            Self::Succeeded { .. } => "succeeded",
+            Self::Failed { .. } => "failed",
+            Self::Uncertain { .. } => "uncertain",
+            Self::Reopened { .. } => "reopened",
+            Self::Settled { .. } => "settled",
+            Self::Ended { .. } => "ended",
+        }
+    }
+}
+
+/// A run's journal as the engine needs it: the event, and where each step stands.
+#[derive(Debug, Clone)]
+pub struct Journal {
+    /// The event the run began with.
+    pub event: Arc<Json>,
+    /// The parameters it began with.
+    pub params: Arc<Json>,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// Where each step stands, by path.
+    pub steps: HashMap<StepPath, StepState>,
+    /// The input of steps that began and are not done, by path: another attempt sends the same.
+    pub inputs: HashMap<StepPath, Arc<Json>>,
+    /// The number the next chunk gets.
+    pub next_seq: i32,
+}
+
+impl Journal {
+    /// Replays the chunks of one run, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when a chunk cannot be read, when the first entry is not `accepted`,
+    /// or when an entry may not follow.
+    pub fn replay<'a>(
+        chunks: impl IntoIterator<Item = (i32, &'a [u8])>,
+    ) -> Result<Self, StoreError> {
+        let mut journal: Option<Self> = None;
+        for (seq, bytes) in chunks {
+            for entry in read_chunk(bytes)? {
+                match (&mut journal, &entry) {
+                    (
+                        None,
+                        Entry::Accepted {
+                            at, event, params, ..
+                        },
+                    ) => {
+                        journal = Some(Self {
+                            event: Arc::clone(event),
+                            params: Arc::clone(params),
+                            accepted_at: *at,
+                            steps: HashMap::new(),
+                            inputs: HashMap::new(),
+                            next_seq: 0,
+                        });
+                    }
+                    (Some(journal), entry) => journal
+                        .apply(entry)
+                        .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?,
+                    (None, entry) => {
+                        return Err(StoreError::Corrupt(format!(
+                            "the journal begins with {} instead of accepted",
+                            entry.word()
+                        )));
+                    }
+                }
+            }
+            if let Some(journal) = &mut journal {
+                if seq != journal.next_seq {
+                    return Err(StoreError::Corrupt(format!(
+                        "chunk {} of the journal is missing",
+                        journal.next_seq
+                    )));
+                }
+                journal.next_seq = seq + 1;
+            }
+        }
+        journal.ok_or_else(|| StoreError::Corrupt("the journal is empty".to_owned()))
+    }
+
+    /// Takes one more entry.
+    ///
+    /// # Errors
+    /// [`IllegalEntry`] when it may not follow.
+    pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
+        if let Some(path) = entry.path() {
+            let before = self
+                .steps
+                .get(path)
+                .unwrap_or(&StepState::Ready { attempts: 0 });
+            let after = before.after(entry)?;
+            match (&after, entry) {
+                (
+                    StepState::Running { .. },
+                    Entry::Started {
+                        input: Some(input), ..
+                    },
+                ) => {
+                    self.inputs.insert(Arc::clone(path), Arc::clone(input));
+                }
+                (StepState::Succeeded { .. } | StepState::Ready { .. }, _) => {
+                    self.inputs.remove(path);
+                }
+                _ => {}
+            }
+            self.steps.insert(Arc::clone(path), after);
+        }
+        Ok(())
+    }
+}
+
+thread_local! {
+    // A compressor's tables cost far more to set up than a small chunk costs to pack.
+    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// Packs entries for the store: JSON, compressed when that is worth it.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when an entry cannot be written as JSON, which no value of ours causes.
+pub fn write_chunk(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
+    let plain =
+        serde_json::to_vec(entries).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    if plain.len() < COMPRESS_BYTES_MIN {
+        return Ok(plain);
+    }
+    let packed = PACKER.with_borrow_mut(|slot| {
+        if slot.is_none() {
+            *slot = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
+        }
+        slot.as_mut()
+            .and_then(|packer| packer.compress(&plain).ok())
+    });
+    Ok(packed
+        .filter(|packed| packed.len() < plain.len())
+        .unwrap_or(plain))
+}
+
+/// Unpacks a chunk.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] when the bytes are not a chunk.
+pub fn read_chunk(bytes: &[u8]) -> Result<Vec<Entry>, StoreError> {
+    // A JSON list begins with `[`; anything else is a zstd frame.
+    let plain: Cow<'_, [u8]> = if bytes.first() == Some(&b'[') {
+        Cow::Borrowed(bytes)
+    } else {
+        let size = zstd::bulk::Decompressor::upper_bound(bytes)
+            .unwrap_or(CHUNK_BYTES_MAX)
+            .min(CHUNK_BYTES_MAX);
+        Cow::Owned(zstd::bulk::decompress(bytes, size).map_err(|error| {
+            StoreError::Corrupt(format!("a journal chunk cannot be unpacked: {error}"))
+        })?)
+    };
+    serde_json::from_slice(&plain)
+        .map_err(|error| StoreError::Corrupt(format!("a journal chunk cannot be read: {error}")))
+}
+
+#[cfg(test)]
+#[path = "journal_tests.rs"]
+mod tests;

@@ -1,0 +1,256 @@
+//! Ids, records, the journal and the verbs of a store.
+//!
+//! Two crates keep these promises, one per SQL dialect, and both pass the suite in [`conformance`].
+//! Every verb of [`Store`] is one whole transition in one transaction: it happens, or it does not.
+//! [`Pages`] is what screens and the API read; it never changes anything. This crate knows no SQL,
+//! no HTTP and nothing of what a recipe says: a version is a text and its hash.
+
+mod access;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod connection;
+mod group;
+mod ids;
+mod journal;
+mod recipe;
+mod run;
+mod time;
+mod vault;
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+
+pub use crate::{
+    access::{KeyRow, SessionRow},
+    connection::{ConnectionRow, Put},
+    group::{GroupSettings, Writer},
+    ids::{BadId, ConnectionId, KeyId, RecipeId, RunId, WorkerId},
+    journal::{
+        Ending, Entry, ErrorRecord, IllegalEntry, Journal, StepPath, StepState, read_chunk,
+        write_chunk,
+    },
+    recipe::{ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved},
+    run::{
+        Accepted, Batch, BatchOutcome, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit,
+        RunFilter, RunRow, RunStatus, Then, Via, WaitingFor,
+    },
+    time::{Clock, ManualClock, SystemClock, Timestamp},
+    vault::Vault,
+};
+
+/// What can go wrong in a store, by what the caller can do about it.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// The database does not answer; trying again later may help.
+    #[error("the database does not answer: {0}")]
+    Unavailable(String),
+    /// Something kept makes no sense; trying again will not help.
+    #[error("kept data is damaged: {0}")]
+    Corrupt(String),
+    /// A secret was sealed with another master key.
+    #[error("this was sealed with master key {sealed_with}, but the key in use is {ours}")]
+    WrongKey {
+        /// The key it was sealed with.
+        sealed_with: String,
+        /// The key in use.
+        ours: String,
+    },
+    /// A fault of ours.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// What the engine and the API ask of a store. Each verb is one transaction.
+#[async_trait]
+pub trait Store: Pages {
+    /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
+    /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
+    /// same batch twice (after a lost answer) changes nothing the second time.
+    async fn write(&self, batch: &Batch) -> Result<BatchOutcome, StoreError>;
+
+    /// Takes up to `limit` runs due at `now`, oldest due first, and makes `worker` their owner under
+    /// a new epoch.
+    async fn claim(
+        &self,
+        worker: WorkerId,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Claim>, StoreError>;
+
+    /// When the next run is due; `None` when none waits.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// How many runs are due and unowned at `now`, counted up to `at_most`.
+    async fn backlog(&self, now: Timestamp, at_most: u32) -> Result<u32, StoreError>;
+
+    /// Registers a process that will own runs until `lease_until` unless it renews.
+    async fn register_worker(
+        &self,
+        name: &str,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<WorkerId, StoreError>;
+
+    /// Renews the lease. False when the worker was declared dead; it then owns nothing any more.
+    async fn renew_worker(
+        &self,
+        worker: WorkerId,
+        lease_until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Removes workers whose lease ended before `now` and makes their runs claimable. Returns how
+    /// many runs that freed.
+    async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Removes one worker and makes its runs claimable at `now`: an orderly stop.
+    async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Lets an ended run go on: only if it is failed. Appends `chunk` as number `seq` and makes the
+    /// run due at `now`. False when the run is not failed or its journal went on meanwhile.
+    async fn resume(
+        &self,
+        run: RunId,
+        seq: i32,
+        chunk: &[u8],
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Ends a run that is not over. Appends `chunk` as number `seq`. Whoever owned it is refused from
+    /// then on. False when the run is over or its journal went on meanwhile.
+    async fn cancel(
+        &self,
+        run: RunId,
+        seq: i32,
+        chunk: &[u8],
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Marks an open dead letter. False when it is not open.
+    async fn settle_dead_letter(&self, run: RunId, state: DeadLetter) -> Result<bool, StoreError>;
+
+    /// Saves a text as the next version of its recipe.
+    async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError>;
+
+    /// Switches a version on (`Some`) or the recipe off (`None`). Sets the schedule cursor to `now`
+    /// when the recipe was off. `None` when there is no such recipe or version.
+    async fn activate(
+        &self,
+        recipe: RecipeId,
+        version: Option<i32>,
+        params: &Json,
+        now: Timestamp,
+    ) -> Result<Option<RecipeRow>, StoreError>;
+
+    /// All recipes that are switched on, with their texts.
+    async fn active_recipes(&self) -> Result<Vec<ActiveRecipe>, StoreError>;
+
+    /// A number that changes whenever recipes or connections change.
+    async fn catalogue_revision(&self) -> Result<i64, StoreError>;
+
+    /// Moves a schedule's cursor forward; never back.
+    async fn advance_schedule(&self, recipe: RecipeId, to: Timestamp) -> Result<(), StoreError>;
+
+    /// Writes a new connection.
+    async fn create_connection(&self, row: ConnectionRow) -> Result<Put, StoreError>;
+
+    /// Replaces a connection's settings; `row.revision` is the revision it was read with.
+    async fn update_connection(&self, row: ConnectionRow) -> Result<Put, StoreError>;
+
+    /// Removes a connection. False when there is none.
+    async fn delete_connection(&self, id: ConnectionId) -> Result<bool, StoreError>;
+
+    /// Keeps an API key. A key with the same hash stays as it is.
+    async fn create_key(&self, key: &KeyRow) -> Result<(), StoreError>;
+
+    /// The key with that hash.
+    async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>, StoreError>;
+
+    /// Keeps a one-time sign-in.
+    async fn create_signin(&self, signin: &SessionRow) -> Result<(), StoreError>;
+
+    /// Spends a one-time sign-in and keeps the session it opens. False when it is unknown, spent or
+    /// over.
+    async fn spend_signin(
+        &self,
+        signin: &[u8; 32],
+        session: &SessionRow,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// The session with that hash, unless it is over.
+    async fn session_by_hash(
+        &self,
+        hash: &[u8; 32],
+        now: Timestamp,
+    ) -> Result<Option<SessionRow>, StoreError>;
+
+    /// Ends a session.
+    async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError>;
+
+    /// Writes a setting only if it is not there yet, and returns what is there then.
+    async fn setting(&self, name: &str, initial: &str) -> Result<String, StoreError>;
+
+    /// Removes event keys, sessions and sign-ins that ended before `now`, at most `limit` of each.
+    async fn prune(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// Waits until another process says that there may be work, or forever where there is none.
+    /// A lost notice costs latency, not correctness: whoever waits also polls.
+    async fn wait_for_notice(&self);
+
+    /// Closes the database in good order.
+    async fn close(&self);
+}
+
+/// What screens and the API read.
+#[async_trait]
+pub trait Pages: Send + Sync + 'static {
+    /// Answers a trivial question, to see that the database does.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Runs, newest first.
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError>;
+
+    /// One run.
+    async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError>;
+
+    /// The chunks of a run's journal from number `from` on, oldest first.
+    async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError>;
+
+    /// How many runs there are by status, among those accepted at or after `since`.
+    async fn run_counts(
+        &self,
+        recipe: Option<RecipeId>,
+        since: Timestamp,
+    ) -> Result<Vec<(RunStatus, i64)>, StoreError>;
+
+    /// All recipes, by slug.
+    async fn recipes(&self) -> Result<Vec<RecipeRow>, StoreError>;
+
+    /// One recipe.
+    async fn recipe(&self, slug: &str) -> Result<Option<RecipeRow>, StoreError>;
+
+    /// One recipe by id.
+    async fn recipe_by_id(&self, id: RecipeId) -> Result<Option<RecipeRow>, StoreError>;
+
+    /// One version.
+    async fn version(
+        &self,
+        recipe: RecipeId,
+        version: i32,
+    ) -> Result<Option<RecipeVersion>, StoreError>;
+
+    /// All versions of a recipe, newest first, without their texts.
+    async fn versions(&self, recipe: RecipeId) -> Result<Vec<RecipeVersion>, StoreError>;
+
+    /// What each recipe did since.
+    async fn recipe_stats(
+        &self,
+        since: Timestamp,
+    ) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError>;
+
+    /// All connections, by name.
+    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError>;
+
+    /// One connection by name.
+    async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError>;
+}
