@@ -24,21 +24,13 @@ pub struct GroupSettings {
 
 impl Default for GroupSettings {
     fn default() -> Self {
-        Self {
-            group_max: 128,
-            queue_max: 4096,
-            retry_for: Duration::from_secs(5),
-            lanes: 1,
-        }
+        Self { group_max: 128, queue_max: 4096, retry_for: Duration::from_secs(5), lanes: 1 }
     }
 }
 
 enum Wish {
     Accept(Arc<NewRun>, oneshot::Sender<Result<Accepted, StoreError>>),
-    Commit(
-        Arc<RunCommit>,
-        oneshot::Sender<Result<Committed, StoreError>>,
-    ),
+    Commit(Arc<RunCommit>, oneshot::Sender<Result<Committed, StoreError>>),
 }
 
 /// The way to a store's grouped writes. Cheap to clone.
@@ -72,10 +64,7 @@ impl Writer {
     /// written is then unknown, and the same run may be written again.
     pub async fn accept(&self, run: NewRun) -> Result<Accepted, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.wishes
-            .send(Wish::Accept(Arc::new(run), reply))
-            .await
-            .map_err(|_| stopped())?;
+        self.wishes.send(Wish::Accept(Arc::new(run), reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -85,10 +74,7 @@ impl Writer {
     /// As [`Writer::accept`].
     pub async fn commit(&self, commit: RunCommit) -> Result<Committed, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.wishes
-            .send(Wish::Commit(Arc::new(commit), reply))
-            .await
-            .map_err(|_| stopped())?;
+        self.wishes.send(Wish::Commit(Arc::new(commit), reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 }
@@ -97,11 +83,7 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("this process is stopping".to_owned())
 }
 
-async fn write_all(
-    store: Arc<dyn Store>,
-    settings: GroupSettings,
-    inbox: Arc<tokio::sync::Mutex<mpsc::Receiver<Wish>>>,
-) {
+async fn write_all(store: Arc<dyn Store>, settings: GroupSettings, inbox: Arc<tokio::sync::Mutex<mpsc::Receiver<Wish>>>) {
     let mut wishes = Vec::with_capacity(settings.group_max);
     loop {
         {
@@ -133,76 +115,48 @@ async fn write_group(store: &dyn Store, settings: GroupSettings, wishes: Vec<Wis
     match outcome {
         Ok(BatchOutcome { accepts, commits }) => {
             // A reply nobody waits for any more is no error: what was written stays written.
-            accept_replies
-                .into_iter()
-                .zip(accepts)
-                .for_each(|(reply, accepted)| drop(reply.send(Ok(accepted))));
-            commit_replies
-                .into_iter()
-                .zip(commits)
-                .for_each(|(reply, committed)| drop(reply.send(Ok(committed))));
+            accept_replies.into_iter().zip(accepts).for_each(|(reply, accepted)| drop(reply.send(Ok(accepted))));
+            commit_replies.into_iter().zip(commits).for_each(|(reply, committed)| drop(reply.send(Ok(committed))));
         }
         // One bad transition must not fail its neighbours: each is tried by itself.
         Err(StoreError::Corrupt(_) | StoreError::Internal(_) | StoreError::WrongKey { .. })
             if batch.accepts.len() + batch.commits.len() > 1 =>
         {
             for (run, reply) in batch.accepts.into_iter().zip(accept_replies) {
-                let alone = Batch {
-                    accepts: vec![run],
-                    commits: Vec::new(),
-                };
+                let alone = Batch { accepts: vec![run], commits: Vec::new() };
                 drop(
                     reply.send(
-                        write_patiently(store, settings, &alone)
-                            .await
-                            .and_then(|mut outcome| first(outcome.accepts.pop())),
+                        write_patiently(store, settings, &alone).await.and_then(|mut outcome| first(outcome.accepts.pop())),
                     ),
                 );
             }
             for (commit, reply) in batch.commits.into_iter().zip(commit_replies) {
-                let alone = Batch {
-                    accepts: Vec::new(),
-                    commits: vec![commit],
-                };
+                let alone = Batch { accepts: Vec::new(), commits: vec![commit] };
                 drop(
                     reply.send(
-                        write_patiently(store, settings, &alone)
-                            .await
-                            .and_then(|mut outcome| first(outcome.commits.pop())),
+                        write_patiently(store, settings, &alone).await.and_then(|mut outcome| first(outcome.commits.pop())),
                     ),
                 );
             }
         }
         Err(error) => {
-            accept_replies
-                .into_iter()
-                .for_each(|reply| drop(reply.send(Err(error.clone()))));
-            commit_replies
-                .into_iter()
-                .for_each(|reply| drop(reply.send(Err(error.clone()))));
+            accept_replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
+            commit_replies.into_iter().for_each(|reply| drop(reply.send(Err(error.clone()))));
         }
     }
 }
 
 fn first<T>(outcome: Option<T>) -> Result<T, StoreError> {
-    outcome.ok_or_else(|| {
-        StoreError::Internal("the store answered fewer outcomes than it was asked for".to_owned())
-    })
+    outcome.ok_or_else(|| StoreError::Internal("the store answered fewer outcomes than it was asked for".to_owned()))
 }
 
 /// Tries again while the database does not answer: writing the same batch twice changes nothing.
-async fn write_patiently(
-    store: &dyn Store,
-    settings: GroupSettings,
-    batch: &Batch,
-) -> Result<BatchOutcome, StoreError> {
+async fn write_patiently(store: &dyn Store, settings: GroupSettings, batch: &Batch) -> Result<BatchOutcome, StoreError> {
     const PAUSE: Duration = Duration::from_millis(50);
     let started = tokio::time::Instant::now();
     loop {
         match store.write(batch).await {
-            Err(StoreError::Unavailable(_)) if started.elapsed() + PAUSE < settings.retry_for => {
-                tokio::time::sleep(PAUSE).await
-            }
+            Err(StoreError::Unavailable(_)) if started.elapsed() + PAUSE < settings.retry_for => tokio::time::sleep(PAUSE).await,
             outcome => return outcome,
         }
     }

@@ -12,9 +12,7 @@ const LENGTH: usize = 26;
 
 /// The text is not an id of this kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "\"{text}\" is not an id of this kind; it must look like {prefix}_ and 26 letters or digits"
-)]
+#[error("\"{text}\" is not an id of this kind; it must look like {prefix}_ and 26 letters or digits")]
 pub struct BadId {
     text: String,
     prefix: &'static str,
@@ -36,9 +34,7 @@ fn decode(text: &str) -> Option<u128> {
     }
     let mut value: u128 = 0;
     for byte in text.bytes() {
-        let digit = ALPHABET
-            .iter()
-            .position(|letter| *letter == byte.to_ascii_lowercase())?;
+        let digit = ALPHABET.iter().position(|letter| *letter == byte.to_ascii_lowercase())?;
         // 26 digits of 5 bits are 130 bits; an id never uses the top two.
         if value >> 123 != 0 {
             return None;
@@ -137,25 +133,15 @@ mod tests {
         let text = id.to_string();
         assert!(text.starts_with("run_01"), "{text}");
         assert_eq!(text.parse::<RunId>(), Ok(id));
-        assert_eq!(
-            text.to_uppercase().replace("RUN_", "run_").parse::<RunId>(),
-            Ok(id)
-        );
-        assert_eq!(
-            RunId(Uuid::max()).to_string().parse::<RunId>(),
-            Ok(RunId(Uuid::max()))
-        );
+        assert_eq!(text.to_uppercase().replace("RUN_", "run_").parse::<RunId>(), Ok(id));
+        assert_eq!(RunId(Uuid::max()).to_string().parse::<RunId>(), Ok(RunId(Uuid::max())));
     }
 
     #[test]
     fn other_texts_are_refused() {
-        for text in [
-            "",
-            "run_",
-            "rcp_01k6xg5v00e1r70e1r70e1r70e",
-            "run_zzzzzzzzzzzzzzzzzzzzzzzzzz",
-            "run_01k6xg5v00e1r70e1r70e1r7é",
-        ] {
+        for text in
+            ["", "run_", "rcp_01k6xg5v00e1r70e1r70e1r70e", "run_zzzzzzzzzzzzzzzzzzzzzzzzzz", "run_01k6xg5v00e1r70e1r70e1r7é"]
+        {
             assert!(text.parse::<RunId>().is_err(), "{text}");
         }
     }

@@ -287,73 +287,31 @@ impl StepState {
     /// [`IllegalEntry`] when the entry may not follow this state.
     pub fn after(&self, entry: &Entry) -> Result<Self, IllegalEntry> {
         Ok(match (self, entry) {
-            (Self::Ready { attempts }, Entry::Started { n, .. }) if *n == attempts + 1 => {
-                Self::Running { attempt: *n }
-            }
-            (Self::Ready { .. }, Entry::Computed { out, .. }) => Self::Succeeded {
-                output: Arc::clone(out),
-            },
+            (Self::Ready { attempts }, Entry::Started { n, .. }) if *n == attempts + 1 => Self::Running { attempt: *n },
+            (Self::Ready { .. }, Entry::Computed { out, .. }) => Self::Succeeded { output: Arc::clone(out) },
             (Self::Ready { .. }, Entry::Skipped { .. }) => Self::Skipped,
-            (
-                Self::Ready { attempts },
-                Entry::Failed {
-                    n,
-                    err,
-                    retry: None,
-                    ..
-                },
-            ) if *n == 0 || n == attempts => Self::Failed {
-                attempt: *attempts,
-                error: err.clone(),
-            },
+            (Self::Ready { attempts }, Entry::Failed { n, err, retry: None, .. }) if *n == 0 || n == attempts => {
+                Self::Failed { attempt: *attempts, error: err.clone() }
+            }
             // The process died before it could record an outcome, and the effect may be repeated.
-            (Self::Running { attempt }, Entry::Started { n, .. }) if *n == attempt + 1 => {
-                Self::Running { attempt: *n }
-            }
+            (Self::Running { attempt }, Entry::Started { n, .. }) if *n == attempt + 1 => Self::Running { attempt: *n },
             (Self::Running { attempt }, Entry::Succeeded { n, out, .. }) if n == attempt => {
-                Self::Succeeded {
-                    output: Arc::clone(out),
-                }
+                Self::Succeeded { output: Arc::clone(out) }
             }
-            (
-                Self::Running { attempt },
-                Entry::Failed {
-                    n,
-                    retry: Some(until),
-                    ..
-                },
-            ) if n == attempt => Self::Backoff {
-                attempt: *n,
-                until: *until,
-            },
-            (
-                Self::Running { attempt },
-                Entry::Failed {
-                    n,
-                    err,
-                    retry: None,
-                    ..
-                },
-            ) if n == attempt => Self::Failed {
-                attempt: *n,
-                error: err.clone(),
-            },
+            (Self::Running { attempt }, Entry::Failed { n, retry: Some(until), .. }) if n == attempt => {
+                Self::Backoff { attempt: *n, until: *until }
+            }
+            (Self::Running { attempt }, Entry::Failed { n, err, retry: None, .. }) if n == attempt => {
+                Self::Failed { attempt: *n, error: err.clone() }
+            }
             (Self::Running { attempt }, Entry::Uncertain { n, err, .. }) if n == attempt => {
-                Self::Uncertain {
-                    attempt: *n,
-                    error: err.clone(),
-                }
+                Self::Uncertain { attempt: *n, error: err.clone() }
             }
-            (Self::Backoff { attempt, .. }, Entry::Started { n, .. }) if *n == attempt + 1 => {
-                Self::Running { attempt: *n }
+            (Self::Backoff { attempt, .. }, Entry::Started { n, .. }) if *n == attempt + 1 => Self::Running { attempt: *n },
+            (Self::Failed { attempt, .. } | Self::Uncertain { attempt, .. }, Entry::Reopened { .. }) => {
+                Self::Ready { attempts: *attempt }
             }
-            (
-                Self::Failed { attempt, .. } | Self::Uncertain { attempt, .. },
-                Entry::Reopened { .. },
-            ) => Self::Ready { attempts: *attempt },
-            (Self::Uncertain { .. }, Entry::Settled { out, .. }) => Self::Succeeded {
-                output: Arc::clone(out),
-            },
+            (Self::Uncertain { .. }, Entry::Settled { out, .. }) => Self::Succeeded { output: Arc::clone(out) },
             (state, entry) => {
                 return Err(IllegalEntry {
                     path: entry.path().map(ToString::to_string).unwrap_or_default(),
@@ -419,19 +377,12 @@ impl Journal {
     /// # Errors
     /// [`StoreError::Corrupt`] when a chunk cannot be read, when the first entry is not `accepted`,
     /// or when an entry may not follow.
-    pub fn replay<'a>(
-        chunks: impl IntoIterator<Item = (i32, &'a [u8])>,
-    ) -> Result<Self, StoreError> {
+    pub fn replay<'a>(chunks: impl IntoIterator<Item = (i32, &'a [u8])>) -> Result<Self, StoreError> {
         let mut journal: Option<Self> = None;
         for (seq, bytes) in chunks {
             for entry in read_chunk(bytes)? {
                 match (&mut journal, &entry) {
-                    (
-                        None,
-                        Entry::Accepted {
-                            at, event, params, ..
-                        },
-                    ) => {
+                    (None, Entry::Accepted { at, event, params, .. }) => {
                         journal = Some(Self {
                             event: Arc::clone(event),
                             params: Arc::clone(params),
@@ -441,23 +392,15 @@ impl Journal {
                             next_seq: 0,
                         });
                     }
-                    (Some(journal), entry) => journal
-                        .apply(entry)
-                        .map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?,
+                    (Some(journal), entry) => journal.apply(entry).map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?,
                     (None, entry) => {
-                        return Err(StoreError::Corrupt(format!(
-                            "the journal begins with {} instead of accepted",
-                            entry.word()
-                        )));
+                        return Err(StoreError::Corrupt(format!("the journal begins with {} instead of accepted", entry.word())));
                     }
                 }
             }
             if let Some(journal) = &mut journal {
                 if seq != journal.next_seq {
-                    return Err(StoreError::Corrupt(format!(
-                        "chunk {} of the journal is missing",
-                        journal.next_seq
-                    )));
+                    return Err(StoreError::Corrupt(format!("chunk {} of the journal is missing", journal.next_seq)));
                 }
                 journal.next_seq = seq + 1;
             }
@@ -471,18 +414,10 @@ impl Journal {
     /// [`IllegalEntry`] when it may not follow.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
         if let Some(path) = entry.path() {
-            let before = self
-                .steps
-                .get(path)
-                .unwrap_or(&StepState::Ready { attempts: 0 });
+            let before = self.steps.get(path).unwrap_or(&StepState::Ready { attempts: 0 });
             let after = before.after(entry)?;
             match (&after, entry) {
-                (
-                    StepState::Running { .. },
-                    Entry::Started {
-                        input: Some(input), ..
-                    },
-                ) => {
+                (StepState::Running { .. }, Entry::Started { input: Some(input), .. }) => {
                     self.inputs.insert(Arc::clone(path), Arc::clone(input));
                 }
                 (StepState::Succeeded { .. } | StepState::Ready { .. }, _) => {
@@ -506,8 +441,7 @@ thread_local! {
 /// # Errors
 /// [`StoreError::Corrupt`] when an entry cannot be written as JSON, which no value of ours causes.
 pub fn write_chunk(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
-    let plain =
-        serde_json::to_vec(entries).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let plain = serde_json::to_vec(entries).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     if plain.len() < COMPRESS_BYTES_MIN {
         return Ok(plain);
     }
@@ -515,12 +449,9 @@ pub fn write_chunk(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
         if slot.is_none() {
             *slot = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
         }
-        slot.as_mut()
-            .and_then(|packer| packer.compress(&plain).ok())
+        slot.as_mut().and_then(|packer| packer.compress(&plain).ok())
     });
-    Ok(packed
-        .filter(|packed| packed.len() < plain.len())
-        .unwrap_or(plain))
+    Ok(packed.filter(|packed| packed.len() < plain.len()).unwrap_or(plain))
 }
 
 /// Unpacks a chunk.
@@ -532,15 +463,13 @@ pub fn read_chunk(bytes: &[u8]) -> Result<Vec<Entry>, StoreError> {
     let plain: Cow<'_, [u8]> = if bytes.first() == Some(&b'[') {
         Cow::Borrowed(bytes)
     } else {
-        let size = zstd::bulk::Decompressor::upper_bound(bytes)
-            .unwrap_or(CHUNK_BYTES_MAX)
-            .min(CHUNK_BYTES_MAX);
-        Cow::Owned(zstd::bulk::decompress(bytes, size).map_err(|error| {
-            StoreError::Corrupt(format!("a journal chunk cannot be unpacked: {error}"))
-        })?)
+        let size = zstd::bulk::Decompressor::upper_bound(bytes).unwrap_or(CHUNK_BYTES_MAX).min(CHUNK_BYTES_MAX);
+        Cow::Owned(
+            zstd::bulk::decompress(bytes, size)
+                .map_err(|error| StoreError::Corrupt(format!("a journal chunk cannot be unpacked: {error}")))?,
+        )
     };
-    serde_json::from_slice(&plain)
-        .map_err(|error| StoreError::Corrupt(format!("a journal chunk cannot be read: {error}")))
+    serde_json::from_slice(&plain).map_err(|error| StoreError::Corrupt(format!("a journal chunk cannot be read: {error}")))
 }
 
 #[cfg(test)]

@@ -23,135 +23,40 @@ fn about_step(n: u32) -> Vec<Entry> {
     let p: StepPath = "a".into();
     let out = Arc::new(json!(1));
     vec![
-        Entry::Computed {
-            p: p.clone(),
-            at: at(1),
-            out: out.clone(),
-        },
-        Entry::Skipped {
-            p: p.clone(),
-            at: at(1),
-        },
-        Entry::Started {
-            p: p.clone(),
-            n,
-            at: at(1),
-            input: None,
-        },
-        Entry::Succeeded {
-            p: p.clone(),
-            n,
-            at: at(1),
-            out: out.clone(),
-        },
-        Entry::Failed {
-            p: p.clone(),
-            n,
-            at: at(1),
-            err: error(),
-            retry: Some(at(2)),
-        },
-        Entry::Failed {
-            p: p.clone(),
-            n,
-            at: at(1),
-            err: error(),
-            retry: None,
-        },
-        Entry::Uncertain {
-            p: p.clone(),
-            n,
-            at: at(1),
-            err: error(),
-        },
-        Entry::Reopened {
-            p: p.clone(),
-            at: at(1),
-            by: "me".into(),
-        },
-        Entry::Settled {
-            p,
-            at: at(1),
-            by: "me".into(),
-            out,
-        },
+        Entry::Computed { p: p.clone(), at: at(1), out: out.clone() },
+        Entry::Skipped { p: p.clone(), at: at(1) },
+        Entry::Started { p: p.clone(), n, at: at(1), input: None },
+        Entry::Succeeded { p: p.clone(), n, at: at(1), out: out.clone() },
+        Entry::Failed { p: p.clone(), n, at: at(1), err: error(), retry: Some(at(2)) },
+        Entry::Failed { p: p.clone(), n, at: at(1), err: error(), retry: None },
+        Entry::Uncertain { p: p.clone(), n, at: at(1), err: error() },
+        Entry::Reopened { p: p.clone(), at: at(1), by: "me".into() },
+        Entry::Settled { p, at: at(1), by: "me".into(), out },
     ]
 }
 
 #[test]
 fn only_the_drawn_arrows_are_legal() {
     let states = [
-        (
-            StepState::Ready { attempts: 0 },
-            1,
-            "computed skipped started",
-        ),
-        (
-            StepState::Running { attempt: 1 },
-            1,
-            "succeeded failed failed uncertain",
-        ),
+        (StepState::Ready { attempts: 0 }, 1, "computed skipped started"),
+        (StepState::Running { attempt: 1 }, 1, "succeeded failed failed uncertain"),
         (StepState::Running { attempt: 1 }, 2, "started"),
-        (
-            StepState::Backoff {
-                attempt: 1,
-                until: at(2),
-            },
-            2,
-            "started",
-        ),
-        (
-            StepState::Backoff {
-                attempt: 1,
-                until: at(2),
-            },
-            1,
-            "",
-        ),
-        (
-            StepState::Succeeded {
-                output: Arc::new(json!(1)),
-            },
-            1,
-            "",
-        ),
+        (StepState::Backoff { attempt: 1, until: at(2) }, 2, "started"),
+        (StepState::Backoff { attempt: 1, until: at(2) }, 1, ""),
+        (StepState::Succeeded { output: Arc::new(json!(1)) }, 1, ""),
         (StepState::Skipped, 1, ""),
-        (
-            StepState::Failed {
-                attempt: 1,
-                error: error(),
-            },
-            2,
-            "reopened",
-        ),
-        (
-            StepState::Uncertain {
-                attempt: 1,
-                error: error(),
-            },
-            2,
-            "reopened settled",
-        ),
+        (StepState::Failed { attempt: 1, error: error() }, 2, "reopened"),
+        (StepState::Uncertain { attempt: 1, error: error() }, 2, "reopened settled"),
     ];
     for (state, n, expected) in states {
-        let legal: Vec<_> = about_step(n)
-            .iter()
-            .filter(|entry| state.after(entry).is_ok())
-            .map(Entry::word)
-            .collect();
-        assert_eq!(
-            legal.join(" "),
-            expected,
-            "after {state:?} with attempt {n}"
-        );
+        let legal: Vec<_> = about_step(n).iter().filter(|entry| state.after(entry).is_ok()).map(Entry::word).collect();
+        assert_eq!(legal.join(" "), expected, "after {state:?} with attempt {n}");
     }
 }
 
 #[test]
 fn a_finished_step_never_starts_again() {
-    let done = StepState::Succeeded {
-        output: Arc::new(json!({"id": 1})),
-    };
+    let done = StepState::Succeeded { output: Arc::new(json!({"id": 1})) };
     for n in 0..4 {
         for entry in about_step(n) {
             assert!(done.after(&entry).is_err(), "{entry:?}");
@@ -161,30 +66,18 @@ fn a_finished_step_never_starts_again() {
 
 #[test]
 fn chunks_are_read_back_whether_packed_or_not() {
-    let small = vec![Entry::Skipped {
-        p: "a".into(),
-        at: at(1),
-    }];
+    let small = vec![Entry::Skipped { p: "a".into(), at: at(1) }];
     let big = vec![Entry::Accepted {
         at: at(1),
         via: "api".into(),
-        event: Arc::new(
-            json!({"text": "lorem ipsum ".repeat(200), "n": 9_007_199_254_740_993_u64}),
-        ),
+        event: Arc::new(json!({"text": "lorem ipsum ".repeat(200), "n": 9_007_199_254_740_993_u64})),
         params: Arc::new(Json::Null),
     }];
     let packed = write_chunk(&big).unwrap();
-    assert!(
-        packed.len() < 300 && packed[0] != b'[',
-        "{} bytes",
-        packed.len()
-    );
+    assert!(packed.len() < 300 && packed[0] != b'[', "{} bytes", packed.len());
     assert_eq!(write_chunk(&small).unwrap()[0], b'[');
     for entries in [small, big] {
-        assert_eq!(
-            read_chunk(&write_chunk(&entries).unwrap()).unwrap(),
-            entries
-        );
+        assert_eq!(read_chunk(&write_chunk(&entries).unwrap()).unwrap(), entries);
     }
 }
 
@@ -197,23 +90,13 @@ fn damaged_chunks_are_named_not_guessed() {
         params: Arc::new(Json::Null),
     }])
     .unwrap();
-    let skipped = write_chunk(&[Entry::Skipped {
-        p: "a".into(),
-        at: at(1),
-    }])
-    .unwrap();
+    let skipped = write_chunk(&[Entry::Skipped { p: "a".into(), at: at(1) }]).unwrap();
     for (chunks, expected) in [
         (vec![(0, &b"nonsense"[..])], "cannot be unpacked"),
         (vec![(0, &b"[{\"e\":\"nonsense\"}]"[..])], "cannot be read"),
         (vec![(0, &skipped[..])], "begins with skipped"),
-        (
-            vec![(0, &accepted[..]), (2, &skipped[..])],
-            "chunk 1 of the journal is missing",
-        ),
-        (
-            vec![(0, &accepted[..]), (1, &skipped[..]), (2, &skipped[..])],
-            "may not follow",
-        ),
+        (vec![(0, &accepted[..]), (2, &skipped[..])], "chunk 1 of the journal is missing"),
+        (vec![(0, &accepted[..]), (1, &skipped[..]), (2, &skipped[..])], "may not follow"),
         (vec![], "empty"),
     ] {
         let problem = Journal::replay(chunks).unwrap_err().to_string();
@@ -225,25 +108,12 @@ fn damaged_chunks_are_named_not_guessed() {
 fn an_attempt_after_a_crash_sends_the_same_input() {
     let input = Arc::new(json!({"amount": 5}));
     let entries = [
-        Entry::Accepted {
-            at: at(1),
-            via: "api".into(),
-            event: Arc::new(json!({})),
-            params: Arc::new(Json::Null),
-        },
-        Entry::Started {
-            p: "a".into(),
-            n: 1,
-            at: at(2),
-            input: Some(input.clone()),
-        },
+        Entry::Accepted { at: at(1), via: "api".into(), event: Arc::new(json!({})), params: Arc::new(Json::Null) },
+        Entry::Started { p: "a".into(), n: 1, at: at(2), input: Some(input.clone()) },
     ];
     let chunk = write_chunk(&entries).unwrap();
     let journal = Journal::replay([(0, &chunk[..])]).unwrap();
     assert_eq!(journal.inputs.get("a"), Some(&input));
-    assert_eq!(
-        journal.steps.get("a"),
-        Some(&StepState::Running { attempt: 1 })
-    );
+    assert_eq!(journal.steps.get("a"), Some(&StepState::Running { attempt: 1 }));
     assert_eq!(journal.next_seq, 1);
 }

@@ -25,14 +25,11 @@ pub use crate::{
     connection::{ConnectionRow, Put},
     group::{GroupSettings, Writer},
     ids::{BadId, ConnectionId, KeyId, RecipeId, RunId, WorkerId},
-    journal::{
-        Ending, Entry, ErrorRecord, IllegalEntry, Journal, StepPath, StepState, read_chunk,
-        write_chunk,
-    },
+    journal::{Ending, Entry, ErrorRecord, IllegalEntry, Journal, StepPath, StepState, read_chunk, write_chunk},
     recipe::{ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved},
     run::{
-        Accepted, Batch, BatchOutcome, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit,
-        RunFilter, RunRow, RunStatus, Then, Via, WaitingFor,
+        Accepted, Batch, BatchOutcome, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter, RunRow, RunStatus,
+        Then, Via, WaitingFor,
     },
     time::{Clock, ManualClock, SystemClock, Timestamp},
     vault::Vault,
@@ -70,12 +67,7 @@ pub trait Store: Pages {
 
     /// Takes up to `limit` runs due at `now`, oldest due first, and makes `worker` their owner under
     /// a new epoch.
-    async fn claim(
-        &self,
-        worker: WorkerId,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Claim>, StoreError>;
+    async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError>;
 
     /// When the next run is due; `None` when none waits.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -84,19 +76,10 @@ pub trait Store: Pages {
     async fn backlog(&self, now: Timestamp, at_most: u32) -> Result<u32, StoreError>;
 
     /// Registers a process that will own runs until `lease_until` unless it renews.
-    async fn register_worker(
-        &self,
-        name: &str,
-        now: Timestamp,
-        lease_until: Timestamp,
-    ) -> Result<WorkerId, StoreError>;
+    async fn register_worker(&self, name: &str, now: Timestamp, lease_until: Timestamp) -> Result<WorkerId, StoreError>;
 
     /// Renews the lease. False when the worker was declared dead; it then owns nothing any more.
-    async fn renew_worker(
-        &self,
-        worker: WorkerId,
-        lease_until: Timestamp,
-    ) -> Result<bool, StoreError>;
+    async fn renew_worker(&self, worker: WorkerId, lease_until: Timestamp) -> Result<bool, StoreError>;
 
     /// Removes workers whose lease ended before `now` and makes their runs claimable. Returns how
     /// many runs that freed.
@@ -107,23 +90,11 @@ pub trait Store: Pages {
 
     /// Lets an ended run go on: only if it is failed. Appends `chunk` as number `seq` and makes the
     /// run due at `now`. False when the run is not failed or its journal went on meanwhile.
-    async fn resume(
-        &self,
-        run: RunId,
-        seq: i32,
-        chunk: &[u8],
-        now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    async fn resume(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError>;
 
     /// Ends a run that is not over. Appends `chunk` as number `seq`. Whoever owned it is refused from
     /// then on. False when the run is over or its journal went on meanwhile.
-    async fn cancel(
-        &self,
-        run: RunId,
-        seq: i32,
-        chunk: &[u8],
-        now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError>;
 
     /// Marks an open dead letter. False when it is not open.
     async fn settle_dead_letter(&self, run: RunId, state: DeadLetter) -> Result<bool, StoreError>;
@@ -170,19 +141,10 @@ pub trait Store: Pages {
 
     /// Spends a one-time sign-in and keeps the session it opens. False when it is unknown, spent or
     /// over.
-    async fn spend_signin(
-        &self,
-        signin: &[u8; 32],
-        session: &SessionRow,
-        now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    async fn spend_signin(&self, signin: &[u8; 32], session: &SessionRow, now: Timestamp) -> Result<bool, StoreError>;
 
     /// The session with that hash, unless it is over.
-    async fn session_by_hash(
-        &self,
-        hash: &[u8; 32],
-        now: Timestamp,
-    ) -> Result<Option<SessionRow>, StoreError>;
+    async fn session_by_hash(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<SessionRow>, StoreError>;
 
     /// Ends a session.
     async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError>;
@@ -217,11 +179,7 @@ pub trait Pages: Send + Sync + 'static {
     async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError>;
 
     /// How many runs there are by status, among those accepted at or after `since`.
-    async fn run_counts(
-        &self,
-        recipe: Option<RecipeId>,
-        since: Timestamp,
-    ) -> Result<Vec<(RunStatus, i64)>, StoreError>;
+    async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError>;
 
     /// All recipes, by slug.
     async fn recipes(&self) -> Result<Vec<RecipeRow>, StoreError>;
@@ -233,20 +191,13 @@ pub trait Pages: Send + Sync + 'static {
     async fn recipe_by_id(&self, id: RecipeId) -> Result<Option<RecipeRow>, StoreError>;
 
     /// One version.
-    async fn version(
-        &self,
-        recipe: RecipeId,
-        version: i32,
-    ) -> Result<Option<RecipeVersion>, StoreError>;
+    async fn version(&self, recipe: RecipeId, version: i32) -> Result<Option<RecipeVersion>, StoreError>;
 
     /// All versions of a recipe, newest first, without their texts.
     async fn versions(&self, recipe: RecipeId) -> Result<Vec<RecipeVersion>, StoreError>;
 
     /// What each recipe did since.
-    async fn recipe_stats(
-        &self,
-        since: Timestamp,
-    ) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError>;
+    async fn recipe_stats(&self, since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError>;
 
     /// All connections, by name.
     async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError>;

@@ -26,14 +26,7 @@ pub enum RunStatus {
 
 impl RunStatus {
     /// Every status, in the order of their numbers.
-    pub const ALL: [Self; 6] = [
-        Self::Queued,
-        Self::Running,
-        Self::Waiting,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Cancelled,
-    ];
+    pub const ALL: [Self; 6] = [Self::Queued, Self::Running, Self::Waiting, Self::Succeeded, Self::Failed, Self::Cancelled];
 
     /// The number stored.
     #[must_use]
@@ -44,9 +37,7 @@ impl RunStatus {
     /// From the number stored.
     #[must_use]
     pub fn from_number(number: i16) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|status| status.number() == number)
+        Self::ALL.into_iter().find(|status| status.number() == number)
     }
 
     /// The word used in the API.
@@ -97,15 +88,8 @@ pub enum WaitingFor {
 
 impl WaitingFor {
     /// Every reason, in the order of their numbers, which begin at 1.
-    pub const ALL: [Self; 7] = [
-        Self::Timer,
-        Self::Retry,
-        Self::Approval,
-        Self::Callback,
-        Self::Circuit,
-        Self::Budget,
-        Self::Order,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Timer, Self::Retry, Self::Approval, Self::Callback, Self::Circuit, Self::Budget, Self::Order];
 
     /// The number stored.
     #[must_use]
@@ -116,9 +100,7 @@ impl WaitingFor {
     /// From the number stored.
     #[must_use]
     pub fn from_number(number: i16) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|reason| reason.number() == number)
+        Self::ALL.into_iter().find(|reason| reason.number() == number)
     }
 
     /// The word used in the API.

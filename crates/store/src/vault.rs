@@ -34,10 +34,7 @@ impl Vault {
         let digest = Sha256::digest([b"liaison key id".as_slice(), &key].concat());
         let mut key_id = [0; KEY_ID_BYTES];
         key_id.copy_from_slice(&digest[..KEY_ID_BYTES]);
-        Self {
-            key: Zeroizing::new(key),
-            key_id,
-        }
+        Self { key: Zeroizing::new(key), key_id }
     }
 
     /// A new random master key.
@@ -46,8 +43,7 @@ impl Vault {
     /// When the machine has no randomness to give.
     pub fn new_key() -> Result<[u8; 32], StoreError> {
         let mut key = [0; 32];
-        getrandom::fill(&mut key)
-            .map_err(|error| StoreError::Internal(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut key).map_err(|error| StoreError::Internal(format!("no randomness: {error}")))?;
         Ok(key)
     }
 
@@ -61,26 +57,13 @@ impl Vault {
     ///
     /// # Errors
     /// When the machine has no randomness to give.
-    pub fn seal(
-        &self,
-        place: &str,
-        secrets: &BTreeMap<String, String>,
-    ) -> Result<Vec<u8>, StoreError> {
-        let plain = Zeroizing::new(
-            serde_json::to_vec(secrets).map_err(|error| StoreError::Internal(error.to_string()))?,
-        );
+    pub fn seal(&self, place: &str, secrets: &BTreeMap<String, String>) -> Result<Vec<u8>, StoreError> {
+        let plain = Zeroizing::new(serde_json::to_vec(secrets).map_err(|error| StoreError::Internal(error.to_string()))?);
         let mut nonce = [0; NONCE_BYTES];
-        getrandom::fill(&mut nonce)
-            .map_err(|error| StoreError::Internal(format!("no randomness: {error}")))?;
+        getrandom::fill(&mut nonce).map_err(|error| StoreError::Internal(format!("no randomness: {error}")))?;
         let sealed = self
             .cipher()
-            .encrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: &plain,
-                    aad: place.as_bytes(),
-                },
-            )
+            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: place.as_bytes() })
             .map_err(|_| StoreError::Internal("a secret could not be sealed".to_owned()))?;
         Ok([&[FORMAT], self.key_id.as_slice(), &nonce, &sealed].concat())
     }
@@ -94,29 +77,17 @@ impl Vault {
             return Ok(BTreeMap::new());
         }
         let damaged = || StoreError::Corrupt(format!("the sealed secret of {place} is damaged"));
-        let (head, body) = sealed
-            .split_at_checked(1 + KEY_ID_BYTES + NONCE_BYTES)
-            .ok_or_else(damaged)?;
+        let (head, body) = sealed.split_at_checked(1 + KEY_ID_BYTES + NONCE_BYTES).ok_or_else(damaged)?;
         if head[0] != FORMAT {
             return Err(damaged());
         }
         if head[1..=KEY_ID_BYTES] != self.key_id {
-            return Err(StoreError::WrongKey {
-                sealed_with: hex::encode(&head[1..=KEY_ID_BYTES]),
-                ours: self.key_id(),
-            });
+            return Err(StoreError::WrongKey { sealed_with: hex::encode(&head[1..=KEY_ID_BYTES]), ours: self.key_id() });
         }
-        let nonce: [u8; NONCE_BYTES] =
-            head[1 + KEY_ID_BYTES..].try_into().map_err(|_| damaged())?;
+        let nonce: [u8; NONCE_BYTES] = head[1 + KEY_ID_BYTES..].try_into().map_err(|_| damaged())?;
         let plain = self
             .cipher()
-            .decrypt(
-                &XNonce::from(nonce),
-                Payload {
-                    msg: body,
-                    aad: place.as_bytes(),
-                },
-            )
+            .decrypt(&XNonce::from(nonce), Payload { msg: body, aad: place.as_bytes() })
             .map(Zeroizing::new)
             .map_err(|_| damaged())?;
         serde_json::from_slice(&plain).map_err(|_| damaged())
@@ -141,14 +112,8 @@ mod tests {
         let sealed = vault.seal("con_a", &secrets()).unwrap();
         assert!(!sealed.windows(12).any(|window| window == b"very_private"));
         assert_eq!(vault.open("con_a", &sealed).unwrap(), secrets());
-        assert!(matches!(
-            vault.open("con_b", &sealed),
-            Err(StoreError::Corrupt(_))
-        ));
-        assert!(matches!(
-            Vault::new([2; 32]).open("con_a", &sealed),
-            Err(StoreError::WrongKey { .. })
-        ));
+        assert!(matches!(vault.open("con_b", &sealed), Err(StoreError::Corrupt(_))));
+        assert!(matches!(Vault::new([2; 32]).open("con_a", &sealed), Err(StoreError::WrongKey { .. })));
         for position in [0, 10, sealed.len() - 1] {
             let mut changed = sealed.clone();
             changed[position] ^= 1;
@@ -160,9 +125,6 @@ mod tests {
     #[test]
     fn sealing_twice_never_gives_the_same_bytes() {
         let vault = Vault::new([1; 32]);
-        assert_ne!(
-            vault.seal("a", &secrets()).unwrap(),
-            vault.seal("a", &secrets()).unwrap()
-        );
+        assert_ne!(vault.seal("a", &secrets()).unwrap(), vault.seal("a", &secrets()).unwrap());
     }
 }

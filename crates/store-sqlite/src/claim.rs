@@ -1,0 +1,141 @@
+//! Who runs what: claims, leases, and freeing what a dead process held.
+
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool};
+use store::{Claim, RecipeId, RunId, StoreError, Timestamp, WorkerId};
+use uuid::Uuid;
+
+use crate::{failed, rows::get};
+
+pub(crate) async fn claim(
+    connection: &mut SqliteConnection,
+    worker: WorkerId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Claim>, StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    // A worker that was declared dead may not claim: its runs would never be freed.
+    let rows = sqlx::query(
+        "update runs set status = 1, waiting_for = null, owner = ?1, epoch = epoch + 1, due_at = null \
+         where id in (select id from runs where due_at <= ?2 order by due_at, id limit ?3) \
+         and exists (select 1 from workers where id = ?1) \
+         returning id, recipe_id, version, epoch, attempts",
+    )
+    .bind(worker.0)
+    .bind(now.micros())
+    .bind(limit)
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in &rows {
+        claims.push(Claim {
+            id: RunId(get(row, "id")?),
+            recipe: RecipeId(get(row, "recipe_id")?),
+            version: get(row, "version")?,
+            epoch: get(row, "epoch")?,
+            attempts: get(row, "attempts")?,
+            chunks: Vec::new(),
+        });
+    }
+    if !claims.is_empty() {
+        let marks = vec!["?"; claims.len()].join(", ");
+        let sql = format!("select run_id, seq, chunk from journal where run_id in ({marks}) order by run_id, seq");
+        let mut query = sqlx::query_as::<_, (Uuid, i32, Vec<u8>)>(AssertSqlSafe(sql));
+        for claim in &claims {
+            query = query.bind(claim.id.0);
+        }
+        let mut chunks: HashMap<Uuid, Vec<(i32, Vec<u8>)>> = HashMap::new();
+        for (run, seq, chunk) in query.fetch_all(&mut *transaction).await.map_err(failed)? {
+            chunks.entry(run).or_default().push((seq, chunk));
+        }
+        for claim in &mut claims {
+            claim.chunks = chunks.remove(&claim.id.0).unwrap_or_default();
+        }
+    }
+    transaction.commit().await.map_err(failed)?;
+    // `returning` promises no order; ids sort by acceptance.
+    claims.sort_by_key(|claim| claim.id);
+    Ok(claims)
+}
+
+pub(crate) async fn next_due(pool: &SqlitePool) -> Result<Option<Timestamp>, StoreError> {
+    let (due,): (Option<i64>,) =
+        sqlx::query_as("select min(due_at) from runs where due_at is not null").fetch_one(pool).await.map_err(failed)?;
+    Ok(due.map(Timestamp::from_micros))
+}
+
+pub(crate) async fn backlog(pool: &SqlitePool, now: Timestamp, at_most: u32) -> Result<u32, StoreError> {
+    let (count,): (i64,) = sqlx::query_as("select count(*) from (select 1 from runs where due_at <= ? limit ?)")
+        .bind(now.micros())
+        .bind(at_most)
+        .fetch_one(pool)
+        .await
+        .map_err(failed)?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+pub(crate) async fn register(
+    connection: &mut SqliteConnection,
+    name: &str,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<WorkerId, StoreError> {
+    let done = sqlx::query("insert into workers (name, started_at, lease_until) values (?, ?, ?)")
+        .bind(name)
+        .bind(now.micros())
+        .bind(lease_until.micros())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(WorkerId(done.last_insert_rowid()))
+}
+
+pub(crate) async fn renew(
+    connection: &mut SqliteConnection,
+    worker: WorkerId,
+    lease_until: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query("update workers set lease_until = ? where id = ?")
+        .bind(lease_until.micros())
+        .bind(worker.0)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn reap(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64, StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    sqlx::query("delete from workers where lease_until < ?")
+        .bind(now.micros())
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    let freed = sqlx::query(
+        "update runs set status = 0, owner = null, epoch = epoch + 1, due_at = ? \
+         where owner is not null and owner not in (select id from workers)",
+    )
+    .bind(now.micros())
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?
+    .rows_affected();
+    transaction.commit().await.map_err(failed)?;
+    Ok(freed)
+}
+
+pub(crate) async fn release(connection: &mut SqliteConnection, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    let freed = sqlx::query("update runs set status = 0, owner = null, epoch = epoch + 1, due_at = ? where owner = ?")
+        .bind(now.micros())
+        .bind(worker.0)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?
+        .rows_affected();
+    sqlx::query("delete from workers where id = ?").bind(worker.0).execute(&mut *transaction).await.map_err(failed)?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(freed)
+}

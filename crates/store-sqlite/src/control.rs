@@ -1,0 +1,79 @@
+//! What people do to runs: resume, cancel, settle a dead letter.
+
+use sqlx::{Connection, SqliteConnection};
+use store::{DeadLetter, RunId, StoreError, Timestamp};
+
+use crate::failed;
+
+pub(crate) async fn resume(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    seq: i32,
+    chunk: &[u8],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    let moved = sqlx::query(
+        "update runs set status = 0, due_at = ?, owner = null, epoch = epoch + 1, ended_at = null, dead_letter = null, error = null \
+         where id = ? and status = 4",
+    )
+    .bind(now.micros())
+    .bind(run.0)
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?
+    .rows_affected();
+    if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
+        return Ok(false);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+pub(crate) async fn cancel(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    seq: i32,
+    chunk: &[u8],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    let moved = sqlx::query(
+        "update runs set status = 5, waiting_for = null, due_at = null, owner = null, epoch = epoch + 1, ended_at = ? \
+         where id = ? and status in (0, 1, 2)",
+    )
+    .bind(now.micros())
+    .bind(run.0)
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?
+    .rows_affected();
+    if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
+        return Ok(false);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// False when the journal went on meanwhile: the caller's picture of the run is old.
+async fn append(connection: &mut SqliteConnection, run: RunId, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
+    let done = sqlx::query("insert into journal (run_id, seq, chunk) values (?, ?, ?) on conflict (run_id, seq) do nothing")
+        .bind(run.0)
+        .bind(seq)
+        .bind(chunk)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn settle(connection: &mut SqliteConnection, run: RunId, state: DeadLetter) -> Result<bool, StoreError> {
+    let done = sqlx::query("update runs set dead_letter = ? where id = ? and status = 4 and dead_letter = ?")
+        .bind(state.number())
+        .bind(run.0)
+        .bind(DeadLetter::Open.number())
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(done.rows_affected() == 1)
+}

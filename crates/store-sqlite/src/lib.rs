@@ -1,0 +1,333 @@
+//! The store on SQLite: one file, one process, nothing to install.
+//!
+//! One connection writes, in `begin immediate` transactions; a few read. WAL with `synchronous=FULL`
+//! makes every commit survive a power loss. A lock file keeps a second process out.
+
+mod access;
+mod claim;
+mod connections;
+mod control;
+mod pages;
+mod recipes;
+mod rows;
+mod write;
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use serde_json::Value as Json;
+use sqlx::{
+    Connection, SqliteConnection, SqlitePool,
+    migrate::{Migration, MigrationType, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use store::{
+    ActiveRecipe, Batch, BatchOutcome, Claim, ConnectionId, ConnectionRow, DeadLetter, KeyRow, NewVersion, Pages, Put, RecipeId,
+    RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, SessionRow, Store, StoreError, Timestamp,
+    WorkerId,
+};
+use tokio::sync::Mutex;
+
+/// Every migration, in order. A test compares the list with the folder.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "recipes", include_str!("../../../migrations/sqlite/0001_recipes.sql")),
+    (2, "runs", include_str!("../../../migrations/sqlite/0002_runs.sql")),
+    (3, "connections", include_str!("../../../migrations/sqlite/0003_connections.sql")),
+    (4, "access", include_str!("../../../migrations/sqlite/0004_access.sql")),
+];
+
+/// Why a data folder cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process works on it.
+    #[error("another liaison process already uses the data folder {}", .0.display())]
+    InUse(PathBuf),
+    /// The folder cannot be made or written.
+    #[error("the data folder {} cannot be used: {reason}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the machine says.
+        reason: String,
+    },
+    /// The database in it cannot be opened or brought up to date.
+    #[error("the database {} cannot be opened: {reason}", file.display())]
+    Database {
+        /// The file.
+        file: PathBuf,
+        /// What SQLite says.
+        reason: String,
+    },
+}
+
+/// The store on SQLite.
+#[derive(Debug)]
+pub struct SqliteStore {
+    writer: Mutex<SqliteConnection>,
+    readers: SqlitePool,
+    // Held for as long as the store is open; the operating system lets go of it when the process dies.
+    _lock: File,
+}
+
+const READERS: u32 = 4;
+/// Statements kept prepared per connection; grouped writes have one text per group size.
+const STATEMENTS_MAX: usize = 512;
+
+impl SqliteStore {
+    /// Opens the database in `folder`, making both if needed, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with what to say to a person.
+    pub async fn open(folder: &Path) -> Result<Self, OpenError> {
+        let unusable = |reason: std::io::Error| OpenError::Folder { folder: folder.to_owned(), reason: reason.to_string() };
+        std::fs::create_dir_all(folder).map_err(unusable)?;
+        let lock = File::create(folder.join("liaison.lock")).map_err(unusable)?;
+        lock.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => OpenError::InUse(folder.to_owned()),
+            TryLockError::Error(error) => unusable(error),
+        })?;
+        let file = folder.join("liaison.db");
+        let broken = |error: &dyn std::fmt::Display| OpenError::Database { file: file.clone(), reason: error.to_string() };
+        let options = SqliteConnectOptions::new()
+            .filename(&file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5))
+            .statement_cache_capacity(STATEMENTS_MAX)
+            .pragma("wal_autocheckpoint", "4000")
+            .pragma("journal_size_limit", "67108864")
+            .pragma("cache_size", "-16000");
+        let mut writer = SqliteConnection::connect_with(&options).await.map_err(|error| broken(&error))?;
+        migrations().run(&mut writer).await.map_err(|error| broken(&error))?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .min_connections(0)
+            .test_before_acquire(false)
+            .connect_with(options.pragma("query_only", "on").pragma("cache_size", "-4000"))
+            .await
+            .map_err(|error| broken(&error))?;
+        Ok(Self { writer: Mutex::new(writer), readers, _lock: lock })
+    }
+}
+
+fn migrations() -> Migrator {
+    Migrator::with_migrations(
+        MIGRATIONS
+            .iter()
+            .map(|(number, name, sql)| {
+                Migration::new(*number, (*name).into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(*sql), false)
+            })
+            .collect(),
+    )
+}
+
+/// What the caller can do about an error of SQLite's.
+fn failed(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(inner) => {
+            // Primary result codes, https://sqlite.org/rescode.html: BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN.
+            let primary = inner.code().and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff);
+            match primary {
+                Some(5 | 6 | 8 | 10 | 13 | 14) => StoreError::Unavailable(error.to_string()),
+                Some(11 | 26) => StoreError::Corrupt(error.to_string()),
+                _ => StoreError::Internal(error.to_string()),
+            }
+        }
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+            StoreError::Unavailable(error.to_string())
+        }
+        _ => StoreError::Internal(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn write(&self, batch: &Batch) -> Result<BatchOutcome, StoreError> {
+        write::write(&mut *self.writer.lock().await, batch).await
+    }
+
+    async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError> {
+        claim::claim(&mut *self.writer.lock().await, worker, now, limit).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        claim::next_due(&self.readers).await
+    }
+
+    async fn backlog(&self, now: Timestamp, at_most: u32) -> Result<u32, StoreError> {
+        claim::backlog(&self.readers, now, at_most).await
+    }
+
+    async fn register_worker(&self, name: &str, now: Timestamp, lease_until: Timestamp) -> Result<WorkerId, StoreError> {
+        claim::register(&mut *self.writer.lock().await, name, now, lease_until).await
+    }
+
+    async fn renew_worker(&self, worker: WorkerId, lease_until: Timestamp) -> Result<bool, StoreError> {
+        claim::renew(&mut *self.writer.lock().await, worker, lease_until).await
+    }
+
+    async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError> {
+        claim::reap(&mut *self.writer.lock().await, now).await
+    }
+
+    async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
+        claim::release(&mut *self.writer.lock().await, worker, now).await
+    }
+
+    async fn resume(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+        control::resume(&mut *self.writer.lock().await, run, seq, chunk, now).await
+    }
+
+    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+        control::cancel(&mut *self.writer.lock().await, run, seq, chunk, now).await
+    }
+
+    async fn settle_dead_letter(&self, run: RunId, state: DeadLetter) -> Result<bool, StoreError> {
+        control::settle(&mut *self.writer.lock().await, run, state).await
+    }
+
+    async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError> {
+        recipes::save(&mut *self.writer.lock().await, version).await
+    }
+
+    async fn activate(
+        &self,
+        recipe: RecipeId,
+        version: Option<i32>,
+        params: &Json,
+        now: Timestamp,
+    ) -> Result<Option<RecipeRow>, StoreError> {
+        recipes::activate(&mut *self.writer.lock().await, recipe, version, params, now).await
+    }
+
+    async fn active_recipes(&self) -> Result<Vec<ActiveRecipe>, StoreError> {
+        recipes::active(&self.readers).await
+    }
+
+    async fn catalogue_revision(&self) -> Result<i64, StoreError> {
+        recipes::revision(&self.readers).await
+    }
+
+    async fn advance_schedule(&self, recipe: RecipeId, to: Timestamp) -> Result<(), StoreError> {
+        recipes::advance(&mut *self.writer.lock().await, recipe, to).await
+    }
+
+    async fn create_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
+        connections::create(&mut *self.writer.lock().await, row).await
+    }
+
+    async fn update_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
+        connections::update(&mut *self.writer.lock().await, row).await
+    }
+
+    async fn delete_connection(&self, id: ConnectionId) -> Result<bool, StoreError> {
+        connections::delete(&mut *self.writer.lock().await, id).await
+    }
+
+    async fn create_key(&self, key: &KeyRow) -> Result<(), StoreError> {
+        access::create_key(&mut *self.writer.lock().await, key).await
+    }
+
+    async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>, StoreError> {
+        access::key_by_hash(&self.readers, hash).await
+    }
+
+    async fn create_signin(&self, signin: &SessionRow) -> Result<(), StoreError> {
+        access::create_signin(&mut *self.writer.lock().await, signin).await
+    }
+
+    async fn spend_signin(&self, signin: &[u8; 32], session: &SessionRow, now: Timestamp) -> Result<bool, StoreError> {
+        access::spend_signin(&mut *self.writer.lock().await, signin, session, now).await
+    }
+
+    async fn session_by_hash(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<SessionRow>, StoreError> {
+        access::session_by_hash(&self.readers, hash, now).await
+    }
+
+    async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        access::end_session(&mut *self.writer.lock().await, hash).await
+    }
+
+    async fn setting(&self, name: &str, initial: &str) -> Result<String, StoreError> {
+        access::setting(&mut *self.writer.lock().await, name, initial).await
+    }
+
+    async fn prune(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        access::prune(&mut *self.writer.lock().await, now, limit).await
+    }
+
+    async fn wait_for_notice(&self) {
+        // One process: whatever it accepts, it knows.
+        std::future::pending().await
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        let mut writer = self.writer.lock().await;
+        // Leaves one tidy file behind; what is in the WAL is just as safe if this fails.
+        if let Err(error) = sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut *writer).await {
+            tracing::warn!(%error, "store.close: the WAL was not folded into the database");
+        }
+    }
+}
+
+#[async_trait]
+impl Pages for SqliteStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        sqlx::query("select 1").execute(&self.readers).await.map(drop).map_err(failed)
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        pages::runs(&self.readers, filter).await
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError> {
+        pages::run(&self.readers, id).await
+    }
+
+    async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+        pages::chunks(&self.readers, id, from).await
+    }
+
+    async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError> {
+        pages::run_counts(&self.readers, recipe, since).await
+    }
+
+    async fn recipes(&self) -> Result<Vec<RecipeRow>, StoreError> {
+        recipes::list(&self.readers).await
+    }
+
+    async fn recipe(&self, slug: &str) -> Result<Option<RecipeRow>, StoreError> {
+        recipes::by_slug(&self.readers, slug).await
+    }
+
+    async fn recipe_by_id(&self, id: RecipeId) -> Result<Option<RecipeRow>, StoreError> {
+        recipes::by_id(&self.readers, id).await
+    }
+
+    async fn version(&self, recipe: RecipeId, version: i32) -> Result<Option<RecipeVersion>, StoreError> {
+        recipes::version(&self.readers, recipe, version).await
+    }
+
+    async fn versions(&self, recipe: RecipeId) -> Result<Vec<RecipeVersion>, StoreError> {
+        recipes::versions(&self.readers, recipe).await
+    }
+
+    async fn recipe_stats(&self, since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError> {
+        pages::recipe_stats(&self.readers, since).await
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        connections::list(&self.readers).await
+    }
+
+    async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError> {
+        connections::by_name(&self.readers, name).await
+    }
+}
