@@ -1,0 +1,224 @@
+//! From what came back to a step's output, or to an error people can act on.
+
+use std::time::Duration;
+
+use ::http::{
+    HeaderMap, Method, StatusCode,
+    header::{CONTENT_TYPE, DATE, RETRY_AFTER},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use connector::{Cx, ErrorClass, Mask, StepError, http::Response};
+use serde_json::{Map, Value as Json, json};
+use url::Position;
+
+use super::request;
+
+/// Most of an answer's body kept with an error.
+const BODY_SHOWN_BYTES_MAX: usize = 64 * 1024;
+/// Most of the other side's own words put into a message.
+const WORDS_CHARS_MAX: usize = 300;
+/// Longest wish for the next try that is believed.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+pub(super) fn output_schema() -> Json {
+    json!({
+        "type": "object",
+        "properties": {
+            "status": {"type": "integer"},
+            "headers": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Names in lower case."},
+            "body": {"description": "A value if the answer was JSON, text if it was text, base64 text if it was neither, null if it was empty."}
+        },
+        "required": ["status", "headers", "body"],
+        "additionalProperties": false
+    })
+}
+
+pub(super) fn output(response: Response) -> Json {
+    let mut record = Map::with_capacity(3);
+    record.insert("status".to_owned(), response.status.as_u16().into());
+    record.insert("headers".to_owned(), headers(&response.headers));
+    record.insert("body".to_owned(), body(&response.headers, &response.body));
+    Json::Object(record)
+}
+
+fn headers(headers: &HeaderMap) -> Json {
+    let mut record = Map::with_capacity(headers.keys_len());
+    for (name, value) in headers {
+        let text = String::from_utf8_lossy(value.as_bytes());
+        match record.get_mut(name.as_str()) {
+            Some(Json::String(all)) => {
+                all.push_str(", ");
+                all.push_str(&text);
+            }
+            _ => {
+                record.insert(name.as_str().to_owned(), Json::String(text.into_owned()));
+            }
+        }
+    }
+    Json::Object(record)
+}
+
+/// The media type without parameters, and its charset.
+fn media_type(headers: &HeaderMap) -> (String, Option<String>) {
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let mut parts = text.split(';');
+    let kind = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+    let charset = parts.find_map(|part| {
+        let (name, value) = part.split_once('=')?;
+        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_owned())
+    });
+    (kind, charset)
+}
+
+fn body(headers: &HeaderMap, body: &Bytes) -> Json {
+    if body.is_empty() {
+        return Json::Null;
+    }
+    let (kind, charset) = media_type(headers);
+    let is_json = matches!(kind.as_str(), "application/json" | "text/json") || kind.ends_with("+json") || (kind.is_empty() && matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')));
+    if is_json {
+        let plain = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+        if let Ok(value) = serde_json::from_slice(plain) {
+            return value;
+        }
+    }
+    if !is_binary(&kind)
+        && let Some(text) = decoded(charset.as_deref(), body)
+    {
+        return Json::String(text);
+    }
+    Json::String(BASE64.encode(body))
+}
+
+fn is_binary(kind: &str) -> bool {
+    if kind.ends_with("+xml") {
+        return false;
+    }
+    ["image/", "audio/", "video/", "font/"].iter().any(|family| kind.starts_with(family))
+        || matches!(kind, "application/octet-stream" | "application/pdf" | "application/zip" | "application/gzip" | "application/x-protobuf")
+}
+
+/// The text, if these bytes are one in the charset they claim (UTF-8 when they claim none).
+fn decoded(charset: Option<&str>, body: &[u8]) -> Option<String> {
+    let encoding = match charset {
+        None => encoding_rs::UTF_8,
+        Some(label) => encoding_rs::Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::UTF_8),
+    };
+    let (text, _, wrong) = encoding.decode(body);
+    (!wrong && !text.contains('\0')).then(|| text.into_owned())
+}
+
+/// The error an answer with an unaccepted status is. The table is the one for people in `docs/`:
+/// RFC 9110, 15 and RFC 6585 for the meaning of the statuses.
+pub(super) fn refused(cx: &Cx, method: &Method, response: &Response) -> StepError {
+    let mask = request::mask(cx);
+    let status = response.status;
+    let class = class(status);
+    let place = &response.url[..Position::AfterPath];
+    let mut message = format!("{method} {place} answered {}", status.as_u16());
+    if let Some(reason) = status.canonical_reason() {
+        message.push(' ');
+        message.push_str(reason);
+    }
+    let shown = shown_body(&mask, response);
+    if let Some(words) = own_words(&shown) {
+        message.push_str(": ");
+        message.push_str(&words);
+    }
+    let mut error = StepError::new(class, format!("HTTP_{}", status.as_u16()), mask.text(&message)).with_next(next(status, cx.connection.is_some()));
+    if class.is_transient() {
+        error.retry_after = retry_after(&response.headers);
+    }
+    error.response = Some(json!({"status": status.as_u16(), "headers": mask.headers(&response.headers), "body": shown}));
+    error
+}
+
+fn class(status: StatusCode) -> ErrorClass {
+    match status.as_u16() {
+        408 => ErrorClass::Timeout,
+        425 | 429 => ErrorClass::RateLimited,
+        401 => ErrorClass::Auth,
+        403 => ErrorClass::Denied,
+        404 | 410 => ErrorClass::NotFound,
+        409 | 412 | 423 => ErrorClass::Conflict,
+        500..=599 => ErrorClass::Server,
+        _ => ErrorClass::Invalid,
+    }
+}
+
+fn next(status: StatusCode, through_connection: bool) -> &'static str {
+    match status.as_u16() {
+        401 if through_connection => "Check the credentials of the connection; they may have expired.",
+        401 | 407 => "This address wants a sign-in: make a connection of the http connector and use it in the step.",
+        403 => "Ask for the right to do this in the other system, or use a connection that has it.",
+        404 | 410 => "Check the address; if a missing record is fine here, add 404 to accept.",
+        409 | 412 | 423 => "Read the record again and decide what should win; if it exists already, that may be fine.",
+        408 | 425 | 429 => "Nothing to do: it is tried again later. If it happens often, lower the connection's rate.",
+        300..=399 => "Call the address it points to, or add the status to accept.",
+        413 => "Send less at a time.",
+        200..=299 => "If this status means success here, add it to accept.",
+        500..=599 => "Nothing to do: it is tried again later. If it stays, tell whoever runs the other system.",
+        _ => "Correct what is sent; the answer says what was wrong.",
+    }
+}
+
+/// Seconds, or a date told apart from the answer's own `Date` so that clocks need not agree (RFC 9110, 10.2.3).
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = if let Ok(seconds) = text.parse::<u64>() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = httpdate::parse_http_date(text).ok()?;
+        let now = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?.trim()).ok()?;
+        until.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+fn shown_body(mask: &Mask, response: &Response) -> Json {
+    if response.body.len() <= BODY_SHOWN_BYTES_MAX {
+        return mask.json(&body(&response.headers, &response.body));
+    }
+    let (kind, charset) = media_type(&response.headers);
+    let text = if is_binary(&kind) { None } else { decoded(charset.as_deref(), &response.body) };
+    match text {
+        // Masked before it is cut: a secret across the cut would otherwise show its first half.
+        Some(text) => {
+            let masked = mask.text(&text);
+            let cut = masked.floor_char_boundary(BODY_SHOWN_BYTES_MAX);
+            Json::String(format!("{}… ({} bytes in all)", &masked[..cut], response.body.len()))
+        }
+        None => Json::String(format!("{} bytes, not shown", response.body.len())),
+    }
+}
+
+/// The sentence the other side gave, where APIs usually put it (RFC 9457 `detail`, `error.message`, …).
+fn own_words(body: &Json) -> Option<String> {
+    let words = match body {
+        Json::String(text) => text.as_str(),
+        Json::Array(items) => return items.first().filter(|item| item.is_object()).and_then(own_words),
+        Json::Object(fields) => {
+            let found = ["detail", "message", "error_description", "title", "error", "errors", "errorMessage", "reason"].iter().find_map(|name| match fields.get(*name) {
+                Some(Json::String(text)) => Some(text.clone()),
+                Some(inner @ (Json::Object(_) | Json::Array(_))) => own_words(inner),
+                _ => None,
+            });
+            return found.and_then(|text| shortened(&text));
+        }
+        _ => return None,
+    };
+    // A whole page is no sentence.
+    if words.trim_start().starts_with('<') || words.len() > 4096 { None } else { shortened(words) }
+}
+
+fn shortened(text: &str) -> Option<String> {
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if flat.is_empty() {
+        return None;
+    }
+    match flat.char_indices().nth(WORDS_CHARS_MAX) {
+        Some((cut, _)) => Some(format!("{}…", &flat[..cut])),
+        None => Some(flat),
+    }
+}

@@ -1,0 +1,210 @@
+//! What a connection of the `http` connector holds: where to call and how to sign in.
+
+use std::collections::HashMap;
+
+use ::http::{HeaderName, HeaderValue};
+use connector::Secret;
+use serde_json::{Value as Json, json};
+use url::Url;
+
+use crate::strict::{self, Problems};
+
+const KEYS: [&str; 3] = ["base_url", "auth", "headers"];
+const AUTH_KINDS: [&str; 4] = ["none", "basic", "bearer", "api_key"];
+const AUTH_KEYS: [&str; 3] = ["kind", "in", "name"];
+/// Headers that belong to the connection between the machines, not to a recipe or a connection's settings.
+pub(super) const RESERVED_HEADERS: [&str; 7] = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
+
+/// How a connection signs in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Auth<'a> {
+    None,
+    Basic,
+    Bearer,
+    KeyInHeader(&'a str),
+    KeyInQuery(&'a str),
+}
+
+pub(super) fn config_schema() -> Json {
+    json!({
+        "type": "object",
+        "properties": {
+            "base_url": {"type": "string", "format": "uri", "title": "Base address", "description": "What every path is added to, for instance https://api.example.com/v2."},
+            "auth": {
+                "title": "Sign-in",
+                "description": "How calls sign in: none, basic (credentials username, password), bearer (credential token) or api_key (credential key).",
+                "oneOf": [
+                    {"type": "string", "enum": AUTH_KINDS},
+                    {
+                        "type": "object",
+                        "properties": {
+                            "kind": {"type": "string", "enum": AUTH_KINDS},
+                            "in": {"type": "string", "enum": ["header", "query"], "default": "header", "description": "Where an api_key is sent."},
+                            "name": {"type": "string", "default": "X-API-Key", "description": "Name of the header or query value that carries an api_key."}
+                        },
+                        "required": ["kind"],
+                        "additionalProperties": false
+                    }
+                ]
+            },
+            "headers": {"type": "object", "additionalProperties": {"type": "string"}, "title": "Headers", "description": "Sent with every call; a step's own headers win. Nothing secret belongs here."}
+        },
+        "required": ["base_url"],
+        "additionalProperties": false
+    })
+}
+
+pub(super) fn credentials_schema() -> Json {
+    json!({
+        "type": "object",
+        "properties": {
+            "username": {"type": "string", "title": "User name", "description": "For auth basic."},
+            "password": {"type": "string", "title": "Password", "description": "For auth basic."},
+            "token": {"type": "string", "title": "Token", "description": "For auth bearer."},
+            "key": {"type": "string", "title": "Key", "description": "For auth api_key."}
+        },
+        "additionalProperties": false
+    })
+}
+
+/// The sign-in a config asks for.
+pub(super) fn auth(config: &Json) -> Result<Auth<'_>, (String, String)> {
+    let auth = match config.get("auth") {
+        None | Some(Json::Null) => return Ok(Auth::None),
+        Some(auth) => auth,
+    };
+    let problem = |field: &str, sentence: String| (format!("config.auth{field}"), sentence);
+    let kind = match auth {
+        Json::String(kind) => kind.as_str(),
+        Json::Object(fields) => match fields.get("kind") {
+            Some(Json::String(kind)) => kind.as_str(),
+            _ => return Err(problem(".kind", format!("auth needs a kind: one of {}", AUTH_KINDS.join(", ")))),
+        },
+        other => return Err(problem("", format!("auth must be a kind or a record with a kind, not {}", strict::kind(other)))),
+    };
+    let option = |name: &str| auth.get(name).filter(|value| !value.is_null());
+    if kind != "api_key"
+        && let Some(name) = ["in", "name"].into_iter().find(|name| option(name).is_some())
+    {
+        return Err(problem(&format!(".{name}"), format!("\"{name}\" is only used by auth api_key")));
+    }
+    match kind {
+        "none" => Ok(Auth::None),
+        "basic" => Ok(Auth::Basic),
+        "bearer" => Ok(Auth::Bearer),
+        "api_key" => {
+            let name = match option("name") {
+                None => "X-API-Key",
+                Some(Json::String(name)) if !name.trim().is_empty() => name.trim(),
+                Some(_) => return Err(problem(".name", "the name of the header or query value must be text".to_owned())),
+            };
+            match option("in").map(Json::as_str) {
+                None | Some(Some("header")) => {
+                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| problem(".name", format!("\"{name}\" cannot be the name of a header")))?;
+                    Ok(Auth::KeyInHeader(name))
+                }
+                Some(Some("query")) => Ok(Auth::KeyInQuery(name)),
+                Some(_) => Err(problem(".in", "an api_key is sent in \"header\" or \"query\"".to_owned())),
+            }
+        }
+        other => Err(problem(".kind", strict::unknown(other, &AUTH_KINDS))),
+    }
+}
+
+/// The base address of a config, checked.
+pub(super) fn base_url(config: &Json) -> Result<Url, String> {
+    let text = match config.get("base_url") {
+        None | Some(Json::Null) => return Err("the base address is missing; give for instance https://api.example.com/v2".to_owned()),
+        Some(Json::String(text)) => text.trim(),
+        Some(other) => return Err(format!("the base address must be text, not {}", strict::kind(other))),
+    };
+    let url = Url::parse(text).map_err(|error| format!("the base address cannot be read ({error}); give for instance https://api.example.com/v2"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("the base address must start with https:// or http://".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the base address holds a user name or password; use auth basic with credentials instead".to_owned());
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("the base address may not have a part after ? or #; give these with each step".to_owned());
+    }
+    Ok(url)
+}
+
+pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>> {
+    let mut problems = Problems::default();
+    let Some(fields) = problems.record("config", config) else {
+        problems.add("config.base_url", "the base address is missing; give for instance https://api.example.com/v2");
+        return problems.finish();
+    };
+    problems.unknown_keys("config", fields, &KEYS);
+    if let Err(sentence) = base_url(config) {
+        problems.add("config.base_url", sentence);
+    }
+    if let Some(auth) = fields.get("auth").and_then(Json::as_object) {
+        problems.unknown_keys("config.auth", auth, &AUTH_KEYS);
+    }
+    match auth(config) {
+        Ok(auth) => {
+            let (required, optional, why): (&[&str], &[&str], &str) = match auth {
+                Auth::None => (&[], &[], "auth none"),
+                // Several services sign in with a user name alone.
+                Auth::Basic => (&["username"], &["password"], "auth basic"),
+                Auth::Bearer => (&["token"], &[], "auth bearer"),
+                Auth::KeyInHeader(_) | Auth::KeyInQuery(_) => (&["key"], &[], "auth api_key"),
+            };
+            problems.credentials(credentials, required, optional, why);
+            check_sendable(&mut problems, auth, credentials);
+        }
+        Err((field, sentence)) => problems.add(field, sentence),
+    }
+    match fields.get("headers") {
+        None | Some(Json::Null) => {}
+        Some(Json::Object(headers)) => {
+            for (name, value) in headers {
+                if let Err(sentence) = header(name, value) {
+                    problems.add(format!("config.headers.{name}"), sentence);
+                } else if name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("cookie") {
+                    problems.add(format!("config.headers.{name}"), "secrets do not belong in the settings, which everybody can read; use auth and credentials");
+                }
+            }
+        }
+        Some(other) => problems.add("config.headers", format!("headers must be a record of names and texts, not {}", strict::kind(other))),
+    }
+    problems.finish()
+}
+
+fn check_sendable(problems: &mut Problems, auth: Auth<'_>, credentials: &HashMap<String, Secret>) {
+    let field = match auth {
+        Auth::Bearer => "token",
+        Auth::KeyInHeader(_) => "key",
+        Auth::Basic => {
+            if credentials.get("username").is_some_and(|name| name.expose().contains(':')) {
+                problems.add("credentials.username", "a user name for auth basic may not hold a colon");
+            }
+            return;
+        }
+        Auth::None | Auth::KeyInQuery(_) => return,
+    };
+    if credentials.get(field).is_some_and(|secret| HeaderValue::from_str(secret.expose()).is_err()) {
+        problems.add(format!("credentials.{field}"), format!("the credential \"{field}\" holds a line break or another character a header cannot carry"));
+    }
+}
+
+/// A header of the settings or of a step, or the sentence that says why not.
+pub(super) fn header(name: &str, value: &Json) -> Result<(HeaderName, HeaderValue), String> {
+    let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("\"{}\" cannot be the name of a header", name.escape_debug()))?;
+    if RESERVED_HEADERS.contains(&key.as_str()) {
+        return Err(format!("the header \"{name}\" is set by the connection itself"));
+    }
+    let value = match value {
+        Json::String(text) => HeaderValue::from_str(text),
+        Json::Number(number) => HeaderValue::from_str(&number.to_string()),
+        Json::Bool(flag) => Ok(HeaderValue::from_static(if *flag { "true" } else { "false" })),
+        other => return Err(format!("the header \"{name}\" must be text, not {}", strict::kind(other))),
+    };
+    match value {
+        Ok(value) => Ok((key, value)),
+        Err(_) => Err(format!("the header \"{name}\" holds a line break or another character a header cannot carry")),
+    }
+}
