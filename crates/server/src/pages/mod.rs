@@ -1,0 +1,34 @@
+//! The pages: plain view models, filled by the handlers, written by askama templates of
+//! `web/templates`. Nothing here knows the store, the engine or the router.
+//!
+//! A page type is a struct with a [`shell::Shell`], ready data and a template; it answers a request by
+//! itself (`askama_web::WebTemplate`). Every page type has samples in [`samples`] for each of its states,
+//! and one test renders them all.
+
+pub mod data_view;
+pub mod format;
+mod inspector;
+pub mod mark;
+pub mod message;
+pub mod recipes;
+pub mod run;
+pub mod runs;
+pub mod shell;
+pub mod signin;
+pub mod status;
+pub mod step;
+pub mod timeline;
+
+
+pub use self::{
+    format::Zone,
+    mark::Mark,
+    message::{Action, MessagePage},
+    recipes::{LastRun, RecipeRow, RecipeState, RecipesPage},
+    run::{ErrorCard, LogEntry, NextAction, RunHead, RunLink, RunPage, RunPane, RunQuery, Waiting},
+    runs::{Count, RecipeChoice, RunFilter, RunRow, RunsPage},
+    shell::{LoadFailure, NavCounts, Person, Shell, Theme},
+    signin::{SigninPage, SigninState},
+    status::{RunKind, RunStatus, StepStatus, WaitFor},
+    step::{Bar, BarStatus, Park, Payload, Request, StepError, StepKind, StepRow},
+};

@@ -1,0 +1,463 @@
+//! `/runs/{id}`: one run, told from its journal. There is no second history.
+
+use std::collections::HashSet;
+
+use askama::Template;
+use askama_web::WebTemplate;
+use serde::Deserialize;
+
+use super::{
+    format,
+    inspector::{Data, Inspector},
+    shell::{Section, Shell},
+    status::{RunStatus, StepStatus, WaitFor},
+    step::{StepKind, StepRow},
+    timeline::{Scale, Segment},
+};
+
+/// Passes of one loop listed at most; the event log and the API have them all.
+pub const PASSES_MAX: usize = 100;
+
+/// What the run waits for, with the facts for its sentence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// What for.
+    pub reason: WaitFor,
+    /// A person's or connection's name, if there is one.
+    pub who: Option<String>,
+    /// When it goes on by itself, if it does.
+    pub until_us: Option<i64>,
+    /// The coming try and how many are allowed, for retries: `(3, 6)`.
+    pub attempt: Option<(u32, u32)>,
+}
+
+/// A numbered thing to do next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NextAction {
+    /// One sentence.
+    pub text: String,
+    /// A link with its words, if a page helps.
+    pub link: Option<(String, String)>,
+}
+
+/// The three parts of a failure, in words.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ErrorCard {
+    /// "NetSuite did not accept the sales order".
+    pub what: String,
+    /// Why it happened; empty if unknown.
+    pub why: String,
+    /// The app's own message, quoted, if the error is not in the connector's table.
+    pub said: Option<String>,
+    /// Why it was not retried, or that the tries ran out.
+    pub retried: String,
+    /// What to do, apart from retrying, which the page adds itself.
+    pub next: Vec<NextAction>,
+    /// The app's code, HTTP status, class: `INVALID_KEY_OR_REF`, `HTTP 400`, `invalid`.
+    pub codes: Vec<String>,
+    /// How many other runs failed for the same reason, and the address that lists them.
+    pub others: Option<(u64, String)>,
+}
+
+/// A link to another run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunLink {
+    /// What it is to this one: "Replay of", "Started by", "Replayed as".
+    pub relation: String,
+    /// Its id.
+    pub id: String,
+}
+
+/// The head of the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunHead {
+    /// The run's id.
+    pub id: String,
+    /// How it stands.
+    pub status: RunStatus,
+    /// The recipe's slug.
+    pub recipe: String,
+    /// The recipe's title.
+    pub recipe_title: String,
+    /// The version this run uses.
+    pub version: u32,
+    /// The active version, if it is a newer one.
+    pub newer_version: Option<u32>,
+    /// When it was accepted.
+    pub started_us: i64,
+    /// When it ended.
+    pub ended_us: Option<i64>,
+    /// The label, if the recipe sets one.
+    pub label: Option<String>,
+    /// What started it: "Webhook", "Salesforce, “Acme Robotics: 120 seats”".
+    pub started_by: String,
+    /// What it waits for, if it waits.
+    pub waiting: Option<Waiting>,
+    /// The failure, if it failed.
+    pub error: Option<ErrorCard>,
+    /// Parent, child and replayed runs.
+    pub links: Vec<RunLink>,
+    /// Whether this person may retry, cancel and answer.
+    pub may_operate: bool,
+}
+
+/// One entry of the event log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its place in the journal.
+    pub seq: u64,
+    /// When.
+    pub at_us: i64,
+    /// What happened: "Step started".
+    pub what: String,
+    /// The step's path, if it is about one.
+    pub step: Option<String>,
+    /// Details in one line.
+    pub detail: String,
+    /// The colour role: `ok`, `fail`, `warn`, `run`, `hold` or `idle`.
+    pub tone: &'static str,
+}
+
+/// What the URL asks to see: `?step=&tab=&view=`. Use it as `Query<RunQuery>`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RunQuery {
+    /// The path of the chosen step; the first failing one if absent.
+    pub step: Option<String>,
+    /// `input`, `output`, `tries` or `request`.
+    pub tab: Option<String>,
+    /// `raw` or `tree`.
+    pub view: Option<String>,
+}
+
+/// Timeline or event log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RunPane {
+    /// `/runs/{id}`
+    Timeline,
+    /// `/runs/{id}/events`: the whole ordered list.
+    Log(Vec<LogEntry>),
+}
+
+/// The page. Built by [`RunPage::new`], which works out scale, choice and sentences.
+#[derive(Debug, Clone, Template, WebTemplate)]
+#[template(path = "run.html")]
+pub struct RunPage {
+    /// The surroundings.
+    pub shell: Shell,
+    /// The head.
+    pub run: RunHead,
+    /// What the left side shows.
+    pub pane: RunPane,
+    rows: Vec<Row>,
+    scale: Scale,
+    inspector: Option<Inspector>,
+    retry: Option<RetryOffer>,
+    doubt: Option<Doubt>,
+    steps_ran: String,
+}
+
+/// One thing in the list of steps, ready to be written: loops open and close around their passes.
+#[derive(Debug, Clone)]
+enum Row {
+    Step(Box<TimelineRow>),
+    Open { summary: String, open: bool },
+    Close,
+    More(String),
+}
+
+#[derive(Debug, Clone)]
+struct TimelineRow {
+    step: StepRow,
+    href: String,
+    current: bool,
+    took: String,
+    since_us: Option<i64>,
+    segments: Vec<Segment>,
+}
+
+/// "Retry from step 7".
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct RetryOffer {
+    path: String,
+    called: String,
+    kept: String,
+}
+
+/// The question about a step that may have happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Doubt {
+    path: String,
+    called: String,
+    title: String,
+    app: String,
+    href: String,
+}
+
+impl RunPage {
+    /// The page of a run. `steps` begin with the trigger and follow the order of the recipe, each
+    /// row's inner steps directly after it and one deeper.
+    pub fn new(shell: Shell, run: RunHead, steps: Vec<StepRow>, pane: RunPane, query: &RunQuery) -> Self {
+        let end_us = run.ended_us.unwrap_or(shell.now_us);
+        let scale = Scale::over(&steps, run.started_us, end_us, run.status.is_open());
+        let chosen = choose(&steps, query.step.as_deref());
+        let inspector = chosen.map(|at| Inspector::new(&run.id, &steps[at], query, shell.now_us));
+        let retry = (run.status == RunStatus::Failed).then(|| RetryOffer::of(&steps)).flatten();
+        let doubt = steps.iter().find(|step| step.status == StepStatus::Uncertain).map(|step| Doubt {
+            path: step.path.clone(),
+            called: step.called(),
+            title: step.title.clone(),
+            app: step.mark.name().to_owned(),
+            href: step_href(&run.id, &step.path, "request"),
+        });
+        let steps_ran = steps_ran(&steps);
+        let rows = rows(&shell, &run, &scale, steps, chosen, inspector.as_ref());
+        Self { retry: if doubt.is_some() { None } else { retry }, shell, run, pane, rows, scale, inspector, doubt, steps_ran }
+    }
+
+    fn title(&self) -> String {
+        format!("{} run of {}", self.run.status.word(), self.run.recipe_title)
+    }
+
+    fn section(&self) -> Section {
+        Section::Runs
+    }
+
+    fn took(&self) -> String {
+        let took = format::duration(self.run.ended_us.unwrap_or(self.shell.now_us) - self.run.started_us);
+        let working = format::duration(self.scale.working_us);
+        match (self.run.status, took == working) {
+            (RunStatus::Queued, _) => format!("Queued for {took}"),
+            (status, false) if status.is_open() => format!("{took} so far, of which {working} working"),
+            (status, true) if status.is_open() => format!("{took} so far"),
+            (_, true) => format!("Took {took}"),
+            (_, false) => format!("Took {took}, of which {working} working"),
+        }
+    }
+
+    /// The line under the head of an unfinished run: what it waits for, in words.
+    fn waiting(&self) -> Option<String> {
+        let waiting = self.run.waiting.as_ref()?;
+        let who = waiting.who.as_deref();
+        let at = |us: &i64| self.shell.at(us).clock;
+        Some(match (waiting.reason, &waiting.until_us) {
+            (WaitFor::Retry, until) => {
+                let tries = waiting.attempt.map(|(n, max)| format!(", try {n} of {max}")).unwrap_or_default();
+                let next = until.as_ref().map(|us| format!(", next at {}", at(us))).unwrap_or_default();
+                format!("Retrying{tries}{next}")
+            }
+            (WaitFor::Timer, Some(until)) => format!("Waiting until {}", at(until)),
+            (WaitFor::Timer, None) => "Waiting for a pause in the recipe to end".to_owned(),
+            (WaitFor::Approval, until) => {
+                let until = until.as_ref().map(|us| format!(", until {}", at(us))).unwrap_or_default();
+                format!("Waiting for {}{until}", who.unwrap_or("a person"))
+            }
+            (WaitFor::Callback, until) => {
+                let until = until.as_ref().map(|us| format!(", until {}", at(us))).unwrap_or_default();
+                format!("Waiting for a call from {}{until}", who.unwrap_or("outside"))
+            }
+            (WaitFor::Circuit, until) => {
+                let next = until.as_ref().map(|us| format!(" Next test at {}.", at(us))).unwrap_or_default();
+                format!("Paused, because {} does not answer.{next} Nothing is lost.", who.unwrap_or("a connection"))
+            }
+            (WaitFor::Budget, until) => {
+                let next = until.as_ref().map(|us| format!(" Goes on at {}.", at(us))).unwrap_or_default();
+                format!("Waiting, because {} allows only so many calls.{next}", who.unwrap_or("a connection"))
+            }
+            (WaitFor::Order, _) => "Waiting for an earlier run with the same key".to_owned(),
+        })
+    }
+
+    /// The address of the timeline with the same step chosen.
+    fn timeline_href(&self) -> String {
+        format!("/runs/{}", self.run.id)
+    }
+
+    fn log_href(&self) -> String {
+        format!("/runs/{}/events", self.run.id)
+    }
+
+    fn step_href(&self, path: &str) -> String {
+        step_href(&self.run.id, path, "input")
+    }
+
+    /// "18 more runs".
+    fn others(&self, n: &u64) -> String {
+        format::plural(*n, "more run", "more runs")
+    }
+
+    /// The error card in one text, for "Copy details".
+    fn details(&self, error: &ErrorCard) -> String {
+        let said = error.said.as_ref().map(|said| format!(" “{said}”")).unwrap_or_default();
+        format!("{}. {}{said} {} Run {}", error.what, error.why, error.codes.join(", "), self.run.id)
+    }
+}
+
+impl Waiting {
+    /// A wait without a name, an end or a count.
+    pub fn on(reason: WaitFor) -> Self {
+        Self { reason, who: None, until_us: None, attempt: None }
+    }
+}
+
+impl RetryOffer {
+    fn of(steps: &[StepRow]) -> Option<Self> {
+        let at = first_failing(steps)?;
+        let step = &steps[at];
+        let kept = match step.number {
+            Some(2) => "Step 1 keeps its result and does not run again.".to_owned(),
+            Some(n) if n > 2 => format!("Steps 1 to {} keep their results and do not run again.", n - 1),
+            _ => "Steps that finished keep their results and do not run again.".to_owned(),
+        };
+        Some(Self { path: step.path.clone(), called: step.called(), kept })
+    }
+}
+
+/// The first failing step: the innermost one of its block, never a handler, so that clean-up does not
+/// look like the cause.
+fn first_failing(steps: &[StepRow]) -> Option<usize> {
+    let failing = |step: &StepRow| {
+        step.kind != StepKind::Handler && matches!(step.status, StepStatus::Failed | StepStatus::Uncertain)
+    };
+    let mut at = steps.iter().position(failing)?;
+    // A failing block holds the failing step further down and deeper.
+    let mut depth = steps[at].depth;
+    for (place, step) in steps.iter().enumerate().skip(at + 1) {
+        if step.depth <= depth {
+            break;
+        }
+        if failing(step) {
+            at = place;
+            depth = step.depth;
+        }
+    }
+    Some(at)
+}
+
+/// The step to look at: the one asked for, the first failing one, the one under way, or the last one.
+fn choose(steps: &[StepRow], asked: Option<&str>) -> Option<usize> {
+    asked
+        .and_then(|path| steps.iter().position(|step| step.path == path))
+        .or_else(|| first_failing(steps))
+        .or_else(|| steps.iter().rposition(|step| step.status.is_open()))
+        .or_else(|| steps.iter().rposition(|step| step.kind != StepKind::Handler && step.status.was_begun()))
+        .or(if steps.is_empty() { None } else { Some(0) })
+}
+
+fn steps_ran(steps: &[StepRow]) -> String {
+    let counted = || steps.iter().filter(|step| step.number.is_some());
+    let ran = counted().filter(|step| step.status.was_begun()).count();
+    let all = counted().count();
+    if ran == all { format::plural(all as u64, "step", "steps") } else { format!("{ran} of {all} steps ran") }
+}
+
+/// The address of a step's tab. Paths hold letters, digits, `_`, `.`, `[` and `]`.
+pub(crate) fn step_href(run: &str, path: &str, tab: &str) -> String {
+    let query = form_urlencoded::Serializer::new(String::new()).append_pair("step", path).append_pair("tab", tab).finish();
+    format!("/runs/{run}?{query}")
+}
+
+/// The list of steps with loops folded: a loop's deeper rows stand between `Open` and `Close`.
+fn rows(shell: &Shell, run: &RunHead, scale: &Scale, steps: Vec<StepRow>, chosen: Option<usize>, inspector: Option<&Inspector>) -> Vec<Row> {
+    let tab = inspector.map_or("input", |inspector| inspector.tab.slug());
+    let kept: Vec<(bool, String)> = (0..steps.len()).map(|at| loop_summary(&steps, at, chosen)).collect();
+    let hidden = hidden_passes(&steps, chosen);
+    let mut out = Vec::with_capacity(steps.len() + 8);
+    let mut open: Vec<(u8, usize)> = Vec::new();
+    for (at, step) in steps.into_iter().enumerate() {
+        while open.last().is_some_and(|(depth, _)| step.depth <= *depth) {
+            close(&mut out, open.pop());
+        }
+        if hidden.contains(&at) {
+            if step.kind == StepKind::Pass
+                && let Some(last) = open.last_mut()
+            {
+                last.1 += 1;
+            }
+            continue;
+        }
+        let (depth, kind) = (step.depth, step.kind);
+        let took_us = step.took_us(shell.now_us);
+        let since_us = step.started_us.filter(|_| step.status.is_open());
+        out.push(Row::Step(Box::new(TimelineRow {
+            href: step_href(&run.id, &step.path, tab),
+            current: chosen == Some(at),
+            took: took_us.map(format::duration).unwrap_or_default(),
+            since_us,
+            segments: scale.segments(&step, shell.now_us),
+            step,
+        })));
+        if kind == StepKind::Loop && !kept[at].1.is_empty() {
+            out.push(Row::Open { summary: kept[at].1.clone(), open: kept[at].0 });
+            open.push((depth, 0));
+        }
+    }
+    while let Some(last) = open.pop() {
+        close(&mut out, Some(last));
+    }
+    out
+}
+
+fn close(out: &mut Vec<Row>, last: Option<(u8, usize)>) {
+    if let Some((_, hidden)) = last.filter(|(_, hidden)| *hidden > 0) {
+        out.push(Row::More(format::plural(hidden as u64, "more item is", "more items are")));
+    }
+    out.push(Row::Close);
+}
+
+/// Where the block that begins at `at` ends.
+fn block_end(steps: &[StepRow], at: usize) -> usize {
+    let depth = steps[at].depth;
+    steps[at + 1..].iter().position(|step| step.depth <= depth).map_or(steps.len(), |n| at + 1 + n)
+}
+
+/// Whether the loop at `at` is shown unfolded, and "3 items: 2 done, 1 failed"; empty if it has no rows inside.
+fn loop_summary(steps: &[StepRow], at: usize, chosen: Option<usize>) -> (bool, String) {
+    if steps[at].kind != StepKind::Loop {
+        return (false, String::new());
+    }
+    let end = block_end(steps, at);
+    let inside = &steps[at + 1..end];
+    if inside.is_empty() {
+        return (false, String::new());
+    }
+    let passes: Vec<&StepRow> = inside.iter().filter(|step| step.kind == StepKind::Pass && step.depth == steps[at].depth + 1).collect();
+    let number = |wanted: fn(StepStatus) -> bool| passes.iter().filter(|step| wanted(step.status)).count();
+    let parts = [
+        (number(|s| s == StepStatus::Succeeded), "done"),
+        (number(|s| s == StepStatus::Failed), "failed"),
+        (number(|s| s == StepStatus::Uncertain), "may have happened"),
+        (number(StepStatus::is_open), "under way"),
+        (number(|s| s == StepStatus::Skipped), "skipped"),
+        (number(|s| s == StepStatus::NotReached), "not reached"),
+    ];
+    let told: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", format::count(*n as u64))).collect();
+    let summary = format!("{}: {}", format::plural(passes.len() as u64, "item", "items"), told.join(", "));
+    let wants_a_look = inside.iter().any(|step| matches!(step.status, StepStatus::Failed | StepStatus::Uncertain) || step.status.is_open());
+    let holds_chosen = chosen.is_some_and(|chosen| chosen > at && chosen < end);
+    (wants_a_look || holds_chosen || passes.len() <= 3, summary)
+}
+
+/// Rows of passes beyond [`PASSES_MAX`] in their loop; those that failed or are chosen stay.
+fn hidden_passes(steps: &[StepRow], chosen: Option<usize>) -> HashSet<usize> {
+    let mut out = HashSet::new();
+    for at in (0..steps.len()).filter(|at| steps[*at].kind == StepKind::Loop) {
+        let (mut shown, mut place) = (0, at + 1);
+        let loop_end = block_end(steps, at);
+        while place < loop_end {
+            let end = block_end(steps, place);
+            if steps[place].kind == StepKind::Pass {
+                let stays = steps[place].status == StepStatus::Failed || chosen.is_some_and(|c| c >= place && c < end);
+                if shown >= PASSES_MAX && !stays {
+                    out.extend(place..end);
+                } else {
+                    shown += 1;
+                }
+            }
+            place = end;
+        }
+    }
+    out
+}
+
