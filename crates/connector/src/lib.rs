@@ -4,6 +4,8 @@
 //! hold. The engine calls it through this crate and knows no service by name. This crate knows no
 //! particular service, no store and no recipe.
 
+#![expect(clippy::result_large_err, reason = "a failed attempt is told in full; it is rare, and its size is one copy")]
+
 mod error;
 pub mod http;
 pub mod mask;
@@ -141,6 +143,10 @@ pub struct Trigger {
     pub kind: TriggerKind,
 }
 
+/// Checks a connection's config and credentials: every problem as (field, sentence), the field written as
+/// in the API, `config.base_url` or `credentials.token`.
+pub type Validate = fn(&Json, &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>>;
+
 /// One outside system, declared once.
 #[derive(Clone)]
 pub struct Connector {
@@ -157,7 +163,7 @@ pub struct Connector {
     /// JSON Schema of a connection's `credentials`; every field is secret.
     pub credentials: Json,
     /// Refuses a config and credentials that cannot work, before they are saved: (field, sentence).
-    pub validate: fn(&Json, &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>>,
+    pub validate: Validate,
     /// What it can do.
     pub actions: Vec<Action>,
     /// What it can start.

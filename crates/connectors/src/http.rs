@@ -10,7 +10,7 @@ mod settings;
 use std::sync::Arc;
 
 use connector::{Action, Connector, Cx, Effect, StepError};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 pub(crate) fn connector() -> Connector {
     Connector {

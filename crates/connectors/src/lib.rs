@@ -3,6 +3,8 @@
 //! A connector file knows its service and the vocabulary of the `connector` crate, nothing of the engine,
 //! the store or recipes.
 
+#![expect(clippy::result_large_err, reason = "a failed attempt is told in full; it is rare, and its size is one copy")]
+
 mod http;
 mod log;
 mod strict;

@@ -133,6 +133,7 @@ fn hmac(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refu
         return Err(refused("VERIFY_UNKNOWN", "this connection names an algorithm or encoding that is not known; correct its settings".to_owned()));
     };
     let prefix = setting(connection, "prefix").unwrap_or_default();
+    let secrets: Vec<&Secret> = secrets(connection)?.collect();
     let mut seen = false;
     let mut readable = false;
     for text in headers(inbound, name).take(SIGNATURES_MAX) {
@@ -141,7 +142,7 @@ fn hmac(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refu
             continue;
         };
         readable = true;
-        for secret in secrets(connection)? {
+        for secret in &secrets {
             let key = secret.expose().as_bytes();
             let fits = match algorithm {
                 Algorithm::Sha256 => matches::<Hmac<Sha256>>(key, &[inbound.body], &signature),
@@ -154,7 +155,6 @@ fn hmac(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refu
             }
         }
     }
-    secrets(connection)?;
     match (seen, readable) {
         (false, _) => Err(missing(name)),
         (true, false) => Err(malformed(name, &format!("{prefix}… in {}", if matches!(encoding, Encoding::Hex) { "hexadecimal" } else { "base64" }))),
