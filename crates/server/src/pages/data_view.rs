@@ -296,15 +296,17 @@ impl Writer<'_> {
             self.cut = true;
             return;
         }
-        for piece in &mut pieces {
-            let room = BYTES_MAX.saturating_sub(self.used);
-            if piece.text.len() > room {
-                piece.text.truncate(floor(&piece.text, room));
-                piece.text.push('…');
-                self.cut = true;
-            }
-            self.used += piece.text.len();
+        let room = BYTES_MAX - self.used;
+        let mut length = 0;
+        if let Some(over) = pieces.iter().position(|piece| { length += piece.text.len(); length > room }) {
+            let fits = room - pieces[..over].iter().map(|piece| piece.text.len()).sum::<usize>();
+            let text = &mut pieces[over].text;
+            text.truncate(floor(text, fits));
+            text.push('…');
+            pieces.truncate(over + 1);
+            self.cut = true;
         }
+        self.used += pieces.iter().map(|piece| piece.text.len()).sum::<usize>();
         let below = path.strip_prefix(self.root).map(|rest| rest.trim_start_matches('.'));
         let problem = self.culprit.filter(|c| below == Some(c.path)).map(|c| c.problem.to_owned());
         self.lines.push(Line { depth: depth.min(INDENT_MAX), pieces, path, problem });

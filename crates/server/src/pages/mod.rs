@@ -13,11 +13,15 @@ pub mod message;
 pub mod recipes;
 pub mod run;
 pub mod runs;
+pub mod samples;
 pub mod shell;
 pub mod signin;
 pub mod status;
 pub mod step;
 pub mod timeline;
+
+#[cfg(test)]
+mod tests;
 
 
 pub use self::{

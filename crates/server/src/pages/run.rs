@@ -461,3 +461,6 @@ fn hidden_passes(steps: &[StepRow], chosen: Option<usize>) -> HashSet<usize> {
     out
 }
 
+#[cfg(test)]
+#[path = "run_tests.rs"]
+mod tests;
