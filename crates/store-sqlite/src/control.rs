@@ -67,13 +67,25 @@ async fn append(connection: &mut SqliteConnection, run: RunId, seq: i32, chunk: 
     Ok(done.rows_affected() == 1)
 }
 
-pub(crate) async fn settle(connection: &mut SqliteConnection, run: RunId, state: DeadLetter) -> Result<bool, StoreError> {
-    let done = sqlx::query("update runs set dead_letter = ? where id = ? and status = 4 and dead_letter = ?")
+pub(crate) async fn settle(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    state: DeadLetter,
+    seq: i32,
+    chunk: &[u8],
+) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    let moved = sqlx::query("update runs set dead_letter = ? where id = ? and status = 4 and dead_letter = ?")
         .bind(state.number())
         .bind(run.0)
         .bind(DeadLetter::Open.number())
-        .execute(connection)
+        .execute(&mut *transaction)
         .await
-        .map_err(failed)?;
-    Ok(done.rows_affected() == 1)
+        .map_err(failed)?
+        .rows_affected();
+    if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
+        return Ok(false);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
 }

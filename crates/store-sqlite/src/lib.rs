@@ -188,8 +188,8 @@ impl Store for SqliteStore {
         control::cancel(&mut *self.writer.lock().await, run, seq, chunk, now).await
     }
 
-    async fn settle_dead_letter(&self, run: RunId, state: DeadLetter) -> Result<bool, StoreError> {
-        control::settle(&mut *self.writer.lock().await, run, state).await
+    async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
+        control::settle(&mut *self.writer.lock().await, run, state, seq, chunk).await
     }
 
     async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError> {

@@ -18,7 +18,7 @@ use std::{borrow::Cow, cell::RefCell, collections::HashMap, sync::Arc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::{StoreError, Timestamp};
+use crate::{RunId, StoreError, Timestamp};
 
 /// Chunks longer than this are compressed; below it the frame costs more than it saves.
 const COMPRESS_BYTES_MIN: usize = 400;
@@ -164,6 +164,29 @@ pub enum Entry {
         /// The output.
         out: Arc<Json>,
     },
+    /// A person or a bulk operation lets an ended run go on; its time limit begins anew.
+    Resumed {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        by: String,
+    },
+    /// A failed run was repeated as a new run.
+    Replayed {
+        /// When.
+        at: Timestamp,
+        /// The new run.
+        run: RunId,
+    },
+    /// A failed run was put aside.
+    Discarded {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// The run ended.
     Ended {
         /// When.
@@ -203,7 +226,11 @@ impl Entry {
             | Self::Uncertain { p, .. }
             | Self::Reopened { p, .. }
             | Self::Settled { p, .. } => Some(p),
-            Self::Accepted { .. } | Self::Ended { .. } => None,
+            Self::Accepted { .. }
+            | Self::Resumed { .. }
+            | Self::Replayed { .. }
+            | Self::Discarded { .. }
+            | Self::Ended { .. } => None,
         }
     }
 
@@ -220,6 +247,9 @@ impl Entry {
             | Self::Uncertain { at, .. }
             | Self::Reopened { at, .. }
             | Self::Settled { at, .. }
+            | Self::Resumed { at, .. }
+            | Self::Replayed { at, .. }
+            | Self::Discarded { at, .. }
             | Self::Ended { at, .. } => *at,
         }
     }
@@ -349,6 +379,9 @@ impl Entry {
             Self::Uncertain { .. } => "uncertain",
             Self::Reopened { .. } => "reopened",
             Self::Settled { .. } => "settled",
+            Self::Resumed { .. } => "resumed",
+            Self::Replayed { .. } => "replayed",
+            Self::Discarded { .. } => "discarded",
             Self::Ended { .. } => "ended",
         }
     }
@@ -363,10 +396,16 @@ pub struct Journal {
     pub params: Arc<Json>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
+    /// When it was accepted or last resumed: its time limit counts from here.
+    pub since: Timestamp,
     /// Where each step stands, by path.
     pub steps: HashMap<StepPath, StepState>,
     /// The input of steps that began and are not done, by path: another attempt sends the same.
     pub inputs: HashMap<StepPath, Arc<Json>>,
+    /// When the first attempt of such steps began, by path.
+    pub began: HashMap<StepPath, Timestamp>,
+    /// Attempts made before somebody reopened the step: the retry policy counts from there.
+    pub reopened: HashMap<StepPath, u32>,
     /// The number the next chunk gets.
     pub next_seq: i32,
 }
@@ -387,8 +426,11 @@ impl Journal {
                             event: Arc::clone(event),
                             params: Arc::clone(params),
                             accepted_at: *at,
+                            since: *at,
                             steps: HashMap::new(),
                             inputs: HashMap::new(),
+                            began: HashMap::new(),
+                            reopened: HashMap::new(),
                             next_seq: 0,
                         });
                     }
@@ -413,17 +455,25 @@ impl Journal {
     /// # Errors
     /// [`IllegalEntry`] when it may not follow.
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
+        if let Entry::Resumed { at, .. } = entry {
+            self.since = *at;
+        }
         if let Some(path) = entry.path() {
             let before = self.steps.get(path).unwrap_or(&StepState::Ready { attempts: 0 });
             let after = before.after(entry)?;
             match (&after, entry) {
-                (StepState::Running { .. }, Entry::Started { input: Some(input), .. }) => {
+                (StepState::Running { .. }, Entry::Started { input: Some(input), at, .. }) => {
                     self.inputs.insert(Arc::clone(path), Arc::clone(input));
+                    self.began.insert(Arc::clone(path), *at);
                 }
                 (StepState::Succeeded { .. } | StepState::Ready { .. }, _) => {
                     self.inputs.remove(path);
+                    self.began.remove(path);
                 }
                 _ => {}
+            }
+            if let (StepState::Ready { attempts }, Entry::Reopened { .. }) = (&after, entry) {
+                self.reopened.insert(Arc::clone(path), *attempts);
             }
             self.steps.insert(Arc::clone(path), after);
         }

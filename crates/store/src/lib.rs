@@ -96,8 +96,9 @@ pub trait Store: Pages {
     /// then on. False when the run is over or its journal went on meanwhile.
     async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Marks an open dead letter. False when it is not open.
-    async fn settle_dead_letter(&self, run: RunId, state: DeadLetter) -> Result<bool, StoreError>;
+    /// Marks an open dead letter and appends `chunk` as number `seq`, which says by whom and why.
+    /// False when it is not open or its journal went on meanwhile.
+    async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError>;
 
     /// Saves a text as the next version of its recipe.
     async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError>;
