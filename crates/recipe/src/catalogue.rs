@@ -1,0 +1,103 @@
+//! What the checker must know from outside: connectors, and how to judge expressions and schedules.
+
+use std::ops::Range;
+
+use serde_json::Value as Json;
+
+/// Everything outside a recipe that decides whether it is sound.
+#[derive(Debug, Clone)]
+pub struct Catalogue {
+    /// The connectors that are installed.
+    pub connectors: Vec<ConnectorInfo>,
+    /// Parses an expression without its delimiters and says what it refers to.
+    pub expression: fn(&str) -> Result<ExpressionInfo, ExpressionProblem>,
+    /// Parses a script, the block text of `set`, and says what it refers to.
+    pub script: fn(&str) -> Result<ExpressionInfo, ExpressionProblem>,
+    /// Judges a cron expression and a zone; an error is the field ("cron" or "zone") and a sentence.
+    pub schedule: fn(&str, &str) -> Result<(), (String, String)>,
+}
+
+/// One connector.
+#[derive(Debug, Clone)]
+pub struct ConnectorInfo {
+    /// What recipes call it: `salesforce`.
+    pub id: String,
+    /// What people call it.
+    pub title: String,
+    /// Usable without a connection, such as `http` and `log`.
+    pub builtin: bool,
+    /// What it can do.
+    pub actions: Vec<ActionInfo>,
+    /// What it can start runs with.
+    pub triggers: Vec<TriggerInfo>,
+}
+
+/// One action of a connector.
+#[derive(Debug, Clone)]
+pub struct ActionInfo {
+    /// What recipes call it: `query`.
+    pub id: String,
+    /// What people call it.
+    pub title: String,
+    /// JSON Schema of its input.
+    pub input: Json,
+    /// JSON Schema of its output.
+    pub output: Json,
+    /// It works only through a connection.
+    pub needs_connection: bool,
+}
+
+/// One trigger of a connector.
+#[derive(Debug, Clone)]
+pub struct TriggerInfo {
+    /// What recipes call it: `event`.
+    pub id: String,
+    /// What people call it.
+    pub title: String,
+    /// JSON Schema of its `with`.
+    pub config: Json,
+    /// JSON Schema of `trigger` in runs it starts.
+    pub output: Json,
+}
+
+/// What an expression refers to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ExpressionInfo {
+    /// Every name from outside that it reads.
+    pub references: Vec<Reference>,
+    /// It is a JSONPath, not a formula.
+    pub is_path: bool,
+}
+
+/// One name that an expression reads, with the fields that follow as far as they are fixed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reference {
+    /// `trigger`, `steps`, `meta`, `params`, `run`, `item`, …
+    pub root: String,
+    /// What follows the root.
+    pub path: Vec<Segment>,
+    /// The bytes of the whole reference in the expression.
+    pub range: Range<usize>,
+}
+
+/// One part of the path of a reference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// A field.
+    Key(String),
+    /// An item by its number, negative from the end.
+    Index(i64),
+    /// Whatever a wildcard, a filter or a computed index picks.
+    Any,
+}
+
+/// Why an expression cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpressionProblem {
+    /// What is wrong.
+    pub message: String,
+    /// The bytes concerned in the expression.
+    pub range: Range<usize>,
+    /// What to do.
+    pub hint: Option<String>,
+}

@@ -1,0 +1,189 @@
+//! What is wrong with a text, where, and what to do about it.
+//!
+//! Every problem the crate finds is a [`Diagnostic`]. Spans are byte offsets; [`LineIndex`] turns
+//! them into lines and columns once for all of them.
+
+use serde::Serialize;
+
+use crate::ast::Span;
+use crate::codes;
+
+/// More problems than this are counted, not kept: a broken file must not cost unbounded memory.
+pub(crate) const DIAGNOSTICS_MAX: usize = 200;
+
+/// One problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Its stable code, as listed by [`crate::codes`].
+    pub code: &'static str,
+    /// Whether the recipe may run all the same.
+    pub severity: Severity,
+    /// What was read and why it is wrong.
+    pub message: String,
+    /// Where it stands.
+    pub span: Span,
+    /// What to do.
+    pub help: Option<String>,
+    /// A ready fix.
+    pub edit: Option<Edit>,
+}
+
+/// Whether a recipe may run in spite of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The recipe may not run.
+    Error,
+    /// The recipe may run; a person should look.
+    Warning,
+}
+
+/// A ready fix: replace the text at `span`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Edit {
+    /// What is replaced.
+    pub span: Span,
+    /// What stands there afterwards.
+    pub text: String,
+    /// What the button says.
+    pub title: String,
+}
+
+impl Diagnostic {
+    pub(crate) fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self { code, severity: Severity::Error, message: message.into(), span, help: None, edit: None }
+    }
+
+    pub(crate) fn warning(code: &'static str, span: Span, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, span, message) }
+    }
+
+    pub(crate) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub(crate) fn edit(mut self, span: Span, text: impl Into<String>, title: impl Into<String>) -> Self {
+        self.edit = Some(Edit { span, text: text.into(), title: title.into() });
+        self
+    }
+
+    /// Adds "did you mean" and the edit for it, when a name was found that is close enough.
+    pub(crate) fn suggest(self, span: Span, suggestion: Option<&str>) -> Self {
+        match suggestion {
+            Some(name) => self.help(format!("Did you mean \"{name}\"?")).edit(span, name, format!("Change to \"{name}\"")),
+            None => self,
+        }
+    }
+}
+
+/// A bounded list of problems.
+#[derive(Debug, Default)]
+pub(crate) struct Diagnostics {
+    kept: Vec<Diagnostic>,
+    more: usize,
+    more_errors: bool,
+}
+
+impl Diagnostics {
+    pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.kept.len() < DIAGNOSTICS_MAX {
+            self.kept.push(diagnostic);
+        } else {
+            self.more += 1;
+            self.more_errors |= diagnostic.severity == Severity::Error;
+        }
+    }
+
+    /// The problems in the order of the text. What was only counted is an error itself if an error
+    /// was among it, so that no caller takes the recipe for sound.
+    pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.kept.sort_by_key(|d| (d.span.start, d.span.end, d.code));
+        if self.more > 0 {
+            let span = self.kept.last().map(|d| d.span).unwrap_or_default();
+            let message = format!("There are {} more problems, not shown.", self.more);
+            let severity = if self.more_errors { Severity::Error } else { Severity::Warning };
+            let more = Diagnostic { severity, ..Diagnostic::error(codes::MORE, span, message) };
+            self.kept.push(more.help("Mend the ones above first."));
+        }
+        self.kept
+    }
+}
+
+/// Lines and columns of a text. Built once, asked often.
+#[derive(Debug, Clone)]
+pub struct LineIndex {
+    /// Offset of the first byte of each line.
+    starts: Vec<u32>,
+    /// Bytes that do not begin a character of their own, so that columns count characters.
+    continuations: Vec<u32>,
+}
+
+impl LineIndex {
+    /// Reads the text once. It need not be UTF-8; a byte-order mark has no width.
+    #[must_use]
+    pub fn new<T: AsRef<[u8]> + ?Sized>(text: &T) -> Self {
+        let bytes = text.as_ref();
+        let mut starts = vec![0];
+        let mut continuations = Vec::new();
+        if bytes.starts_with(b"\xef\xbb\xbf") {
+            continuations.push(0);
+        }
+        for (offset, byte) in (0u32..).zip(bytes) {
+            let next = bytes.get(offset as usize + 1);
+            if *byte == b'\n' || (*byte == b'\r' && next != Some(&b'\n')) {
+                starts.push(offset + 1);
+            } else if byte & 0b1100_0000 == 0b1000_0000 {
+                continuations.push(offset);
+            }
+        }
+        Self { starts, continuations }
+    }
+
+    /// The line and column of a byte offset, both counted from 1, the column in characters.
+    #[must_use]
+    pub fn position(&self, offset: usize) -> (usize, usize) {
+        let offset = u32::try_from(offset).unwrap_or(u32::MAX);
+        let line = self.starts.partition_point(|start| *start <= offset).max(1);
+        let start = self.starts.get(line - 1).copied().unwrap_or_default();
+        let before = |at: u32| self.continuations.partition_point(|c| *c < at);
+        let width = (offset - start) as usize - (before(offset) - before(start));
+        (line, width + 1)
+    }
+}
+
+/// The name nearest to what was written, if one is near enough to be meant.
+pub(crate) fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+    // Names are short; comparing against a page of text would only cost time.
+    if written.len() > 64 {
+        return None;
+    }
+    let lower = written.to_lowercase();
+    names
+        .into_iter()
+        .map(|name| (name, strsim::jaro_winkler(&lower, name)))
+        .filter(|(name, score)| *score > 0.8 && *name != written)
+        .max_by(|a, b| a.1.total_cmp(&b.1))
+        .map(|(name, _)| name)
+}
+
+/// What was read, short enough for a message and without line breaks.
+pub(crate) fn shown(text: &str) -> String {
+    const CHARS_MAX: usize = 40;
+    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let mut short: String = chars.by_ref().take(CHARS_MAX).collect();
+    if chars.next().is_some() {
+        short.push('…');
+    }
+    short
+}
+
+/// "a, b or c".
+pub(crate) fn one_of<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+    let names: Vec<_> = names.into_iter().collect();
+    match names.split_last() {
+        None => String::new(),
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+    }
+}

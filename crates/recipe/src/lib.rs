@@ -1,0 +1,82 @@
+//! The recipe language: text to tree and problems.
+//!
+//! [`parse`] reads a `*.recipe.yaml` and finds everything that is wrong with its text; it never fails
+//! and never panics. [`check`] holds the tree against a [`Catalogue`] of connectors and against
+//! itself. The crate knows no I/O and no other crate of ours: expressions are judged by functions
+//! that the catalogue brings along.
+
+pub mod ast;
+mod catalogue;
+mod codes;
+mod diagnostic;
+mod document;
+mod duration;
+mod keys;
+mod offsets;
+mod read;
+mod scalar;
+pub mod scan;
+mod steps;
+mod syntax;
+mod value;
+mod yaml;
+
+pub use ast::*;
+pub use catalogue::{ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, Reference, Segment, TriggerInfo};
+pub use codes::{CodeInfo, codes};
+pub use diagnostic::{Diagnostic, Edit, LineIndex, Severity};
+pub use duration::parse_duration;
+
+use crate::diagnostic::Diagnostics;
+use crate::read::{Gaps, Reader};
+
+/// What a text says.
+#[derive(Debug)]
+pub struct Parsed {
+    /// The recipe; `None` only if it cannot be built at all. With any error among the diagnostics
+    /// it may lack parts and must not run.
+    pub recipe: Option<Recipe>,
+    /// Every problem, in the order of the text.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+impl Parsed {
+    /// True if a recipe was read and no problem is an error.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.recipe.is_some() && self.diagnostics.iter().all(|d| d.severity != Severity::Error)
+    }
+}
+
+/// Reads a recipe. Never fails: what is wrong is in the diagnostics, all of it at once.
+#[must_use]
+pub fn parse(text: &[u8]) -> Parsed {
+    let (recipe, _, diagnostics) = read(text);
+    Parsed { recipe, diagnostics: diagnostics.finish() }
+}
+
+fn read(text: &[u8]) -> (Option<Recipe>, Gaps, Diagnostics) {
+    let mut out = Diagnostics::default();
+    let Some((text, root)) = yaml::read(text, &mut out) else {
+        return (None, Gaps::default(), out);
+    };
+    let mut reader = Reader::new(text, out);
+    let recipe = reader.recipe(&root);
+    (recipe, reader.gaps, reader.out)
+}
+
+/// Holds a recipe against a catalogue.
+#[must_use]
+pub fn check(_recipe: &Recipe, _catalogue: &Catalogue) -> Vec<Diagnostic> {
+    Vec::new()
+}
+
+/// Reads a recipe and holds it against a catalogue.
+#[must_use]
+pub fn parse_and_check(text: &[u8], catalogue: &Catalogue) -> Parsed {
+    let mut parsed = parse(text);
+    if let Some(recipe) = &parsed.recipe {
+        parsed.diagnostics.extend(check(recipe, catalogue));
+    }
+    parsed
+}

@@ -1,0 +1,103 @@
+//! Puts the YAML parser's errors into our sentences.
+
+use granit_parser::{ErrorKind, ScanError};
+
+use crate::ast::Span;
+use crate::codes;
+use crate::diagnostic::Diagnostic;
+use crate::yaml::DEPTH_MAX;
+
+/// The one problem a YAML parser can report before it must give up.
+pub(crate) fn explain(text: &str, error: &ScanError) -> Diagnostic {
+    let start = floor(text, error.marker().byte_offset().unwrap_or_default());
+    let end = start + text[start..].chars().next().map_or(0, char::len_utf8);
+    let span = Span { start, end };
+    let (message, help) = match error.kind() {
+        ErrorKind::RecursionLimitExceeded => return too_deep(span),
+        ErrorKind::TabInIndentation
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabNotAllowed
+        | ErrorKind::TabAtBlockScalarStart => return tab(span),
+        ErrorKind::DirectiveDisallowed => {
+            let message = "Lines that start with `%` are not part of the language.";
+            return Diagnostic::error(codes::DIRECTIVE, span, message).help("Remove the line.");
+        }
+        ErrorKind::UndeclaredTagHandle
+        | ErrorKind::InvalidTagTerminator
+        | ErrorKind::MissingTagUri
+        | ErrorKind::UnclosedVerbatimTag => {
+            let message = "`!` starts a YAML tag; recipes have none.";
+            return Diagnostic::error(codes::TAG, span, message).help("Remove it, or put quotes around the text.");
+        }
+        ErrorKind::UnclosedFlowCollection { open } => {
+            (format!("The `{open}` here is never closed."), "Close it, or put quotes around the text.")
+        }
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
+            (format!("`{open}` is closed by `{close}` here."), "Use the matching bracket.")
+        }
+        ErrorKind::MisplacedFlowCollectionEnd => {
+            ("This bracket closes nothing.".to_owned(), "Remove it, or put quotes around the text.")
+        }
+        ErrorKind::UnclosedQuotedScalar => ("The quote that opens here is never closed.".to_owned(), "Close it."),
+        ErrorKind::MappingValueNotAllowed => (
+            "A second `:` in one line, or a line indented wrongly.".to_owned(),
+            "Put quotes around a text that holds a colon and a space, or put the key on a line of its own.",
+        ),
+        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
+            "Here `key: value` is expected, but there is no colon.".to_owned(),
+            "Add a colon and a space after the key, or mend the indentation.",
+        ),
+        ErrorKind::ExpectedBlockMappingKey | ErrorKind::InvalidIndentation | ErrorKind::ExpectedBlockSequenceEntry => (
+            "The indentation fits none of the lines above.".to_owned(),
+            "Give lines of the same record or list the same number of spaces.",
+        ),
+        ErrorKind::BlockSequenceEntryNotAllowed | ErrorKind::BlockEntryInFlowCollection => {
+            ("A list cannot start here.".to_owned(), "Put `- ` on a line of its own, or put quotes around the text.")
+        }
+        ErrorKind::UnexpectedCharacter { character } => {
+            (format!("No value can start with `{}`.", character.escape_default()), "Put quotes around the text.")
+        }
+        ErrorKind::UnknownQuotedScalarEscape => (
+            "The text in double quotes has an escape that YAML does not know.".to_owned(),
+            "Write `\\\\` for a backslash, or use single quotes.",
+        ),
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator => {
+            ("A comma or a closing bracket is missing here.".to_owned(), "Add it, or put quotes around the text.")
+        }
+        ErrorKind::CommentNotSeparated => {
+            ("`#` stands directly after a value.".to_owned(), "Put a space before a comment, or quotes around the text.")
+        }
+        ErrorKind::BomInsideDocument => ("A byte-order mark stands inside the text.".to_owned(), "Remove it."),
+        _ => (format!("This is not well-formed YAML: {}.", error.info()), "Look at the quotes, colons and indentation here."),
+    };
+    let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+    let line = text[line_start..].lines().next().unwrap_or_default();
+    let diagnostic = Diagnostic::error(codes::SYNTAX, span, message);
+    if line.contains("${") {
+        // By far the most frequent cause in recipes.
+        diagnostic.help("YAML reads `{ } : #` inside `${ }` itself here. Put quotes around the whole value.")
+    } else {
+        diagnostic.help(help)
+    }
+}
+
+/// The problem of a file nested without end.
+pub(crate) fn too_deep(span: Span) -> Diagnostic {
+    let message = format!("Records and lists lie more than {DEPTH_MAX} deep here.");
+    Diagnostic::error(codes::TOO_DEEP, span, message).help("Take the inner part into a recipe or step of its own.")
+}
+
+/// The problem of a tab where only spaces count.
+pub(crate) fn tab(span: Span) -> Diagnostic {
+    Diagnostic::error(codes::TAB, span, "A tab stands in the indentation; YAML indents with spaces only.")
+        .help("Replace the tab by spaces.")
+}
+
+/// The offset moved back to the start of its character.
+fn floor(text: &str, offset: usize) -> usize {
+    let mut at = offset.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
