@@ -73,7 +73,14 @@ async fn ours(http: &Http, url: Url) -> Outcome {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("idempotency-key", HeaderValue::from_static("run_x/step"));
-    let request = Request { method: Method::POST, url, headers, body: Bytes::from_static(BODY), timeout: Duration::from_secs(30), follow_redirects: true };
+    let request = Request {
+        method: Method::POST,
+        url,
+        headers,
+        body: Bytes::from_static(BODY),
+        timeout: Duration::from_secs(30),
+        follow_redirects: true,
+    };
     let response = http.send(request).await?;
     assert_eq!(response.body.as_ref(), ANSWER);
     Ok(())
@@ -87,7 +94,10 @@ async fn theirs(bare: &Client<HttpConnector, Full<Bytes>>, url: Url) -> Outcome 
         .header("accept", "*/*")
         .header("accept-encoding", "gzip, br")
         .body(Full::new(Bytes::from_static(BODY)))?;
-    let body = tokio::time::timeout(Duration::from_secs(30), async { bare.request(request).await?.into_body().collect().await.map_err(Box::<dyn Error + Send + Sync>::from) }).await??;
+    let body = tokio::time::timeout(Duration::from_secs(30), async {
+        bare.request(request).await?.into_body().collect().await.map_err(Box::<dyn Error + Send + Sync>::from)
+    })
+    .await??;
     assert_eq!(body.to_bytes().as_ref(), ANSWER);
     Ok(())
 }
@@ -113,7 +123,11 @@ where
     }
     let done = (calls / at_once * at_once) as f64;
     if shown {
-        println!("{name:16} {:6.2} µs of processor time a call, {:7.0} calls a second", (cpu_us()? - cpu) / done, done / start.elapsed().as_secs_f64());
+        println!(
+            "{name:16} {:6.2} µs of processor time a call, {:7.0} calls a second",
+            (cpu_us()? - cpu) / done,
+            done / start.elapsed().as_secs_f64()
+        );
     }
     Ok(())
 }

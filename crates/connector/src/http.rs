@@ -103,7 +103,14 @@ impl Request {
     /// A request without headers or body, 30 s, following redirects.
     #[must_use]
     pub fn new(method: Method, url: Url) -> Self {
-        Self { method, url, headers: HeaderMap::new(), body: Bytes::new(), timeout: Duration::from_secs(30), follow_redirects: true }
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            timeout: Duration::from_secs(30),
+            follow_redirects: true,
+        }
     }
 }
 
@@ -146,7 +153,8 @@ impl Http {
     /// # Errors
     /// When an option cannot be used.
     pub fn new(options: HttpOptions) -> Result<Self, HttpProblem> {
-        let user_agent = HeaderValue::from_str(&options.user_agent).map_err(|_| HttpProblem::UserAgent(options.user_agent.clone()))?;
+        let user_agent =
+            HeaderValue::from_str(&options.user_agent).map_err(|_| HttpProblem::UserAgent(options.user_agent.clone()))?;
         let tls = connect::Tls::new(&options.extra_roots_pem)?;
         let pool = Pool::new(options.idle_per_host_max, options.idle_timeout);
         Ok(Self { inner: Arc::new(Inner { options, user_agent, pool, tls }) })

@@ -3,7 +3,7 @@
 //! Two rules at once: values that are known to be secret are masked wherever they occur, and headers or
 //! query names that usually carry a secret are masked whatever their value.
 
-use ::http::{HeaderMap, HeaderName};
+use ::http::HeaderMap;
 use serde_json::{Map, Value as Json};
 use url::Url;
 
@@ -118,7 +118,7 @@ impl Mask {
     pub fn headers(&self, headers: &HeaderMap) -> Json {
         let mut record = Map::new();
         for (name, value) in headers {
-            let shown = if value.is_sensitive() || is_secret_header(name) {
+            let shown = if value.is_sensitive() || is_secret_header(name.as_str()) {
                 MASK.to_owned()
             } else {
                 self.text(&String::from_utf8_lossy(value.as_bytes()))
@@ -137,9 +137,11 @@ impl Mask {
     }
 }
 
-fn is_secret_header(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    matches!(name, "authorization" | "proxy-authorization" | "cookie" | "set-cookie") || (name != "idempotency-key" && is_secret_name(name))
+/// Whether a header of this name (in lower case) usually carries a secret.
+#[must_use]
+pub fn is_secret_header(name: &str) -> bool {
+    matches!(name, "authorization" | "proxy-authorization" | "cookie" | "set-cookie")
+        || (name != "idempotency-key" && is_secret_name(name))
 }
 
 /// Names that usually carry a secret: `X-Api-Key`, `access_token`, `client_secret`, `X-Amz-Signature`.
@@ -149,14 +151,29 @@ fn is_secret_name(name: &str) -> bool {
     if matches!(plain.as_str(), "nextpagetoken" | "pagetoken" | "continuationtoken" | "nexttoken" | "synctoken") {
         return false;
     }
-    ["apikey", "password", "passwd", "secret", "accesskey", "privatekey", "credential", "signature", "sessionid"].iter().any(|word| plain.contains(word))
+    ["apikey", "password", "passwd", "secret", "accesskey", "privatekey", "credential", "signature", "sessionid"]
+        .iter()
+        .any(|word| plain.contains(word))
         || plain.ends_with("token")
         || plain.ends_with("auth")
-        || matches!(plain.as_str(), "authorization" | "cookie" | "setcookie" | "jwt" | "sig" | "xauthkey" | "authkey" | "subscriptionkey" | "ocpapimsubscriptionkey")
+        || matches!(
+            plain.as_str(),
+            "authorization"
+                | "cookie"
+                | "setcookie"
+                | "jwt"
+                | "sig"
+                | "xauthkey"
+                | "authkey"
+                | "subscriptionkey"
+                | "ocpapimsubscriptionkey"
+        )
 }
 
 #[cfg(test)]
 mod tests {
+    use ::http::HeaderName;
+
     use super::*;
 
     #[test]
@@ -183,8 +200,12 @@ mod tests {
         assert!(shown.contains("run_1/a") && shown.contains("application/json"), "{shown}");
         let url = Url::parse("https://u:pw@x.io/a?access_token=zzz&page_token=abc&q=1").unwrap();
         assert_eq!(mask.url(&url), "https://x.io/a?access_token=•••&page_token=abc&q=1");
-        let body = mask.json(&serde_json::json!({"access_token": "zzz", "total_tokens": 5, "list": [{"client_secret": "zzz"}], "ok": true}));
-        assert_eq!(body, serde_json::json!({"access_token": "•••", "total_tokens": 5, "list": [{"client_secret": "•••"}], "ok": true}));
+        let body = mask
+            .json(&serde_json::json!({"access_token": "zzz", "total_tokens": 5, "list": [{"client_secret": "zzz"}], "ok": true}));
+        assert_eq!(
+            body,
+            serde_json::json!({"access_token": "•••", "total_tokens": 5, "list": [{"client_secret": "•••"}], "ok": true})
+        );
     }
 
     #[test]

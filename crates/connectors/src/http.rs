@@ -56,7 +56,7 @@ async fn call(cx: Cx, input: Json) -> Result<Json, StepError> {
     let method = request.method.clone();
     match cx.http.send(request).await {
         Ok(response) if accept.takes(response.status.as_u16()) => Ok(answer::output(response)),
-        Ok(response) => Err(request::describe(&cx, &input, answer::refused(&cx, &method, &response))),
+        Ok(response) => Err(request::describe(&cx, &input, answer::refused(&cx, &input, &method, &response))),
         Err(error) => Err(request::describe(&cx, &input, error)),
     }
 }

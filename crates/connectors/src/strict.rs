@@ -35,7 +35,9 @@ impl Problems {
         for name in required {
             match given.get(*name) {
                 None => self.add(format!("credentials.{name}"), format!("{why} needs the credential \"{name}\"")),
-                Some(secret) if secret.expose().trim().is_empty() => self.add(format!("credentials.{name}"), format!("the credential \"{name}\" is empty")),
+                Some(secret) if secret.expose().trim().is_empty() => {
+                    self.add(format!("credentials.{name}"), format!("the credential \"{name}\" is empty"))
+                }
                 Some(_) => {}
             }
         }
@@ -43,7 +45,11 @@ impl Problems {
         let mut names: Vec<&String> = given.keys().filter(|name| !known.contains(&name.as_str())).collect();
         names.sort();
         for name in names {
-            let sentence = if known.is_empty() { format!("{why} uses no credentials, so \"{name}\" would never be used") } else { unknown(name, &known) };
+            let sentence = if known.is_empty() {
+                format!("{why} uses no credentials, so \"{name}\" would never be used")
+            } else {
+                unknown(name, &known)
+            };
             self.add(format!("credentials.{name}"), sentence);
         }
     }

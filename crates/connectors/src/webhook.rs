@@ -150,10 +150,16 @@ fn check_setting(key: &str, value: &Json) -> Result<(), String> {
     match key {
         "header" | "event_id_header" => {
             let name = text()?;
-            ::http::HeaderName::from_bytes(name.as_bytes()).map(drop).map_err(|_| format!("\"{}\" cannot be the name of a header", name.escape_debug()))
+            ::http::HeaderName::from_bytes(name.as_bytes())
+                .map(drop)
+                .map_err(|_| format!("\"{}\" cannot be the name of a header", name.escape_debug()))
         }
-        "algorithm" => Algorithm::parse(text()?).map(drop).ok_or_else(|| strict::unknown(value.as_str().unwrap_or_default(), &["sha256", "sha1", "sha512"])),
-        "encoding" => Encoding::parse(text()?).map(drop).ok_or_else(|| strict::unknown(value.as_str().unwrap_or_default(), &["hex", "base64"])),
+        "algorithm" => Algorithm::parse(text()?)
+            .map(drop)
+            .ok_or_else(|| strict::unknown(value.as_str().unwrap_or_default(), &["sha256", "sha1", "sha512"])),
+        "encoding" => Encoding::parse(text()?)
+            .map(drop)
+            .ok_or_else(|| strict::unknown(value.as_str().unwrap_or_default(), &["hex", "base64"])),
         "prefix" => text().map(drop),
         "tolerance_s" => match value.as_i64() {
             Some(1..=TOLERANCE_S_MAX) => Ok(()),

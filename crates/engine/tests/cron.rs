@@ -36,7 +36,8 @@ fn three_libraries_agree_with_us() {
     assert_eq!(cases.len(), 410);
     for case in &cases {
         let text = |name: &str| case[name].as_str().unwrap();
-        let expected: Vec<String> = case["next"].as_array().unwrap().iter().map(|time| time.as_str().unwrap().to_owned()).collect();
+        let expected: Vec<String> =
+            case["next"].as_array().unwrap().iter().map(|time| time.as_str().unwrap().to_owned()).collect();
         assert_eq!(next(text("expr"), text("tz"), text("start"), expected.len()), expected, "{case}");
     }
 }
@@ -44,28 +45,39 @@ fn three_libraries_agree_with_us() {
 #[test]
 fn a_fixed_time_fires_once_a_day_whatever_the_clock_does() {
     // New York skips 02:00 to 03:00 on 8 March 2026: it fires at the jump, 03:00 local, 07:00 UTC.
-    assert_eq!(next("30 2 * * *", "America/New_York", "2026-03-07T12:00:00Z", 3), ["2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z", "2026-03-10T06:30:00Z"]);
+    assert_eq!(
+        next("30 2 * * *", "America/New_York", "2026-03-07T12:00:00Z", 3),
+        ["2026-03-08T07:00:00Z", "2026-03-09T06:30:00Z", "2026-03-10T06:30:00Z"]
+    );
     // And repeats 01:00 to 02:00 on 1 November: the first time counts.
-    assert_eq!(next("30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z", 3), ["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z", "2026-11-03T06:30:00Z"]);
+    assert_eq!(
+        next("30 1 * * *", "America/New_York", "2026-10-31T12:00:00Z", 3),
+        ["2026-11-01T05:30:00Z", "2026-11-02T06:30:00Z", "2026-11-03T06:30:00Z"]
+    );
     // Asked inside the second hour, the next is tomorrow's, never one of the past.
-    for start in ["2026-11-01T05:30:00Z", "2026-11-01T06:00:00Z", "2026-11-01T06:10:00Z", "2026-11-01T06:29:59Z", "2026-11-01T06:30:00Z"] {
+    for start in
+        ["2026-11-01T05:30:00Z", "2026-11-01T06:00:00Z", "2026-11-01T06:10:00Z", "2026-11-01T06:29:59Z", "2026-11-01T06:30:00Z"]
+    {
         assert_eq!(next("30 1 * * *", "America/New_York", start, 1), ["2026-11-02T06:30:00Z"], "{start}");
     }
     // Lord Howe moves by half an hour.
-    assert_eq!(next("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00:00Z", 2), ["2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"]);
+    assert_eq!(
+        next("15 2 * * *", "Australia/Lord_Howe", "2026-10-03T12:00:00Z", 2),
+        ["2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"]
+    );
 }
 
 #[test]
 fn other_times_follow_the_clock_on_the_wall() {
     // Skipped times are skipped, repeated ones fire twice.
-    assert_eq!(next("*/30 1-3 * * *", "America/New_York", "2026-03-08T05:30:00Z", 5), [
-        "2026-03-08T06:00:00Z",
-        "2026-03-08T06:30:00Z",
-        "2026-03-08T07:00:00Z",
-        "2026-03-08T07:30:00Z",
-        "2026-03-09T05:00:00Z"
-    ]);
-    assert_eq!(next("0 * * * *", "America/New_York", "2026-11-01T04:30:00Z", 3), ["2026-11-01T05:00:00Z", "2026-11-01T06:00:00Z", "2026-11-01T07:00:00Z"]);
+    assert_eq!(
+        next("*/30 1-3 * * *", "America/New_York", "2026-03-08T05:30:00Z", 5),
+        ["2026-03-08T06:00:00Z", "2026-03-08T06:30:00Z", "2026-03-08T07:00:00Z", "2026-03-08T07:30:00Z", "2026-03-09T05:00:00Z"]
+    );
+    assert_eq!(
+        next("0 * * * *", "America/New_York", "2026-11-01T04:30:00Z", 3),
+        ["2026-11-01T05:00:00Z", "2026-11-01T06:00:00Z", "2026-11-01T07:00:00Z"]
+    );
     assert_eq!(next("*/30 1 * * *", "Europe/Berlin", "2026-03-29T00:00:00Z", 1), ["2026-03-29T00:30:00Z"]);
 }
 
@@ -75,18 +87,25 @@ fn a_change_at_midnight_is_no_trap() {
     assert_eq!(next("0 0 * * *", "Africa/Cairo", "2026-04-23T12:00:00Z", 2), ["2026-04-23T22:00:00Z", "2026-04-24T21:00:00Z"]);
     assert_eq!(next("30 0 * * *", "America/Havana", "2026-10-31T12:00:00Z", 2), ["2026-11-01T04:30:00Z", "2026-11-02T05:30:00Z"]);
     // Samoa left out 30 December 2011 altogether: that day's firing comes at the jump.
-    assert_eq!(next("0 12 * * *", "Pacific/Apia", "2011-12-29T12:00:00Z", 3), ["2011-12-29T22:00:00Z", "2011-12-30T10:00:00Z", "2011-12-30T22:00:00Z"]);
+    assert_eq!(
+        next("0 12 * * *", "Pacific/Apia", "2011-12-29T12:00:00Z", 3),
+        ["2011-12-29T22:00:00Z", "2011-12-30T10:00:00Z", "2011-12-30T22:00:00Z"]
+    );
 }
 
 #[test]
 fn either_day_field_is_enough_when_both_are_set() {
-    assert_eq!(next("0 0 13 * 5", "UTC", "2026-03-01T00:00:00Z", 4), ["2026-03-06T00:00:00Z", "2026-03-13T00:00:00Z", "2026-03-20T00:00:00Z", "2026-03-27T00:00:00Z"]);
+    assert_eq!(
+        next("0 0 13 * 5", "UTC", "2026-03-01T00:00:00Z", 4),
+        ["2026-03-06T00:00:00Z", "2026-03-13T00:00:00Z", "2026-03-20T00:00:00Z", "2026-03-27T00:00:00Z"]
+    );
     assert_eq!(next("0 0 31 2 1", "UTC", "2026-01-01T00:00:00Z", 1), ["2026-02-02T00:00:00Z"]);
 }
 
 #[test]
 fn letters_in_day_fields() {
-    let days = |expr: &str| next(expr, "UTC", "2026-01-01T00:00:00Z", 3).iter().map(|time| time[..10].to_owned()).collect::<Vec<_>>();
+    let days =
+        |expr: &str| next(expr, "UTC", "2026-01-01T00:00:00Z", 3).iter().map(|time| time[..10].to_owned()).collect::<Vec<_>>();
     assert_eq!(days("0 1 L * *"), ["2026-01-31", "2026-02-28", "2026-03-31"]);
     assert_eq!(days("0 1 L-2 * *"), ["2026-01-29", "2026-02-26", "2026-03-29"]);
     assert_eq!(days("0 1 LW * *"), ["2026-01-30", "2026-02-27", "2026-03-31"]);
@@ -183,7 +202,13 @@ fn mistakes_are_answered_with_what_to_write() {
 
 #[test]
 fn unknown_zones_are_answered_with_what_to_write() {
-    for (zone, part) in [("berlin", "Europe/Berlin"), ("Europe/Los_Angeles", "America/Los_Angeles"), ("+02:00", "name a place"), ("", "write UTC"), ("Mars/Olympus", "")] {
+    for (zone, part) in [
+        ("berlin", "Europe/Berlin"),
+        ("Europe/Los_Angeles", "America/Los_Angeles"),
+        ("+02:00", "name a place"),
+        ("", "write UTC"),
+        ("Mars/Olympus", ""),
+    ] {
         let problem = Schedule::parse("* * * * *", zone).expect_err(zone);
         assert_eq!(problem.field, "zone");
         assert!(problem.hint.unwrap_or_default().contains(part), "{zone}");
@@ -212,7 +237,10 @@ fn words() {
 #[test]
 fn answers_come_fast_enough_for_a_scheduler() {
     // A debug build on a busy machine; the release figure is some 0.2 µs.
-    let schedules: Vec<Schedule> = ["*/5 * * * *", "0 9 * * 1-5", "0 0 29 2 *", "30 2 * * *", "0 0 L * *"].iter().map(|expr| Schedule::parse(expr, "America/New_York").unwrap()).collect();
+    let schedules: Vec<Schedule> = ["*/5 * * * *", "0 9 * * 1-5", "0 0 29 2 *", "30 2 * * *", "0 0 L * *"]
+        .iter()
+        .map(|expr| Schedule::parse(expr, "America/New_York").unwrap())
+        .collect();
     let start = std::time::Instant::now();
     for at in 0..2000_i64 {
         for schedule in &schedules {

@@ -14,7 +14,11 @@ use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
-use tokio::{io::{AsyncRead, AsyncWrite}, net::TcpStream, sync::OnceCell};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::OnceCell,
+};
 use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
@@ -98,7 +102,8 @@ async fn open(inner: &Inner, origin: &Origin, url: &Url) -> Result<Lease, StepEr
         return single(tcp, origin, url).await;
     }
     let name = match &origin.host {
-        Host::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned()).map_err(|_| problem::bad_url("its host is not a valid name"))?,
+        Host::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
+            .map_err(|_| problem::bad_url("its host is not a valid name"))?,
         Host::Ipv4(ip) => ServerName::from(IpAddr::from(*ip)),
         Host::Ipv6(ip) => ServerName::from(IpAddr::from(*ip)),
     };
@@ -107,8 +112,10 @@ async fn open(inner: &Inner, origin: &Origin, url: &Url) -> Result<Lease, StepEr
     if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
         return single(tls, origin, url).await;
     }
-    let (sender, connection) =
-        http2::Builder::new(TokioExecutor::new()).handshake(TokioIo::new(tls)).await.map_err(|error| problem::handshake(url, &error))?;
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .handshake(TokioIo::new(tls))
+        .await
+        .map_err(|error| problem::handshake(url, &error))?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "an HTTP/2 connection ended");
@@ -118,7 +125,11 @@ async fn open(inner: &Inner, origin: &Origin, url: &Url) -> Result<Lease, StepEr
     Ok(Lease::H2(sender))
 }
 
-async fn single(io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, origin: &Origin, url: &Url) -> Result<Lease, StepError> {
+async fn single(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    origin: &Origin,
+    url: &Url,
+) -> Result<Lease, StepError> {
     let (sender, connection) = http1::handshake(TokioIo::new(io)).await.map_err(|error| problem::handshake(url, &error))?;
     // Its errors reach the call that uses it; when idle, an error only means that it is gone.
     tokio::spawn(async move {
@@ -152,7 +163,9 @@ async fn addresses(inner: &Inner, origin: &Origin, url: &Url) -> Result<Vec<Sock
         }
     }
     match (allowed.is_empty(), refused) {
-        (true, Some(problem)) => Err(NetProblem { message: format!("{name} leads to {}", problem.message), ..problem }.into_step_error()),
+        (true, Some(problem)) => {
+            Err(NetProblem { message: format!("{name} leads to {}", problem.message), ..problem }.into_step_error())
+        }
         (true, None) => Err(problem::dns(url, &io::Error::other("it has no address"))),
         (false, _) => Ok(allowed),
     }
@@ -200,7 +213,8 @@ async fn tcp(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
 
 /// One of each family in turn, beginning with the family the system put first.
 fn interleaved(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
-    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses.iter().partition(|address| address.is_ipv4() == addresses[0].is_ipv4());
+    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        addresses.iter().partition(|address| address.is_ipv4() == addresses[0].is_ipv4());
     let mut mixed = Vec::with_capacity(addresses.len());
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     loop {

@@ -1,7 +1,7 @@
 //! One request and its answer on one connection.
 
 use ::http::{
-    HeaderMap, HeaderValue, Uri, Version,
+    HeaderMap, HeaderValue, Method, Uri, Version,
     header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT},
     response::Parts,
 };
@@ -90,6 +90,10 @@ fn outgoing(inner: &Inner, request: &mut Request, origin: &Origin) -> Result<::h
     // The connection decides about these; a wrong one would let a second request hide inside the first.
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION] {
         headers.remove(name);
+    }
+    // Methods that usually carry a body say so when they carry none; some servers answer 411 otherwise (RFC 9110, 8.6).
+    if request.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     if !headers.contains_key(HOST) {
         headers.insert(HOST, origin.authority.clone());

@@ -106,7 +106,8 @@ impl Origin {
         };
         let host = url.host().ok_or_else(|| problem::bad_url("it has no host"))?.to_owned();
         let port = url.port_or_known_default().ok_or_else(|| problem::bad_url("it has no port"))?;
-        let authority = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]).map_err(|_| problem::bad_url("its host cannot be sent"))?;
+        let authority = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
+            .map_err(|_| problem::bad_url("its host cannot be sent"))?;
         Ok(Self { https, host, port, authority, connections: Mutex::default(), opening: tokio::sync::Mutex::default() })
     }
 

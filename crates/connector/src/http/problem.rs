@@ -32,14 +32,20 @@ pub(super) fn bad_url(why: &str) -> StepError {
 }
 
 pub(super) fn dns(url: &Url, error: &io::Error) -> StepError {
-    StepError::new(ErrorClass::Network, "DNS_FAILED", format!("the name {} could not be resolved: {error}", url.host_str().unwrap_or_default()))
-        .with_next("Check the host name in the address, and the name service of this machine.")
+    StepError::new(
+        ErrorClass::Network,
+        "DNS_FAILED",
+        format!("the name {} could not be resolved: {error}", url.host_str().unwrap_or_default()),
+    )
+    .with_next("Check the host name in the address, and the name service of this machine.")
 }
 
 pub(super) fn connect(url: &Url, error: &io::Error) -> StepError {
     let (code, what) = match error.kind() {
         io::ErrorKind::ConnectionRefused => ("CONNECTION_REFUSED", "nothing listens there".to_owned()),
-        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => ("HOST_UNREACHABLE", "there is no way to that host".to_owned()),
+        io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => {
+            ("HOST_UNREACHABLE", "there is no way to that host".to_owned())
+        }
         _ => ("CONNECTION_FAILED", error.to_string()),
     };
     StepError::new(ErrorClass::Network, code, format!("{} could not be reached: {what}", host(url)))
@@ -56,19 +62,31 @@ pub(super) fn handshake(url: &Url, error: &hyper::Error) -> StepError {
 }
 
 pub(super) fn connect_timeout(url: &Url, length: Duration) -> StepError {
-    StepError::new(ErrorClass::Timeout, "CONNECT_TIMEOUT", format!("no connection to {} within {}; nothing was sent", host(url), seconds(length)))
-        .with_next("Check that the system can be reached from this machine.")
+    StepError::new(
+        ErrorClass::Timeout,
+        "CONNECT_TIMEOUT",
+        format!("no connection to {} within {}; nothing was sent", host(url), seconds(length)),
+    )
+    .with_next("Check that the system can be reached from this machine.")
 }
 
 pub(super) fn answer_timeout(url: &Url, length: Duration) -> StepError {
     doubtful(
-        StepError::new(ErrorClass::Timeout, "TIMEOUT", format!("no answer from {} within {}; the request was sent", host(url), seconds(length)))
-            .with_next("See in the other system whether it happened, or allow the step more time."),
+        StepError::new(
+            ErrorClass::Timeout,
+            "TIMEOUT",
+            format!("no answer from {} within {}; the request was sent", host(url), seconds(length)),
+        )
+        .with_next("See in the other system whether it happened, or allow the step more time."),
     )
 }
 
 pub(super) fn not_sent(url: &Url, error: &hyper::Error) -> StepError {
-    StepError::new(ErrorClass::Network, "CONNECTION_LOST", format!("the connection to {} broke before anything was sent: {}", host(url), cause(error)))
+    StepError::new(
+        ErrorClass::Network,
+        "CONNECTION_LOST",
+        format!("the connection to {} broke before anything was sent: {}", host(url), cause(error)),
+    )
 }
 
 pub(super) fn lost(url: &Url, error: &hyper::Error) -> StepError {
@@ -94,7 +112,11 @@ pub(super) fn truncated(url: &Url, status: StatusCode, error: &hyper::Error) -> 
 pub(super) fn undecodable(url: &Url, status: StatusCode, encoding: &str) -> StepError {
     after_answer(
         status,
-        StepError::new(ErrorClass::Network, "ANSWER_UNREADABLE", format!("{} answered {} with a body that is not valid {encoding}", host(url), status.as_u16())),
+        StepError::new(
+            ErrorClass::Network,
+            "ANSWER_UNREADABLE",
+            format!("{} answered {} with a body that is not valid {encoding}", host(url), status.as_u16()),
+        ),
     )
 }
 
@@ -116,8 +138,12 @@ fn after_answer(status: StatusCode, error: StepError) -> StepError {
 }
 
 pub(super) fn bad_redirect(url: &Url) -> StepError {
-    StepError::new(ErrorClass::Invalid, "REDIRECT_INVALID", format!("{} redirects to an address that cannot be called", place(url)))
-        .with_next("Call the final address directly.")
+    StepError::new(
+        ErrorClass::Invalid,
+        "REDIRECT_INVALID",
+        format!("{} redirects to an address that cannot be called", place(url)),
+    )
+    .with_next("Call the final address directly.")
 }
 
 pub(super) fn too_many_redirects(url: &Url, max: u8) -> StepError {

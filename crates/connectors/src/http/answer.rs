@@ -76,7 +76,9 @@ fn body(headers: &HeaderMap, body: &Bytes) -> Json {
         return Json::Null;
     }
     let (kind, charset) = media_type(headers);
-    let is_json = matches!(kind.as_str(), "application/json" | "text/json") || kind.ends_with("+json") || (kind.is_empty() && matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')));
+    let is_json = matches!(kind.as_str(), "application/json" | "text/json")
+        || kind.ends_with("+json")
+        || (kind.is_empty() && matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')));
     if is_json {
         let plain = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
         if let Ok(value) = serde_json::from_slice(plain) {
@@ -96,7 +98,10 @@ fn is_binary(kind: &str) -> bool {
         return false;
     }
     ["image/", "audio/", "video/", "font/"].iter().any(|family| kind.starts_with(family))
-        || matches!(kind, "application/octet-stream" | "application/pdf" | "application/zip" | "application/gzip" | "application/x-protobuf")
+        || matches!(
+            kind,
+            "application/octet-stream" | "application/pdf" | "application/zip" | "application/gzip" | "application/x-protobuf"
+        )
 }
 
 /// The text, if these bytes are one in the charset they claim (UTF-8 when they claim none).
@@ -111,8 +116,8 @@ fn decoded(charset: Option<&str>, body: &[u8]) -> Option<String> {
 
 /// The error an answer with an unaccepted status is. The table is the one for people in `docs/`:
 /// RFC 9110, 15 and RFC 6585 for the meaning of the statuses.
-pub(super) fn refused(cx: &Cx, method: &Method, response: &Response) -> StepError {
-    let mask = request::mask(cx);
+pub(super) fn refused(cx: &Cx, input: &Json, method: &Method, response: &Response) -> StepError {
+    let mask = request::mask(cx, input);
     let status = response.status;
     let class = class(status);
     let place = &response.url[..Position::AfterPath];
@@ -126,7 +131,8 @@ pub(super) fn refused(cx: &Cx, method: &Method, response: &Response) -> StepErro
         message.push_str(": ");
         message.push_str(&words);
     }
-    let mut error = StepError::new(class, format!("HTTP_{}", status.as_u16()), mask.text(&message)).with_next(next(status, cx.connection.is_some()));
+    let mut error = StepError::new(class, format!("HTTP_{}", status.as_u16()), mask.text(&message))
+        .with_next(next(status, cx.connection.is_some()));
     if class.is_transient() {
         error.retry_after = retry_after(&response.headers);
     }
@@ -199,11 +205,13 @@ fn own_words(body: &Json) -> Option<String> {
         Json::String(text) => text.as_str(),
         Json::Array(items) => return items.first().filter(|item| item.is_object()).and_then(own_words),
         Json::Object(fields) => {
-            let found = ["detail", "message", "error_description", "title", "error", "errors", "errorMessage", "reason"].iter().find_map(|name| match fields.get(*name) {
-                Some(Json::String(text)) => Some(text.clone()),
-                Some(inner @ (Json::Object(_) | Json::Array(_))) => own_words(inner),
-                _ => None,
-            });
+            let found = ["detail", "message", "error_description", "title", "error", "errors", "errorMessage", "reason"]
+                .iter()
+                .find_map(|name| match fields.get(*name) {
+                    Some(Json::String(text)) => Some(text.clone()),
+                    Some(inner @ (Json::Object(_) | Json::Array(_))) => own_words(inner),
+                    _ => None,
+                });
             return found.and_then(|text| shortened(&text));
         }
         _ => return None,

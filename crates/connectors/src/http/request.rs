@@ -57,7 +57,11 @@ pub(super) struct Accept(Vec<(u16, u16)>);
 
 impl Accept {
     pub(super) fn takes(&self, status: u16) -> bool {
-        if self.0.is_empty() { (200..300).contains(&status) } else { self.0.iter().any(|(from, to)| (*from..=*to).contains(&status)) }
+        if self.0.is_empty() {
+            (200..300).contains(&status)
+        } else {
+            self.0.iter().any(|(from, to)| (*from..=*to).contains(&status))
+        }
     }
 
     fn takes_redirects(&self) -> bool {
@@ -73,7 +77,9 @@ impl Accept {
         let mut ranges = Vec::with_capacity(items.len());
         for item in items {
             let range = match item {
-                Json::Number(number) => number.as_u64().and_then(|status| u16::try_from(status).ok()).map(|status| (status, status)),
+                Json::Number(number) => {
+                    number.as_u64().and_then(|status| u16::try_from(status).ok()).map(|status| (status, status))
+                }
                 Json::String(text) => {
                     let (from, to) = text.split_once('-').unwrap_or((text, text));
                     from.trim().parse().ok().zip(to.trim().parse().ok())
@@ -81,8 +87,15 @@ impl Accept {
                 _ => None,
             };
             match range {
-                Some((from, to)) if (100..=599).contains(&from) && (100..=599).contains(&to) && from <= to => ranges.push((from, to)),
-                _ => return Err(invalid("ACCEPT_INVALID", format!("accept holds {item}, which is neither a status such as 404 nor a range such as \"200-299\""))),
+                Some((from, to)) if (100..=599).contains(&from) && (100..=599).contains(&to) && from <= to => {
+                    ranges.push((from, to))
+                }
+                _ => {
+                    return Err(invalid(
+                        "ACCEPT_INVALID",
+                        format!("accept holds {item}, which is neither a status such as 404 nor a range such as \"200-299\""),
+                    ));
+                }
             }
         }
         if ranges.is_empty() {
@@ -109,7 +122,9 @@ pub(super) fn build(cx: &Cx, input: &Json) -> Result<(Request, Accept), StepErro
     }
     let connection = cx.connection.as_deref();
     let auth = match connection {
-        Some(connection) => settings::auth(&connection.config).map_err(|(_, sentence)| broken_connection(connection, &sentence))?,
+        Some(connection) => {
+            settings::auth(&connection.config).map_err(|(_, sentence)| broken_connection(connection, &sentence))?
+        }
         None => Auth::None,
     };
     let method = method(fields.get("method"))?;
@@ -133,7 +148,8 @@ pub(super) fn build(cx: &Cx, input: &Json) -> Result<(Request, Accept), StepErro
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
     }
     if !headers.contains_key(&IDEMPOTENCY_KEY) {
-        let key = HeaderValue::from_str(&cx.idempotency_key).map_err(|_| StepError::new(ErrorClass::Internal, "KEY_INVALID", "the idempotency key cannot be sent"))?;
+        let key = HeaderValue::from_str(&cx.idempotency_key)
+            .map_err(|_| StepError::new(ErrorClass::Internal, "KEY_INVALID", "the idempotency key cannot be sent"))?;
         headers.insert(IDEMPOTENCY_KEY, key);
     }
     if let Some(connection) = connection {
@@ -149,12 +165,23 @@ fn method(value: Option<&Json>) -> Result<Method, StepError> {
         Some(Json::String(name)) => name.trim(),
         Some(other) => return Err(invalid("METHOD_INVALID", format!("the method must be text, not {}", strict::kind(other)))),
     };
-    for (known, method) in METHODS.into_iter().zip([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::HEAD, Method::OPTIONS]) {
+    for (known, method) in METHODS.into_iter().zip([
+        Method::GET,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+        Method::HEAD,
+        Method::OPTIONS,
+    ]) {
         if name.eq_ignore_ascii_case(known) {
             return Ok(method);
         }
     }
-    Err(invalid("METHOD_INVALID", format!("the method \"{}\" cannot be used; use one of {}", name.escape_debug(), METHODS.join(", "))))
+    Err(invalid(
+        "METHOD_INVALID",
+        format!("the method \"{}\" cannot be used; use one of {}", name.escape_debug(), METHODS.join(", ")),
+    ))
 }
 
 fn text<'a>(fields: &'a Map<String, Json>, name: &str) -> Result<Option<&'a str>, StepError> {
@@ -167,20 +194,29 @@ fn text<'a>(fields: &'a Map<String, Json>, name: &str) -> Result<Option<&'a str>
 
 fn url_alone(fields: &Map<String, Json>) -> Result<Url, StepError> {
     if text(fields, "path")?.is_some() {
-        return Err(invalid("URL_INVALID", "a path needs a connection that knows the base address").with_next("Give the whole address as url, or use a connection of the http connector."));
+        return Err(invalid("URL_INVALID", "a path needs a connection that knows the base address")
+            .with_next("Give the whole address as url, or use a connection of the http connector."));
     }
     let Some(text) = text(fields, "url")? else {
-        return Err(invalid("URL_INVALID", "the url is missing").with_next("Give the whole address, for instance https://api.example.com/v1/items."));
+        return Err(invalid("URL_INVALID", "the url is missing")
+            .with_next("Give the whole address, for instance https://api.example.com/v1/items."));
     };
     let url = Url::parse(text.trim()).map_err(|error| {
-        invalid("URL_INVALID", format!("\"{}\" is not an address: {error}", shown(text))).with_next("Give the whole address, for instance https://api.example.com/v1/items.")
+        invalid("URL_INVALID", format!("\"{}\" is not an address: {error}", shown(text)))
+            .with_next("Give the whole address, for instance https://api.example.com/v1/items.")
     })?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err(invalid("URL_INVALID", format!("an address that starts with \"{}:\" cannot be called; only https and http can", url.scheme())));
+        return Err(invalid(
+            "URL_INVALID",
+            format!("an address that starts with \"{}:\" cannot be called; only https and http can", url.scheme()),
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(invalid("URL_INVALID", "the url holds a user name or password, which everybody who reads the recipe could see")
-            .with_next("Make a connection of the http connector with auth basic."));
+        return Err(invalid(
+            "URL_INVALID",
+            "the url holds a user name or password, which everybody who reads the recipe could see",
+        )
+        .with_next("Make a connection of the http connector with auth basic."));
     }
     Ok(url)
 }
@@ -194,7 +230,8 @@ fn url_through(connection: &Connection, fields: &Map<String, Json>) -> Result<Ur
     let base = settings::base_url(&connection.config).map_err(|sentence| broken_connection(connection, &sentence))?;
     let path = text(fields, "path")?.unwrap_or_default().trim();
     let refuse = |why: &str| {
-        invalid("PATH_REFUSED", format!("the path \"{}\" {why}; it must stay below {base}", shown(path))).with_next("Give a path such as /items/42, without a host.")
+        invalid("PATH_REFUSED", format!("the path \"{}\" {why}; it must stay below {base}", shown(path)))
+            .with_next("Give a path such as /items/42, without a host.")
     };
     let start: String = path.chars().filter(|c| !c.is_ascii_control()).take(2).collect();
     if matches!(start.as_str(), "//" | "/\\" | "\\/" | "\\\\") || has_scheme(path) {
@@ -222,7 +259,10 @@ fn url_through(connection: &Connection, fields: &Map<String, Json>) -> Result<Ur
 }
 
 fn has_scheme(path: &str) -> bool {
-    path.split_once("://").is_some_and(|(scheme, _)| !scheme.is_empty() && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.') || b.is_ascii_control()))
+    path.split_once("://").is_some_and(|(scheme, _)| {
+        !scheme.is_empty()
+            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.') || b.is_ascii_control())
+    })
 }
 
 fn shown(text: &str) -> String {
@@ -233,7 +273,8 @@ fn shown(text: &str) -> String {
 }
 
 fn broken_connection(connection: &Connection, sentence: &str) -> StepError {
-    invalid("CONNECTION_INVALID", format!("the connection \"{}\" cannot be used: {sentence}", connection.name)).with_next("Correct the connection's settings.")
+    invalid("CONNECTION_INVALID", format!("the connection \"{}\" cannot be used: {sentence}", connection.name))
+        .with_next("Correct the connection's settings.")
 }
 
 fn add_query(url: &mut Url, query: Option<&Json>) -> Result<(), StepError> {
@@ -265,10 +306,14 @@ fn collect_pairs(name: &str, value: &Json, nested: bool, pairs: &mut Vec<(String
             Ok(())
         }
         Json::Array(items) => items.iter().try_for_each(|item| match item {
-            Json::Array(_) | Json::Object(_) => Err(format!("\"{name}\" holds {} inside a list, which cannot be written there", strict::kind(item))),
+            Json::Array(_) | Json::Object(_) => {
+                Err(format!("\"{name}\" holds {} inside a list, which cannot be written there", strict::kind(item)))
+            }
             single => collect_pairs(name, single, nested, pairs),
         }),
-        Json::Object(fields) if nested => fields.iter().try_for_each(|(inner, value)| collect_pairs(&format!("{name}[{inner}]"), value, nested, pairs)),
+        Json::Object(fields) if nested => {
+            fields.iter().try_for_each(|(inner, value)| collect_pairs(&format!("{name}[{inner}]"), value, nested, pairs))
+        }
         Json::Object(_) => Err(format!("\"{name}\" holds a record; give each value its own name")),
     }
 }
@@ -295,7 +340,8 @@ fn add_headers(headers: &mut HeaderMap, fields: &Map<String, Json>) -> Result<()
 }
 
 fn body(fields: &Map<String, Json>, headers: &mut HeaderMap) -> Result<Bytes, StepError> {
-    let mut given = BODIES.into_iter().filter_map(|name| fields.get(name).filter(|value| !value.is_null()).map(|value| (name, value)));
+    let mut given =
+        BODIES.into_iter().filter_map(|name| fields.get(name).filter(|value| !value.is_null()).map(|value| (name, value)));
     let Some((name, value)) = given.next() else {
         return Ok(Bytes::new());
     };
@@ -314,7 +360,12 @@ fn body(fields: &Map<String, Json>, headers: &mut HeaderMap) -> Result<Bytes, St
         }
         ("text", Json::String(text)) => ("text/plain; charset=utf-8", Bytes::from(text.clone())),
         ("form", other) => return Err(invalid("BODY_INVALID", format!("form must be a record, not {}", strict::kind(other)))),
-        (_, other) => return Err(invalid("BODY_INVALID", format!("text must be text, not {}; use json to send other values", strict::kind(other)))),
+        (_, other) => {
+            return Err(invalid(
+                "BODY_INVALID",
+                format!("text must be text, not {}; use json to send other values", strict::kind(other)),
+            ));
+        }
     };
     headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
     Ok(body)
@@ -322,14 +373,22 @@ fn body(fields: &Map<String, Json>, headers: &mut HeaderMap) -> Result<Bytes, St
 
 fn sign_in(connection: &Connection, auth: Auth<'_>, url: &mut Url, headers: &mut HeaderMap) -> Result<(), StepError> {
     let credential = |name: &str| {
-        connection.credentials.get(name).map(connector::Secret::expose).ok_or_else(|| broken_connection(connection, &format!("it lacks the credential \"{name}\"")))
+        connection
+            .credentials
+            .get(name)
+            .map(connector::Secret::expose)
+            .ok_or_else(|| broken_connection(connection, &format!("it lacks the credential \"{name}\"")))
     };
     let (name, text) = match auth {
         Auth::None => return Ok(()),
         Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", credential("token")?)),
-        Auth::Basic => (AUTHORIZATION, basic(credential("username")?, connection.credentials.get("password").map_or("", connector::Secret::expose))),
+        Auth::Basic => (
+            AUTHORIZATION,
+            basic(credential("username")?, connection.credentials.get("password").map_or("", connector::Secret::expose)),
+        ),
         Auth::KeyInHeader(name) => {
-            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| broken_connection(connection, "the name of its header cannot be used"))?;
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| broken_connection(connection, "the name of its header cannot be used"))?;
             (name, credential("key")?.to_owned())
         }
         Auth::KeyInQuery(name) => {
@@ -337,11 +396,16 @@ fn sign_in(connection: &Connection, auth: Auth<'_>, url: &mut Url, headers: &mut
             return Ok(());
         }
     };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| broken_connection(connection, "a credential holds a line break or another character a header cannot carry"))?;
+    let mut value = HeaderValue::from_str(&text).map_err(|_| {
+        broken_connection(connection, "a credential holds a line break or another character a header cannot carry")
+    })?;
     value.set_sensitive(true);
     if headers.insert(name.clone(), value).is_some() {
-        return Err(invalid("HEADER_INVALID", format!("the header \"{name}\" is set by the connection \"{}\", which signs in by itself", connection.name))
-            .with_next("Leave the header out."));
+        return Err(invalid(
+            "HEADER_INVALID",
+            format!("the header \"{name}\" is set by the connection \"{}\", which signs in by itself", connection.name),
+        )
+        .with_next("Leave the header out."));
     }
     Ok(())
 }
@@ -352,14 +416,27 @@ fn basic(username: &str, password: &str) -> String {
     text
 }
 
-/// What must not be shown of this attempt's request and answer.
-pub(super) fn mask(cx: &Cx) -> Mask {
-    let Some(connection) = cx.connection.as_deref() else {
-        return Mask::default();
-    };
-    let mut mask = Mask::new(connection.credentials.values());
-    if let (Some(username), Some(password)) = (connection.credentials.get("username"), connection.credentials.get("password")) {
-        mask.add(basic(username.expose(), password.expose()).trim_start_matches("Basic "));
+/// What must not be shown of this attempt's request and answer: the connection's credentials, and what the
+/// step itself puts into headers for secrets.
+pub(super) fn mask(cx: &Cx, input: &Json) -> Mask {
+    let mut mask = Mask::default();
+    if let Some(connection) = cx.connection.as_deref() {
+        mask = Mask::new(connection.credentials.values());
+        if let (Some(username), Some(password)) = (connection.credentials.get("username"), connection.credentials.get("password"))
+        {
+            mask.add(basic(username.expose(), password.expose()).trim_start_matches("Basic "));
+        }
+    }
+    if let Some(Json::Object(headers)) = input.get("headers") {
+        for (name, value) in headers {
+            if let Some(text) = value.as_str().filter(|_| connector::mask::is_secret_header(&name.to_ascii_lowercase())) {
+                mask.add(text);
+                // `Bearer xyz`: the answer may repeat the second part alone.
+                if let Some((_, token)) = text.split_once(' ') {
+                    mask.add(token);
+                }
+            }
+        }
     }
     mask
 }
@@ -367,7 +444,7 @@ pub(super) fn mask(cx: &Cx) -> Mask {
 /// Adds the request to a failed attempt, secrets masked. Built again from the input, so that the usual
 /// attempt, which succeeds, pays nothing for it.
 pub(super) fn describe(cx: &Cx, input: &Json, mut error: StepError) -> StepError {
-    let mask = mask(cx);
+    let mask = mask(cx, input);
     error.message = mask.text(&error.message);
     let Ok((request, _)) = build(cx, input) else {
         return error;

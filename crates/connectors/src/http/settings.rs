@@ -13,7 +13,8 @@ const KEYS: [&str; 3] = ["base_url", "auth", "headers"];
 const AUTH_KINDS: [&str; 4] = ["none", "basic", "bearer", "api_key"];
 const AUTH_KEYS: [&str; 3] = ["kind", "in", "name"];
 /// Headers that belong to the connection between the machines, not to a recipe or a connection's settings.
-pub(super) const RESERVED_HEADERS: [&str; 7] = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
+pub(super) const RESERVED_HEADERS: [&str; 7] =
+    ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
 
 /// How a connection signs in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,7 +101,8 @@ pub(super) fn auth(config: &Json) -> Result<Auth<'_>, (String, String)> {
             };
             match option("in").map(Json::as_str) {
                 None | Some(Some("header")) => {
-                    HeaderName::from_bytes(name.as_bytes()).map_err(|_| problem(".name", format!("\"{name}\" cannot be the name of a header")))?;
+                    HeaderName::from_bytes(name.as_bytes())
+                        .map_err(|_| problem(".name", format!("\"{name}\" cannot be the name of a header")))?;
                     Ok(Auth::KeyInHeader(name))
                 }
                 Some(Some("query")) => Ok(Auth::KeyInQuery(name)),
@@ -114,11 +116,14 @@ pub(super) fn auth(config: &Json) -> Result<Auth<'_>, (String, String)> {
 /// The base address of a config, checked.
 pub(super) fn base_url(config: &Json) -> Result<Url, String> {
     let text = match config.get("base_url") {
-        None | Some(Json::Null) => return Err("the base address is missing; give for instance https://api.example.com/v2".to_owned()),
+        None | Some(Json::Null) => {
+            return Err("the base address is missing; give for instance https://api.example.com/v2".to_owned());
+        }
         Some(Json::String(text)) => text.trim(),
         Some(other) => return Err(format!("the base address must be text, not {}", strict::kind(other))),
     };
-    let url = Url::parse(text).map_err(|error| format!("the base address cannot be read ({error}); give for instance https://api.example.com/v2"))?;
+    let url = Url::parse(text)
+        .map_err(|error| format!("the base address cannot be read ({error}); give for instance https://api.example.com/v2"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err("the base address must start with https:// or http://".to_owned());
     }
@@ -165,11 +170,16 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
                 if let Err(sentence) = header(name, value) {
                     problems.add(format!("config.headers.{name}"), sentence);
                 } else if name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("cookie") {
-                    problems.add(format!("config.headers.{name}"), "secrets do not belong in the settings, which everybody can read; use auth and credentials");
+                    problems.add(
+                        format!("config.headers.{name}"),
+                        "secrets do not belong in the settings, which everybody can read; use auth and credentials",
+                    );
                 }
             }
         }
-        Some(other) => problems.add("config.headers", format!("headers must be a record of names and texts, not {}", strict::kind(other))),
+        Some(other) => {
+            problems.add("config.headers", format!("headers must be a record of names and texts, not {}", strict::kind(other)))
+        }
     }
     problems.finish()
 }
@@ -187,13 +197,17 @@ fn check_sendable(problems: &mut Problems, auth: Auth<'_>, credentials: &HashMap
         Auth::None | Auth::KeyInQuery(_) => return,
     };
     if credentials.get(field).is_some_and(|secret| HeaderValue::from_str(secret.expose()).is_err()) {
-        problems.add(format!("credentials.{field}"), format!("the credential \"{field}\" holds a line break or another character a header cannot carry"));
+        problems.add(
+            format!("credentials.{field}"),
+            format!("the credential \"{field}\" holds a line break or another character a header cannot carry"),
+        );
     }
 }
 
 /// A header of the settings or of a step, or the sentence that says why not.
 pub(super) fn header(name: &str, value: &Json) -> Result<(HeaderName, HeaderValue), String> {
-    let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| format!("\"{}\" cannot be the name of a header", name.escape_debug()))?;
+    let key = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| format!("\"{}\" cannot be the name of a header", name.escape_debug()))?;
     if RESERVED_HEADERS.contains(&key.as_str()) {
         return Err(format!("the header \"{name}\" is set by the connection itself"));
     }

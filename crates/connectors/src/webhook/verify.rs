@@ -16,7 +16,8 @@ use sha2::{Sha256, Sha512};
 
 use super::TOLERANCE_S;
 
-const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+const BASE64: GeneralPurpose =
+    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
 /// Longest event id kept; a longer one is no id.
 const EVENT_ID_BYTES_MAX: usize = 255;
 /// Most signatures looked at in one request; a sender that changes its secret sends two.
@@ -71,7 +72,10 @@ pub(super) fn verify(connection: &Connection, inbound: &Inbound<'_>) -> Result<V
         Some("stripe") => stripe(connection, inbound),
         Some("standard_webhooks") => standard(connection, inbound),
         // Never open by mistake: an unreadable setting lets nobody in.
-        _ => Err(refused("VERIFY_UNKNOWN", "this connection does not say how requests are checked; correct its settings".to_owned())),
+        _ => Err(refused(
+            "VERIFY_UNKNOWN",
+            "this connection does not say how requests are checked; correct its settings".to_owned(),
+        )),
     }
 }
 
@@ -97,7 +101,9 @@ fn secrets(connection: &Connection) -> Result<impl Iterator<Item = &Secret>, Ref
     let usable = |name: &str| connection.credentials.get(name).filter(|secret| !secret.expose().trim().is_empty());
     match usable("secret") {
         Some(current) => Ok(std::iter::once(current).chain(usable("previous_secret"))),
-        None => Err(refused("SECRET_MISSING", "this connection has no signing secret, so nothing can be checked; set it".to_owned())),
+        None => {
+            Err(refused("SECRET_MISSING", "this connection has no signing secret, so nothing can be checked; set it".to_owned()))
+        }
     }
 }
 
@@ -113,7 +119,12 @@ fn matches<M: Mac + KeyInit>(key: &[u8], parts: &[&[u8]], signature: &[u8]) -> b
 }
 
 fn mismatch(header: &str) -> Refused {
-    refused("SIGNATURE_MISMATCH", format!("the signature in {header} does not fit the body; check that both sides use the same secret and that nothing changes the body on its way"))
+    refused(
+        "SIGNATURE_MISMATCH",
+        format!(
+            "the signature in {header} does not fit the body; check that both sides use the same secret and that nothing changes the body on its way"
+        ),
+    )
 }
 
 fn missing(header: &str) -> Refused {
@@ -130,7 +141,10 @@ fn hmac(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refu
     let algorithm = Algorithm::parse(setting(connection, "algorithm").unwrap_or("sha256"));
     let encoding = Encoding::parse(setting(connection, "encoding").unwrap_or("hex"));
     let (Some(algorithm), Some(encoding)) = (algorithm, encoding) else {
-        return Err(refused("VERIFY_UNKNOWN", "this connection names an algorithm or encoding that is not known; correct its settings".to_owned()));
+        return Err(refused(
+            "VERIFY_UNKNOWN",
+            "this connection names an algorithm or encoding that is not known; correct its settings".to_owned(),
+        ));
     };
     let prefix = setting(connection, "prefix").unwrap_or_default();
     let secrets: Vec<&Secret> = secrets(connection)?.collect();
@@ -157,7 +171,10 @@ fn hmac(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refu
     }
     match (seen, readable) {
         (false, _) => Err(missing(name)),
-        (true, false) => Err(malformed(name, &format!("{prefix}… in {}", if matches!(encoding, Encoding::Hex) { "hexadecimal" } else { "base64" }))),
+        (true, false) => Err(malformed(
+            name,
+            &format!("{prefix}… in {}", if matches!(encoding, Encoding::Hex) { "hexadecimal" } else { "base64" }),
+        )),
         (true, true) => Err(mismatch(name)),
     }
 }
@@ -184,7 +201,9 @@ fn stripe(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Re
         return Err(malformed(HEADER, expected));
     }
     let fits = secrets(connection)?.any(|secret| {
-        signatures.iter().any(|signature| matches::<Hmac<Sha256>>(secret.expose().as_bytes(), &[time.as_bytes(), b".", inbound.body], signature))
+        signatures.iter().any(|signature| {
+            matches::<Hmac<Sha256>>(secret.expose().as_bytes(), &[time.as_bytes(), b".", inbound.body], signature)
+        })
     });
     if !fits {
         return Err(mismatch(HEADER));
@@ -197,19 +216,27 @@ fn stripe(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Re
 /// (<https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>).
 /// Svix sends the same under its own names.
 fn standard(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refused> {
-    let either = |name: &'static str, svix: &'static str| header(inbound, name).or_else(|| header(inbound, svix)).filter(|value| !value.is_empty()).ok_or_else(|| missing(name));
+    let either = |name: &'static str, svix: &'static str| {
+        header(inbound, name).or_else(|| header(inbound, svix)).filter(|value| !value.is_empty()).ok_or_else(|| missing(name))
+    };
     let id = either("webhook-id", "svix-id")?;
     let time = either("webhook-timestamp", "svix-timestamp")?;
     let text = either("webhook-signature", "svix-signature")?;
     let seconds = seconds(time).ok_or_else(|| malformed("webhook-timestamp", "seconds since 1970"))?;
-    let signatures: Vec<Vec<u8>> =
-        text.split_ascii_whitespace().filter_map(|part| part.strip_prefix("v1,")).filter_map(|part| BASE64.decode(part).ok()).take(SIGNATURES_MAX).collect();
+    let signatures: Vec<Vec<u8>> = text
+        .split_ascii_whitespace()
+        .filter_map(|part| part.strip_prefix("v1,"))
+        .filter_map(|part| BASE64.decode(part).ok())
+        .take(SIGNATURES_MAX)
+        .collect();
     if signatures.is_empty() {
         return Err(malformed("webhook-signature", "v1,<signature in base64>"));
     }
     for secret in secrets(connection)? {
         let key = standard_key(secret).map_err(|sentence| refused("SECRET_MISSING", sentence))?;
-        if signatures.iter().any(|signature| matches::<Hmac<Sha256>>(&key, &[id.as_bytes(), b".", time.as_bytes(), b".", inbound.body], signature)) {
+        if signatures.iter().any(|signature| {
+            matches::<Hmac<Sha256>>(&key, &[id.as_bytes(), b".", time.as_bytes(), b".", inbound.body], signature)
+        }) {
             check_time(connection, seconds, inbound.now_s)?;
             return Ok(Verified { event_key: event_key(id) });
         }
@@ -240,10 +267,18 @@ fn check_time(connection: &Connection, signed_s: i64, now_s: i64) -> Result<(), 
     let tolerance = connection.config.get("tolerance_s").and_then(Json::as_i64).unwrap_or(TOLERANCE_S);
     let age = now_s.saturating_sub(signed_s);
     if age > tolerance {
-        return Err(refused("TIMESTAMP_TOO_OLD", format!("the request was signed {age} s ago, more than the {tolerance} s allowed; send it again with a new signature")));
+        return Err(refused(
+            "TIMESTAMP_TOO_OLD",
+            format!(
+                "the request was signed {age} s ago, more than the {tolerance} s allowed; send it again with a new signature"
+            ),
+        ));
     }
     if age < -tolerance {
-        return Err(refused("TIMESTAMP_IN_FUTURE", format!("the request was signed {} s ahead of our clock, more than the {tolerance} s allowed; set the clocks", -age)));
+        return Err(refused(
+            "TIMESTAMP_IN_FUTURE",
+            format!("the request was signed {} s ahead of our clock, more than the {tolerance} s allowed; set the clocks", -age),
+        ));
     }
     Ok(())
 }

@@ -106,21 +106,23 @@ impl Days {
         let weekday_of = |day: u32| (u32::from(first) + day - 1) % 7;
         for wanted in bits(self.nearest).filter(|day| *day <= u32::from(length)) {
             // The nearest working day of the same month.
-            days |= 1 << match weekday_of(wanted) {
-                6 if wanted > 1 => wanted - 1,
-                6 => wanted + 2,
-                0 if wanted < u32::from(length) => wanted + 1,
-                0 => wanted - 2,
-                _ => wanted,
-            };
+            days |= 1
+                << match weekday_of(wanted) {
+                    6 if wanted > 1 => wanted - 1,
+                    6 => wanted + 2,
+                    0 if wanted < u32::from(length) => wanted + 1,
+                    0 => wanted - 2,
+                    _ => wanted,
+                };
         }
         if self.last_working {
             let last = u32::from(length);
-            days |= 1 << match weekday_of(last) {
-                6 => last - 1,
-                0 => last - 2,
-                _ => last,
-            };
+            days |= 1
+                << match weekday_of(last) {
+                    6 => last - 1,
+                    0 => last - 2,
+                    _ => last,
+                };
         }
         days
     }
@@ -185,7 +187,6 @@ pub(super) fn epoch_day(year: i16, month: i8, day: i8) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,7 +195,10 @@ mod tests {
     fn days_are_counted_like_the_calendar() {
         let mut date = jiff::civil::date(1899, 12, 28);
         for _ in 0..120_000 {
-            assert_eq!(weekday(date.year(), date.month(), date.day()), u8::try_from(date.weekday().to_sunday_zero_offset()).unwrap());
+            assert_eq!(
+                weekday(date.year(), date.month(), date.day()),
+                u8::try_from(date.weekday().to_sunday_zero_offset()).unwrap()
+            );
             assert_eq!(super::super::civil_date(epoch_day(date.year(), date.month(), date.day())), Some(date));
             date = date.tomorrow().unwrap();
         }

@@ -2,7 +2,8 @@
 
 use super::parse::nickname;
 
-const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+const MONTHS: [&str; 12] =
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
 const WEEKDAYS: [&str; 8] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
 /// Words for an expression that has been read; the expression itself where words would be no clearer.
@@ -82,7 +83,9 @@ fn weekday_word(text: &str) -> String {
     let upper = text.to_ascii_uppercase();
     let name = |text: &str| {
         let by_number = text.parse::<usize>().ok().and_then(|number| WEEKDAYS.get(number));
-        by_number.or_else(|| WEEKDAYS.iter().find(|name| name[..3].eq_ignore_ascii_case(text))).map_or_else(|| text.to_owned(), |name| (*name).to_owned())
+        by_number
+            .or_else(|| WEEKDAYS.iter().find(|name| name[..3].eq_ignore_ascii_case(text)))
+            .map_or_else(|| text.to_owned(), |name| (*name).to_owned())
     };
     match upper.split_once('#') {
         Some((day, "L")) => format!("the last {}", name(day)),
@@ -96,7 +99,9 @@ fn weekday_word(text: &str) -> String {
 
 fn month_word(text: &str) -> String {
     let by_number = text.parse::<usize>().ok().and_then(|number| MONTHS.get(number.checked_sub(1)?));
-    by_number.or_else(|| MONTHS.iter().find(|name| name[..3].eq_ignore_ascii_case(text))).map_or_else(|| text.to_owned(), |name| (*name).to_owned())
+    by_number
+        .or_else(|| MONTHS.iter().find(|name| name[..3].eq_ignore_ascii_case(text)))
+        .map_or_else(|| text.to_owned(), |name| (*name).to_owned())
 }
 
 fn listed(field: &str, word: impl Fn(&str) -> String) -> String {

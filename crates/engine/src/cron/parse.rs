@@ -48,7 +48,10 @@ pub(super) fn zone(name: &str) -> Result<TimeZone, CronProblem> {
     }
     let hint = if name.is_empty() {
         Some("write UTC, or a name such as Europe/Berlin".to_owned())
-    } else if name.starts_with(['+', '-']) || name.to_ascii_uppercase().starts_with("UTC+") || name.to_ascii_uppercase().starts_with("GMT+") {
+    } else if name.starts_with(['+', '-'])
+        || name.to_ascii_uppercase().starts_with("UTC+")
+        || name.to_ascii_uppercase().starts_with("GMT+")
+    {
         Some("name a place such as Europe/Berlin, so that clock changes are known".to_owned())
     } else {
         let city = name.rsplit('/').next().unwrap_or(name).replace(' ', "_").to_ascii_lowercase();
@@ -69,7 +72,11 @@ pub(super) fn fields(expr: &str) -> Result<Fields, CronProblem> {
     let text = match text.strip_prefix('@') {
         None => text,
         Some(word) => nickname(text).ok_or_else(|| {
-            let hint = if word.eq_ignore_ascii_case("reboot") { "a schedule follows the clock, not restarts; use @hourly or @daily" } else { "known are @hourly, @daily, @weekly, @monthly, @yearly" };
+            let hint = if word.eq_ignore_ascii_case("reboot") {
+                "a schedule follows the clock, not restarts; use @hourly or @daily"
+            } else {
+                "known are @hourly, @daily, @weekly, @monthly, @yearly"
+            };
             problem(format!("\"{}\" is not a known nickname", text.escape_debug()), Some(hint.to_owned()))
         })?,
     };
@@ -87,16 +94,23 @@ pub(super) fn fields(expr: &str) -> Result<Fields, CronProblem> {
         read_weekdays(&mut days, weekday)?;
     }
     days.months = u16::try_from(set(&MONTH, month)?).unwrap_or(0);
-    let fixed = [(minute, minutes), (hour, hours)].iter().all(|(field, set)| set.count_ones() == 1 && !field.contains(['*', '/']));
+    let fixed =
+        [(minute, minutes), (hour, hours)].iter().all(|(field, set)| set.count_ones() == 1 && !field.contains(['*', '/']));
     Ok(Fields { minutes, hours: u32::try_from(hours).unwrap_or(0), days, fixed })
 }
 
 fn wrong_count(parts: &[&str]) -> CronProblem {
     let hint = match parts.len() {
         0 => "write five fields: minute, hour, day of month, month, day of week, for instance 0 9 * * 1-5".to_owned(),
-        6 if parts[0].bytes().all(|b| b.is_ascii_digit()) => format!("seconds cannot be set; without them it is \"{}\"", parts[1..].join(" ")),
+        6 if parts[0].bytes().all(|b| b.is_ascii_digit()) => {
+            format!("seconds cannot be set; without them it is \"{}\"", parts[1..].join(" "))
+        }
         6..=7 => format!("seconds and years cannot be set; without them it is \"{}\"", parts[1..6].join(" ")),
-        1..=4 => format!("write all five: minute, hour, day of month, month, day of week; the missing ones may be *, for instance \"{}{}\"", parts.join(" "), " *".repeat(5 - parts.len())),
+        1..=4 => format!(
+            "write all five: minute, hour, day of month, month, day of week; the missing ones may be *, for instance \"{}{}\"",
+            parts.join(" "),
+            " *".repeat(5 - parts.len())
+        ),
         _ => "write five fields: minute, hour, day of month, month, day of week".to_owned(),
     };
     problem(format!("a cron expression has five fields, this one has {}", parts.len()), Some(hint))
@@ -113,7 +127,9 @@ fn set(field: &Field, text: &str) -> Result<u64, CronProblem> {
 
 /// One item of a list: `*`, `5`, `1-5`, each with `/step`.
 fn values(field: &Field, item: &str) -> Result<u64, CronProblem> {
-    let refuse = |why: &str, hint: Option<String>| problem(format!("\"{}\" cannot be read as a {}: {why}", item.escape_debug(), field.name), hint);
+    let refuse = |why: &str, hint: Option<String>| {
+        problem(format!("\"{}\" cannot be read as a {}: {why}", item.escape_debug(), field.name), hint)
+    };
     let (range, step) = match item.split_once('/') {
         None => (item, None),
         Some((range, step)) => (range, Some(step)),
@@ -138,7 +154,10 @@ fn values(field: &Field, item: &str) -> Result<u64, CronProblem> {
             // `5/15` starts at 5 and goes on to the end, as everywhere that reads it.
             (only, if step.is_some() { field.max } else { only })
         }
-        Some((first, last)) => (value(field, first).map_err(|(why, hint)| refuse(&why, hint))?, value(field, last).map_err(|(why, hint)| refuse(&why, hint))?),
+        Some((first, last)) => (
+            value(field, first).map_err(|(why, hint)| refuse(&why, hint))?,
+            value(field, last).map_err(|(why, hint)| refuse(&why, hint))?,
+        ),
     };
     // A range may run over the end: 22-2 is 22, 23, 0, 1, 2.
     let length = if first <= last { last - first } else { last + size - first };
@@ -178,14 +197,22 @@ fn value(field: &Field, text: &str) -> Result<u32, (String, Option<String>)> {
         .map(|name| format!("write {name}"))
         .or_else(|| text.eq_ignore_ascii_case("H").then(|| "write a number; H is only known to Jenkins".to_owned()))
         .or_else(|| matches!(text, "?").then(|| "? is only for the two day fields; write *".to_owned()));
-    Err((if text.is_empty() { "something is missing".to_owned() } else { format!("\"{}\" is not known", text.escape_debug()) }, hint))
+    Err((
+        if text.is_empty() { "something is missing".to_owned() } else { format!("\"{}\" is not known", text.escape_debug()) },
+        hint,
+    ))
 }
 
 /// Day of month: the common forms, and `L`, `L-3`, `LW`, `15W`.
 fn read_days(days: &mut Days, text: &str) -> Result<(), CronProblem> {
     for item in text.split(',') {
         let upper = item.to_ascii_uppercase();
-        let refuse = |why: &str| problem(format!("\"{}\" cannot be read as a day of month: {why}", item.escape_debug()), Some("forms with letters are L, L-3, LW and 15W".to_owned()));
+        let refuse = |why: &str| {
+            problem(
+                format!("\"{}\" cannot be read as a day of month: {why}", item.escape_debug()),
+                Some("forms with letters are L, L-3, LW and 15W".to_owned()),
+            )
+        };
         if upper == "L" {
             days.from_end |= 1;
         } else if upper == "LW" || upper == "WL" {
@@ -211,7 +238,12 @@ fn read_days(days: &mut Days, text: &str) -> Result<(), CronProblem> {
 fn read_weekdays(days: &mut Days, text: &str) -> Result<(), CronProblem> {
     for item in text.split(',') {
         let upper = item.to_ascii_uppercase();
-        let refuse = |why: &str| problem(format!("\"{}\" cannot be read as a day of week: {why}", item.escape_debug()), Some("the second Friday is 5#2, the last one 5L".to_owned()));
+        let refuse = |why: &str| {
+            problem(
+                format!("\"{}\" cannot be read as a day of week: {why}", item.escape_debug()),
+                Some("the second Friday is 5#2, the last one 5L".to_owned()),
+            )
+        };
         let single = |text: &str| value(&WEEKDAY, if text == "7" { "0" } else { text }).map_err(|(why, _)| refuse(&why));
         if let Some((weekday, nth)) = upper.split_once('#') {
             let weekday = single(weekday)?;
