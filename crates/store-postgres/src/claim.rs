@@ -1,0 +1,212 @@
+//! Who runs what: claims, leases, and freeing what a dead process held.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use sqlx::{Connection, PgConnection};
+use store::{Claim, RecipeId, RunId, StoreError, Timestamp, WorkerId};
+use uuid::Uuid;
+
+use crate::{failed, notice, rows::get};
+
+/// A claim whose commit got no answer: the worker may own a run it was never told of.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct InDoubt {
+    run: RunId,
+    worker: WorkerId,
+    epoch: i64,
+}
+
+/// Remembers claims unless their commit is known to be durable.
+struct Doubt<'s> {
+    list: &'s Mutex<Vec<InDoubt>>,
+    claims: Vec<InDoubt>,
+}
+
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        self.list.lock().append(&mut self.claims);
+    }
+}
+
+pub(crate) async fn claim(
+    connection: &mut PgConnection,
+    in_doubt: &Mutex<Vec<InDoubt>>,
+    worker: WorkerId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Claim>, StoreError> {
+    give_back(connection, in_doubt, now).await?;
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    // A worker that was declared dead may not claim: its runs would never be freed. The lock on its
+    // row keeps a reaper from declaring it dead until our claims can be seen. What another claimer
+    // or a commit holds is skipped, so that nobody waits here.
+    let rows = sqlx::query(
+        "with me as materialized (select id from workers where id = $1 for key share), due as materialized ( \
+           select id from runs where due_at <= $2 and exists (select from me) order by due_at, id limit $3 for update skip locked \
+         ) \
+         update runs r set status = 1, waiting_for = null, owner = $1, epoch = epoch + 1, due_at = null \
+         from due where r.id = due.id returning r.id, r.recipe_id, r.version, r.epoch, r.attempts",
+    )
+    .bind(worker.0)
+    .bind(now.micros())
+    .bind(i64::from(limit))
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in &rows {
+        claims.push(Claim {
+            id: RunId(get(row, "runs.id")?),
+            recipe: RecipeId(get(row, "runs.recipe_id")?),
+            version: get(row, "runs.version")?,
+            epoch: get(row, "runs.epoch")?,
+            attempts: get(row, "runs.attempts")?,
+            chunks: Vec::new(),
+        });
+    }
+    if !claims.is_empty() {
+        // A statement of its own, which sees everything committed by now. One statement would read the
+        // journal as it was when it began, and a run may have moved on and become due again since.
+        let ids: Vec<Uuid> = claims.iter().map(|claim| claim.id.0).collect();
+        let rows = sqlx::query("select run_id, seq, chunk from journal where run_id = any($1) order by run_id, seq")
+            .bind(ids)
+            .fetch_all(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        let mut chunks: HashMap<Uuid, Vec<(i32, Vec<u8>)>> = HashMap::new();
+        for row in &rows {
+            let chunk = (get(row, "journal.seq")?, get(row, "journal.chunk")?);
+            chunks.entry(get(row, "journal.run_id")?).or_default().push(chunk);
+        }
+        for claim in &mut claims {
+            claim.chunks = chunks.remove(&claim.id.0).unwrap_or_default();
+        }
+    }
+    let doubts = claims.iter().map(|claim| InDoubt { run: claim.id, worker, epoch: claim.epoch }).collect();
+    let mut doubt = Doubt { list: in_doubt, claims: doubts };
+    transaction.commit().await.map_err(failed)?;
+    doubt.claims.clear();
+    // `returning` promises no order; ids sort by acceptance.
+    claims.sort_by_key(|claim| claim.id);
+    Ok(claims)
+}
+
+/// Frees what may have been claimed without anybody knowing.
+async fn give_back(connection: &mut PgConnection, in_doubt: &Mutex<Vec<InDoubt>>, now: Timestamp) -> Result<(), StoreError> {
+    let claims = std::mem::take(&mut *in_doubt.lock());
+    if claims.is_empty() {
+        return Ok(());
+    }
+    let mut doubt = Doubt { list: in_doubt, claims };
+    // The epoch: only as long as nothing happened since.
+    sqlx::query(
+        "with held as materialized ( \
+           select r.id from runs r join unnest($1::uuid[], $2::bigint[], $3::bigint[]) as d (id, owner, epoch) \
+           on r.id = d.id and r.owner = d.owner and r.epoch = d.epoch order by r.id for update of r \
+         ) \
+         update runs r set status = 0, owner = null, epoch = epoch + 1, due_at = $4 from held where r.id = held.id",
+    )
+    .bind(doubt.claims.iter().map(|claim| claim.run.0).collect::<Vec<_>>())
+    .bind(doubt.claims.iter().map(|claim| claim.worker.0).collect::<Vec<_>>())
+    .bind(doubt.claims.iter().map(|claim| claim.epoch).collect::<Vec<_>>())
+    .bind(now.micros())
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    doubt.claims.clear();
+    Ok(())
+}
+
+pub(crate) async fn next_due(connection: &mut PgConnection) -> Result<Option<Timestamp>, StoreError> {
+    let (due,): (Option<i64>,) =
+        sqlx::query_as("select min(due_at) from runs where due_at is not null").fetch_one(connection).await.map_err(failed)?;
+    Ok(due.map(Timestamp::from_micros))
+}
+
+pub(crate) async fn backlog(connection: &mut PgConnection, now: Timestamp, at_most: u32) -> Result<u32, StoreError> {
+    let (count,): (i64,) = sqlx::query_as("select count(*) from (select 1 from runs where due_at <= $1 limit $2) as due")
+        .bind(now.micros())
+        .bind(i64::from(at_most))
+        .fetch_one(connection)
+        .await
+        .map_err(failed)?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
+}
+
+pub(crate) async fn register(
+    connection: &mut PgConnection,
+    name: &str,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<WorkerId, StoreError> {
+    let (id,): (i64,) = sqlx::query_as("insert into workers (name, started_at, lease_until) values ($1, $2, $3) returning id")
+        .bind(name)
+        .bind(now.micros())
+        .bind(lease_until.micros())
+        .fetch_one(connection)
+        .await
+        .map_err(failed)?;
+    Ok(WorkerId(id))
+}
+
+pub(crate) async fn renew(connection: &mut PgConnection, worker: WorkerId, lease_until: Timestamp) -> Result<bool, StoreError> {
+    let done = sqlx::query("update workers set lease_until = $1 where id = $2")
+        .bind(lease_until.micros())
+        .bind(worker.0)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn reap(connection: &mut PgConnection, now: Timestamp) -> Result<u64, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    // A worker that renews, claims or is reaped at this moment is left to the next round.
+    sqlx::query(
+        "delete from workers where id in (select id from workers where lease_until < $1 order by id for update skip locked)",
+    )
+    .bind(now.micros())
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    // A statement of its own, which sees every claim made before the worker's row could be locked.
+    let freed = sqlx::query(
+        "with lost as materialized ( \
+           select id from runs where owner is not null and not exists (select from workers w where w.id = runs.owner) \
+           order by id for update \
+         ) \
+         update runs r set status = 0, owner = null, epoch = epoch + 1, due_at = $1 from lost where r.id = lost.id",
+    )
+    .bind(now.micros())
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?
+    .rows_affected();
+    if freed > 0 {
+        notice::give(&mut transaction).await?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(freed)
+}
+
+pub(crate) async fn release(connection: &mut PgConnection, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    // First the worker, then its runs: the order of `reap`.
+    sqlx::query("delete from workers where id = $1").bind(worker.0).execute(&mut *transaction).await.map_err(failed)?;
+    let freed = sqlx::query(
+        "with lost as materialized (select id from runs where owner = $2 order by id for update) \
+         update runs r set status = 0, owner = null, epoch = epoch + 1, due_at = $1 from lost where r.id = lost.id",
+    )
+    .bind(now.micros())
+    .bind(worker.0)
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?
+    .rows_affected();
+    if freed > 0 {
+        notice::give(&mut transaction).await?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(freed)
+}

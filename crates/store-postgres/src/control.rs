@@ -1,0 +1,92 @@
+//! What people do to runs: resume, cancel, settle a dead letter.
+
+use sqlx::{Connection, PgConnection};
+use store::{DeadLetter, RunId, StoreError, Timestamp};
+
+use crate::{failed, notice};
+
+pub(crate) async fn resume(
+    connection: &mut PgConnection,
+    run: RunId,
+    seq: i32,
+    chunk: &[u8],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let moved = sqlx::query(
+        "update runs set status = 0, due_at = $1, owner = null, epoch = epoch + 1, ended_at = null, dead_letter = null, error = null \
+         where id = $2 and status = 4",
+    )
+    .bind(now.micros())
+    .bind(run.0)
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?
+    .rows_affected();
+    if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
+        return Ok(false);
+    }
+    notice::give(&mut transaction).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+pub(crate) async fn cancel(
+    connection: &mut PgConnection,
+    run: RunId,
+    seq: i32,
+    chunk: &[u8],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let moved = sqlx::query(
+        "update runs set status = 5, waiting_for = null, due_at = null, owner = null, epoch = epoch + 1, ended_at = $1 \
+         where id = $2 and status in (0, 1, 2)",
+    )
+    .bind(now.micros())
+    .bind(run.0)
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?
+    .rows_affected();
+    if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
+        return Ok(false);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// False when the journal went on meanwhile: the caller's picture of the run is old.
+async fn append(connection: &mut PgConnection, run: RunId, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
+    let done = sqlx::query("insert into journal (run_id, seq, chunk) values ($1, $2, $3) on conflict (run_id, seq) do nothing")
+        .bind(run.0)
+        .bind(seq)
+        .bind(chunk)
+        .execute(connection)
+        .await
+        .map_err(failed)?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub(crate) async fn settle(
+    connection: &mut PgConnection,
+    run: RunId,
+    state: DeadLetter,
+    seq: i32,
+    chunk: &[u8],
+) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let moved = sqlx::query("update runs set dead_letter = $1 where id = $2 and status = 4 and dead_letter = $3")
+        .bind(state.number())
+        .bind(run.0)
+        .bind(DeadLetter::Open.number())
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?
+        .rows_affected();
+    if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
+        return Ok(false);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}

@@ -1,0 +1,378 @@
+//! The store on PostgreSQL: any number of processes share one database.
+//!
+//! The database is the only coordinator: row locks fence stale workers, unique keys make one run of
+//! one event, and `LISTEN`/`NOTIFY` wakes the others. The files have the same names as those of the
+//! SQLite store and keep the same order, so that a diff of the two folders is a reading guide.
+
+mod access;
+mod claim;
+mod connections;
+mod control;
+mod error;
+mod notice;
+mod pages;
+mod recipes;
+mod rows;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod write;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use serde_json::Value as Json;
+use sqlx::{
+    Connection, PgConnection, PgPool,
+    migrate::{Migration, MigrationType, Migrator},
+    pool::PoolConnectionMetadata,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use store::{
+    ActiveRecipe, Batch, BatchOutcome, Claim, ConnectionId, ConnectionRow, DeadLetter, KeyRow, NewVersion, Pages, Put, RecipeId,
+    RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, SessionRow, Store, StoreError, Timestamp,
+    WorkerId,
+};
+
+pub use crate::error::OpenError;
+use crate::{
+    claim::InDoubt,
+    error::{Place, failed, in_the_way},
+    notice::Notices,
+};
+
+/// Every migration, in order. A test compares the list with the folder.
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "recipes", include_str!("../../../migrations/postgres/0001_recipes.sql")),
+    (2, "runs", include_str!("../../../migrations/postgres/0002_runs.sql")),
+    (3, "connections", include_str!("../../../migrations/postgres/0003_connections.sql")),
+    (4, "access", include_str!("../../../migrations/postgres/0004_access.sql")),
+];
+
+/// The oldest server we are tested with.
+const SERVER_MIN: u32 = 14;
+/// How often a verb is tried when another transaction was in its way.
+const TRIES_MAX: u32 = 5;
+/// A connection unused for so long is tried out before it is used again.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// How the store uses the server. Every field has a safe default.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Connections of this process at most, apart from the one that listens for notices.
+    pub connections: u32,
+    /// How long a verb waits for a connection.
+    pub reach_within: Duration,
+    /// How long a verb waits for its answer; then its connection is given up.
+    pub answer_within: Duration,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self { connections: 10, reach_within: Duration::from_secs(5), answer_within: Duration::from_secs(30) }
+    }
+}
+
+/// The store on PostgreSQL.
+#[derive(Debug)]
+pub struct PostgresStore {
+    pool: PgPool,
+    answer_within: Duration,
+    // Claims whose commit got no answer.
+    in_doubt: Mutex<Vec<InDoubt>>,
+    notices: Notices,
+}
+
+impl PostgresStore {
+    /// Opens the database at `url` and brings its schema up to date. Several processes may do so at
+    /// the same time.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with what to say to a person. None repeats the password.
+    pub async fn open(url: &str, options: PostgresOptions) -> Result<Self, OpenError> {
+        let target = connect_options(url)?;
+        let place = Place::of(&target);
+        let connecting = tokio::time::timeout(options.reach_within, PgConnection::connect_with(&target));
+        let mut first = match connecting.await {
+            Ok(connected) => connected.map_err(|error| place.refused(&error))?,
+            Err(_) => return Err(place.silent(options.reach_within)),
+        };
+        let version = first.server_version_num().unwrap_or_default();
+        if version < SERVER_MIN * 10_000 {
+            return Err(OpenError::TooOld { place: place.to_string(), found: version / 10_000, needed: SERVER_MIN });
+        }
+        migrations().run(&mut first).await.map_err(|error| place.not_migrated(&error))?;
+        warn_if_unsafe(&mut first).await;
+        drop(first.close().await);
+        let pool = PgPoolOptions::new()
+            .max_connections(options.connections.max(2))
+            .min_connections(0)
+            .acquire_timeout(options.reach_within)
+            .test_before_acquire(false)
+            .before_acquire(|connection, past: PoolConnectionMetadata| {
+                Box::pin(async move {
+                    // A busy connection is known to work; asking it each time would double the round trips.
+                    if past.idle_for > TRUSTED_IDLE {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_lazy_with(target.clone());
+        Ok(Self {
+            pool,
+            answer_within: options.answer_within,
+            in_doubt: Mutex::new(Vec::new()),
+            notices: Notices::new(target, options.reach_within),
+        })
+    }
+}
+
+fn connect_options(url: &str) -> Result<PgConnectOptions, OpenError> {
+    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+        return Err(OpenError::Address);
+    }
+    let options: PgConnectOptions = url.parse().map_err(|_| OpenError::Address)?;
+    Ok(options.application_name("liaison").options([
+        // An answer means durable, whatever the server's own settings say.
+        ("synchronous_commit", "on"),
+        // The reasoning in `write.rs` and `claim.rs` is about this level.
+        ("default_transaction_isolation", "read committed"),
+        // Plans are made once, when tables may still be empty; every statement that must be fast
+        // has an index. Planning anew costs more than running.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("enable_seqscan", "off"),
+        ("client_min_messages", "warning"),
+    ]))
+}
+
+fn migrations() -> Migrator {
+    Migrator::with_migrations(
+        MIGRATIONS
+            .iter()
+            .map(|(number, name, sql)| {
+                Migration::new(*number, (*name).into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(*sql), false)
+            })
+            .collect(),
+    )
+}
+
+async fn warn_if_unsafe(connection: &mut PgConnection) {
+    let fsync: Result<(String,), _> = sqlx::query_as("select current_setting('fsync')").fetch_one(connection).await;
+    if fsync.is_ok_and(|(fsync,)| fsync == "off") {
+        tracing::warn!("store.open: the server runs with fsync = off; a power loss there loses accepted events");
+    }
+}
+
+/// Does a verb on a connection of the pool: again when another transaction was in the way, and never
+/// waiting for a silent server without end.
+macro_rules! ask {
+    ($self:ident, $connection:ident => $verb:expr) => {{
+        let mut tries = 1;
+        loop {
+            let outcome = match $self.pool.acquire().await {
+                Err(error) => Err(failed(error)),
+                Ok(mut held) => {
+                    let answer = {
+                        let $connection = &mut *held;
+                        tokio::time::timeout($self.answer_within, async { $verb.await }).await
+                    };
+                    answer.unwrap_or_else(|_| {
+                        // Whatever still comes over it answers the wrong question.
+                        held.close_on_drop();
+                        Err(StoreError::Unavailable(format!("no answer within {} s", $self.answer_within.as_secs())))
+                    })
+                }
+            };
+            match outcome {
+                Err(error) if in_the_way(&error) && tries < TRIES_MAX => {
+                    tracing::debug!(%error, tries, "store.again");
+                    tokio::time::sleep(Duration::from_millis(u64::from(tries) * 5)).await;
+                    tries += 1;
+                }
+                outcome => break outcome,
+            }
+        }
+    }};
+}
+
+#[async_trait]
+impl Store for PostgresStore {
+    async fn write(&self, batch: &Batch) -> Result<BatchOutcome, StoreError> {
+        ask!(self, connection => write::write(connection, batch))
+    }
+
+    async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError> {
+        ask!(self, connection => claim::claim(connection, &self.in_doubt, worker, now, limit))
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        ask!(self, connection => claim::next_due(connection))
+    }
+
+    async fn backlog(&self, now: Timestamp, at_most: u32) -> Result<u32, StoreError> {
+        ask!(self, connection => claim::backlog(connection, now, at_most))
+    }
+
+    async fn register_worker(&self, name: &str, now: Timestamp, lease_until: Timestamp) -> Result<WorkerId, StoreError> {
+        ask!(self, connection => claim::register(connection, name, now, lease_until))
+    }
+
+    async fn renew_worker(&self, worker: WorkerId, lease_until: Timestamp) -> Result<bool, StoreError> {
+        ask!(self, connection => claim::renew(connection, worker, lease_until))
+    }
+
+    async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError> {
+        ask!(self, connection => claim::reap(connection, now))
+    }
+
+    async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
+        ask!(self, connection => claim::release(connection, worker, now))
+    }
+
+    async fn resume(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+        ask!(self, connection => control::resume(connection, run, seq, chunk, now))
+    }
+
+    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+        ask!(self, connection => control::cancel(connection, run, seq, chunk, now))
+    }
+
+    async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
+        ask!(self, connection => control::settle(connection, run, state, seq, chunk))
+    }
+
+    async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError> {
+        ask!(self, connection => recipes::save(connection, &version))
+    }
+
+    async fn activate(
+        &self,
+        recipe: RecipeId,
+        version: Option<i32>,
+        params: &Json,
+        now: Timestamp,
+    ) -> Result<Option<RecipeRow>, StoreError> {
+        ask!(self, connection => recipes::activate(connection, recipe, version, params, now))
+    }
+
+    async fn active_recipes(&self) -> Result<Vec<ActiveRecipe>, StoreError> {
+        ask!(self, connection => recipes::active(connection))
+    }
+
+    async fn catalogue_revision(&self) -> Result<i64, StoreError> {
+        ask!(self, connection => recipes::revision(connection))
+    }
+
+    async fn advance_schedule(&self, recipe: RecipeId, to: Timestamp) -> Result<(), StoreError> {
+        ask!(self, connection => recipes::advance(connection, recipe, to))
+    }
+
+    async fn create_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
+        ask!(self, connection => connections::create(connection, &row))
+    }
+
+    async fn update_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
+        ask!(self, connection => connections::update(connection, &row))
+    }
+
+    async fn delete_connection(&self, id: ConnectionId) -> Result<bool, StoreError> {
+        ask!(self, connection => connections::delete(connection, id))
+    }
+
+    async fn create_key(&self, key: &KeyRow) -> Result<(), StoreError> {
+        ask!(self, connection => access::create_key(connection, key))
+    }
+
+    async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>, StoreError> {
+        ask!(self, connection => access::key_by_hash(connection, hash))
+    }
+
+    async fn create_signin(&self, signin: &SessionRow) -> Result<(), StoreError> {
+        ask!(self, connection => access::create_signin(connection, signin))
+    }
+
+    async fn spend_signin(&self, signin: &[u8; 32], session: &SessionRow, now: Timestamp) -> Result<bool, StoreError> {
+        ask!(self, connection => access::spend_signin(connection, signin, session, now))
+    }
+
+    async fn session_by_hash(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<SessionRow>, StoreError> {
+        ask!(self, connection => access::session_by_hash(connection, hash, now))
+    }
+
+    async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        ask!(self, connection => access::end_session(connection, hash))
+    }
+
+    async fn setting(&self, name: &str, initial: &str) -> Result<String, StoreError> {
+        ask!(self, connection => access::setting(connection, name, initial))
+    }
+
+    async fn prune(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        ask!(self, connection => access::prune(connection, now, limit))
+    }
+
+    async fn wait_for_notice(&self) {
+        self.notices.next().await;
+    }
+
+    async fn close(&self) {
+        self.notices.stop();
+        self.pool.close().await;
+    }
+}
+
+#[async_trait]
+impl Pages for PostgresStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        ask!(self, connection => async { sqlx::query("select 1").execute(connection).await.map(drop).map_err(failed) })
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        ask!(self, connection => pages::runs(connection, filter))
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError> {
+        ask!(self, connection => pages::run(connection, id))
+    }
+
+    async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+        ask!(self, connection => pages::chunks(connection, id, from))
+    }
+
+    async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError> {
+        ask!(self, connection => pages::run_counts(connection, recipe, since))
+    }
+
+    async fn recipes(&self) -> Result<Vec<RecipeRow>, StoreError> {
+        ask!(self, connection => recipes::list(connection))
+    }
+
+    async fn recipe(&self, slug: &str) -> Result<Option<RecipeRow>, StoreError> {
+        ask!(self, connection => recipes::by_slug(connection, slug))
+    }
+
+    async fn recipe_by_id(&self, id: RecipeId) -> Result<Option<RecipeRow>, StoreError> {
+        ask!(self, connection => recipes::by_id(connection, id))
+    }
+
+    async fn version(&self, recipe: RecipeId, version: i32) -> Result<Option<RecipeVersion>, StoreError> {
+        ask!(self, connection => recipes::version(connection, recipe, version))
+    }
+
+    async fn versions(&self, recipe: RecipeId) -> Result<Vec<RecipeVersion>, StoreError> {
+        ask!(self, connection => recipes::versions(connection, recipe))
+    }
+
+    async fn recipe_stats(&self, since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError> {
+        ask!(self, connection => pages::recipe_stats(connection, since))
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        ask!(self, connection => connections::list(connection))
+    }
+
+    async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError> {
+        ask!(self, connection => connections::by_name(connection, name))
+    }
+}
