@@ -14,8 +14,11 @@ pub struct Catalogue {
     /// Parses a script, the block text of `set`, and says what it refers to.
     pub script: fn(&str) -> Result<ExpressionInfo, ExpressionProblem>,
     /// Judges a cron expression and a zone; an error is the field ("cron" or "zone") and a sentence.
-    pub schedule: fn(&str, &str) -> Result<(), (String, String)>,
+    pub schedule: fn(&str, &str) -> Result<(), ScheduleProblem>,
 }
+
+/// The field of a schedule that is wrong, "cron" or "zone", and a sentence about it.
+pub type ScheduleProblem = (String, String);
 
 /// One connector.
 #[derive(Debug, Clone)]

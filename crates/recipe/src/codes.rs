@@ -73,7 +73,7 @@ codes! {
     NAME "L0120" "Name malformed": "A name starts with a small letter and has at most 40 small letters, digits and underscores.";
     DEFAULT "L0121" "Default of another type": "The default of a parameter must be of its type.";
     MISPLACED "L0122" "Key of another step word": "The key belongs to another kind of step.";
-    PATH "L0123" "Web path malformed": "The path of a webhook has small letters, digits, hyphens, underscores and single slashes.";
+    PATH "L0123" "Web path malformed": "The path of a webhook has 1 to 63 small letters, digits and hyphens and does not start with a hyphen.";
     SAME_KEY "L0124" "Same key for every event": "`dedupe.by` must differ between events, so it needs an expression.";
 
     UNCLOSED "L0201" "Expression not closed": "`${` has no matching `}`. A quote inside may be open, or YAML cut the value short: put quotes around it.";
@@ -97,6 +97,7 @@ codes! {
     UNKNOWN_FIELD "L0402" "Unknown field": "The action or trigger does not know the field.";
     FIELD_TYPE "L0403" "Value of another type": "The field takes another type of value.";
     FIELD_CHOICE "L0404" "Value not one of the choices": "The field takes only the listed values.";
+    FIELD_RANGE "L0405" "Value out of range": "The number is smaller or larger than the field takes.";
 
     ROOT "L0501" "Unknown name": "Expressions see trigger, steps, meta, params, run and, inside loops, item and index.";
     STEP "L0502" "Unknown step": "No step has this id.";

@@ -236,11 +236,13 @@ impl<'t> Reader<'t> {
             self.expected(input, "a JSON Schema", "Write a record such as `{ type: object, required: [id] }`.");
         }
         if let Some(path) = fields.get("path").and_then(|entry| self.text(entry)) {
-            let part =
-                |part: &str| !part.is_empty() && part.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'));
-            if path.value.len() > SLUG_CHARS_MAX || !path.value.split('/').all(part) {
+            let bytes = path.value.as_bytes();
+            let fits = (1..=SLUG_CHARS_MAX).contains(&bytes.len())
+                && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+                && !bytes.starts_with(b"-");
+            if !fits {
                 let message = format!("\"{}\" cannot be the path of a webhook.", shown(&path.value));
-                let help = "Use at most 63 small letters, digits, hyphens, underscores and single slashes, such as `orders/new`.";
+                let help = "Use 1 to 63 small letters, digits and hyphens, such as `new-orders`.";
                 self.error(codes::PATH, path.span, message, help);
             }
         }

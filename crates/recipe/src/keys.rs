@@ -23,7 +23,6 @@ pub(crate) enum Shape {
     /// A name such as `item` or `sf`.
     Name,
     Text,
-    Bool,
     Texts,
     /// Names to connectors.
     Connections,
@@ -264,6 +263,9 @@ pub(crate) static LATER_WORDS: &[&str] = &["repeat", "parallel", "try", "save", 
 
 /// Triggers of later versions.
 pub(crate) static LATER_TRIGGERS: &[&str] = &["call", "failure"];
+
+/// Names in expressions that come with later versions.
+pub(crate) static LATER_ROOTS: &[&str] = &["state", "error"];
 
 /// The triggers without a connection.
 pub(crate) static TRIGGERS: &[&str] = &["webhook", "schedule", "api"];

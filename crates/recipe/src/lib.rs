@@ -7,6 +7,7 @@
 
 pub mod ast;
 mod catalogue;
+mod check;
 mod codes;
 mod diagnostic;
 mod document;
@@ -16,16 +17,20 @@ mod offsets;
 mod read;
 mod scalar;
 pub mod scan;
+mod schema;
 mod steps;
 mod syntax;
 mod value;
 mod yaml;
 
 pub use ast::*;
-pub use catalogue::{ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, Reference, Segment, TriggerInfo};
+pub use catalogue::{
+    ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, Reference, ScheduleProblem, Segment, TriggerInfo,
+};
 pub use codes::{CodeInfo, codes};
 pub use diagnostic::{Diagnostic, Edit, LineIndex, Severity};
 pub use duration::parse_duration;
+pub use schema::schema;
 
 use crate::diagnostic::Diagnostics;
 use crate::read::{Gaps, Reader};
@@ -65,18 +70,23 @@ fn read(text: &[u8]) -> (Option<Recipe>, Gaps, Diagnostics) {
     (recipe, reader.gaps, reader.out)
 }
 
-/// Holds a recipe against a catalogue.
+/// Holds a recipe against a catalogue, in the order of the text.
+///
+/// Meant for recipes that were read without errors; [`parse_and_check`] also knows what could not be
+/// read and does not report the consequences.
 #[must_use]
-pub fn check(_recipe: &Recipe, _catalogue: &Catalogue) -> Vec<Diagnostic> {
-    Vec::new()
+pub fn check(recipe: &Recipe, catalogue: &Catalogue) -> Vec<Diagnostic> {
+    let mut out = Diagnostics::default();
+    check::run(recipe, catalogue, &Gaps::default(), &mut out);
+    out.finish()
 }
 
-/// Reads a recipe and holds it against a catalogue.
+/// Reads a recipe and holds it against a catalogue: every problem at once, each cause once.
 #[must_use]
 pub fn parse_and_check(text: &[u8], catalogue: &Catalogue) -> Parsed {
-    let mut parsed = parse(text);
-    if let Some(recipe) = &parsed.recipe {
-        parsed.diagnostics.extend(check(recipe, catalogue));
+    let (recipe, gaps, mut out) = read(text);
+    if let Some(recipe) = &recipe {
+        check::run(recipe, catalogue, &gaps, &mut out);
     }
-    parsed
+    Parsed { recipe, diagnostics: out.finish() }
 }

@@ -2,7 +2,7 @@
 
 use crate::ast::{Branch, Expr, SetValue, Spanned, Step, StepKind, Value, ValueKind};
 use crate::codes;
-use crate::diagnostic::{Diagnostic, nearest, one_of, shown};
+use crate::diagnostic::{Diagnostic, one_of, shown};
 use crate::keys::{BRANCH, LATER_WORDS, STEP, STEP_WORDS};
 use crate::read::{Fields, Reader, is_name, name_from};
 use crate::value::expression;

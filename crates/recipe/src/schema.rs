@@ -1,0 +1,157 @@
+//! The JSON Schema of the language, made from the key tables that the parser itself uses.
+//!
+//! For editors and other people's tools: it completes keys and finds most mistakes of shape. What it
+//! cannot say (unique ids, references, formulas) only [`crate::check`] finds.
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::keys::{
+    API_WITH, BRANCH, ERROR_CLASSES, Need, PARAM, RECIPE, RESERVED, RETRY, SCHEDULE_WITH, STEP, STEP_WORDS, Shape, TRIGGERS,
+    Table, WEBHOOK_WITH,
+};
+
+const NAME: &str = "^[a-z][a-z0-9_]{0,39}$";
+const DURATION: &str = "^[0-9]+(ms|s|m|h|d)$";
+
+/// The JSON Schema (2020-12) of a recipe, as this version reads it.
+#[must_use]
+pub fn schema() -> Json {
+    let mut root = Map::new();
+    root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    root.insert("$id".to_owned(), json!("/schema/recipe-1.json"));
+    root.insert("title".to_owned(), json!("Liaison recipe, language version 1"));
+    root.extend(table(&RECIPE));
+    root.insert(
+        "$defs".to_owned(),
+        json!({
+            "duration": {"type": "string", "pattern": DURATION, "description": "A whole number and a unit: 500ms 30s 5m 12h 7d."},
+            "decision": {
+                "type": ["string", "boolean"],
+                "not": {"type": "string", "pattern": r"\$\{"},
+                "description": "A formula that gives true or false, without ${ }."
+            },
+            "param": table(&PARAM),
+            "retry": {
+                "anyOf": [{"const": "none"}, times(1, 100), table(&RETRY)],
+                "description": "none, a number of tries, or a record."
+            },
+            "error_class": {"enum": ERROR_CLASSES},
+            "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
+            "step": step(),
+            "branch": branch(),
+        }),
+    );
+    Json::Object(root)
+}
+
+fn table(table: &Table) -> Map<String, Json> {
+    let usable = || table.keys.iter().filter(|key| key.need != Need::Later);
+    let property = |shape: Shape, doc: &str| match self::shape(shape) {
+        Json::Object(mut schema) => {
+            schema.insert("description".to_owned(), json!(doc));
+            Json::Object(schema)
+        }
+        _ => json!({ "description": doc }),
+    };
+    let properties: Map<_, _> = usable().map(|key| (key.name.to_owned(), property(key.shape, key.doc))).collect();
+    let required: Vec<_> = usable().filter(|key| key.need == Need::Required).map(|key| key.name).collect();
+    let mut schema = Map::new();
+    schema.insert("type".to_owned(), json!("object"));
+    schema.insert("properties".to_owned(), Json::Object(properties));
+    schema.insert("required".to_owned(), json!(required));
+    schema.insert("patternProperties".to_owned(), json!({"^x-": true}));
+    schema.insert("additionalProperties".to_owned(), json!(false));
+    schema
+}
+
+fn shape(shape: Shape) -> Json {
+    match shape {
+        Shape::Version => json!({"const": 1}),
+        Shape::Slug => json!({"type": "string", "pattern": "^[a-z0-9-]{1,63}$"}),
+        Shape::Id => json!({"type": "string", "pattern": NAME, "not": {"enum": RESERVED}}),
+        Shape::Name => {
+            let reserved: Vec<_> = RESERVED.iter().filter(|word| **word != "item").collect();
+            json!({"type": "string", "pattern": NAME, "not": {"enum": reserved}})
+        }
+        Shape::Text | Shape::TextValue => json!({"type": "string"}),
+        Shape::Texts => json!({"type": "array", "items": {"type": "string"}}),
+        Shape::Connections => json!({
+            "type": "object",
+            "patternProperties": {"^x-": true, NAME: {"type": "string"}},
+            "additionalProperties": false
+        }),
+        Shape::Params => json!({
+            "type": "object",
+            "patternProperties": {"^x-": true, NAME: {"$ref": "#/$defs/param"}},
+            "additionalProperties": false
+        }),
+        Shape::Table(inner) if inner.what == "a trigger" => trigger(inner),
+        Shape::Table(inner) => Json::Object(table(inner)),
+        Shape::Source => json!({"anyOf": [{"enum": TRIGGERS}, {"type": "string", "pattern": dotted()}]}),
+        Shape::Action => json!({"type": "string", "pattern": dotted()}),
+        Shape::Literal | Shape::Value => json!({}),
+        Shape::LiteralRecord | Shape::Values => json!({"type": "object"}),
+        Shape::ListValue => json!({"type": ["array", "string"]}),
+        Shape::SetValue => json!({"type": ["object", "string"], "minProperties": 1, "minLength": 1}),
+        Shape::Decision => json!({"$ref": "#/$defs/decision"}),
+        Shape::Duration => json!({"$ref": "#/$defs/duration"}),
+        Shape::Retry => json!({"$ref": "#/$defs/retry"}),
+        Shape::WholeNumber { min, max } => times(min, max),
+        Shape::Factor => json!({"type": "number", "minimum": 1, "maximum": 100}),
+        Shape::Choice(choices) => json!({ "enum": choices }),
+        Shape::Choices(_) => json!({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/error_class"}}),
+        Shape::Steps => json!({"$ref": "#/$defs/steps"}),
+        Shape::Branches => json!({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/branch"}}),
+        Shape::Unknown => json!(false),
+    }
+}
+
+fn dotted() -> String {
+    let part = NAME.trim_start_matches('^').trim_end_matches('$');
+    format!(r"^{part}\.{part}$")
+}
+
+fn times(min: u32, max: u32) -> Json {
+    json!({"type": "integer", "minimum": min, "maximum": max})
+}
+
+/// `with` of the triggers that need no connector has keys of its own.
+fn trigger(keys: &Table) -> Json {
+    let mut schema = table(keys);
+    let rule = |from: &str, with: &Table| {
+        let mut then = json!({"properties": {"with": table(with)}});
+        if with.keys.iter().any(|key| key.need == Need::Required) {
+            then["required"] = json!(["with"]);
+        }
+        json!({"if": {"properties": {"from": {"const": from}}, "required": ["from"]}, "then": then})
+    };
+    let rules = [rule("webhook", &WEBHOOK_WITH), rule("schedule", &SCHEDULE_WITH), rule("api", &API_WITH)];
+    schema.insert("allOf".to_owned(), json!(rules));
+    Json::Object(schema)
+}
+
+/// Exactly one step word, and its companions only beside it.
+fn step() -> Json {
+    let mut schema = table(&STEP);
+    let words: Vec<_> = STEP_WORDS.iter().map(|(word, ..)| json!({ "required": [word] })).collect();
+    let mut needs = Map::new();
+    for (word, own, must) in STEP_WORDS {
+        for name in *own {
+            needs.insert((*name).to_owned(), json!([word]));
+        }
+        if !must.is_empty() {
+            needs.insert((*word).to_owned(), json!(must));
+        }
+    }
+    schema.insert("oneOf".to_owned(), Json::Array(words));
+    schema.insert("dependentRequired".to_owned(), Json::Object(needs));
+    Json::Object(schema)
+}
+
+fn branch() -> Json {
+    let mut schema = table(&BRANCH);
+    let alone = json!({"required": ["otherwise"], "properties": {"when": false, "steps": false}});
+    let usual = json!({"required": ["when", "steps"], "properties": {"otherwise": false}});
+    schema.insert("oneOf".to_owned(), json!([usual, alone]));
+    Json::Object(schema)
+}
