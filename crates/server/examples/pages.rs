@@ -8,10 +8,17 @@ use axum::{
     Router,
     extract::{Path, Query, State},
     http::{StatusCode, header},
-    response::{Html, IntoResponse, Response},
+    response::{
+        Html, IntoResponse, Response,
+        sse::{Event, Sse},
+    },
     routing::get,
 };
-use server::{assets, pages::samples};
+use futures_util::{Stream, StreamExt, stream};
+use server::{
+    assets,
+    pages::{RunPane, RunQuery, RunRow, RunStatus, samples},
+};
 
 type Pages = std::sync::Arc<HashMap<String, String>>;
 
@@ -36,6 +43,27 @@ async fn sample(State(pages): State<Pages>, Path(at): Path<String>, Query(query)
     }
 }
 
+/// The failed run answers to its address, so that steps and tabs can be tried.
+async fn run(Query(query): Query<RunQuery>) -> Response {
+    samples::failed_run(&query, RunPane::Timeline).into_response()
+}
+
+/// What the server's stream sends: here a row that succeeds, a new run and a change of the run page.
+async fn events() -> Sse<impl Stream<Item = Result<Event, axum::Error>>> {
+    let (_, page) = samples::runs().swap_remove(0);
+    let row = page.rows.as_ref().ok().map(|rows| RunRow { status: RunStatus::Succeeded, ..rows[0].clone() });
+    let html = row.as_ref().and_then(|row| row.html(&page.shell).ok());
+    let id = row.map(|row| row.id);
+    let sent = vec![
+        Event::default().event("ping").json_data(serde_json::json!({})),
+        Event::default().event("run").json_data(serde_json::json!({"id": id, "row": html, "new": false})),
+        Event::default().event("run").json_data(serde_json::json!({"id": "run_new", "row": "", "new": true})),
+        Event::default().event("new").json_data(serde_json::json!({"count": 2})),
+        Event::default().event("changed").json_data(serde_json::json!({})),
+    ];
+    Sse::new(stream::iter(sent).chain(stream::pending()))
+}
+
 async fn index(State(pages): State<Pages>) -> Html<String> {
     let mut names: Vec<&String> = pages.keys().collect();
     names.sort();
@@ -53,6 +81,8 @@ async fn main() -> std::io::Result<()> {
     let app = Router::new()
         .route("/", get(index))
         .route("/assets/{*path}", get(assets::serve))
+        .route("/runs/{id}", get(run))
+        .route("/ui/events", get(events))
         .route("/{*at}", get(sample))
         .with_state(Pages::new(pages));
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4180".to_owned());

@@ -5,7 +5,7 @@ import { take } from './swap.js';
 import { localise } from './time.js';
 
 const QUIET_MS = 15_000;
-let stream, quiet, paused = false, last = new Date();
+let stream, quiet, paused = false, last;
 const fresh = new Set();
 let unseen = 0;
 
@@ -23,7 +23,7 @@ function heard() {
 }
 function lost() {
   clearTimeout(quiet);
-  state(`Not live. Last update ${last.toTimeString().slice(0, 8)}. Reconnecting.`, true);
+  state(`Not live. ${last ? `Last update ${last.toTimeString().slice(0, 8)}. ` : ''}Reconnecting.`, true);
   if (stream?.readyState === EventSource.CLOSED) quiet = setTimeout(connect, QUIET_MS);
 }
 

@@ -41,7 +41,7 @@ const two = n => String(n).padStart(2, '0');
 function duration(ms) {
   const s = Math.floor(ms / 1000), m = Math.floor(s / 60), h = Math.floor(m / 60), d = Math.floor(h / 24);
   if (s < 1) return `${Math.max(0, Math.floor(ms))} ms`;
-  if (s < 10) return `${s}.${Math.floor(ms % 1000 / 100)} s`;
+  if (s < 10 && ms % 1000 >= 100) return `${s}.${Math.floor(ms % 1000 / 100)} s`;
   if (m < 1) return `${s} s`;
   if (h < 1) return `${m} m ${two(s % 60)} s`;
   return d < 1 ? `${h} h ${two(m % 60)} m` : `${d} d ${h % 24} h`;

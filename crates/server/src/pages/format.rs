@@ -91,7 +91,9 @@ pub fn duration(us: i64) -> String {
         us if us < 1_000 => "under 1 ms".to_owned(),
         us if us < 100_000 => format!("{} ms", us / 1_000),
         us if us < SECOND_US => format!("0.{:02} s", us / 10_000),
-        us if us < 10 * SECOND_US => format!("{}.{} s", us / SECOND_US, us % SECOND_US / 100_000),
+        us if us < 10 * SECOND_US && us % SECOND_US >= 100_000 => {
+            format!("{}.{} s", us / SECOND_US, us % SECOND_US / 100_000)
+        }
         us if us < MINUTE_US => format!("{} s", us / SECOND_US),
         us if us < HOUR_US => format!("{} m {:02} s", us / MINUTE_US, us % MINUTE_US / SECOND_US),
         us if us < DAY_US => format!("{} h {:02} m", us / HOUR_US, us % HOUR_US / MINUTE_US),
@@ -177,6 +179,7 @@ mod tests {
             (20_000, "20 ms"),
             (410_000, "0.41 s"),
             (8_300_000, "8.3 s"),
+            (2_000_000, "2 s"),
             (11_000_000, "11 s"),
             (1_123_000_000, "18 m 43 s"),
             (7_500_000_000, "2 h 05 m"),

@@ -182,6 +182,7 @@ struct RetryOffer {
     path: String,
     called: String,
     kept: String,
+    tries: usize,
 }
 
 /// The question about a step that may have happened.
@@ -286,6 +287,10 @@ impl RunPage {
         format::plural(*n, "more run", "more runs")
     }
 
+    fn tried_more_than_once(&self) -> bool {
+        self.retry.as_ref().is_some_and(|retry| retry.tries > 1)
+    }
+
     /// The error card in one text, for "Copy details".
     fn details(&self, error: &ErrorCard) -> String {
         let said = error.said.as_ref().map(|said| format!(" “{said}”")).unwrap_or_default();
@@ -309,7 +314,7 @@ impl RetryOffer {
             Some(n) if n > 2 => format!("Steps 1 to {} keep their results and do not run again.", n - 1),
             _ => "Steps that finished keep their results and do not run again.".to_owned(),
         };
-        Some(Self { path: step.path.clone(), called: step.called(), kept })
+        Some(Self { path: step.path.clone(), called: step.called(), kept, tries: step.attempts.len() })
     }
 }
 
@@ -345,9 +350,12 @@ fn choose(steps: &[StepRow], asked: Option<&str>) -> Option<usize> {
 }
 
 fn steps_ran(steps: &[StepRow]) -> String {
-    let counted = || steps.iter().filter(|step| step.number.is_some());
-    let ran = counted().filter(|step| step.status.was_begun()).count();
-    let all = counted().count();
+    // A step inside a loop has many rows and one number.
+    let numbers = |begun: bool| {
+        let counted = steps.iter().filter(|step| !begun || step.status.was_begun()).filter_map(|step| step.number);
+        counted.collect::<HashSet<u32>>().len()
+    };
+    let (ran, all) = (numbers(true), numbers(false));
     if ran == all { format::plural(all as u64, "step", "steps") } else { format!("{ran} of {all} steps ran") }
 }
 
@@ -357,52 +365,110 @@ pub(crate) fn step_href(run: &str, path: &str, tab: &str) -> String {
     format!("/runs/{run}?{query}")
 }
 
-/// The list of steps with loops folded: a loop's deeper rows stand between `Open` and `Close`.
+/// The list of steps with folds around the passes of loops.
 fn rows(shell: &Shell, run: &RunHead, scale: &Scale, steps: Vec<StepRow>, chosen: Option<usize>, inspector: Option<&Inspector>) -> Vec<Row> {
     let tab = inspector.map_or("input", |inspector| inspector.tab.slug());
-    let kept: Vec<(bool, String)> = (0..steps.len()).map(|at| loop_summary(&steps, at, chosen)).collect();
     let hidden = hidden_passes(&steps, chosen);
-    let mut out = Vec::with_capacity(steps.len() + 8);
-    let mut open: Vec<(u8, usize)> = Vec::new();
+    let mut folds = folds(&steps, &hidden, chosen).into_iter().peekable();
+    let mut out = Vec::with_capacity(steps.len());
+    let end = steps.len();
+    let mut open: Vec<Fold> = Vec::new();
     for (at, step) in steps.into_iter().enumerate() {
-        while open.last().is_some_and(|(depth, _)| step.depth <= *depth) {
-            close(&mut out, open.pop());
+        close(&mut out, &mut open, at);
+        while let Some(fold) = folds.next_if(|fold| fold.from == at) {
+            out.push(Row::Open { summary: fold.summary.clone(), open: fold.open });
+            open.push(fold);
         }
         if hidden.contains(&at) {
-            if step.kind == StepKind::Pass
-                && let Some(last) = open.last_mut()
-            {
-                last.1 += 1;
-            }
             continue;
         }
-        let (depth, kind) = (step.depth, step.kind);
-        let took_us = step.took_us(shell.now_us);
-        let since_us = step.started_us.filter(|_| step.status.is_open());
         out.push(Row::Step(Box::new(TimelineRow {
             href: step_href(&run.id, &step.path, tab),
             current: chosen == Some(at),
-            took: took_us.map(format::duration).unwrap_or_default(),
-            since_us,
+            took: step.took_us(shell.now_us).map(format::duration).unwrap_or_default(),
+            since_us: step.started_us.filter(|_| step.status.is_open()),
             segments: scale.segments(&step, shell.now_us),
             step,
         })));
-        if kind == StepKind::Loop && !kept[at].1.is_empty() {
-            out.push(Row::Open { summary: kept[at].1.clone(), open: kept[at].0 });
-            open.push((depth, 0));
-        }
     }
-    while let Some(last) = open.pop() {
-        close(&mut out, Some(last));
-    }
+    close(&mut out, &mut open, end);
     out
 }
 
-fn close(out: &mut Vec<Row>, last: Option<(u8, usize)>) {
-    if let Some((_, hidden)) = last.filter(|(_, hidden)| *hidden > 0) {
-        out.push(Row::More(format::plural(hidden as u64, "more item is", "more items are")));
+/// A stretch of rows that can be folded.
+struct Fold {
+    from: usize,
+    to: usize,
+    summary: String,
+    open: bool,
+    hidden: usize,
+}
+
+fn close(out: &mut Vec<Row>, open: &mut Vec<Fold>, at: usize) {
+    while let Some(fold) = open.pop_if(|fold| fold.to <= at) {
+        if fold.hidden > 0 {
+            out.push(Row::More(format::plural(fold.hidden as u64, "more item is", "more items are")));
+        }
+        out.push(Row::Close);
     }
-    out.push(Row::Close);
+}
+
+/// All folds, outer before inner: one around the passes of each loop, and inside long loops one around
+/// each stretch of passes that went well.
+fn folds(steps: &[StepRow], hidden: &HashSet<usize>, chosen: Option<usize>) -> Vec<Fold> {
+    let mut out = Vec::new();
+    for at in (0..steps.len()).filter(|at| steps[*at].kind == StepKind::Loop) {
+        let (open, summary) = loop_summary(steps, at, chosen);
+        if summary.is_empty() {
+            continue;
+        }
+        let to = block_end(steps, at);
+        let passes = passes(steps, at);
+        let missing = passes.iter().filter(|(from, _)| hidden.contains(from)).count();
+        out.push(Fold { from: at + 1, to, summary, open, hidden: missing });
+        if passes.len() <= 3 {
+            continue;
+        }
+        let quiet = |(from, to): &(usize, usize)| {
+            matches!(steps[*from].status, StepStatus::Succeeded | StepStatus::Skipped | StepStatus::NotReached)
+                && !chosen.is_some_and(|chosen| (*from..*to).contains(&chosen))
+        };
+        for stretch in passes.chunk_by(|a, b| quiet(a) && quiet(b)) {
+            let shown = stretch.iter().filter(|(from, _)| !hidden.contains(from)).count();
+            if let [first, .., last] = stretch
+                && shown > 0
+            {
+                let summary = counts(stretch.iter().map(|(from, _)| steps[*from].status));
+                out.push(Fold { from: first.0, to: last.1, summary, open: false, hidden: 0 });
+            }
+        }
+    }
+    // A fold that begins at the same row and reaches further is the outer one.
+    out.sort_by_key(|fold| (fold.from, usize::MAX - fold.to));
+    out
+}
+
+/// The passes of the loop at `at`, each from its first to behind its last row.
+fn passes(steps: &[StepRow], at: usize) -> Vec<(usize, usize)> {
+    let (end, depth) = (block_end(steps, at), steps[at].depth + 1);
+    let first = |place: &usize| steps[*place].kind == StepKind::Pass && steps[*place].depth == depth;
+    (at + 1..end).filter(first).map(|place| (place, block_end(steps, place))).collect()
+}
+
+/// "2 done, 1 failed".
+fn counts(statuses: impl Iterator<Item = StepStatus> + Clone) -> String {
+    let number = |wanted: fn(StepStatus) -> bool| statuses.clone().filter(|status| wanted(*status)).count();
+    let parts = [
+        (number(|s| s == StepStatus::Succeeded), "done"),
+        (number(|s| s == StepStatus::Failed), "failed"),
+        (number(|s| s == StepStatus::Uncertain), "may have happened"),
+        (number(StepStatus::is_open), "under way"),
+        (number(|s| s == StepStatus::Skipped), "skipped"),
+        (number(|s| s == StepStatus::NotReached), "not reached"),
+    ];
+    let told: Vec<String> =
+        parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", format::count(*n as u64))).collect();
+    told.join(", ")
 }
 
 /// Where the block that begins at `at` ends.
@@ -421,19 +487,9 @@ fn loop_summary(steps: &[StepRow], at: usize, chosen: Option<usize>) -> (bool, S
     if inside.is_empty() {
         return (false, String::new());
     }
-    let passes: Vec<&StepRow> = inside.iter().filter(|step| step.kind == StepKind::Pass && step.depth == steps[at].depth + 1).collect();
-    let number = |wanted: fn(StepStatus) -> bool| passes.iter().filter(|step| wanted(step.status)).count();
-    let parts = [
-        (number(|s| s == StepStatus::Succeeded), "done"),
-        (number(|s| s == StepStatus::Failed), "failed"),
-        (number(|s| s == StepStatus::Uncertain), "may have happened"),
-        (number(StepStatus::is_open), "under way"),
-        (number(|s| s == StepStatus::Skipped), "skipped"),
-        (number(|s| s == StepStatus::NotReached), "not reached"),
-    ];
-    let told: Vec<String> =
-        parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{} {word}", format::count(*n as u64))).collect();
-    let summary = format!("{}: {}", format::plural(passes.len() as u64, "item", "items"), told.join(", "));
+    let passes = passes(steps, at);
+    let told = counts(passes.iter().map(|(from, _)| steps[*from].status));
+    let summary = format!("{}: {told}", format::plural(passes.len() as u64, "item", "items"));
     let wants_a_look = inside.iter().any(|step| matches!(step.status, StepStatus::Failed | StepStatus::Uncertain) || step.status.is_open());
     let holds_chosen = chosen.is_some_and(|chosen| chosen > at && chosen < end);
     (wants_a_look || holds_chosen || passes.len() <= 3, summary)
@@ -443,19 +499,11 @@ fn loop_summary(steps: &[StepRow], at: usize, chosen: Option<usize>) -> (bool, S
 fn hidden_passes(steps: &[StepRow], chosen: Option<usize>) -> HashSet<usize> {
     let mut out = HashSet::new();
     for at in (0..steps.len()).filter(|at| steps[*at].kind == StepKind::Loop) {
-        let (mut shown, mut place) = (0, at + 1);
-        let loop_end = block_end(steps, at);
-        while place < loop_end {
-            let end = block_end(steps, place);
-            if steps[place].kind == StepKind::Pass {
-                let stays = steps[place].status == StepStatus::Failed || chosen.is_some_and(|c| c >= place && c < end);
-                if shown >= PASSES_MAX && !stays {
-                    out.extend(place..end);
-                } else {
-                    shown += 1;
-                }
+        for (place, (from, to)) in passes(steps, at).into_iter().enumerate() {
+            let stays = steps[from].status == StepStatus::Failed || chosen.is_some_and(|chosen| (from..to).contains(&chosen));
+            if place >= PASSES_MAX && !stays {
+                out.extend(from..to);
             }
-            place = end;
         }
     }
     out

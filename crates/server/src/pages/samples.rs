@@ -184,4 +184,4 @@ pub fn runs() -> Vec<(&'static str, RunsPage)> {
 }
 
 mod run;
-pub use self::run::run;
+pub use self::run::{failed_run, run};

@@ -286,11 +286,13 @@ fn ticks(stretches: &[Stretch]) -> Vec<Tick> {
             }
         }
     }
-    // Labels never touch: the later one gives way, the fold's own label stays.
+    // Labels never touch: the later one gives way.
     let mut kept: Vec<Tick> = Vec::new();
     for tick in out {
-        let crowded = kept.last().is_some_and(|last| tick.x - last.x < 7.0);
-        if tick.x <= 97.0 && (!crowded || tick.line) {
+        let before = kept.iter().rfind(|last| !last.label.is_empty());
+        let room = |last: &Tick| (last.label.chars().count() + tick.label.chars().count()) as f64 * 1.25 + 1.0;
+        let crowded = tick.x > 96.0 || before.is_some_and(|last| tick.x - last.x < room(last));
+        if !crowded || tick.line {
             kept.push(if crowded { Tick { label: String::new(), ..tick } } else { tick });
         }
     }

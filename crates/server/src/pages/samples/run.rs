@@ -3,7 +3,7 @@
 use super::*;
 
 /// A step that ran from `from` to `to` in one try, relative to the run's start.
-fn step(number: u32, path: &str, title: &str, mark: Mark, subtitle: &str, start_us: i64, from: i64, to: i64) -> StepRow {
+fn step(number: u32, path: &str, title: &str, mark: Mark, subtitle: &str, start_us: i64, (from, to): (i64, i64)) -> StepRow {
     let own = matches!(mark, Mark::Own { .. });
     StepRow {
         number: Some(number),
@@ -31,7 +31,7 @@ fn trigger(start_us: i64) -> StepRow {
         attempts: Vec::new(),
         input: None,
         output: Some(json!({"id": "006Qw00000A1xTz", "name": "Acme Robotics: 120 seats", "amount": 48_000, "currency": "EUR", "note": "<script>alert('x')</script>", "payment_term": "Net 45"}).into()),
-        ..step(1, "trigger", "Opportunity closed won", app("salesforce"), "Trigger, Salesforce", start_us, 0, 20 * MS)
+        ..step(1, "trigger", "Opportunity closed won", app("salesforce"), "Trigger, Salesforce", start_us, (0, 20 * MS))
     }
 }
 
@@ -60,12 +60,12 @@ fn first_six(start: i64) -> Vec<StepRow> {
     let asked = 440 * MS;
     vec![
         trigger(start),
-        step(2, "account", "Get account", app("salesforce"), "Salesforce", start, 20 * MS, 430 * MS),
-        step(3, "big", "If amount is over 10,000", Mark::word("choose"), "Yes: 48,000 EUR", start, 430 * MS, 431 * MS),
+        step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS)),
+        step(3, "big", "If amount is over 10,000", Mark::word("choose"), "Yes: 48,000 EUR", start, (430 * MS, 431 * MS)),
         StepRow {
             depth: 1,
             parks: vec![Park { from_us: start + asked, to_us: Some(start + asked + wait), reason: WaitFor::Approval }],
-            ..step(4, "big.ask", "Ask Finance to approve", Mark::word("approval"), "Approved by Mara Lind", start, asked, asked + wait)
+            ..step(4, "big.ask", "Ask Finance to approve", Mark::word("approval"), "Approved by Mara Lind", start, (asked, asked + wait))
         },
         StepRow {
             attempts: vec![
@@ -74,9 +74,9 @@ fn first_six(start: i64) -> Vec<StepRow> {
                 bar(start, asked + wait + 7_500 * MS, Some(asked + wait + 8_300 * MS), BarStatus::Succeeded, None),
             ],
             tries_max: Some(6),
-            ..step(5, "customer", "Find or create customer", app("netsuite"), "Worked on the 3rd try", start, asked + wait, asked + wait + 8_300 * MS)
+            ..step(5, "customer", "Find or create customer", app("netsuite"), "Worked on the 3rd try", start, (asked + wait, asked + wait + 8_300 * MS))
         },
-        step(6, "term", "Look up payment term", Mark::own("Lookup table", "table"), "No match, value passed on", start, asked + wait + 8_310 * MS, asked + wait + 8_312 * MS),
+        step(6, "term", "Look up payment term", Mark::own("Lookup table", "table"), "No match, value passed on", start, (asked + wait + 8_310 * MS, asked + wait + 8_312 * MS)),
     ]
 }
 
@@ -100,7 +100,7 @@ fn failed_step(start: i64, from: i64) -> StepRow {
             field_problem: Some("Not in NetSuite’s list".to_owned()),
         }),
         request: Some(request()),
-        ..step(7, "order", "Create sales order", app("netsuite"), "Not accepted: payment term", start, from, from + 920 * MS)
+        ..step(7, "order", "Create sales order", app("netsuite"), "Not accepted: payment term", start, (from, from + 920 * MS))
     }
 }
 
@@ -132,7 +132,8 @@ fn card() -> ErrorCard {
     }
 }
 
-fn failed(query: &RunQuery, pane: RunPane) -> RunPage {
+/// The failed run of the prototype, as a URL asks for it.
+pub fn failed_run(query: &RunQuery, pane: RunPane) -> RunPage {
     let start = NOW_US - 25 * MIN;
     let from = 18 * MIN + 40_760 * MS;
     let mut steps = first_six(start);
@@ -142,7 +143,7 @@ fn failed(query: &RunQuery, pane: RunPane) -> RunPage {
     steps.push(StepRow {
         kind: StepKind::Handler,
         number: None,
-        ..step(0, "incident", "On failure: open incident", app("servicenow"), "INC0012873, ServiceNow", start, from + 940 * MS, from + 1_540 * MS)
+        ..step(0, "incident", "On failure: open incident", app("servicenow"), "INC0012873, ServiceNow", start, (from + 940 * MS, from + 1_540 * MS))
     });
     let run = RunHead { error: Some(card()), newer_version: Some(15), ..head(RunStatus::Failed, start, Some(start + 18 * MIN + 43 * S)) };
     RunPage::new(shell("/runs/run_01jd3k7q9v"), run, steps, pane, query)
@@ -175,7 +176,7 @@ fn looped() -> RunPage {
     steps.push(StepRow {
         kind: StepKind::Loop,
         status: StepStatus::Failed,
-        ..step(2, "push", "For each line item", Mark::word("each"), "24 items", start, 20 * MS, 4_900 * MS)
+        ..step(2, "push", "For each line item", Mark::word("each"), "24 items", start, (20 * MS, 4_900 * MS))
     });
     for item in 0..24_i64 {
         let from = 20 * MS + item * 200 * MS;
@@ -185,7 +186,7 @@ fn looped() -> RunPage {
             depth: 1,
             number: None,
             status,
-            ..step(0, &format!("push[{item}]"), &format!("Item {}: SEAT-{}", item + 1, 100 + item), Mark::own("Item", "right"), "", start, from, from + 190 * MS)
+            ..step(0, &format!("push[{item}]"), &format!("Item {}: SEAT-{}", item + 1, 100 + item), Mark::own("Item", "right"), "", start, (from, from + 190 * MS))
         });
         let failed = status == StepStatus::Failed;
         steps.push(StepRow {
@@ -193,7 +194,7 @@ fn looped() -> RunPage {
             status,
             attempts: vec![bar(start, from, Some(from + 180 * MS), if failed { BarStatus::Failed } else { BarStatus::Succeeded }, failed.then_some("not found (404)"))],
             output: (!failed).then(|| json!({"ok": true}).into()),
-            ..step(3, &format!("push[{item}].up"), "Reserve seats", app("stripe"), "Stripe", start, from, from + 180 * MS)
+            ..step(3, &format!("push[{item}].up"), "Reserve seats", app("stripe"), "Stripe", start, (from, from + 180 * MS))
         });
     }
     steps.push(not_reached(4, "done", "Tell the owner", app("salesforce")));
@@ -212,7 +213,7 @@ fn looped() -> RunPage {
 fn succeeded() -> RunPage {
     let start = NOW_US - 5 * MIN;
     let mut steps = vec![trigger(start)];
-    steps.push(step(2, "account", "Get account", app("salesforce"), "Salesforce", start, 20 * MS, 430 * MS));
+    steps.push(step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS)));
     steps.push(StepRow {
         status: StepStatus::Skipped,
         subtitle: "Amount is not over 10,000".to_owned(),
@@ -220,13 +221,13 @@ fn succeeded() -> RunPage {
         ended_us: None,
         input: None,
         output: None,
-        ..step(3, "ask", "Ask Finance to approve", Mark::word("approval"), "", start, 0, 0)
+        ..step(3, "ask", "Ask Finance to approve", Mark::word("approval"), "", start, (0, 0))
     });
     steps.push(StepRow {
         output: Some(Payload::Json(format!("[{}]", vec![r#"{"sku":"A-1","quantity":12345678901234567890.10}"#; 900].join(",")))),
-        ..step(4, "lines", "Read the price list", app("netsuite"), "900 rows", start, 440 * MS, 2_300 * MS)
+        ..step(4, "lines", "Read the price list", app("netsuite"), "900 rows", start, (440 * MS, 2_300 * MS))
     });
-    steps.push(StepRow { output: None, input: Some(Payload::Removed { at_us: NOW_US, kept_days: 30 }), ..step(5, "done", "Close the opportunity", app("salesforce"), "Salesforce", start, 2_310 * MS, 2_800 * MS) });
+    steps.push(StepRow { output: None, input: Some(Payload::Removed { at_us: NOW_US, kept_days: 30 }), ..step(5, "done", "Close the opportunity", app("salesforce"), "Salesforce", start, (2_310 * MS, 2_800 * MS)) });
     let run = RunHead {
         links: vec![RunLink { relation: "Replay of".to_owned(), id: "run_01jd3k0000".to_owned() }],
         ..head(RunStatus::Succeeded, start, Some(start + 2_800 * MS))
@@ -236,13 +237,13 @@ fn succeeded() -> RunPage {
 
 fn running() -> RunPage {
     let start = NOW_US - 12 * S;
-    let mut steps = vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, 20 * MS, 430 * MS)];
+    let mut steps = vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS))];
     steps.push(StepRow {
         status: StepStatus::Running,
         ended_us: None,
         attempts: vec![bar(start, 450 * MS, None, BarStatus::Running, None)],
         output: None,
-        ..step(3, "export", "Export the ledger", app("netsuite"), "NetSuite", start, 450 * MS, 0)
+        ..step(3, "export", "Export the ledger", app("netsuite"), "NetSuite", start, (450 * MS, 0))
     });
     steps.push(not_reached(4, "invoice", "Create invoice", app("stripe")));
     RunPage::new(shell("/runs/run_01jd3k7q9v"), head(RunStatus::Running, start, None), steps, RunPane::Timeline, &RunQuery::default())
@@ -250,7 +251,7 @@ fn running() -> RunPage {
 
 fn retrying() -> RunPage {
     let start = NOW_US - 4 * MIN;
-    let mut steps = vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, 20 * MS, 430 * MS)];
+    let mut steps = vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS))];
     let due = NOW_US + 7 * MIN + 20 * S;
     steps.push(StepRow {
         status: StepStatus::Retrying,
@@ -263,7 +264,7 @@ fn retrying() -> RunPage {
         due_us: Some(due),
         tries_max: Some(6),
         output: None,
-        ..step(3, "invoice", "Create invoice", app("stripe"), "", start, 450 * MS, 0)
+        ..step(3, "invoice", "Create invoice", app("stripe"), "", start, (450 * MS, 0))
     });
     steps.push(not_reached(4, "done", "Close the opportunity", app("salesforce")));
     let waiting = Waiting { until_us: Some(due), attempt: Some((3, 6)), ..Waiting::on(WaitFor::Retry) };
@@ -280,7 +281,7 @@ fn paused() -> RunPage {
         parks: vec![Park { from_us: start + 30 * MS, to_us: None, reason: WaitFor::Circuit }],
         output: None,
         status: StepStatus::Waiting(WaitFor::Circuit),
-        ..step(2, "order", "Create sales order", app("netsuite"), "NetSuite does not answer", start, 30 * MS, 0)
+        ..step(2, "order", "Create sales order", app("netsuite"), "NetSuite does not answer", start, (30 * MS, 0))
     });
     let waiting = Waiting { who: Some("NetSuite production".to_owned()), until_us: Some(NOW_US + 40 * S), ..Waiting::on(WaitFor::Circuit) };
     let run = RunHead { waiting: Some(waiting), ..head(RunStatus::Waiting(WaitFor::Circuit), start, None) };
@@ -289,14 +290,14 @@ fn paused() -> RunPage {
 
 fn uncertain(may_operate: bool) -> RunPage {
     let start = NOW_US - 9 * MIN;
-    let mut steps = vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, 20 * MS, 430 * MS)];
+    let mut steps = vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS))];
     steps.push(StepRow {
         status: StepStatus::Uncertain,
         attempts: vec![bar(start, 450 * MS, Some(30_450 * MS), BarStatus::Uncertain, Some("no answer within 30 s"))],
         output: None,
         input: Some(order_input()),
         request: Some(Request { answer: None, ..request() }),
-        ..step(3, "order", "Create sales order", app("netsuite"), "No answer came", start, 450 * MS, 30_450 * MS)
+        ..step(3, "order", "Create sales order", app("netsuite"), "No answer came", start, (450 * MS, 30_450 * MS))
     });
     let run = RunHead { may_operate, ..head(RunStatus::Failed, start, Some(start + 31 * S)) };
     RunPage::new(shell("/runs/run_01jd3k7q9v"), run, steps, RunPane::Timeline, &RunQuery { tab: Some("request".to_owned()), ..RunQuery::default() })
@@ -309,14 +310,14 @@ pub fn run() -> Vec<(&'static str, RunPage)> {
     let start = NOW_US - 31 * MIN;
     let cancelled = RunPage::new(shell("/runs/run_01jd3k7q9v"), head(RunStatus::Cancelled, start, Some(NOW_US)), vec![trigger(start), not_reached(2, "account", "Get account", app("salesforce"))], RunPane::Timeline, &RunQuery::default());
     vec![
-        ("failed", failed(&RunQuery::default(), RunPane::Timeline)),
-        ("failed-output", failed(&tab("order", "output", None), RunPane::Timeline)),
-        ("failed-tries", failed(&tab("customer", "tries", None), RunPane::Timeline)),
-        ("failed-request", failed(&tab("order", "request", None), RunPane::Timeline)),
-        ("failed-raw", failed(&tab("order", "input", Some("raw")), RunPane::Timeline)),
-        ("trigger", failed(&tab("trigger", "input", None), RunPane::Timeline)),
-        ("not-reached", failed(&tab("invoice", "input", None), RunPane::Timeline)),
-        ("log", failed(&RunQuery::default(), log())),
+        ("failed", failed_run(&RunQuery::default(), RunPane::Timeline)),
+        ("failed-output", failed_run(&tab("order", "output", None), RunPane::Timeline)),
+        ("failed-tries", failed_run(&tab("customer", "tries", None), RunPane::Timeline)),
+        ("failed-request", failed_run(&tab("order", "request", None), RunPane::Timeline)),
+        ("failed-raw", failed_run(&tab("order", "input", Some("raw")), RunPane::Timeline)),
+        ("trigger", failed_run(&tab("trigger", "input", None), RunPane::Timeline)),
+        ("not-reached", failed_run(&tab("invoice", "input", None), RunPane::Timeline)),
+        ("log", failed_run(&RunQuery::default(), log())),
         ("loop", looped()),
         ("succeeded", succeeded()),
         ("running", running()),
