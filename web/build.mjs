@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { gzipSync } from 'node:zlib';
+import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
 
 const root = import.meta.dirname;
@@ -44,6 +44,13 @@ add('icon.svg', readFileSync(join(root, 'static/icon.svg')));
 const fonts = ['inter', 'jetbrains-mono'].map(f => readFileSync(join(root, 'node_modules/@fontsource-variable', f, 'LICENSE'), 'utf8'));
 add('fonts.txt', fonts.join('\n\n'));
 writeFileSync(join(dist, 'manifest.json'), JSON.stringify(manifest, null, 1));
+
+// Text is sent compressed; the server has nothing left to do.
+for (const name of Object.values(manifest).filter(name => /\.(css|js|svg|txt)$/.test(name))) {
+  const bytes = readFileSync(join(dist, name));
+  writeFileSync(join(dist, `${name}.br`), brotliCompressSync(bytes));
+  writeFileSync(join(dist, `${name}.gz`), gzipSync(bytes, { level: 9 }));
+}
 
 // A release build embeds the files by name: make cargo look again.
 const embedder = join(root, '../crates/server/src/assets.rs');

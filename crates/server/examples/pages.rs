@@ -17,7 +17,7 @@ use axum::{
 use futures_util::{Stream, StreamExt, stream};
 use server::{
     assets,
-    pages::{RunPane, RunQuery, RunRow, RunStatus, samples},
+    pages::{RunFilter, RunPane, RunQuery, RunRow, RunStatus, RunsPage, samples},
 };
 
 type Pages = std::sync::Arc<HashMap<String, String>>;
@@ -48,6 +48,11 @@ async fn run(Query(query): Query<RunQuery>) -> Response {
     samples::failed_run(&query, RunPane::Timeline).into_response()
 }
 
+/// The list keeps the filter of the address, though its rows stay the same.
+async fn runs(Query(filter): Query<RunFilter>) -> RunsPage {
+    RunsPage { filter, ..samples::runs().swap_remove(0).1 }
+}
+
 /// What the server's stream sends: here a row that succeeds, a new run and a change of the run page.
 async fn events() -> Sse<impl Stream<Item = Result<Event, axum::Error>>> {
     let (_, page) = samples::runs().swap_remove(0);
@@ -67,7 +72,7 @@ async fn events() -> Sse<impl Stream<Item = Result<Event, axum::Error>>> {
 async fn index(State(pages): State<Pages>) -> Html<String> {
     let mut names: Vec<&String> = pages.keys().collect();
     names.sort();
-    Html(names.into_iter().map(|name| format!("<li><a href=\"/{name}\">{name}</a>")).collect())
+    Html(names.into_iter().map(|name| format!("<li><a href=\"/sample/{name}\">{name}</a>")).collect())
 }
 
 #[tokio::main]
@@ -81,9 +86,10 @@ async fn main() -> std::io::Result<()> {
     let app = Router::new()
         .route("/", get(index))
         .route("/assets/{*path}", get(assets::serve))
+        .route("/runs", get(runs))
         .route("/runs/{id}", get(run))
         .route("/ui/events", get(events))
-        .route("/{*at}", get(sample))
+        .route("/sample/{*at}", get(sample))
         .with_state(Pages::new(pages));
     let address = std::env::args().nth(1).unwrap_or_else(|| "127.0.0.1:4180".to_owned());
     axum::serve(tokio::net::TcpListener::bind(address).await?, app).await

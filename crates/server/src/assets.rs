@@ -67,7 +67,7 @@ pub fn is_bundled() -> bool {
 
 /// `GET /assets/{*path}`
 pub async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
-    let Some(file) = BUNDLE.files.get(&path) else {
+    let Some(file) = BUNDLE.files.get(&path).filter(|_| !path.ends_with(".br") && !path.ends_with(".gz")) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let caching = if file.hashed { "public, max-age=31536000, immutable" } else { "no-cache" };
@@ -83,11 +83,17 @@ pub async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
     if unchanged {
         return (StatusCode::NOT_MODIFIED, common).into_response();
     }
-    let body = match &file.bytes {
-        Cow::Borrowed(bytes) => bytes::Bytes::from_static(bytes),
-        Cow::Owned(bytes) => bytes::Bytes::copy_from_slice(bytes),
-    };
-    (common, [(header::CONTENT_TYPE, file.mime.clone())], body).into_response()
+    let accepted = headers.get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let packed = [("br", "br"), ("gzip", "gz")].into_iter().find_map(|(encoding, suffix)| {
+        let wanted = accepted.split(',').any(|part| part.split(';').next().unwrap_or_default().trim() == encoding);
+        let file = BUNDLE.files.get(&format!("{path}.{suffix}")).filter(|_| wanted)?;
+        Some(([(header::CONTENT_ENCODING, HeaderValue::from_static(encoding))], file))
+    });
+    let kind = [(header::CONTENT_TYPE, file.mime.clone()), (header::VARY, HeaderValue::from_static("accept-encoding"))];
+    match packed {
+        Some((encoding, packed)) => (common, kind, encoding, packed.body()).into_response(),
+        None => (common, kind, file.body()).into_response(),
+    }
 }
 
 impl Bundle {
@@ -117,6 +123,13 @@ impl Bundle {
 }
 
 impl File {
+    fn body(&self) -> bytes::Bytes {
+        match &self.bytes {
+            Cow::Borrowed(bytes) => bytes::Bytes::from_static(bytes),
+            Cow::Owned(bytes) => bytes::Bytes::copy_from_slice(bytes),
+        }
+    }
+
     fn new(path: &str, bytes: Cow<'static, [u8]>, hashed: bool) -> Self {
         let hash = Sha256::digest(&bytes);
         let etag: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
@@ -151,6 +164,15 @@ mod tests {
         let etag = answer.headers()[header::ETAG].clone();
         let answer = serve(Path(path), HeaderMap::from_iter([(header::IF_NONE_MATCH, etag)])).await;
         assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
+    }
+
+    #[tokio::test]
+    async fn text_is_packed_if_the_bundle_is_there() {
+        let path = asset("app.css").trim_start_matches("/assets/").to_owned();
+        let wants = HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, br;q=0.9"))]);
+        let answer = serve(Path(path), wants).await;
+        assert_eq!(answer.headers().contains_key(header::CONTENT_ENCODING), is_bundled());
+        assert_eq!(answer.headers()[header::CONTENT_TYPE], "text/css; charset=utf-8");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use askama_web::WebTemplate;
 use serde::Deserialize;
 
 use super::{
-    format,
+    format::{self, Moment},
     inspector::{Data, Inspector},
     shell::{Section, Shell},
     status::{RunStatus, StepStatus, WaitFor},
@@ -185,6 +185,13 @@ struct RetryOffer {
     tries: usize,
 }
 
+/// What a run waits for: words, a time, words.
+struct WaitNote {
+    before: String,
+    until: Option<Moment>,
+    after: &'static str,
+}
+
 /// The question about a step that may have happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Doubt {
@@ -236,37 +243,33 @@ impl RunPage {
         }
     }
 
-    /// The line under the head of an unfinished run: what it waits for, in words.
-    fn waiting(&self) -> Option<String> {
+    /// The line under the head of an unfinished run: what it waits for, in words around a time.
+    fn waiting(&self) -> Option<WaitNote> {
         let waiting = self.run.waiting.as_ref()?;
         let who = waiting.who.as_deref();
-        let at = |us: &i64| self.shell.at(us).clock;
-        Some(match (waiting.reason, &waiting.until_us) {
-            (WaitFor::Retry, until) => {
+        let until = waiting.until_us.map(|us| self.shell.at(&us));
+        let has_end = until.is_some();
+        let then = |text: &'static str| if has_end { text } else { "" };
+        let (before, after) = match waiting.reason {
+            WaitFor::Retry => {
                 let tries = waiting.attempt.map(|(n, max)| format!(", try {n} of {max}")).unwrap_or_default();
-                let next = until.as_ref().map(|us| format!(", next at {}", at(us))).unwrap_or_default();
-                format!("Retrying{tries}{next}")
+                (format!("Retrying{tries}{}", then(", next at ")), "")
             }
-            (WaitFor::Timer, Some(until)) => format!("Waiting until {}", at(until)),
-            (WaitFor::Timer, None) => "Waiting for a pause in the recipe to end".to_owned(),
-            (WaitFor::Approval, until) => {
-                let until = until.as_ref().map(|us| format!(", until {}", at(us))).unwrap_or_default();
-                format!("Waiting for {}{until}", who.unwrap_or("a person"))
+            WaitFor::Timer if has_end => ("Waiting until ".to_owned(), ""),
+            WaitFor::Timer => ("Waiting for a pause in the recipe to end".to_owned(), ""),
+            WaitFor::Approval => (format!("Waiting for {}{}", who.unwrap_or("a person"), then(", until ")), ""),
+            WaitFor::Callback => (format!("Waiting for a call from {}{}", who.unwrap_or("outside"), then(", until ")), ""),
+            WaitFor::Circuit => {
+                let cause = format!("Paused, because {} does not answer.", who.unwrap_or("a connection"));
+                (format!("{cause}{}", then(" Next test at ")), if has_end { ". Nothing is lost." } else { " Nothing is lost." })
             }
-            (WaitFor::Callback, until) => {
-                let until = until.as_ref().map(|us| format!(", until {}", at(us))).unwrap_or_default();
-                format!("Waiting for a call from {}{until}", who.unwrap_or("outside"))
+            WaitFor::Budget => {
+                let cause = format!("Waiting, because {} allows only so many calls.", who.unwrap_or("a connection"));
+                (format!("{cause}{}", then(" Goes on at ")), then("."))
             }
-            (WaitFor::Circuit, until) => {
-                let next = until.as_ref().map(|us| format!(" Next test at {}.", at(us))).unwrap_or_default();
-                format!("Paused, because {} does not answer.{next} Nothing is lost.", who.unwrap_or("a connection"))
-            }
-            (WaitFor::Budget, until) => {
-                let next = until.as_ref().map(|us| format!(" Goes on at {}.", at(us))).unwrap_or_default();
-                format!("Waiting, because {} allows only so many calls.{next}", who.unwrap_or("a connection"))
-            }
-            (WaitFor::Order, _) => "Waiting for an earlier run with the same key".to_owned(),
-        })
+            WaitFor::Order => ("Waiting for an earlier run with the same key".to_owned(), ""),
+        };
+        Some(WaitNote { before, until, after })
     }
 
     /// The address of the timeline with the same step chosen.

@@ -5,9 +5,9 @@ use askama_web::WebTemplate;
 use serde::{Deserialize, Deserializer};
 
 use super::{
-    format,
+    format::{self, Moment},
     shell::{LoadFailure, Section, Shell},
-    status::{RunKind, RunStatus},
+    status::{RunKind, RunStatus, WaitFor},
 };
 
 /// The filter of the URL: `?status=&recipe=&q=&since=&until=&cursor=`. Use it as
@@ -51,8 +51,11 @@ pub struct RunRow {
     pub id: String,
     /// How it stands.
     pub status: RunStatus,
-    /// Why: the failure's sentence, or what it waits for. Empty if there is nothing to say.
+    /// Why: the failure's sentence, or what it waits for. Empty if there is nothing to say. Clock times
+    /// do not belong in it: `due_us` shows them in the person's zone.
     pub reason: String,
+    /// When a waiting run goes on by itself: the next try, the end of a pause, the next test call.
+    pub due_us: Option<i64>,
     /// The recipe's slug.
     pub recipe: String,
     /// The recipe's title.
@@ -190,6 +193,17 @@ impl RunRow {
     /// Only if the template cannot be written, which a `String` never causes.
     pub fn html(&self, shell: &Shell) -> askama::Result<String> {
         RunRowPart { shell, run: self }.render()
+    }
+
+    /// The due time with the words before it.
+    fn due(&self, shell: &Shell) -> Option<(&'static str, Moment)> {
+        let words = match self.status {
+            RunStatus::Waiting(WaitFor::Retry) => "next try at",
+            RunStatus::Waiting(WaitFor::Circuit) => "next test at",
+            RunStatus::Waiting(_) => "until",
+            _ => return None,
+        };
+        Some((words, shell.at(self.due_us.as_ref()?)))
     }
 
     /// How the row is named for a screen reader and beside its link.

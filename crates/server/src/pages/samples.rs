@@ -136,6 +136,7 @@ pub fn runs() -> Vec<(&'static str, RunsPage)> {
         id: id.to_owned(),
         status,
         reason: reason.to_owned(),
+        due_us: matches!(status, RunStatus::Waiting(WaitFor::Retry)).then_some(NOW_US + 7 * MIN + 20 * S),
         recipe: title.to_lowercase().replace(' ', "-"),
         recipe_title: title.to_owned(),
         version: 14,
@@ -149,7 +150,7 @@ pub fn runs() -> Vec<(&'static str, RunsPage)> {
     let rows = vec![
         row("run_01jd3m1aaa", RunStatus::Queued, "", "Customer sync", Some("Birch & Sons"), 400 * MS, None),
         row("run_01jd3m1aab", RunStatus::Running, "", "New hire accounts", Some("WD-HIRE-20944"), 12 * S, None),
-        row("run_01jd3m1aac", RunStatus::Waiting(WaitFor::Retry), "Try 3 of 6 at 10:44:12: Stripe answered “too many requests”", "Stripe payouts to ledger", Some("po_1Q8vXkL9"), 4 * MIN, None),
+        row("run_01jd3m1aac", RunStatus::Waiting(WaitFor::Retry), "Try 2 of 6 failed: Stripe answered “too many requests”", "Stripe payouts to ledger", Some("po_1Q8vXkL9"), 4 * MIN, None),
         row("run_01jd3m1aad", RunStatus::Waiting(WaitFor::Circuit), "Because NetSuite does not answer", "Customer sync", Some("006Qw00000A1xSa"), 5 * MIN, None),
         row("run_01jd3m1aae", RunStatus::Waiting(WaitFor::Approval), "For Mara Lind", "Order to cash", Some("006Qw00000A1xRm"), 6 * MIN, None),
         row("run_01jd3m1aaf", RunStatus::Failed, net45, "Order to cash", Some("006Qw00000A1xRk"), 6 * MIN, Some(3_100 * MS)),

@@ -132,7 +132,7 @@ pub struct StepRow {
     pub title: String,
     /// The tile.
     pub mark: Mark,
-    /// One short line: the app, the branch taken, the outcome.
+    /// One short line: the app, the branch taken, the outcome. A retrying row shows its coming try instead.
     pub subtitle: String,
     /// How it stands.
     pub status: StepStatus,
@@ -226,6 +226,12 @@ impl StepRow {
         }
         let ended = self.ended_us.or_else(|| (!self.status.is_open()).then(|| self.attempts.last()?.to_us).flatten());
         Some(ended.unwrap_or(now_us) - started)
+    }
+
+    /// "Try 3 of 6", for a step that waits for its next try; shown in place of the subtitle.
+    pub(crate) fn coming_try(&self) -> Option<String> {
+        let max = self.tries_max.map(|max| format!(" of {max}")).unwrap_or_default();
+        (self.status == StepStatus::Retrying).then(|| format!("Try {}{max}", self.attempts.len() + 1))
     }
 
     /// The whole row in one sentence, read after title and time: colour and bars carry nothing else.

@@ -255,7 +255,6 @@ fn retrying() -> RunPage {
     let due = NOW_US + 7 * MIN + 20 * S;
     steps.push(StepRow {
         status: StepStatus::Retrying,
-        subtitle: "Try 3 of 6 at 10:44:12".to_owned(),
         ended_us: None,
         attempts: vec![
             bar(start, 450 * MS, Some(1_200 * MS), BarStatus::Failed, Some("too many requests (429)")),
