@@ -62,13 +62,18 @@ async fn lease(inner: &Inner, origin: &Origin, url: &Url) -> Result<(Lease, bool
         return Ok((lease, true));
     }
     if !origin.is_unexplored() {
-        return Ok((connect::connect(inner, origin, url).await?, false));
+        return connected(inner, origin, url).await;
     }
     let _opening = origin.opening.lock().await;
     match ready(origin).await {
         Some(lease) => Ok((lease, true)),
-        None => Ok((connect::connect(inner, origin, url).await?, false)),
+        None => connected(inner, origin, url).await,
     }
+}
+
+/// Kept out of every call's own memory: making a connection is rare and its state is large.
+async fn connected(inner: &Inner, origin: &Origin, url: &Url) -> Result<(Lease, bool), StepError> {
+    Box::pin(connect::connect(inner, origin, url)).await.map(|lease| (lease, false))
 }
 
 async fn ready(origin: &Origin) -> Option<Lease> {

@@ -233,8 +233,9 @@ fn url_through(connection: &Connection, fields: &Map<String, Json>) -> Result<Ur
         invalid("PATH_REFUSED", format!("the path \"{}\" {why}; it must stay below {base}", shown(path)))
             .with_next("Give a path such as /items/42, without a host.")
     };
-    let start: String = path.chars().filter(|c| !c.is_ascii_control()).take(2).collect();
-    if matches!(start.as_str(), "//" | "/\\" | "\\/" | "\\\\") || has_scheme(path) {
+    // The parser drops control characters and takes a backslash for a slash.
+    let mut start = path.chars().filter(|c| !c.is_ascii_control());
+    if matches!((start.next(), start.next()), (Some('/' | '\\'), Some('/' | '\\'))) || has_scheme(path) {
         return Err(refuse("names another host"));
     }
     if path.contains('#') {
@@ -253,8 +254,8 @@ fn url_through(connection: &Connection, fields: &Map<String, Json>) -> Result<Ur
         full.push_str(path);
     }
     let url = Url::parse(&full).map_err(|_| refuse("cannot be part of an address"))?;
-    let stays = url.origin() == base.origin()
-        && url[..Position::AfterPath].strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    // The prefix holds scheme, host and port whole, so that what begins with it has the same.
+    let stays = url[..Position::AfterPath].strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     if stays { Ok(url) } else { Err(refuse("leads out of the base address")) }
 }
 
