@@ -98,8 +98,7 @@ pub async fn serve(Path(path): Path<String>, headers: HeaderMap) -> Response {
 
 impl Bundle {
     fn load() -> Self {
-        let names: Option<HashMap<String, String>> =
-            Dist::get(MANIFEST).and_then(|file| serde_json::from_slice(&file.data).ok());
+        let names: Option<HashMap<String, String>> = Dist::get(MANIFEST).and_then(|file| serde_json::from_slice(&file.data).ok());
         let complete = names.as_ref().is_some_and(|names| ["app.css", "app.js"].iter().all(|name| names.contains_key(*name)));
         let mut files = HashMap::new();
         let names = match names.filter(|_| complete) {

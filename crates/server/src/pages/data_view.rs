@@ -100,12 +100,7 @@ impl DataView {
             writer.plain();
         }
         let end = floor(text, BYTES_MAX);
-        Some(Self {
-            cut: writer.cut || end < text.len(),
-            lines: writer.lines,
-            raw: text[..end].to_owned(),
-            bytes: text.len(),
-        })
+        Some(Self { cut: writer.cut || end < text.len(), lines: writer.lines, raw: text[..end].to_owned(), bytes: text.len() })
     }
 
     /// The size in words.
@@ -298,7 +293,10 @@ impl Writer<'_> {
         }
         let room = BYTES_MAX - self.used;
         let mut length = 0;
-        if let Some(over) = pieces.iter().position(|piece| { length += piece.text.len(); length > room }) {
+        if let Some(over) = pieces.iter().position(|piece| {
+            length += piece.text.len();
+            length > room
+        }) {
             let fits = room - pieces[..over].iter().map(|piece| piece.text.len()).sum::<usize>();
             let text = &mut pieces[over].text;
             text.truncate(floor(text, fits));
@@ -338,9 +336,8 @@ fn quoted(text: &str) -> String {
 
 /// The path of a member: `a.b`, or `a["odd key"]` if the key is not a plain name.
 fn join(path: &str, key: &str) -> String {
-    let plain = !key.is_empty()
-        && !key.as_bytes()[0].is_ascii_digit()
-        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let plain =
+        !key.is_empty() && !key.as_bytes()[0].is_ascii_digit() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if plain { format!("{path}.{key}") } else { format!("{path}[{}]", quoted(key)) }
 }
 

@@ -3,10 +3,10 @@
 use super::{
     data_view::{Culprit, DataView},
     format,
-    run::{RunQuery, step_href},
-    step::{BarStatus, Payload, Request, StepError, StepKind, StepRow},
     mark::Mark,
+    run::{RunQuery, step_href},
     status::StepStatus,
+    step::{BarStatus, Payload, Request, StepError, StepKind, StepRow},
 };
 
 /// A tab of the inspector.
@@ -142,7 +142,8 @@ impl Inspector {
 }
 
 fn download_href(run: &str, path: &str, tab: Tab) -> String {
-    let query = form_urlencoded::Serializer::new(String::new()).append_pair("step", path).append_pair("part", tab.slug()).finish();
+    let query =
+        form_urlencoded::Serializer::new(String::new()).append_pair("step", path).append_pair("part", tab.slug()).finish();
     format!("/runs/{run}/data?{query}")
 }
 

@@ -87,7 +87,9 @@ impl MessagePage {
         Self {
             section: Section::Runs,
             title: "This run is not here".to_owned(),
-            text: format!("No run has the ID {id}. It may have been removed because its time was over, or the ID was cut when it was copied."),
+            text: format!(
+                "No run has the ID {id}. It may have been removed because its time was over, or the ID was cut when it was copied."
+            ),
             icon: "search",
             actions: vec![Action::new("Show runs", "/runs")],
             details: String::new(),

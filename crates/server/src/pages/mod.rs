@@ -23,7 +23,6 @@ pub mod timeline;
 #[cfg(test)]
 mod tests;
 
-
 pub use self::{
     format::Zone,
     mark::Mark,

@@ -324,9 +324,8 @@ impl RetryOffer {
 /// The first failing step: the innermost one of its block, never a handler, so that clean-up does not
 /// look like the cause.
 fn first_failing(steps: &[StepRow]) -> Option<usize> {
-    let failing = |step: &StepRow| {
-        step.kind != StepKind::Handler && matches!(step.status, StepStatus::Failed | StepStatus::Uncertain)
-    };
+    let failing =
+        |step: &StepRow| step.kind != StepKind::Handler && matches!(step.status, StepStatus::Failed | StepStatus::Uncertain);
     let mut at = steps.iter().position(failing)?;
     // A failing block holds the failing step further down and deeper.
     let mut depth = steps[at].depth;
@@ -369,7 +368,14 @@ pub(crate) fn step_href(run: &str, path: &str, tab: &str) -> String {
 }
 
 /// The list of steps with folds around the passes of loops.
-fn rows(shell: &Shell, run: &RunHead, scale: &Scale, steps: Vec<StepRow>, chosen: Option<usize>, inspector: Option<&Inspector>) -> Vec<Row> {
+fn rows(
+    shell: &Shell,
+    run: &RunHead,
+    scale: &Scale,
+    steps: Vec<StepRow>,
+    chosen: Option<usize>,
+    inspector: Option<&Inspector>,
+) -> Vec<Row> {
     let tab = inspector.map_or("input", |inspector| inspector.tab.slug());
     let hidden = hidden_passes(&steps, chosen);
     let mut folds = folds(&steps, &hidden, chosen).into_iter().peekable();
@@ -493,7 +499,8 @@ fn loop_summary(steps: &[StepRow], at: usize, chosen: Option<usize>) -> (bool, S
     let passes = passes(steps, at);
     let told = counts(passes.iter().map(|(from, _)| steps[*from].status));
     let summary = format!("{}: {told}", format::plural(passes.len() as u64, "item", "items"));
-    let wants_a_look = inside.iter().any(|step| matches!(step.status, StepStatus::Failed | StepStatus::Uncertain) || step.status.is_open());
+    let wants_a_look =
+        inside.iter().any(|step| matches!(step.status, StepStatus::Failed | StepStatus::Uncertain) || step.status.is_open());
     let holds_chosen = chosen.is_some_and(|chosen| chosen > at && chosen < end);
     (wants_a_look || holds_chosen || passes.len() <= 3, summary)
 }

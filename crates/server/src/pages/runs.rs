@@ -242,7 +242,8 @@ impl RunsPage {
     /// The times offered by the filter; a time that is only in the URL is offered too.
     fn times(&self) -> Vec<(String, String, bool)> {
         let since = self.filter.since.as_deref().unwrap_or_default();
-        let offered = [("", "Any time"), ("1h", "Last hour"), ("24h", "Last 24 hours"), ("7d", "Last 7 days"), ("30d", "Last 30 days")];
+        let offered =
+            [("", "Any time"), ("1h", "Last hour"), ("24h", "Last 24 hours"), ("7d", "Last 7 days"), ("30d", "Last 30 days")];
         let mut out: Vec<(String, String, bool)> =
             offered.into_iter().map(|(value, word)| (value.to_owned(), word.to_owned(), value == since)).collect();
         if !out.iter().any(|(.., chosen)| *chosen) {

@@ -5,10 +5,10 @@
 use serde_json::json;
 
 use super::{
-    Action, Bar, BarStatus, Count, ErrorCard, LastRun, LoadFailure, LogEntry, Mark, MessagePage, NavCounts, NextAction,
-    Park, Payload, Person, RecipeChoice, RecipeRow, RecipeState, RecipesPage, Request, RunFilter, RunHead, RunKind,
-    RunLink, RunPage, RunPane, RunQuery, RunRow, RunStatus, RunsPage, Shell, SigninPage, SigninState, StepError,
-    StepKind, StepRow, StepStatus, WaitFor, Waiting, Zone,
+    Action, Bar, BarStatus, Count, ErrorCard, LastRun, LoadFailure, LogEntry, Mark, MessagePage, NavCounts, NextAction, Park,
+    Payload, Person, RecipeChoice, RecipeRow, RecipeState, RecipesPage, Request, RunFilter, RunHead, RunKind, RunLink, RunPage,
+    RunPane, RunQuery, RunRow, RunStatus, RunsPage, Shell, SigninPage, SigninState, StepError, StepKind, StepRow, StepStatus,
+    WaitFor, Waiting, Zone,
 };
 
 /// The clock of all samples: 2026-11-19T09:36:52Z.
@@ -50,14 +50,18 @@ pub fn signin() -> Vec<(&'static str, SigninPage)> {
 
 /// Pages of one message.
 pub fn messages() -> Vec<(&'static str, MessagePage)> {
-    let mut out: Vec<(&'static str, MessagePage)> = [("connections", "/connections"), ("editor", "/recipes/order-to-cash"), ("audit", "/audit")]
-        .into_iter()
-        .filter_map(|(name, path)| Some((name, MessagePage::not_here_yet(shell(path), path)?)))
-        .collect();
+    let mut out: Vec<(&'static str, MessagePage)> =
+        [("connections", "/connections"), ("editor", "/recipes/order-to-cash"), ("audit", "/audit")]
+            .into_iter()
+            .filter_map(|(name, path)| Some((name, MessagePage::not_here_yet(shell(path), path)?)))
+            .collect();
     out.push(("not-found", MessagePage::not_found(shell("/nowhere"))));
     out.push(("run-not-found", MessagePage::run_not_found(shell("/runs/run_x"), "run_<x>")));
     out.push(("no-permission", MessagePage::no_permission(shell("/audit"), "the Admin role", "Robert Osei or another admin")));
-    out.push(("failed", MessagePage::failed(shell("/runs"), "The runs could not be loaded", "The database did not answer within 5 seconds.")));
+    out.push((
+        "failed",
+        MessagePage::failed(shell("/runs"), "The runs could not be loaded", "The database did not answer within 5 seconds."),
+    ));
     out.push(("own", MessagePage { actions: vec![Action::new("Home", "/")], ..MessagePage::not_found(shell("/")) }));
     out
 }
@@ -95,15 +99,33 @@ pub fn recipes() -> Vec<(&'static str, RecipesPage)> {
             last_run: last(RunStatus::Failed, 2 * MIN),
             version: Some(14),
             newer_version: Some(15),
-            ..row("order-to-cash", "Order to cash", "Won deals become orders and invoices", &["salesforce", "netsuite", "stripe"], (306, 288, 18))
+            ..row(
+                "order-to-cash",
+                "Order to cash",
+                "Won deals become orders and invoices",
+                &["salesforce", "netsuite", "stripe"],
+                (306, 288, 18),
+            )
         },
         RecipeRow {
             last_run: last(RunStatus::Waiting(WaitFor::Circuit), 12 * S),
-            ..row("customer-sync", "Customer sync", "Accounts and customers stay the same", &["salesforce", "netsuite"], (8_310, 8_270, 3))
+            ..row(
+                "customer-sync",
+                "Customer sync",
+                "Accounts and customers stay the same",
+                &["salesforce", "netsuite"],
+                (8_310, 8_270, 3),
+            )
         },
         RecipeRow {
             last_run: last(RunStatus::Succeeded, 37 * MIN),
-            ..row("payouts", "Stripe payouts to ledger", "Book payouts and fees every hour", &["schedule", "stripe", "netsuite"], (1_204, 1_197, 7))
+            ..row(
+                "payouts",
+                "Stripe payouts to ledger",
+                "Book payouts and fees every hour",
+                &["schedule", "stripe", "netsuite"],
+                (1_204, 1_197, 7),
+            )
         },
         RecipeRow {
             last_run: last(RunStatus::Running, 3 * S),
@@ -113,7 +135,13 @@ pub fn recipes() -> Vec<(&'static str, RecipesPage)> {
             state: RecipeState::Off,
             version: Some(2),
             last_run: last(RunStatus::Cancelled, 49 * 60 * MIN),
-            ..row("refunds", "Refund approval", "A person approves refunds over 500 EUR", &["stripe", "webhook", "stripe"], (0, 0, 0))
+            ..row(
+                "refunds",
+                "Refund approval",
+                "A person approves refunds over 500 EUR",
+                &["stripe", "webhook", "stripe"],
+                (0, 0, 0),
+            )
         },
         RecipeRow {
             state: RecipeState::Draft,
@@ -121,7 +149,12 @@ pub fn recipes() -> Vec<(&'static str, RecipesPage)> {
             ..row("draft", "<script>alert(1)</script>", "A title that tries to be more than a title", &["http"], (0, 0, 0))
         },
     ];
-    let page = |q: &str, rows: Result<Vec<RecipeRow>, LoadFailure>, total| RecipesPage { shell: shell("/recipes"), q: q.to_owned(), rows, total };
+    let page = |q: &str, rows: Result<Vec<RecipeRow>, LoadFailure>, total| RecipesPage {
+        shell: shell("/recipes"),
+        q: q.to_owned(),
+        rows,
+        total,
+    };
     vec![
         ("content", page("", Ok(rows), 6)),
         ("empty", page("", Ok(Vec::new()), 0)),
@@ -150,28 +183,85 @@ pub fn runs() -> Vec<(&'static str, RunsPage)> {
     let rows = vec![
         row("run_01jd3m1aaa", RunStatus::Queued, "", "Customer sync", Some("Birch & Sons"), 400 * MS, None),
         row("run_01jd3m1aab", RunStatus::Running, "", "New hire accounts", Some("WD-HIRE-20944"), 12 * S, None),
-        row("run_01jd3m1aac", RunStatus::Waiting(WaitFor::Retry), "Try 2 of 6 failed: Stripe answered “too many requests”", "Stripe payouts to ledger", Some("po_1Q8vXkL9"), 4 * MIN, None),
-        row("run_01jd3m1aad", RunStatus::Waiting(WaitFor::Circuit), "Because NetSuite does not answer", "Customer sync", Some("006Qw00000A1xSa"), 5 * MIN, None),
-        row("run_01jd3m1aae", RunStatus::Waiting(WaitFor::Approval), "For Mara Lind", "Order to cash", Some("006Qw00000A1xRm"), 6 * MIN, None),
+        row(
+            "run_01jd3m1aac",
+            RunStatus::Waiting(WaitFor::Retry),
+            "Try 2 of 6 failed: Stripe answered “too many requests”",
+            "Stripe payouts to ledger",
+            Some("po_1Q8vXkL9"),
+            4 * MIN,
+            None,
+        ),
+        row(
+            "run_01jd3m1aad",
+            RunStatus::Waiting(WaitFor::Circuit),
+            "Because NetSuite does not answer",
+            "Customer sync",
+            Some("006Qw00000A1xSa"),
+            5 * MIN,
+            None,
+        ),
+        row(
+            "run_01jd3m1aae",
+            RunStatus::Waiting(WaitFor::Approval),
+            "For Mara Lind",
+            "Order to cash",
+            Some("006Qw00000A1xRm"),
+            6 * MIN,
+            None,
+        ),
         row("run_01jd3m1aaf", RunStatus::Failed, net45, "Order to cash", Some("006Qw00000A1xRk"), 6 * MIN, Some(3_100 * MS)),
         row("run_01jd3m1aag", RunStatus::Succeeded, "", "Order to cash", Some("006Qw00000A1xQx"), 8 * MIN, Some(2_800 * MS)),
         row("run_01jd3k7q9v", RunStatus::Failed, net45, "Order to cash", Some("006Qw00000A1xTz"), 25 * MIN, Some(1_123 * S)),
-        RunRow { tries: 6, ..row("run_01jd3m1aah", RunStatus::Failed, slow, "Stripe payouts to ledger", Some("po_1Q8vXkL2"), 37 * MIN, Some(64 * S)) },
+        RunRow {
+            tries: 6,
+            ..row(
+                "run_01jd3m1aah",
+                RunStatus::Failed,
+                slow,
+                "Stripe payouts to ledger",
+                Some("po_1Q8vXkL2"),
+                37 * MIN,
+                Some(64 * S),
+            )
+        },
         row("run_01jd3m1aai", RunStatus::Cancelled, "By Robert Osei", "Refund approval", None, 90 * MIN, Some(31 * MIN)),
-        row("run_01jd3m1aaj", RunStatus::Failed, "A required field was empty: <b>Work email</b>", "New hire accounts", Some("WD-HIRE-20931 with a label that is much longer than the column"), 1_060 * MIN, Some(900 * MS)),
+        row(
+            "run_01jd3m1aaj",
+            RunStatus::Failed,
+            "A required field was empty: <b>Work email</b>",
+            "New hire accounts",
+            Some("WD-HIRE-20931 with a label that is much longer than the column"),
+            1_060 * MIN,
+            Some(900 * MS),
+        ),
     ];
     let choice = |slug: &str, title: &str| RecipeChoice { slug: slug.to_owned(), title: title.to_owned() };
     let all = RunsPage {
         shell: shell("/runs"),
         filter: RunFilter::default(),
-        recipes: vec![choice("customer-sync", "Customer sync"), choice("order-to-cash", "Order to cash"), choice("payouts", "Stripe payouts to ledger")],
-        counts: vec![(None, Count::MoreThan(10_000)), (Some(RunKind::Failed), Count::Exact(27)), (Some(RunKind::Waiting), Count::Exact(40)), (Some(RunKind::Running), Count::Exact(6))],
+        recipes: vec![
+            choice("customer-sync", "Customer sync"),
+            choice("order-to-cash", "Order to cash"),
+            choice("payouts", "Stripe payouts to ledger"),
+        ],
+        counts: vec![
+            (None, Count::MoreThan(10_000)),
+            (Some(RunKind::Failed), Count::Exact(27)),
+            (Some(RunKind::Waiting), Count::Exact(40)),
+            (Some(RunKind::Running), Count::Exact(6)),
+        ],
         rows: Ok(rows.clone()),
         next_cursor: Some("AZkz".to_owned()),
         any: true,
         kept_days: Some(90),
     };
-    let filtered = RunFilter { status: Some(RunKind::Failed), recipe: Some("order-to-cash".to_owned()), since: Some("24h".to_owned()), ..RunFilter::default() };
+    let filtered = RunFilter {
+        status: Some(RunKind::Failed),
+        recipe: Some("order-to-cash".to_owned()),
+        since: Some("24h".to_owned()),
+        ..RunFilter::default()
+    };
     let failed: Vec<RunRow> = rows.iter().filter(|row| row.status == RunStatus::Failed).cloned().collect();
     let nowhere = RunFilter { q: Some("\"><script>alert(1)</script>".to_owned()), ..filtered.clone() };
     vec![

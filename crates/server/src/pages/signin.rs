@@ -53,9 +53,12 @@ impl SigninPage {
     /// What is wrong with the link, and what to do, if something is.
     fn problem(&self) -> Option<(&'static str, &'static str)> {
         match self.state {
-            SigninState::Expired => Some(("This link is too old", "Links work for a short time. Make a new one with the command below.")),
-            SigninState::Used => Some(("This link was used before", "Each link signs in once. Make a new one with the command below.")),
-            SigninState::Unknown => Some(("This link is not known here", "It may have been cut when it was copied. Copy the whole line, or make a new link.")),
+            SigninState::Expired => Some(("This link is too old", "Links work for 15 minutes. See below how to get a new one.")),
+            SigninState::Used => Some(("This link was used before", "Each link signs in once. See below how to get a new one.")),
+            SigninState::Unknown => Some((
+                "This link is not known here",
+                "It may have been cut when it was copied. Copy the whole link, or get a new one.",
+            )),
             SigninState::Ask | SigninState::Confirm { .. } | SigninState::SignedOut => None,
         }
     }

@@ -78,14 +78,7 @@ pub enum StepStatus {
 
 impl RunKind {
     /// All kinds in the order of the tabs.
-    pub const ALL: [Self; 6] = [
-        Self::Failed,
-        Self::Waiting,
-        Self::Running,
-        Self::Queued,
-        Self::Succeeded,
-        Self::Cancelled,
-    ];
+    pub const ALL: [Self; 6] = [Self::Failed, Self::Waiting, Self::Running, Self::Queued, Self::Succeeded, Self::Cancelled];
 
     /// The value used in URLs and by the API.
     pub fn slug(self) -> &'static str {

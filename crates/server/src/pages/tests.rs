@@ -145,8 +145,20 @@ fn the_failed_run_tells_its_story() {
 
 #[test]
 fn unfinished_runs_say_what_they_wait_for() {
-    holds("run/retrying", &["Retrying, try 3 of 6, next at <time", ">10:44:12</time>", ">Try 3 of 6 at <time", "/runs/run_01jd3k7q9v/cancel", "/ui/events?page=run&amp;id="]);
-    holds("run/paused", &["Paused, because NetSuite production does not answer. Next test at <time", "10:37:32</time>. Nothing is lost."]);
+    holds(
+        "run/retrying",
+        &[
+            "Retrying, try 3 of 6, next at <time",
+            ">10:44:12</time>",
+            ">Try 3 of 6 at <time",
+            "/runs/run_01jd3k7q9v/cancel",
+            "/ui/events?page=run&amp;id=",
+        ],
+    );
+    holds(
+        "run/paused",
+        &["Paused, because NetSuite production does not answer. Next test at <time", "10:37:32</time>. Nothing is lost."],
+    );
     holds("run/running", &["12 s so far", "data-grow="]);
 }
 
@@ -158,7 +170,10 @@ fn doubt_is_a_question() {
 
 #[test]
 fn big_data_is_cut() {
-    holds("run/succeeded", &["The beginning of", "Download all", "/runs/run_01jd3k7q9v/data?step=lines&#38;part=output", "12345678901234567890.10"]);
+    holds(
+        "run/succeeded",
+        &["The beginning of", "Download all", "/runs/run_01jd3k7q9v/data?step=lines&#38;part=output", "12345678901234567890.10"],
+    );
     holds("run/loop", &["24 items: 23 done, 1 failed"]);
 }
 

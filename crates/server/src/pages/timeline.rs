@@ -20,9 +20,33 @@ const FOLD_WIDTH: f64 = 16.0;
 const HEADROOM: f64 = 0.15;
 /// The steps between two ticks, in microseconds.
 const TICKS_US: [i64; 27] = [
-    100, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000, 200_000, 500_000, 1_000_000, 2_000_000, 5_000_000,
-    10_000_000, 15_000_000, 30_000_000, 60_000_000, 120_000_000, 300_000_000, 600_000_000, 900_000_000,
-    1_800_000_000, 3_600_000_000, 10_800_000_000, 21_600_000_000, 86_400_000_000, 604_800_000_000,
+    100,
+    1_000,
+    2_000,
+    5_000,
+    10_000,
+    20_000,
+    50_000,
+    100_000,
+    200_000,
+    500_000,
+    1_000_000,
+    2_000_000,
+    5_000_000,
+    10_000_000,
+    15_000_000,
+    30_000_000,
+    60_000_000,
+    120_000_000,
+    300_000_000,
+    600_000_000,
+    900_000_000,
+    1_800_000_000,
+    3_600_000_000,
+    10_800_000_000,
+    21_600_000_000,
+    86_400_000_000,
+    604_800_000_000,
 ];
 
 /// What a segment of a track shows.
@@ -155,7 +179,10 @@ impl Scale {
             let pause_to = next.map(|next| next.from_us);
             if let Some(from) = bar.to_us
                 && (pause_to.is_some() || row.status == StepStatus::Retrying)
-                && !row.parks.iter().any(|park| park.from_us < pause_to.unwrap_or(i64::MAX) && park.to_us.unwrap_or(i64::MAX) > from)
+                && !row
+                    .parks
+                    .iter()
+                    .any(|park| park.from_us < pause_to.unwrap_or(i64::MAX) && park.to_us.unwrap_or(i64::MAX) > from)
             {
                 let took = format::duration(pause_to.unwrap_or(now_us) - from);
                 push(SegmentKind::Wait, from, pause_to, format!("Waited {took}"));

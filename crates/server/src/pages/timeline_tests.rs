@@ -8,8 +8,7 @@ fn row(status: StepStatus, bars: &[(i64, Option<i64>, BarStatus)]) -> StepRow {
     let mut row = StepRow::new("a", "A", Mark::word("set"), status);
     row.started_us = bars.first().map(|bar| bar.0);
     row.ended_us = bars.last().and_then(|bar| bar.1);
-    row.attempts =
-        bars.iter().map(|&(from_us, to_us, status)| Bar { from_us, to_us, status, error: None }).collect();
+    row.attempts = bars.iter().map(|&(from_us, to_us, status)| Bar { from_us, to_us, status, error: None }).collect();
     row
 }
 

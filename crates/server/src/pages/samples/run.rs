@@ -22,7 +22,11 @@ fn bar(start_us: i64, from: i64, to: Option<i64>, status: BarStatus, error: Opti
 }
 
 fn not_reached(number: u32, path: &str, title: &str, mark: Mark) -> StepRow {
-    StepRow { number: Some(number), subtitle: "Not reached".to_owned(), ..StepRow::new(path, title, mark, StepStatus::NotReached) }
+    StepRow {
+        number: Some(number),
+        subtitle: "Not reached".to_owned(),
+        ..StepRow::new(path, title, mark, StepStatus::NotReached)
+    }
 }
 
 fn trigger(start_us: i64) -> StepRow {
@@ -65,24 +69,56 @@ fn first_six(start: i64) -> Vec<StepRow> {
         StepRow {
             depth: 1,
             parks: vec![Park { from_us: start + asked, to_us: Some(start + asked + wait), reason: WaitFor::Approval }],
-            ..step(4, "big.ask", "Ask Finance to approve", Mark::word("approval"), "Approved by Mara Lind", start, (asked, asked + wait))
+            ..step(
+                4,
+                "big.ask",
+                "Ask Finance to approve",
+                Mark::word("approval"),
+                "Approved by Mara Lind",
+                start,
+                (asked, asked + wait),
+            )
         },
         StepRow {
             attempts: vec![
                 bar(start, asked + wait, Some(asked + wait + 600 * MS), BarStatus::Failed, Some("too many requests (429)")),
-                bar(start, asked + wait + 2_600 * MS, Some(asked + wait + 3_500 * MS), BarStatus::Failed, Some("service unavailable (503)")),
+                bar(
+                    start,
+                    asked + wait + 2_600 * MS,
+                    Some(asked + wait + 3_500 * MS),
+                    BarStatus::Failed,
+                    Some("service unavailable (503)"),
+                ),
                 bar(start, asked + wait + 7_500 * MS, Some(asked + wait + 8_300 * MS), BarStatus::Succeeded, None),
             ],
             tries_max: Some(6),
-            ..step(5, "customer", "Find or create customer", app("netsuite"), "Worked on the 3rd try", start, (asked + wait, asked + wait + 8_300 * MS))
+            ..step(
+                5,
+                "customer",
+                "Find or create customer",
+                app("netsuite"),
+                "Worked on the 3rd try",
+                start,
+                (asked + wait, asked + wait + 8_300 * MS),
+            )
         },
-        step(6, "term", "Look up payment term", Mark::own("Lookup table", "table"), "No match, value passed on", start, (asked + wait + 8_310 * MS, asked + wait + 8_312 * MS)),
+        step(
+            6,
+            "term",
+            "Look up payment term",
+            Mark::own("Lookup table", "table"),
+            "No match, value passed on",
+            start,
+            (asked + wait + 8_310 * MS, asked + wait + 8_312 * MS),
+        ),
     ]
 }
 
 fn order_input() -> Payload {
     let items = r#"[{"item":"SEAT-ANNUAL","quantity":120,"rate":348.00},{"item":"SETUP","quantity":1,"rate":1200.50},{"item":"TRAINING","quantity":2,"rate":900}]"#;
-    Payload::Json(format!(r#"{{"entity":{{"id":"10482"}},"tranDate":"2026-11-19","subsidiary":{{"id":"3"}},"currency":"EUR","terms":"Net 45","memo":"Acme Robotics: 120 seats, owner R. Osei","items":{items},"apiKey":"•••","externalId":"liaison-006Qw00000A1xTz"}}"#))
+    Payload::Json(format!(
+        r#"{{"entity":{{"id":"10482"}},"tranDate":"2026-11-19","subsidiary":{{"id":"3"}},"currency":"EUR","terms":"Net 45","memo":"Acme Robotics: 120 seats, owner R. Osei","items":{items},"apiKey":"•••","externalId":"liaison-006Qw00000A1xTz"}}"#
+    ))
 }
 
 fn failed_step(start: i64, from: i64) -> StepRow {
@@ -143,9 +179,21 @@ pub fn failed_run(query: &RunQuery, pane: RunPane) -> RunPage {
     steps.push(StepRow {
         kind: StepKind::Handler,
         number: None,
-        ..step(0, "incident", "On failure: open incident", app("servicenow"), "INC0012873, ServiceNow", start, (from + 940 * MS, from + 1_540 * MS))
+        ..step(
+            0,
+            "incident",
+            "On failure: open incident",
+            app("servicenow"),
+            "INC0012873, ServiceNow",
+            start,
+            (from + 940 * MS, from + 1_540 * MS),
+        )
     });
-    let run = RunHead { error: Some(card()), newer_version: Some(15), ..head(RunStatus::Failed, start, Some(start + 18 * MIN + 43 * S)) };
+    let run = RunHead {
+        error: Some(card()),
+        newer_version: Some(15),
+        ..head(RunStatus::Failed, start, Some(start + 18 * MIN + 43 * S))
+    };
     RunPage::new(shell("/runs/run_01jd3k7q9v"), run, steps, pane, query)
 }
 
@@ -164,7 +212,14 @@ fn log() -> RunPane {
         entry(2, 20 * MS, "Step started", Some("account"), "Try 1", "run"),
         entry(3, 430 * MS, "Step succeeded", Some("account"), "0.41 s", "ok"),
         entry(4, 440 * MS, "Waiting", Some("big.ask"), "For an approval by Finance", "hold"),
-        entry(5, 1_112 * S, "Step failed", Some("customer"), "Try 1: too many requests (429). Next try after 2 s because the answer said so <b>", "warn"),
+        entry(
+            5,
+            1_112 * S,
+            "Step failed",
+            Some("customer"),
+            "Try 1: too many requests (429). Next try after 2 s because the answer said so <b>",
+            "warn",
+        ),
         entry(6, 1_121 * S, "Step failed", Some("order"), "invalid: INVALID_KEY_OR_REF, HTTP 400", "fail"),
         entry(7, 1_123 * S, "Run failed", None, "", "fail"),
     ])
@@ -186,13 +241,27 @@ fn looped() -> RunPage {
             depth: 1,
             number: None,
             status,
-            ..step(0, &format!("push[{item}]"), &format!("Item {}: SEAT-{}", item + 1, 100 + item), Mark::own("Item", "right"), "", start, (from, from + 190 * MS))
+            ..step(
+                0,
+                &format!("push[{item}]"),
+                &format!("Item {}: SEAT-{}", item + 1, 100 + item),
+                Mark::own("Item", "right"),
+                "",
+                start,
+                (from, from + 190 * MS),
+            )
         });
         let failed = status == StepStatus::Failed;
         steps.push(StepRow {
             depth: 2,
             status,
-            attempts: vec![bar(start, from, Some(from + 180 * MS), if failed { BarStatus::Failed } else { BarStatus::Succeeded }, failed.then_some("not found (404)"))],
+            attempts: vec![bar(
+                start,
+                from,
+                Some(from + 180 * MS),
+                if failed { BarStatus::Failed } else { BarStatus::Succeeded },
+                failed.then_some("not found (404)"),
+            )],
             output: (!failed).then(|| json!({"ok": true}).into()),
             ..step(3, &format!("push[{item}].up"), "Reserve seats", app("stripe"), "Stripe", start, (from, from + 180 * MS))
         });
@@ -227,17 +296,28 @@ fn succeeded() -> RunPage {
         output: Some(Payload::Json(format!("[{}]", vec![r#"{"sku":"A-1","quantity":12345678901234567890.10}"#; 900].join(",")))),
         ..step(4, "lines", "Read the price list", app("netsuite"), "900 rows", start, (440 * MS, 2_300 * MS))
     });
-    steps.push(StepRow { output: None, input: Some(Payload::Removed { at_us: NOW_US, kept_days: 30 }), ..step(5, "done", "Close the opportunity", app("salesforce"), "Salesforce", start, (2_310 * MS, 2_800 * MS)) });
+    steps.push(StepRow {
+        output: None,
+        input: Some(Payload::Removed { at_us: NOW_US, kept_days: 30 }),
+        ..step(5, "done", "Close the opportunity", app("salesforce"), "Salesforce", start, (2_310 * MS, 2_800 * MS))
+    });
     let run = RunHead {
         links: vec![RunLink { relation: "Replay of".to_owned(), id: "run_01jd3k0000".to_owned() }],
         ..head(RunStatus::Succeeded, start, Some(start + 2_800 * MS))
     };
-    RunPage::new(shell("/runs/run_01jd3k7q9v"), run, steps, RunPane::Timeline, &RunQuery { step: Some("lines".to_owned()), tab: Some("output".to_owned()), view: None })
+    RunPage::new(
+        shell("/runs/run_01jd3k7q9v"),
+        run,
+        steps,
+        RunPane::Timeline,
+        &RunQuery { step: Some("lines".to_owned()), tab: Some("output".to_owned()), view: None },
+    )
 }
 
 fn running() -> RunPage {
     let start = NOW_US - 12 * S;
-    let mut steps = vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS))];
+    let mut steps =
+        vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS))];
     steps.push(StepRow {
         status: StepStatus::Running,
         ended_us: None,
@@ -246,12 +326,19 @@ fn running() -> RunPage {
         ..step(3, "export", "Export the ledger", app("netsuite"), "NetSuite", start, (450 * MS, 0))
     });
     steps.push(not_reached(4, "invoice", "Create invoice", app("stripe")));
-    RunPage::new(shell("/runs/run_01jd3k7q9v"), head(RunStatus::Running, start, None), steps, RunPane::Timeline, &RunQuery::default())
+    RunPage::new(
+        shell("/runs/run_01jd3k7q9v"),
+        head(RunStatus::Running, start, None),
+        steps,
+        RunPane::Timeline,
+        &RunQuery::default(),
+    )
 }
 
 fn retrying() -> RunPage {
     let start = NOW_US - 4 * MIN;
-    let mut steps = vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS))];
+    let mut steps =
+        vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS))];
     let due = NOW_US + 7 * MIN + 20 * S;
     steps.push(StepRow {
         status: StepStatus::Retrying,
@@ -268,7 +355,13 @@ fn retrying() -> RunPage {
     steps.push(not_reached(4, "done", "Close the opportunity", app("salesforce")));
     let waiting = Waiting { until_us: Some(due), attempt: Some((3, 6)), ..Waiting::on(WaitFor::Retry) };
     let run = RunHead { waiting: Some(waiting), ..head(RunStatus::Waiting(WaitFor::Retry), start, None) };
-    RunPage::new(shell("/runs/run_01jd3k7q9v"), run, steps, RunPane::Timeline, &RunQuery { tab: Some("tries".to_owned()), ..RunQuery::default() })
+    RunPage::new(
+        shell("/runs/run_01jd3k7q9v"),
+        run,
+        steps,
+        RunPane::Timeline,
+        &RunQuery { tab: Some("tries".to_owned()), ..RunQuery::default() },
+    )
 }
 
 fn paused() -> RunPage {
@@ -282,14 +375,16 @@ fn paused() -> RunPage {
         status: StepStatus::Waiting(WaitFor::Circuit),
         ..step(2, "order", "Create sales order", app("netsuite"), "NetSuite does not answer", start, (30 * MS, 0))
     });
-    let waiting = Waiting { who: Some("NetSuite production".to_owned()), until_us: Some(NOW_US + 40 * S), ..Waiting::on(WaitFor::Circuit) };
+    let waiting =
+        Waiting { who: Some("NetSuite production".to_owned()), until_us: Some(NOW_US + 40 * S), ..Waiting::on(WaitFor::Circuit) };
     let run = RunHead { waiting: Some(waiting), ..head(RunStatus::Waiting(WaitFor::Circuit), start, None) };
     RunPage::new(shell("/runs/run_01jd3k7q9v"), run, steps, RunPane::Timeline, &RunQuery::default())
 }
 
 fn uncertain(may_operate: bool) -> RunPage {
     let start = NOW_US - 9 * MIN;
-    let mut steps = vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS))];
+    let mut steps =
+        vec![trigger(start), step(2, "account", "Get account", app("salesforce"), "Salesforce", start, (20 * MS, 430 * MS))];
     steps.push(StepRow {
         status: StepStatus::Uncertain,
         attempts: vec![bar(start, 450 * MS, Some(30_450 * MS), BarStatus::Uncertain, Some("no answer within 30 s"))],
@@ -299,15 +394,37 @@ fn uncertain(may_operate: bool) -> RunPage {
         ..step(3, "order", "Create sales order", app("netsuite"), "No answer came", start, (450 * MS, 30_450 * MS))
     });
     let run = RunHead { may_operate, ..head(RunStatus::Failed, start, Some(start + 31 * S)) };
-    RunPage::new(shell("/runs/run_01jd3k7q9v"), run, steps, RunPane::Timeline, &RunQuery { tab: Some("request".to_owned()), ..RunQuery::default() })
+    RunPage::new(
+        shell("/runs/run_01jd3k7q9v"),
+        run,
+        steps,
+        RunPane::Timeline,
+        &RunQuery { tab: Some("request".to_owned()), ..RunQuery::default() },
+    )
 }
 
 /// The run page's samples by name.
 pub fn run() -> Vec<(&'static str, RunPage)> {
-    let tab = |step: &str, tab: &str, view: Option<&str>| RunQuery { step: Some(step.to_owned()), tab: Some(tab.to_owned()), view: view.map(str::to_owned) };
-    let queued = RunPage::new(shell("/runs/run_01jd3k7q9v"), head(RunStatus::Queued, NOW_US - 400 * MS, None), vec![trigger(NOW_US - 400 * MS)], RunPane::Timeline, &RunQuery::default());
+    let tab = |step: &str, tab: &str, view: Option<&str>| RunQuery {
+        step: Some(step.to_owned()),
+        tab: Some(tab.to_owned()),
+        view: view.map(str::to_owned),
+    };
+    let queued = RunPage::new(
+        shell("/runs/run_01jd3k7q9v"),
+        head(RunStatus::Queued, NOW_US - 400 * MS, None),
+        vec![trigger(NOW_US - 400 * MS)],
+        RunPane::Timeline,
+        &RunQuery::default(),
+    );
     let start = NOW_US - 31 * MIN;
-    let cancelled = RunPage::new(shell("/runs/run_01jd3k7q9v"), head(RunStatus::Cancelled, start, Some(NOW_US)), vec![trigger(start), not_reached(2, "account", "Get account", app("salesforce"))], RunPane::Timeline, &RunQuery::default());
+    let cancelled = RunPage::new(
+        shell("/runs/run_01jd3k7q9v"),
+        head(RunStatus::Cancelled, start, Some(NOW_US)),
+        vec![trigger(start), not_reached(2, "account", "Get account", app("salesforce"))],
+        RunPane::Timeline,
+        &RunQuery::default(),
+    );
     vec![
         ("failed", failed_run(&RunQuery::default(), RunPane::Timeline)),
         ("failed-output", failed_run(&tab("order", "output", None), RunPane::Timeline)),

@@ -1,0 +1,167 @@
+//! Starts the release binary, gives it the two recipes, and reads what it did from its metrics.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, bail};
+use http_body_util::{BodyExt, Full};
+use hyper::{Request, body::Bytes};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use tokio::{
+    io::{AsyncBufReadExt, BufReader},
+    process::{Child, Command},
+};
+
+const KEY: &str = "bench-admin-key";
+
+/// W1: five fields mapped under one condition.
+const W1: &str = r#"liaison: 1
+recipe: w1
+trigger: { from: webhook }
+steps:
+  - id: order
+    if: trigger.body.amount > 0
+    set:
+      order: ${ trigger.body.id }
+      total: ${ trigger.body.amount / 100 }
+      currency: ${ upper(trigger.body.currency) }
+      customer: "${ trigger.body.customer.name } <${ trigger.body.customer.email }>"
+      lines: ${ count(trigger.body.lines) }
+"#;
+
+/// W2: five calls, each journaled before the next.
+fn w2(target: &str) -> String {
+    let mut text = String::from("liaison: 1\nrecipe: w2\ntrigger: { from: webhook }\nsteps:\n");
+    for step in 1..=5 {
+        text.push_str(&format!(
+            "  - id: call{step}\n    do: http.request\n    with:\n      method: PUT\n      url: http://{target}/step/{step}\n      \
+             json: {{ step: {step}, order: \"${{ trigger.body.id }}\", amount: \"${{ trigger.body.amount }}\" }}\n"
+        ));
+    }
+    text
+}
+
+/// A process under measurement.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: String,
+    pub(crate) ready: Duration,
+}
+
+impl Process {
+    /// Starts a program and waits for the line that names its address.
+    pub(crate) async fn start(mut command: Command) -> anyhow::Result<Self> {
+        let began = Instant::now();
+        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().context("cannot start a process")?;
+        let out = child.stdout.take().context("no standard output")?;
+        let mut lines = BufReader::new(out).lines();
+        let line = lines.next_line().await?.context("the process said nothing")?;
+        let ready = began.elapsed();
+        let address = line.rsplit(['/', ' ']).next().unwrap_or_default().to_owned();
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Ok(Self { child, address, ready })
+    }
+
+    /// CPU seconds used so far, in user and kernel.
+    pub(crate) fn cpu(&self) -> anyhow::Result<f64> {
+        // proc(5): fields 14 and 15 after the name in parentheses, in clock ticks of 1/100 s.
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id().context("the process ended")?))?;
+        let fields: Vec<&str> = text.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks: f64 = fields.get(11).context("stat")?.parse::<f64>()? + fields.get(12).context("stat")?.parse::<f64>()?;
+        Ok(ticks / 100.0)
+    }
+
+    /// Resident memory in MB.
+    pub(crate) fn memory_mb(&self) -> anyhow::Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().context("the process ended")?))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
+    }
+
+    pub(crate) async fn end(mut self) -> anyhow::Result<()> {
+        self.child.kill().await?;
+        Ok(())
+    }
+}
+
+/// The release binary beside this program.
+fn binary() -> anyhow::Result<PathBuf> {
+    let path = std::env::current_exe()?.with_file_name("liaison");
+    if !path.exists() {
+        bail!("{} is missing; run `cargo xtask bench`, which builds it", path.display());
+    }
+    Ok(path)
+}
+
+/// Liaison on SQLite in `folder`, or on the PostgreSQL named.
+pub(crate) async fn serve(folder: &Path, postgres: Option<&str>) -> anyhow::Result<Process> {
+    Process::start(command("serve", folder, postgres)?).await
+}
+
+/// One more process on the same PostgreSQL.
+pub(crate) async fn worker(folder: &Path, postgres: &str) -> anyhow::Result<Process> {
+    Process::start(command("worker", folder, Some(postgres))?).await
+}
+
+fn command(word: &str, folder: &Path, postgres: Option<&str>) -> anyhow::Result<Command> {
+    let mut command = Command::new(binary()?);
+    command.args([word, "--listen", "127.0.0.1:0", "--allow-private-addresses", "--log", "warn", "--data-dir"]).arg(folder);
+    if let Some(url) = postgres {
+        command.args(["--database-url", url]);
+    }
+    command.env("LIAISON_ADMIN_API_KEY", KEY);
+    Ok(command)
+}
+
+/// Saves and activates both recipes.
+pub(crate) async fn set_up(address: &str, target: &str) -> anyhow::Result<()> {
+    for (slug, text) in [("w1", W1.to_owned()), ("w2", w2(target))] {
+        call(address, "PUT", &format!("/api/v1/recipes/{slug}"), "application/yaml", text).await?;
+        call(address, "POST", &format!("/api/v1/recipes/{slug}/activate"), "application/json", "{}".to_owned()).await?;
+    }
+    Ok(())
+}
+
+async fn call(address: &str, method: &str, path: &str, kind: &str, body: String) -> anyhow::Result<String> {
+    let client: Client<HttpConnector, Full<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("http://{address}{path}"))
+        .header("authorization", format!("Bearer {KEY}"))
+        .header("content-type", kind)
+        .body(Full::new(Bytes::from(body)))?;
+    let answer = client.request(request).await?;
+    let status = answer.status();
+    let text = String::from_utf8_lossy(&answer.into_body().collect().await?.to_bytes()).into_owned();
+    if !status.is_success() {
+        bail!("{method} {path} answered {status}: {text}");
+    }
+    Ok(text)
+}
+
+/// Runs ended so far, summed over the processes named.
+pub(crate) async fn ended(addresses: &[&str], recipe: &str) -> anyhow::Result<u64> {
+    let mut sum = 0.0;
+    for address in addresses {
+        let text = call(address, "GET", "/metrics", "text/plain", String::new()).await?;
+        sum += text
+            .lines()
+            .filter(|line| line.starts_with("liaison_runs_ended_total{") && line.contains(&format!("recipe=\"{recipe}\"")))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum::<f64>();
+    }
+    Ok(sum as u64)
+}
+
+/// Succeeded runs in the database, whoever ran them.
+pub(crate) async fn succeeded(address: &str, recipe: &str) -> anyhow::Result<u64> {
+    let text = call(address, "GET", &format!("/api/v1/recipes/{recipe}/stats"), "application/json", String::new()).await?;
+    let value: serde_json::Value = serde_json::from_str(&text)?;
+    value["succeeded"].as_u64().context("no count")
+}

@@ -1,0 +1,82 @@
+//! Connectors, formulas and schedules as the checker of `recipe` sees them.
+
+use connector::Connector;
+use formula::Expression;
+use recipe::{ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, Reference, Segment, TriggerInfo};
+
+use crate::cron::Schedule;
+
+/// What the checker needs to know of these connectors.
+#[must_use]
+pub fn of(connectors: &[Connector]) -> Catalogue {
+    Catalogue {
+        connectors: connectors.iter().map(connector_info).collect(),
+        expression: |source| Expression::compile(source).map(|expression| info(&expression)).map_err(problem),
+        script: |source| Expression::compile_script(source).map(|expression| info(&expression)).map_err(problem),
+        schedule: |cron, zone| {
+            Schedule::parse(cron, zone).map(drop).map_err(|problem| {
+                let sentence = match problem.hint {
+                    Some(hint) => format!("{} {hint}", problem.message),
+                    None => problem.message,
+                };
+                (problem.field.to_owned(), sentence)
+            })
+        },
+    }
+}
+
+fn connector_info(connector: &Connector) -> ConnectorInfo {
+    ConnectorInfo {
+        id: connector.id.to_owned(),
+        title: connector.title.to_owned(),
+        builtin: connector.builtin,
+        actions: connector
+            .actions
+            .iter()
+            .map(|action| ActionInfo {
+                id: action.id.to_owned(),
+                title: action.title.to_owned(),
+                input: action.input.clone(),
+                output: action.output.clone(),
+                needs_connection: action.needs_connection,
+            })
+            .collect(),
+        triggers: connector
+            .triggers
+            .iter()
+            .map(|trigger| TriggerInfo {
+                id: trigger.id.to_owned(),
+                title: trigger.title.to_owned(),
+                config: trigger.config.clone(),
+                output: trigger.output.clone(),
+            })
+            .collect(),
+    }
+}
+
+fn info(expression: &Expression) -> ExpressionInfo {
+    ExpressionInfo {
+        references: expression
+            .references()
+            .iter()
+            .map(|reference| Reference {
+                root: reference.root.clone(),
+                path: reference
+                    .path
+                    .iter()
+                    .map(|segment| match segment {
+                        formula::Segment::Key(key) => Segment::Key(key.clone()),
+                        formula::Segment::Index(index) => Segment::Index(*index),
+                        formula::Segment::Any => Segment::Any,
+                    })
+                    .collect(),
+                range: reference.range.clone(),
+            })
+            .collect(),
+        is_path: expression.is_path(),
+    }
+}
+
+fn problem(problem: formula::SyntaxProblem) -> ExpressionProblem {
+    ExpressionProblem { message: problem.message, range: problem.range, hint: problem.hint }
+}

@@ -1,0 +1,248 @@
+//! Drives one owned run: decide, make durable, act, again, until it ends or parks.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use connector::{Cx, Doubt, Effect, ErrorClass, StepError};
+use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
+use serde_json::Value as Json;
+use store::{Committed, Entry, ErrorRecord, RunCommit, StoreError, Then, WaitingFor, WorkerId};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    Engine,
+    decide::{Attempt, Next, RunState, decide},
+    program::Program,
+};
+
+/// A run this process owns.
+pub(crate) struct LiveRun {
+    pub(crate) program: Arc<Program>,
+    pub(crate) state: RunState,
+    pub(crate) owner: WorkerId,
+    pub(crate) epoch: i64,
+    /// Its place among the runs in memory; given back when the run is dropped.
+    pub(crate) slot: OwnedSemaphorePermit,
+}
+
+/// Why a run left memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Ended,
+    Parked,
+    LeaseLost,
+    Stopping,
+}
+
+/// Drives a run from `next` on. Everything pending when `next` was decided must be durable.
+pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next) {
+    let program = Arc::clone(&run.program);
+    let mut under_way = FuturesUnordered::new();
+    let left = loop {
+        match next {
+            Next::Act(attempts) => {
+                for attempt in attempts {
+                    run.state.in_flight.insert(Arc::clone(&attempt.path));
+                    under_way.push(perform(&engine, &program, run.state.id, attempt));
+                }
+            }
+            Next::InFlight => {}
+            Next::Wait { until, .. } => {
+                let pause = until.since(engine.now());
+                tokio::select! {
+                    () = tokio::time::sleep(pause) => {}
+                    () = engine.stopping.cancelled() => break Left::Stopping,
+                }
+            }
+            Next::End(_) => break Left::Ended,
+        }
+        if let Some((attempt, outcome)) = under_way.next().await {
+            settle(&engine, &mut run.state, &attempt, outcome);
+        }
+        if engine.stopping.is_cancelled() && run.state.in_flight.is_empty() {
+            // What is done is kept; what would come next is left to whoever runs the run then. Nothing
+            // may be decided here: a `started` entry without its call would leave a doubt behind.
+            let due_at = engine.now();
+            drop(commit(&engine, &mut run, Then::Queued { due_at }).await);
+            break Left::Stopping;
+        }
+        let decided = decide(&program, &mut run.state, engine.now());
+        let then = match &decided {
+            Next::End(then) => then.clone(),
+            Next::Wait { reason, until } if !worth_waiting(&engine, *reason, until.since(engine.now())) => {
+                Then::Waiting { reason: *reason, due_at: *until }
+            }
+            Next::Act(_) | Next::InFlight | Next::Wait { .. } => Then::Running,
+        };
+        // A short pause keeps its entries for the next commit: the failed attempt is told then.
+        if !matches!((&decided, &then), (Next::InFlight | Next::Wait { .. }, Then::Running)) {
+            match commit(&engine, &mut run, then.clone()).await {
+                Ok(Committed::Done) => {}
+                Ok(Committed::LeaseLost) => break Left::LeaseLost,
+                Err(Stopped) => break Left::Stopping,
+            }
+        }
+        engine.live.changed(run.state.id);
+        if let Then::Waiting { due_at, .. } = then {
+            engine.wake_at(due_at);
+            break Left::Parked;
+        }
+        next = decided;
+    };
+    leave(&engine, run, left);
+}
+
+fn leave(engine: &Engine, run: LiveRun, left: Left) {
+    match left {
+        Left::LeaseLost => {
+            metrics::counter!("liaison_lease_lost_total").increment(1);
+            tracing::warn!(run.id = %run.state.id, "run.drop: the run belongs to another process now; what this one did last was not recorded");
+        }
+        Left::Ended => tracing::debug!(run.id = %run.state.id, "run.end"),
+        Left::Parked | Left::Stopping => {}
+    }
+    drop(run.slot);
+    engine.slot_freed();
+}
+
+fn worth_waiting(engine: &Engine, reason: WaitingFor, pause: Duration) -> bool {
+    reason == WaitingFor::Retry && pause <= engine.settings.retry_in_memory_max
+}
+
+/// The process is going down before the commit could be made.
+struct Stopped;
+
+/// Makes everything pending durable. While the database does not answer the run is kept: nothing is
+/// lost, and if another process takes the run over meanwhile, the fence tells.
+async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Committed, Stopped> {
+    let entries = std::mem::take(&mut run.state.pending);
+    let chunk = match store::write_chunk(&entries) {
+        Ok(chunk) => chunk,
+        Err(error) => {
+            tracing::error!(run.id = %run.state.id, %error, "run.commit: entries could not be written");
+            return Err(Stopped);
+        }
+    };
+    let commit = RunCommit {
+        run: run.state.id,
+        owner: run.owner,
+        epoch: run.epoch,
+        seq: run.state.journal.next_seq,
+        chunk,
+        attempts: run.state.attempts,
+        then,
+    };
+    run.state.journal.next_seq += 1;
+    loop {
+        match engine.writer.commit(commit.clone()).await {
+            Ok(committed) => {
+                if committed == Committed::Done {
+                    engine.count_end(&run.program, &commit.then);
+                }
+                return Ok(committed);
+            }
+            Err(StoreError::Unavailable(reason)) => {
+                tracing::warn!(run.id = %run.state.id, reason, "run.commit: waiting for the database");
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_millis(500)) => {}
+                    () = engine.stopping.cancelled() => return Err(Stopped),
+                }
+            }
+            Err(error) => {
+                // The run stays owned and is freed at the next start; it must not vanish silently.
+                metrics::counter!("liaison_commit_failed_total").increment(1);
+                tracing::error!(run.id = %run.state.id, %error, "run.commit: refused by the database");
+                return Err(Stopped);
+            }
+        }
+    }
+}
+
+/// One attempt: the action, its deadline, and a net for its panics.
+async fn perform(
+    engine: &Arc<Engine>,
+    program: &Arc<Program>,
+    run: store::RunId,
+    attempt: Attempt,
+) -> (Attempt, Result<Json, StepError>) {
+    let connection = match &attempt.step.connection {
+        None => None,
+        Some(name) => match engine.connection(name) {
+            Some(connection) => Some(connection),
+            None => {
+                let error = StepError::new(
+                    ErrorClass::Invalid,
+                    "CONNECTION_MISSING",
+                    format!("There is no connection named \"{name}\", which recipe {} uses.", program.slug),
+                )
+                .with_next("Create the connection, then resume the run.");
+                return (attempt, Err(error));
+            }
+        },
+    };
+    let cx = Cx {
+        http: engine.http.clone(),
+        connection,
+        idempotency_key: idempotency_key(run, &attempt.path).into(),
+        timeout: attempt.step.timeout,
+        run_id: engine.run_text(run),
+        path: Arc::clone(&attempt.path),
+    };
+    let input = Json::clone(&attempt.input);
+    // The action keeps its own deadline and knows better what a late answer means; ours is the net below it.
+    let deadline = attempt.step.timeout + Duration::from_secs(1);
+    let call = AssertUnwindSafe(async { (attempt.step.action.run)(cx, input).await }).catch_unwind();
+    let outcome = match tokio::time::timeout(deadline, call).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(_panic)) => Err(StepError {
+            doubt: Doubt::MayHaveHappened,
+            ..StepError::new(ErrorClass::Internal, "ACTION_PANICKED", format!("{} failed inside Liaison.", attempt.step.name))
+                .with_next("Report this with the run's id.")
+        }),
+        Err(_elapsed) => Err(StepError {
+            doubt: Doubt::MayHaveHappened,
+            ..StepError::new(
+                ErrorClass::Timeout,
+                "STEP_TIMEOUT",
+                format!("{} did not answer within {} s.", attempt.step.name, attempt.step.timeout.as_secs_f64()),
+            )
+        }),
+    };
+    (attempt, outcome)
+}
+
+/// Stable for (run, path): every attempt on every process carries the same key.
+#[must_use]
+pub fn idempotency_key(run: store::RunId, path: &str) -> String {
+    uuid::Uuid::new_v5(&run.0, path.as_bytes()).to_string()
+}
+
+/// Takes the outcome of an attempt into the journal in memory.
+fn settle(engine: &Engine, state: &mut RunState, attempt: &Attempt, outcome: Result<Json, StepError>) {
+    let now = engine.now();
+    state.in_flight.remove(&attempt.path);
+    let (p, n) = (Arc::clone(&attempt.path), attempt.number);
+    let error = match outcome {
+        Ok(output) => return state.push(Entry::Succeeded { p, n, at: now, out: Arc::new(output) }),
+        Err(error) => error,
+    };
+    metrics::counter!("liaison_attempts_failed_total", "class" => error.class.as_str()).increment(1);
+    let err = Box::new(record(&error));
+    if error.doubt == Doubt::MayHaveHappened && (attempt.step.action.effect)(&attempt.input) == Effect::Once {
+        return state.push(Entry::Uncertain { p, n, at: now, err });
+    }
+    let counted = n.saturating_sub(state.attempts_before(&attempt.path));
+    let retry = attempt.step.retry.next_try(error.class, counted, attempt.began, now, error.retry_after, engine.dice());
+    state.push(Entry::Failed { p, n, at: now, err, retry });
+}
+
+fn record(error: &StepError) -> ErrorRecord {
+    ErrorRecord {
+        class: error.class.as_str().to_owned(),
+        code: error.code.clone(),
+        message: error.message.clone(),
+        next: error.next.clone(),
+        path: None,
+        request: error.request.clone(),
+        response: error.response.clone(),
+    }
+}

@@ -1,0 +1,276 @@
+//! Takes events in: one event, one run, durable before the answer.
+//!
+//! The pure beginning of a run is computed before it is accepted, so that the event, its key, and
+//! whatever the run already did become durable in one commit.
+
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use connector::ErrorClass;
+use formula::Scope;
+use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
+use store::{Accepted, Ending, Entry, ErrorRecord, EventKey, NewRun, RunId, RunStatus, StoreError, Then, Via};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    Engine, LiveRecipe,
+    decide::{Next, RunState, decide},
+    drive::LiveRun,
+    frame::instant_text,
+    template::formula_failed,
+};
+
+/// One occurrence a trigger accepted.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// What recipes see as `trigger`.
+    pub data: Arc<Json>,
+    /// What started it.
+    pub via: Via,
+    /// The key of the event when the recipe names none: the sender's own id, or the caller's.
+    pub key: Option<Cow<'static, str>>,
+    /// True when `key` wins over what the recipe says: the caller's `Idempotency-Key`.
+    pub key_wins: bool,
+    /// The exact bytes, to tell a repeated event from another under the same key.
+    pub fingerprint: Option<[u8; 16]>,
+    /// The run this one repeats.
+    pub replay_of: Option<RunId>,
+}
+
+/// What became of an event.
+#[derive(Debug, Clone)]
+pub enum Intake {
+    /// A run is durable.
+    Accepted {
+        /// The run.
+        run: RunId,
+        /// Where it stands already.
+        status: RunStatus,
+        /// Its result, when it is already over.
+        output: Option<Arc<Json>>,
+        /// Why it failed, when it already has.
+        error: Option<Box<ErrorRecord>>,
+    },
+    /// The event was known.
+    Duplicate {
+        /// Its run.
+        run: RunId,
+        /// False when the content differs.
+        same_content: bool,
+    },
+    /// The recipe's trigger does not want it.
+    Filtered,
+}
+
+/// Why an event was not taken. The sender may try again.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum IntakeError {
+    /// Too much is waiting.
+    #[error("too many runs are waiting")]
+    Busy {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The process is going down.
+    #[error("this process is stopping")]
+    Stopping,
+    /// The database does not answer.
+    #[error("the event could not be kept: {0}")]
+    Store(StoreError),
+}
+
+impl Engine {
+    /// Takes an event for a recipe.
+    ///
+    /// # Errors
+    /// [`IntakeError`]; nothing was started then, or the store's answer was lost and sending the
+    /// event again under its key finds out.
+    pub async fn accept(self: &Arc<Self>, recipe: &Arc<LiveRecipe>, event: Event) -> Result<Intake, IntakeError> {
+        if self.is_stopping() {
+            return Err(IntakeError::Stopping);
+        }
+        if self.backlog() >= self.settings.backlog_max {
+            metrics::counter!("liaison_intake_refused_total").increment(1);
+            return Err(IntakeError::Busy { retry_after: self.settings.busy_retry_after });
+        }
+        let now = self.now();
+        let id = RunId::new(now, self.random());
+        let mut state = RunState::new(id, event.via.as_str(), Arc::clone(&event.data), Arc::clone(&recipe.params), now);
+        let program = &recipe.program;
+        let mut scope = Scope::new();
+        scope.set("trigger", Arc::clone(&event.data));
+        scope.set("params", Arc::clone(&recipe.params));
+        scope.set_now(&instant_text(now));
+        let mut broken = None;
+        // A replay was wanted by a person: the filter was passed once and is not asked again.
+        if let Some(condition) = program.condition.as_ref().filter(|_| event.replay_of.is_none()) {
+            match condition.eval_bool(&scope) {
+                Ok(true) => {}
+                Ok(false) => {
+                    metrics::counter!("liaison_events_filtered_total", "recipe" => Arc::clone(&program.slug)).increment(1);
+                    return Ok(Intake::Filtered);
+                }
+                Err(error) => broken = Some(formula_failed(&error, "The condition of the trigger")),
+            }
+        }
+        let key = match self.event_key(recipe, &event, &scope) {
+            Ok(key) => key,
+            Err(error) => {
+                broken = Some(error);
+                None
+            }
+        };
+        // A label that cannot be computed is no reason to hold an event back.
+        let label = program.label.as_ref().and_then(|label| match label.eval(&scope) {
+            Ok(Json::String(text)) => Some(cut(text)),
+            Ok(Json::Null) | Err(_) => None,
+            Ok(other) => Some(cut(other.to_string())),
+        });
+        drop(scope);
+        // An event whose formulas fail is kept all the same, as a failed run people can see and replay.
+        let next = match broken {
+            None => decide(program, &mut state, now),
+            Some(error) => {
+                state.push(Entry::Ended { at: now, how: Ending::Failed, out: None, err: Some(error.clone()), by: None });
+                Next::End(Then::Failed { at: now, error })
+            }
+        };
+        self.keep(recipe, event, state, next, key, label).await
+    }
+
+    /// Makes a decided beginning durable, and goes on with it.
+    async fn keep(
+        self: &Arc<Self>,
+        recipe: &Arc<LiveRecipe>,
+        event: Event,
+        mut state: RunState,
+        next: Next,
+        key: Option<EventKey>,
+        label: Option<String>,
+    ) -> Result<Intake, IntakeError> {
+        let (id, now) = (state.id, state.journal.accepted_at);
+        let mut slot = None;
+        let then = match &next {
+            Next::End(then) => then.clone(),
+            Next::Wait { reason, until } => Then::Waiting { reason: *reason, due_at: *until },
+            Next::Act(_) | Next::InFlight => {
+                slot = self.room().await;
+                if slot.is_some() { Then::Running } else { Then::Queued { due_at: now } }
+            }
+        };
+        let mut entries = std::mem::take(&mut state.pending);
+        if matches!(then, Then::Queued { .. }) {
+            // Nothing was begun: whoever claims the run decides again. A `started` entry must not be
+            // kept without its attempt.
+            entries.truncate(1);
+        }
+        let output = entries.iter().find_map(|entry| match entry {
+            Entry::Ended { out, .. } => out.clone(),
+            _ => None,
+        });
+        let owner = self.worker();
+        let run = NewRun {
+            id,
+            recipe: recipe.row.id,
+            version: recipe.version,
+            accepted_at: now,
+            key,
+            label,
+            via: event.via,
+            replay_of: event.replay_of,
+            owner,
+            chunk: store::write_chunk(&entries).map_err(IntakeError::Store)?,
+            attempts: state.attempts,
+            then: then.clone(),
+        };
+        state.journal.next_seq = 1;
+        match self.writer.accept(run).await.map_err(IntakeError::Store)? {
+            Accepted::Duplicate { run, same_content } => {
+                metrics::counter!("liaison_events_duplicate_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
+                return Ok(Intake::Duplicate { run, same_content });
+            }
+            Accepted::New => {}
+        }
+        metrics::counter!("liaison_runs_accepted_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
+        self.count_end(&recipe.program, &then);
+        self.live.changed(id);
+        if let Some(slot) = slot {
+            let run = LiveRun { program: Arc::clone(&recipe.program), state, owner, epoch: 1, slot };
+            self.go_on(run, next);
+        } else if let Some(due) = then.due_at() {
+            if matches!(then, Then::Queued { .. }) {
+                self.backlog.fetch_add(1, Ordering::Relaxed);
+            }
+            self.wake_at(due);
+        }
+        Ok(Intake::Accepted { run: id, status: then.status(), output, error: then.error().cloned().map(Box::new) })
+    }
+
+    /// A place among the runs in memory. Older runs come first: while any wait in the store, a new
+    /// one waits there too. A sender is held a moment for room, which paces it to what gets done.
+    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+        if !self.settings.works {
+            return None;
+        }
+        let room = async {
+            while self.backlog() > 0 {
+                let moved = self.backlog_moved.notified();
+                if self.backlog() == 0 {
+                    break;
+                }
+                moved.await;
+            }
+            Arc::clone(&self.slots).acquire_owned().await.ok()
+        };
+        tokio::select! {
+            slot = tokio::time::timeout(self.settings.intake_patience, room) => slot.ok().flatten(),
+            () = self.stopping.cancelled() => None,
+        }
+    }
+
+    fn event_key(&self, recipe: &LiveRecipe, event: &Event, scope: &Scope) -> Result<Option<EventKey>, Box<ErrorRecord>> {
+        let said = recipe.program.dedupe.as_ref().filter(|_| !event.key_wins && event.replay_of.is_none());
+        let keep = recipe.program.dedupe.as_ref().map_or(crate::DEDUPE_KEEP_DEFAULT, |(_, keep)| *keep);
+        let text = match (said, &event.key) {
+            (Some((by, _)), _) => {
+                match by.eval(scope).map_err(|error| formula_failed(&error, "The dedupe key of the trigger"))? {
+                    Json::Null => return Err(no_key()),
+                    Json::String(text) => Cow::Owned(text),
+                    other => Cow::Owned(other.to_string()),
+                }
+            }
+            (None, Some(key)) => key.clone(),
+            (None, None) => return Ok(None),
+        };
+        let digest = Sha256::digest(text.as_bytes());
+        let mut hash = [0; 16];
+        hash.copy_from_slice(&digest[..16]);
+        Ok(Some(EventKey { hash, expires_at: self.now().after(keep), fingerprint: event.fingerprint }))
+    }
+}
+
+/// Labels are for lists.
+fn cut(text: String) -> String {
+    const LABEL_CHARS_MAX: usize = 200;
+    if text.chars().nth(LABEL_CHARS_MAX).is_none() {
+        text
+    } else {
+        text.chars().take(LABEL_CHARS_MAX - 1).chain(['…']).collect()
+    }
+}
+
+fn no_key() -> Box<ErrorRecord> {
+    Box::new(ErrorRecord {
+        class: ErrorClass::Recipe.as_str().to_owned(),
+        code: "DEDUPE_KEY_NULL".to_owned(),
+        message: "The event has no value for the recipe's dedupe key, so Liaison cannot tell whether it came before.".to_owned(),
+        next: Some("Correct trigger.dedupe.by, then replay the run.".to_owned()),
+        path: None,
+        request: None,
+        response: None,
+    })
+}

@@ -1,0 +1,268 @@
+//! Accepts events, runs recipes, keeps the promises.
+//!
+//! The engine takes its clock, its dice, its store and its connectors from outside and knows none of
+//! them by name. What it decides is pure ([`decide`]); what it does is made durable first. It never
+//! speaks SQL or HTTP.
+
+mod caretaker;
+pub mod catalogue;
+pub mod control;
+pub mod cron;
+pub mod decide;
+mod drive;
+mod frame;
+mod intake;
+mod live;
+mod program;
+mod registry;
+pub mod retry;
+mod schedule;
+mod settings;
+mod template;
+mod worker;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use connector::{Connection, Connector, http::Http};
+use parking_lot::Mutex;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use store::{Clock, RecipeId, RunId, Store, StoreError, Then, Timestamp, Vault, WorkerId, Writer};
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use crate::{
+    drive::idempotency_key,
+    frame::id_of,
+    intake::{Event, Intake, IntakeError},
+    live::Live,
+    program::{CompileSettings, DEDUPE_KEEP_DEFAULT, OutlineStep, Program},
+    registry::{Catalogue, LiveRecipe},
+    settings::EngineSettings,
+};
+use crate::{program::CompileSettings as Compile, registry::Registry};
+
+/// What an engine is made of.
+pub struct Parts {
+    /// Where everything durable lives.
+    pub store: Arc<dyn Store>,
+    /// The store's grouped writes.
+    pub writer: Writer,
+    /// The connectors of this build.
+    pub connectors: Arc<Vec<Connector>>,
+    /// Opens connections' secrets.
+    pub vault: Arc<Vault>,
+    /// The client actions call out with.
+    pub http: Http,
+    /// Where the time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where the dice come from.
+    pub seed: u64,
+    /// Bounds.
+    pub settings: EngineSettings,
+}
+
+/// The engine of one process.
+pub struct Engine {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) writer: Writer,
+    /// The connectors of this build.
+    pub connectors: Arc<Vec<Connector>>,
+    /// Seals connections' secrets.
+    pub vault: Arc<Vault>,
+    pub(crate) http: Http,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: EngineSettings,
+    pub(crate) registry: Registry,
+    /// Tells whoever watches that a run changed.
+    pub live: Live,
+    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) slots_taken: AtomicUsize,
+    pub(crate) backlog: AtomicU32,
+    pub(crate) backlog_moved: Notify,
+    pub(crate) worker: AtomicI64,
+    /// Wakes the one worker loop of this process.
+    pub(crate) wake: Notify,
+    pub(crate) catalogue_changed: Notify,
+    pub(crate) wake_at: AtomicI64,
+    pub(crate) claimed_at: AtomicI64,
+    pub(crate) stopping: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) fired: Mutex<HashMap<RecipeId, Timestamp>>,
+    dice: Mutex<SmallRng>,
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Engine")
+    }
+}
+
+impl Engine {
+    /// Registers this process, reads what is switched on, and starts working.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
+        let now = parts.clock.now();
+        let compile = Compile { step_timeout: parts.settings.step_timeout };
+        let worker = parts.store.register_worker(&parts.settings.worker_name, now, now.after(parts.settings.lease)).await?;
+        let engine = Arc::new(Self {
+            registry: Registry::new(Arc::clone(&parts.connectors), Arc::clone(&parts.vault), compile),
+            slots: Arc::new(Semaphore::new(parts.settings.runs_in_flight_max)),
+            slots_taken: AtomicUsize::new(0),
+            store: parts.store,
+            writer: parts.writer,
+            connectors: parts.connectors,
+            vault: parts.vault,
+            http: parts.http,
+            clock: parts.clock,
+            settings: parts.settings,
+            live: Live::default(),
+            backlog: AtomicU32::new(0),
+            backlog_moved: Notify::new(),
+            worker: AtomicI64::new(worker.0),
+            wake: Notify::new(),
+            catalogue_changed: Notify::new(),
+            wake_at: AtomicI64::new(i64::MAX),
+            claimed_at: AtomicI64::new(now.micros()),
+            stopping: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            fired: Mutex::default(),
+            dice: Mutex::new(SmallRng::seed_from_u64(parts.seed)),
+        });
+        engine.registry.refresh(&*engine.store).await?;
+        engine.count_backlog().await?;
+        engine.tasks.spawn(caretaker::keep_lease(Arc::clone(&engine)));
+        engine.tasks.spawn(caretaker::keep_watch(Arc::clone(&engine)));
+        engine.tasks.spawn(caretaker::keep_tidy(Arc::clone(&engine)));
+        if engine.settings.works {
+            engine.tasks.spawn(worker::work(Arc::clone(&engine)));
+        }
+        if engine.settings.schedules {
+            engine.tasks.spawn(schedule::fire(Arc::clone(&engine)));
+        }
+        Ok(engine)
+    }
+
+    /// Stops in good order: takes nothing new, lets attempts under way end, frees what it owns.
+    pub async fn stop(&self) {
+        self.stopping.cancel();
+        self.tasks.close();
+        let everything = self.slots.acquire_many(u32::try_from(self.settings.runs_in_flight_max).unwrap_or(u32::MAX));
+        if tokio::time::timeout(self.settings.stop_patience, everything).await.is_err() {
+            tracing::warn!("engine.stop: some attempts did not end in time; their runs go on elsewhere or at the next start");
+        }
+        match self.store.release_worker(self.worker(), self.now()).await {
+            Ok(runs) => tracing::info!(runs, "engine.stop: runs given back"),
+            Err(error) => tracing::warn!(%error, "engine.stop: runs are freed when the lease ends"),
+        }
+    }
+
+    /// True once [`Engine::stop`] was called.
+    #[must_use]
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    /// Ends when the engine stops.
+    pub async fn stopped(&self) {
+        self.stopping.cancelled().await;
+    }
+
+    /// The current instant.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The store, for reading pages and for changes that are not the engine's.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The bounds in force.
+    #[must_use]
+    pub const fn settings(&self) -> &EngineSettings {
+        &self.settings
+    }
+
+    /// Everything switched on.
+    #[must_use]
+    pub fn catalogue(&self) -> Arc<Catalogue> {
+        Arc::clone(&self.registry.current())
+    }
+
+    /// Reads anew what is switched on, after a change made in this process.
+    ///
+    /// # Errors
+    /// When the store does not answer; the old picture stays.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
+        if self.registry.refresh(&*self.store).await? {
+            self.catalogue_changed.notify_waiters();
+        }
+        Ok(())
+    }
+
+    /// Ten random bytes for an id.
+    #[must_use]
+    pub fn random(&self) -> [u8; 10] {
+        self.dice.lock().random()
+    }
+
+    /// How many runs this process has in memory.
+    #[must_use]
+    pub fn runs_in_memory(&self) -> usize {
+        self.slots_taken.load(Ordering::Relaxed)
+    }
+
+    /// How many runs wait in the store, as far as this process knows.
+    #[must_use]
+    pub fn backlog(&self) -> u32 {
+        self.backlog.load(Ordering::Relaxed)
+    }
+
+    /// How long ago this process last asked the store for work and got an answer.
+    #[must_use]
+    pub fn since_last_claim(&self) -> Duration {
+        self.now().since(Timestamp::from_micros(self.claimed_at.load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn dice(&self) -> f64 {
+        self.dice.lock().random::<f64>()
+    }
+
+    pub(crate) fn worker(&self) -> WorkerId {
+        WorkerId(self.worker.load(Ordering::SeqCst))
+    }
+
+    pub(crate) fn connection(&self, name: &str) -> Option<Arc<Connection>> {
+        self.registry.current().connections.get(name).map(Arc::clone)
+    }
+
+    pub(crate) fn run_text(&self, run: RunId) -> Arc<str> {
+        run.to_string().into()
+    }
+
+    /// The compiled text of any version.
+    ///
+    /// # Errors
+    /// When the store does not answer or the version cannot run on this build.
+    pub async fn program(&self, recipe: RecipeId, version: i32) -> Result<Arc<Program>, StoreError> {
+        self.registry.program(&*self.store, recipe, version).await
+    }
+
+    /// Counts a run that ended or parked, for the metrics.
+    pub(crate) fn count_end(&self, program: &Program, then: &Then) {
+        if then.status().is_final() {
+            metrics::counter!("liaison_runs_ended_total", "recipe" => Arc::clone(&program.slug), "status" => then.status().as_str()).increment(1);
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! A recipe version, compiled: what the engine walks for every run of it.
+
+use std::{sync::Arc, time::Duration};
+
+use connector::{Action, Connector};
+use formula::Expression;
+use recipe::ast::{self, ParamType, Recipe, SetValue, StepKind, TriggerSource};
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    retry::Policy,
+    template::{Piece, Template},
+};
+
+/// Event keys are kept this long unless the recipe says otherwise.
+pub const DEDUPE_KEEP_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// A compiled recipe version. Shared by all its runs.
+#[derive(Debug)]
+pub struct Program {
+    /// The recipe's slug.
+    pub slug: Arc<str>,
+    /// The recipe's title, or its slug.
+    pub title: String,
+    /// Where its events come from.
+    pub source: TriggerSource,
+    /// The trigger's own settings.
+    pub trigger_with: Json,
+    /// Parameters and their defaults.
+    pub params: Map<String, Json>,
+    /// How long a run may take from its start.
+    pub timeout: Option<Duration>,
+    /// Logical connection names and their connectors.
+    pub connections: Vec<(String, String)>,
+    /// Its steps in reading order, for people.
+    pub outline: Vec<OutlineStep>,
+    param_types: Vec<(String, ParamType)>,
+    pub(crate) condition: Option<Expression>,
+    pub(crate) dedupe: Option<(Template, Duration)>,
+    pub(crate) label: Option<Template>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) reads: Reads,
+}
+
+/// One step as people see it in a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutlineStep {
+    /// Its id.
+    pub id: String,
+    /// Its title, or its id.
+    pub title: String,
+    /// What it uses: `http.request`, `set`, `choose`.
+    pub uses: String,
+    /// How deep it stands in branches and loops.
+    pub depth: usize,
+    /// The loop it stands in, by id.
+    pub within: Option<String>,
+}
+
+fn outline(steps: &[ast::Step], depth: usize) -> Vec<OutlineStep> {
+    fn walk(steps: &[ast::Step], depth: usize, within: Option<&str>, out: &mut Vec<OutlineStep>) {
+        for step in steps {
+            let uses = match &step.kind {
+                StepKind::Do { connection, action, .. } => format!("{}.{}", connection.value, action.value),
+                StepKind::Set(_) => "set".to_owned(),
+                StepKind::Choose(_) => "choose".to_owned(),
+                StepKind::Each { .. } => "each".to_owned(),
+                StepKind::Return(_) => "return".to_owned(),
+                StepKind::Fail(_) => "fail".to_owned(),
+            };
+            out.push(OutlineStep {
+                id: step.id.value.clone(),
+                title: step.title.clone().unwrap_or_else(|| step.id.value.clone()),
+                uses,
+                depth,
+                within: within.map(str::to_owned),
+            });
+            match &step.kind {
+                StepKind::Choose(branches) => branches.iter().for_each(|branch| walk(&branch.steps, depth + 1, within, out)),
+                StepKind::Each { steps, .. } => walk(steps, depth + 1, Some(&step.id.value), out),
+                _ => {}
+            }
+        }
+    }
+    let mut out = Vec::new();
+    walk(steps, depth, None, &mut out);
+    out
+}
+
+/// Names that are only worth building when somebody reads them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Reads {
+    pub(crate) meta: bool,
+    pub(crate) run: bool,
+}
+
+/// A compiled step.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) id: Arc<str>,
+    pub(crate) condition: Option<Expression>,
+    pub(crate) kind: Kind,
+}
+
+/// What a compiled step does.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    Do(Arc<DoStep>),
+    Set(Template),
+    Script(Expression),
+    Choose(Vec<(Option<Expression>, Vec<Step>)>),
+    Each { items: Template, binding: Arc<str>, collect: Option<Template>, steps: Vec<Step> },
+    Return(Template),
+    Fail(Template),
+}
+
+/// A step that calls an action.
+pub(crate) struct DoStep {
+    /// The logical connection, or `None` for a built-in connector's own name.
+    pub(crate) connection: Option<String>,
+    /// As written: `hook.request`.
+    pub(crate) name: String,
+    pub(crate) action: Action,
+    pub(crate) with: Template,
+    pub(crate) retry: Policy,
+    pub(crate) timeout: Duration,
+}
+
+impl std::fmt::Debug for DoStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// What compiling needs besides the recipe.
+#[derive(Debug, Clone, Copy)]
+pub struct CompileSettings {
+    /// How long one attempt may take when the step does not say.
+    pub step_timeout: Duration,
+}
+
+impl Program {
+    /// Compiles a checked recipe.
+    ///
+    /// # Errors
+    /// A sentence naming what cannot be compiled; the checker reports all of these with their places,
+    /// so this only happens to text that was never checked by this build.
+    pub fn compile(recipe: &Recipe, connectors: &[Connector], settings: CompileSettings) -> Result<Self, String> {
+        let compiler = Compiler { recipe, connectors, settings };
+        let trigger = &recipe.trigger;
+        let mut program = Self {
+            slug: recipe.slug.value.as_str().into(),
+            title: recipe.title.clone().unwrap_or_else(|| recipe.slug.value.clone()),
+            source: trigger.from.value.clone(),
+            trigger_with: trigger.with.clone(),
+            params: recipe.params.iter().map(|p| (p.name.value.clone(), p.default.clone().unwrap_or(Json::Null))).collect(),
+            timeout: recipe.settings.timeout,
+            connections: recipe.connections.iter().map(|c| (c.name.value.clone(), c.connector.value.clone())).collect(),
+            outline: outline(&recipe.steps, 0),
+            param_types: recipe.params.iter().map(|p| (p.name.value.clone(), p.kind)).collect(),
+            condition: trigger.condition.as_ref().map(expression).transpose()?,
+            dedupe: trigger
+                .dedupe
+                .as_ref()
+                .map(|dedupe| Ok::<_, String>((Template::compile(&dedupe.by)?, dedupe.keep.unwrap_or(DEDUPE_KEEP_DEFAULT))))
+                .transpose()?,
+            label: recipe.settings.label.as_ref().map(Template::compile).transpose()?,
+            steps: compiler.block(&recipe.steps)?,
+            reads: Reads::default(),
+        };
+        program.reads = Reads {
+            meta: program.steps.iter().any(|step| reads(step, "meta")),
+            run: program.steps.iter().any(|step| reads(step, "run")),
+        };
+        Ok(program)
+    }
+
+    /// What the step of that id uses.
+    #[must_use]
+    pub fn uses(&self, id: &str) -> Option<String> {
+        self.outline.iter().find(|step| step.id == id).map(|step| step.uses.clone())
+    }
+
+    /// Checks values for the parameters.
+    ///
+    /// # Errors
+    /// The first parameter that does not fit, and why.
+    pub fn check_params(&self, set: &Json) -> Result<(), (String, String)> {
+        let Json::Object(set) = set else {
+            return Err((String::new(), "params must be a record of names and values.".to_owned()));
+        };
+        for (name, value) in set {
+            let Some((_, kind)) = self.param_types.iter().find(|(known, _)| known == name) else {
+                let known: Vec<_> = self.param_types.iter().map(|(name, _)| name.as_str()).collect();
+                let sentence = match known.as_slice() {
+                    [] => format!("The recipe has no param {name:?}; it has none at all."),
+                    known => format!("The recipe has no param {name:?}. It has {}.", known.join(", ")),
+                };
+                return Err((name.clone(), sentence));
+            };
+            let fits = value.is_null()
+                || match kind {
+                    ParamType::String => value.is_string(),
+                    ParamType::Number => value.is_number(),
+                    ParamType::Integer => value.is_i64() || value.is_u64(),
+                    ParamType::Boolean => value.is_boolean(),
+                    ParamType::List => value.is_array(),
+                    ParamType::Record => value.is_object(),
+                };
+            if !fits {
+                return Err((name.clone(), format!("Param {name:?} must be a {}.", format!("{kind:?}").to_lowercase())));
+            }
+        }
+        Ok(())
+    }
+
+    /// The parameters a run sees: the defaults, overridden by what the environment sets.
+    #[must_use]
+    pub fn bind_params(&self, set: &Json) -> Json {
+        let mut params = self.params.clone();
+        if let Json::Object(set) = set {
+            for (name, value) in set {
+                if let Some(slot) = params.get_mut(name) {
+                    *slot = value.clone();
+                }
+            }
+        }
+        Json::Object(params)
+    }
+}
+
+fn expression(expr: &ast::Expr) -> Result<Expression, String> {
+    Expression::compile(&expr.source).map_err(|problem| problem.message)
+}
+
+struct Compiler<'a> {
+    recipe: &'a Recipe,
+    connectors: &'a [Connector],
+    settings: CompileSettings,
+}
+
+impl Compiler<'_> {
+    fn block(&self, steps: &[ast::Step]) -> Result<Vec<Step>, String> {
+        steps.iter().map(|step| self.step(step)).collect()
+    }
+
+    fn step(&self, step: &ast::Step) -> Result<Step, String> {
+        let kind = match &step.kind {
+            StepKind::Do { connection, action, with } => {
+                Kind::Do(Arc::new(self.action(step, &connection.value, &action.value, with)?))
+            }
+            StepKind::Set(SetValue::Fields(value)) => Kind::Set(Template::compile(value)?),
+            StepKind::Set(SetValue::Script(script)) => {
+                Kind::Script(Expression::compile_script(&script.source).map_err(|problem| problem.message)?)
+            }
+            StepKind::Choose(branches) => Kind::Choose(
+                branches
+                    .iter()
+                    .map(|branch| Ok((branch.when.as_ref().map(expression).transpose()?, self.block(&branch.steps)?)))
+                    .collect::<Result<_, String>>()?,
+            ),
+            StepKind::Each { items, binding, collect, steps } => Kind::Each {
+                items: Template::compile(items)?,
+                binding: binding.as_str().into(),
+                collect: collect.as_ref().map(Template::compile).transpose()?,
+                steps: self.block(steps)?,
+            },
+            StepKind::Return(value) => Kind::Return(Template::compile(value)?),
+            StepKind::Fail(value) => Kind::Fail(Template::compile(value)?),
+        };
+        Ok(Step { id: step.id.value.as_str().into(), condition: step.condition.as_ref().map(expression).transpose()?, kind })
+    }
+
+    fn action(&self, step: &ast::Step, connection: &str, action: &str, with: &ast::Value) -> Result<DoStep, String> {
+        let logical = self.recipe.connections.iter().find(|candidate| candidate.name.value == connection);
+        let connector = logical.map_or(connection, |found| found.connector.value.as_str());
+        let found = self
+            .connectors
+            .iter()
+            .find(|candidate| candidate.id == connector)
+            .and_then(|candidate| candidate.action(action))
+            .ok_or_else(|| format!("step {} uses {connection}.{action}, which this build does not have", step.id.value))?;
+        Ok(DoStep {
+            connection: logical.map(|found| found.name.value.clone()),
+            name: format!("{connection}.{action}"),
+            action: found.clone(),
+            with: Template::compile(with)?,
+            retry: Policy::from_recipe(step.retry.as_ref().or(self.recipe.settings.retry.as_ref())),
+            timeout: step.timeout.unwrap_or(self.settings.step_timeout),
+        })
+    }
+}
+
+/// Whether any formula of the step, or of the steps in it, reads the name `root`.
+fn reads(step: &Step, root: &str) -> bool {
+    let expression = |expression: &Expression| expression_reads(expression, root);
+    let template = |template: &Template| template_reads(template, root);
+    let block = |steps: &[Step]| steps.iter().any(|step| reads(step, root));
+    step.condition.as_ref().is_some_and(expression)
+        || match &step.kind {
+            Kind::Do(step) => template(&step.with),
+            Kind::Set(value) | Kind::Return(value) | Kind::Fail(value) => template(value),
+            Kind::Script(script) => expression(script),
+            Kind::Choose(branches) => branches.iter().any(|(when, steps)| when.as_ref().is_some_and(expression) || block(steps)),
+            Kind::Each { items, collect, steps, .. } => template(items) || collect.as_ref().is_some_and(template) || block(steps),
+        }
+}
+
+fn expression_reads(expression: &Expression, root: &str) -> bool {
+    // A path over the whole document (`$..x`) reads everything.
+    expression.references().iter().any(|reference| reference.root == root || reference.root.is_empty())
+}
+
+fn template_reads(template: &Template, root: &str) -> bool {
+    match template {
+        Template::Literal(_) => false,
+        Template::Expr(expression) => expression_reads(expression, root),
+        Template::Text(pieces) => {
+            pieces.iter().any(|piece| matches!(piece, Piece::Expr(expression) if expression_reads(expression, root)))
+        }
+        Template::List(items) => items.iter().any(|item| template_reads(item, root)),
+        Template::Record(fields) => fields.iter().any(|(_, value)| template_reads(value, root)),
+    }
+}

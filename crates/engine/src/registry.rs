@@ -1,0 +1,188 @@
+//! What is switched on, compiled and ready: recipes, their versions, connections.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use arc_swap::ArcSwap;
+use connector::{Connection, Connector, Secret};
+use parking_lot::Mutex;
+use serde_json::Value as Json;
+use store::{ActiveRecipe, ConnectionRow, RecipeId, RecipeRow, Store, StoreError, Timestamp, Vault};
+
+use crate::{
+    catalogue,
+    cron::Schedule,
+    program::{CompileSettings, Program},
+};
+
+/// Compiled versions kept at once; the least needed are compiled again when wanted.
+const PROGRAMS_MAX: usize = 2_000;
+
+/// A recipe that is switched on.
+#[derive(Debug)]
+pub struct LiveRecipe {
+    /// The recipe.
+    pub row: RecipeRow,
+    /// The version that runs.
+    pub version: i32,
+    /// Its compiled text.
+    pub program: Arc<Program>,
+    /// The parameters its runs see.
+    pub params: Arc<Json>,
+    /// When it fires, for schedules.
+    pub schedule: Option<Schedule>,
+    /// Fire times up to here are done.
+    pub schedule_cursor: Option<Timestamp>,
+    /// What events of `api` triggers must look like.
+    pub input: Option<jsonschema::Validator>,
+}
+
+/// A picture of everything switched on, replaced as a whole.
+#[derive(Debug, Default)]
+pub struct Catalogue {
+    /// The store's revision it was read at.
+    pub revision: i64,
+    /// Recipes by slug.
+    pub recipes: HashMap<String, Arc<LiveRecipe>>,
+    /// Recipes by the unguessable part of their web address.
+    pub by_token: HashMap<String, Arc<LiveRecipe>>,
+    /// Connections by name.
+    pub connections: HashMap<String, Arc<Connection>>,
+    /// Connections whose secrets cannot be opened, and why.
+    pub sealed: HashMap<String, String>,
+}
+
+/// Reads and keeps the picture.
+pub(crate) struct Registry {
+    current: ArcSwap<Catalogue>,
+    programs: Mutex<HashMap<(RecipeId, i32), Arc<Program>>>,
+    loading: tokio::sync::Mutex<()>,
+    connectors: Arc<Vec<Connector>>,
+    vault: Arc<Vault>,
+    settings: CompileSettings,
+}
+
+impl Registry {
+    pub(crate) fn new(connectors: Arc<Vec<Connector>>, vault: Arc<Vault>, settings: CompileSettings) -> Self {
+        Self {
+            current: ArcSwap::default(),
+            programs: Mutex::default(),
+            loading: tokio::sync::Mutex::default(),
+            connectors,
+            vault,
+            settings,
+        }
+    }
+
+    pub(crate) fn current(&self) -> arc_swap::Guard<Arc<Catalogue>> {
+        self.current.load()
+    }
+
+    /// Reads the picture anew if the store's changed.
+    pub(crate) async fn refresh(&self, store: &dyn Store) -> Result<bool, StoreError> {
+        let _one_at_a_time = self.loading.lock().await;
+        let revision = store.catalogue_revision().await?;
+        if revision == self.current.load().revision {
+            return Ok(false);
+        }
+        let mut catalogue = Catalogue { revision, ..Catalogue::default() };
+        for active in store.active_recipes().await? {
+            let slug = active.row.slug.clone();
+            match self.live(active) {
+                Ok(recipe) => {
+                    let recipe = Arc::new(recipe);
+                    catalogue.by_token.insert(recipe.row.hook_token.clone(), Arc::clone(&recipe));
+                    catalogue.recipes.insert(slug, recipe);
+                }
+                // A text saved by a newer build: the others must run all the same.
+                Err(reason) => tracing::error!(recipe = slug, reason, "recipe.load: this recipe cannot run on this build"),
+            }
+        }
+        for row in store.connections().await? {
+            match self.open(&row) {
+                Ok(connection) => {
+                    catalogue.connections.insert(row.name, Arc::new(connection));
+                }
+                Err(error) => {
+                    tracing::error!(connection = row.name, %error, "connection.open: its secrets cannot be read");
+                    catalogue.sealed.insert(row.name, error.to_string());
+                }
+            }
+        }
+        self.current.store(Arc::new(catalogue));
+        Ok(true)
+    }
+
+    fn live(&self, active: ActiveRecipe) -> Result<LiveRecipe, String> {
+        let version = active.row.active_version.unwrap_or(active.row.latest_version);
+        let program = self.compile(active.row.id, version, &active.text)?;
+        let schedule = match program.source {
+            recipe::ast::TriggerSource::Schedule => {
+                let cron = program.trigger_with["cron"].as_str().unwrap_or_default();
+                let zone = program.trigger_with["zone"].as_str().unwrap_or("UTC");
+                Some(Schedule::parse(cron, zone).map_err(|problem| problem.message)?)
+            }
+            _ => None,
+        };
+        let input = match program.trigger_with.get("input") {
+            Some(schema) => Some(jsonschema::validator_for(schema).map_err(|error| format!("trigger.with.input: {error}"))?),
+            None => None,
+        };
+        Ok(LiveRecipe {
+            version,
+            params: Arc::new(program.bind_params(&active.row.params)),
+            program,
+            schedule,
+            schedule_cursor: active.schedule_cursor,
+            input,
+            row: active.row,
+        })
+    }
+
+    fn compile(&self, recipe: RecipeId, version: i32, text: &str) -> Result<Arc<Program>, String> {
+        if let Some(program) = self.programs.lock().get(&(recipe, version)) {
+            return Ok(Arc::clone(program));
+        }
+        let program = Arc::new(compile(text, &self.connectors, self.settings)?);
+        let mut programs = self.programs.lock();
+        if programs.len() >= PROGRAMS_MAX {
+            programs.clear();
+        }
+        programs.insert((recipe, version), Arc::clone(&program));
+        Ok(program)
+    }
+
+    /// The compiled text of any version, active or not.
+    pub(crate) async fn program(&self, store: &dyn Store, recipe: RecipeId, version: i32) -> Result<Arc<Program>, StoreError> {
+        if let Some(program) = self.programs.lock().get(&(recipe, version)) {
+            return Ok(Arc::clone(program));
+        }
+        let kept = store
+            .version(recipe, version)
+            .await?
+            .ok_or_else(|| StoreError::Corrupt(format!("version {version} of {recipe} is missing")))?;
+        self.compile(recipe, version, &kept.text).map_err(StoreError::Internal)
+    }
+
+    fn open(&self, row: &ConnectionRow) -> Result<Connection, StoreError> {
+        let secrets: BTreeMap<String, String> = self.vault.open(&row.id.to_string(), &row.sealed)?;
+        Ok(Connection {
+            name: row.name.clone(),
+            connector: row.connector.clone(),
+            config: row.config.clone(),
+            credentials: secrets.into_iter().map(|(field, text)| (field, Secret::new(text))).collect(),
+        })
+    }
+}
+
+/// Parses, checks and compiles a text.
+pub(crate) fn compile(text: &str, connectors: &[Connector], settings: CompileSettings) -> Result<Program, String> {
+    let parsed = recipe::parse_and_check(text.as_bytes(), &catalogue::of(connectors));
+    if let Some(problem) = parsed.diagnostics.iter().find(|problem| problem.severity == recipe::Severity::Error) {
+        return Err(format!("{}: {}", problem.code, problem.message));
+    }
+    let recipe = parsed.recipe.ok_or_else(|| "the text is not a recipe".to_owned())?;
+    Program::compile(&recipe, connectors, settings)
+}

@@ -1,0 +1,64 @@
+//! Every bound of the engine, with its unit in its name.
+
+use std::time::Duration;
+
+/// How the engine behaves. Every field has a safe default.
+#[derive(Debug, Clone)]
+pub struct EngineSettings {
+    /// The name other processes and people see for this process.
+    pub worker_name: String,
+    /// This process runs runs.
+    pub works: bool,
+    /// Other processes may work on the same store: it is looked at every `poll_interval`.
+    pub shared_store: bool,
+    /// This process fires schedules.
+    pub schedules: bool,
+    /// Runs in memory at once; more wait in the store.
+    pub runs_in_flight_max: usize,
+    /// Runs waiting in the store before intake answers 429.
+    pub backlog_max: u32,
+    /// How long intake lets a sender wait for room before it queues the event in the store. This
+    /// paces fast senders to what the engine finishes, so that the backlog stays short.
+    pub intake_patience: Duration,
+    /// What `Retry-After` says when intake refuses.
+    pub busy_retry_after: Duration,
+    /// A process that is silent for so long owns nothing any more.
+    pub lease: Duration,
+    /// How often other processes' work is looked for when no notice comes.
+    pub poll_interval: Duration,
+    /// A retry due sooner than this waits in memory, a later one in the store.
+    pub retry_in_memory_max: Duration,
+    /// How long one attempt may take when the step does not say.
+    pub step_timeout: Duration,
+    /// How long an orderly stop waits for attempts under way.
+    pub stop_patience: Duration,
+    /// How often what ran out is removed.
+    pub prune_interval: Duration,
+    /// How many rows one removal takes at most.
+    pub prune_rows_max: u32,
+    /// An event may be so large.
+    pub event_bytes_max: usize,
+}
+
+impl Default for EngineSettings {
+    fn default() -> Self {
+        Self {
+            worker_name: "liaison".to_owned(),
+            works: true,
+            shared_store: false,
+            schedules: true,
+            runs_in_flight_max: 256,
+            backlog_max: 20_000,
+            intake_patience: Duration::from_millis(1_000),
+            busy_retry_after: Duration::from_secs(5),
+            lease: Duration::from_secs(10),
+            poll_interval: Duration::from_secs(1),
+            retry_in_memory_max: Duration::from_secs(2),
+            step_timeout: Duration::from_secs(60),
+            stop_patience: Duration::from_secs(20),
+            prune_interval: Duration::from_secs(600),
+            prune_rows_max: 10_000,
+            event_bytes_max: 2 * 1024 * 1024,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Takes due runs from the store and drives them, as many at once as there is room.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use connector::ErrorClass;
+use store::{Claim, Ending, Entry, ErrorRecord, Journal, RunCommit, StoreError, Then, Timestamp, WorkerId};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    Engine,
+    decide::{Next, RunState},
+    drive::{LiveRun, drive},
+};
+
+/// Runs taken in one claim at most.
+const CLAIM_MAX: u32 = 64;
+/// The longest sleep of a worker that knows of nothing due: another process may know more.
+const IDLE_SLEEP_MAX: Duration = Duration::from_secs(30);
+
+impl Engine {
+    /// Somebody should look at the store not later than `due`.
+    pub(crate) fn wake_at(&self, due: Timestamp) {
+        if self.wake_at.fetch_min(due.micros(), Ordering::SeqCst) > due.micros() {
+            self.wake.notify_one();
+        }
+    }
+
+    /// A run left memory.
+    pub(crate) fn slot_freed(&self) {
+        self.slots_taken.fetch_sub(1, Ordering::Relaxed);
+        if self.backlog() > 0 {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Drives a run this process just accepted.
+    pub(crate) fn go_on(self: &Arc<Self>, run: LiveRun, next: Next) {
+        self.slots_taken.fetch_add(1, Ordering::Relaxed);
+        tokio::spawn(drive(Arc::clone(self), run, next));
+    }
+
+    pub(crate) async fn count_backlog(&self) -> Result<(), StoreError> {
+        let count = self.store.backlog(self.now(), self.settings.backlog_max).await?;
+        self.backlog.store(count, Ordering::Relaxed);
+        self.backlog_moved.notify_waiters();
+        Ok(())
+    }
+}
+
+/// The loop of a working process.
+pub(crate) async fn work(engine: Arc<Engine>) {
+    loop {
+        if engine.is_stopping() {
+            return;
+        }
+        // Registered before looking, so that a wake-up between the look and the sleep is not lost.
+        let woken = engine.wake.notified();
+        tokio::pin!(woken);
+        woken.as_mut().enable();
+        engine.wake_at.store(i64::MAX, Ordering::SeqCst);
+        let pause = match claim(&engine).await {
+            Ok(Some(pause)) => pause,
+            Ok(None) => continue,
+            Err(error) => {
+                metrics::counter!("liaison_claim_failed_total").increment(1);
+                tracing::warn!(%error, "worker.claim: the store did not answer");
+                engine.settings.poll_interval
+            }
+        };
+        tokio::select! {
+            () = woken => {}
+            () = tokio::time::sleep(pause) => {}
+            () = engine.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Takes what is due and fits; says how long to sleep, or `None` to look again at once.
+async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
+    let mut slots = Vec::new();
+    while slots.len() < CLAIM_MAX as usize
+        && let Ok(slot) = Arc::clone(&engine.slots).try_acquire_owned()
+    {
+        slots.push(slot);
+    }
+    if slots.is_empty() {
+        // A run that ends wakes us.
+        return Ok(Some(IDLE_SLEEP_MAX));
+    }
+    let wanted = u32::try_from(slots.len()).unwrap_or(CLAIM_MAX);
+    let owner = engine.worker();
+    let claims = engine.store.claim(owner, engine.now(), wanted).await?;
+    engine.claimed_at.store(engine.now().micros(), Ordering::Relaxed);
+    let taken = u32::try_from(claims.len()).unwrap_or(u32::MAX);
+    if taken > 0 {
+        let _ = engine.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(known.saturating_sub(taken)));
+    }
+    for (claim, slot) in claims.into_iter().zip(slots) {
+        take_up(engine, claim, owner, slot).await;
+    }
+    if taken == wanted {
+        return Ok(None);
+    }
+    // Everything due is taken.
+    engine.backlog.store(0, Ordering::Relaxed);
+    engine.backlog_moved.notify_waiters();
+    let now = engine.now();
+    let pause = match engine.store.next_due().await? {
+        Some(due) => due.since(now).max(Duration::from_millis(1)),
+        None => IDLE_SLEEP_MAX,
+    };
+    Ok(Some(pause.min(IDLE_SLEEP_MAX)))
+}
+
+/// Goes on with a claimed run from its journal.
+async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: OwnedSemaphorePermit) {
+    let journal = Journal::replay(claim.chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())));
+    let program = engine.program(claim.recipe, claim.version).await;
+    match (program, journal) {
+        (Ok(program), Ok(journal)) => {
+            let state = RunState::resumed(claim.id, journal, claim.attempts);
+            engine.live.changed(claim.id);
+            engine.go_on(LiveRun { program, state, owner, epoch: claim.epoch, slot }, Next::InFlight);
+        }
+        (Err(error), _) | (_, Err(error)) => give_back(engine, &claim, owner, error).await,
+    }
+}
+
+/// A run that cannot be taken up is never left hanging: it is tried again later when the store was
+/// away, and fails in the open when its recipe or its journal cannot be used.
+async fn give_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, error: StoreError) {
+    const LATER: Duration = Duration::from_secs(5);
+    metrics::counter!("liaison_take_up_failed_total").increment(1);
+    tracing::error!(run.id = %claim.id, %error, "run.take_up: the run cannot go on");
+    let now = engine.now();
+    let (entries, then) = if matches!(error, StoreError::Unavailable(_)) {
+        (Vec::new(), Then::Queued { due_at: now.after(LATER) })
+    } else {
+        let error = Box::new(ErrorRecord {
+            class: ErrorClass::Internal.as_str().to_owned(),
+            code: "CANNOT_GO_ON".to_owned(),
+            message: format!("Liaison cannot go on with this run: {error}."),
+            next: Some("Use a build that can run this recipe version, or replay the event with the active version.".to_owned()),
+            path: None,
+            request: None,
+            response: None,
+        });
+        let ended = Entry::Ended { at: now, how: Ending::Failed, out: None, err: Some(error.clone()), by: None };
+        (vec![ended], Then::Failed { at: now, error })
+    };
+    let Ok(chunk) = store::write_chunk(&entries) else { return };
+    let seq = claim.chunks.last().map_or(0, |(seq, _)| seq + 1);
+    let commit = RunCommit { run: claim.id, owner, epoch: claim.epoch, seq, chunk, attempts: claim.attempts, then };
+    if let Err(error) = engine.writer.commit(commit).await {
+        // Freed with everything else this process owns when it stops.
+        tracing::error!(run.id = %claim.id, %error, "run.take_up: the run stays with this process until it stops");
+    }
+}

@@ -1,0 +1,78 @@
+//! `liaison admin`: what an installation's keeper does.
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use server::access;
+
+use super::{block_on, print, serve::signin_link};
+use crate::{config::Layer, wire};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Admin {
+    /// Brings the database's schema up to date.
+    Migrate(Migrate),
+    /// Makes an API key and shows it, once.
+    CreateKey(CreateKey),
+    /// Prints a link that signs one browser in, once.
+    SigninLink(Migrate),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Migrate {
+    #[command(flatten)]
+    layer: Layer,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CreateKey {
+    #[command(flatten)]
+    layer: Layer,
+    /// What people call the key.
+    #[arg(long, default_value = "key")]
+    name: String,
+    /// What it may do.
+    #[arg(long, value_delimiter = ',', default_values = ["admin"],
+        value_parser = ["admin", "recipes:read", "recipes:write", "runs:read", "runs:write", "connections:read", "connections:write"])]
+    scopes: Vec<String>,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
+    match admin {
+        Admin::Migrate(migrate) => {
+            let config = migrate.layer.resolve()?;
+            block_on(async {
+                // Opening brings the schema up to date.
+                wire::open_store(&config).await?.close().await;
+                print("The database is up to date.")
+            })
+        }
+        Admin::CreateKey(create) => {
+            let config = create.layer.resolve()?;
+            block_on(async {
+                let store = wire::open_store(&config).await?;
+                let key = access::new_secret("lsn_")?;
+                let id = wire::keep_key(&*store, &create.name, &key, create.scopes.clone()).await?;
+                store.close().await;
+                print(&if create.json {
+                    json!({ "id": id, "name": create.name, "scopes": create.scopes, "key": key }).to_string()
+                } else {
+                    format!("{key}\nKeep it now: it is not shown again.")
+                })
+            })
+        }
+        Admin::SigninLink(link) => {
+            let config = link.layer.resolve()?;
+            block_on(async {
+                let store = wire::open_store(&config).await?;
+                let link = signin_link(&*store, &config.server().public_url).await?;
+                store.close().await;
+                print(&link)
+            })
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! `liaison serve --demo`: a small system to call, connections to it, the sample recipes, and one
+//! signed event, so that a newcomer sees a finished run within a second of the start.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    routing::{get, post, put},
+};
+use engine::Engine;
+use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use store::{ConnectionId, ConnectionRow, NewVersion, Put, RecipeId, RunId, RunStatus, Saved};
+
+use super::{print, serve::signin_link};
+
+const RECIPES: [&str; 3] = [
+    include_str!("../../../../recipes/paid-invoice-to-ledger.recipe.yaml"),
+    include_str!("../../../../recipes/order-intake.recipe.yaml"),
+    include_str!("../../../../recipes/ledger-heartbeat.recipe.yaml"),
+];
+const EVENT: &str = include_str!("../../../../recipes/fixtures/invoice.paid.json");
+
+/// Sets the demo up and runs its main job; what goes wrong is told in the log.
+pub(crate) async fn run(engine: Arc<Engine>, url: String) {
+    if let Err(error) = set_up_and_send(&engine, &url).await {
+        tracing::error!(error = format!("{error:#}"), "demo: could not be set up");
+    }
+}
+
+async fn set_up_and_send(engine: &Arc<Engine>, url: &str) -> anyhow::Result<()> {
+    let desk = start_desk().await?;
+    let secret = signing_secret(engine, &desk).await?;
+    for text in RECIPES {
+        add_recipe(engine, text).await?;
+    }
+    engine.refresh().await?;
+    // A new event each time the demo starts: the same one would be a duplicate and start nothing.
+    let event = EVENT.replace("evt_demo_0001", &format!("evt_demo_{}", engine.now().micros()));
+    let run = send(url, &secret, &event, engine.now().micros() / 1_000_000).await?;
+    let mut changes = engine.live.watch();
+    let row = loop {
+        let row = engine.store().run(run).await?.context("the demo's run is gone")?;
+        if row.status.is_final() {
+            break row;
+        }
+        let _ = tokio::time::timeout(Duration::from_secs(1), changes.recv()).await;
+    };
+    if row.status != RunStatus::Succeeded {
+        bail!("the demo's run {run} {}", row.status.as_str());
+    }
+    let link = signin_link(&**engine.store(), url).await?;
+    print(&format!("Demo run {}: {url}/runs/{run}\nSign in and see it: {link}&next=/runs/{run}", row.status.as_str()))?;
+    Ok(())
+}
+
+/// Makes the demo's connections, or points the ones of an earlier start at the new desk.
+async fn signing_secret(engine: &Engine, desk: &str) -> anyhow::Result<String> {
+    let secret = server::access::new_secret("whsec_")?;
+    let credentials = BTreeMap::from([("secret".to_owned(), secret.clone())]);
+    put_connection(engine, "pay", "webhook", json!({ "verify": "stripe" }), &credentials).await?;
+    put_connection(engine, "desk", "http", json!({ "base_url": desk }), &BTreeMap::new()).await?;
+    Ok(secret)
+}
+
+async fn put_connection(
+    engine: &Engine,
+    name: &str,
+    connector: &str,
+    config: Value,
+    credentials: &BTreeMap<String, String>,
+) -> anyhow::Result<()> {
+    let (store, now) = (engine.store(), engine.now());
+    let known = store.connection(name).await?;
+    let id = known.as_ref().map_or_else(|| ConnectionId::new(now, engine.random()), |row| row.id);
+    let sealed = if credentials.is_empty() { Vec::new() } else { engine.vault.seal(&id.to_string(), credentials)? };
+    let put = match known {
+        Some(row) => store.update_connection(ConnectionRow { config, sealed, updated_at: now, ..row }).await?,
+        None => {
+            let (name, connector) = (name.to_owned(), connector.to_owned());
+            store
+                .create_connection(ConnectionRow {
+                    id,
+                    name,
+                    connector,
+                    config,
+                    sealed,
+                    revision: 1,
+                    created_at: now,
+                    updated_at: now,
+                })
+                .await?
+        }
+    };
+    if !matches!(put, Put::Done(_)) {
+        bail!("connection {name} changed while the demo was set up");
+    }
+    Ok(())
+}
+
+async fn add_recipe(engine: &Engine, text: &str) -> anyhow::Result<()> {
+    let parsed = recipe::parse_and_check(text.as_bytes(), &engine::catalogue::of(&engine.connectors));
+    let recipe = parsed.recipe.filter(|_| parsed.diagnostics.is_empty()).context("a sample recipe has errors")?;
+    let (slug, now) = (recipe.slug.value, engine.now());
+    let new = NewVersion {
+        id: RecipeId::new(now, engine.random()),
+        title: recipe.title.unwrap_or_else(|| slug.clone()),
+        slug,
+        text: text.to_owned(),
+        hash: Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+        hook_token: server::access::new_secret("h_")?,
+        if_revision: None,
+        at: now,
+        by: "demo".to_owned(),
+    };
+    let (Saved::Created(row) | Saved::Updated(row) | Saved::Unchanged(row) | Saved::Stale(row)) =
+        engine.store().save_version(new).await?;
+    if row.active_version != Some(row.latest_version) {
+        engine.store().activate(row.id, Some(row.latest_version), &row.params, now).await?;
+    }
+    Ok(())
+}
+
+/// Sends the event as Stripe would: <https://docs.stripe.com/webhooks#verify-manually>.
+async fn send(url: &str, secret: &str, event: &str, now_s: i64) -> anyhow::Result<RunId> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("the demo's secret cannot sign")?;
+    mac.update(format!("{now_s}.{event}").as_bytes());
+    let signature: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    #[expect(clippy::disallowed_methods, reason = "the demo calls its own process")]
+    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+    let answer = client
+        .post(format!("{url}/hooks/paid-invoice-to-ledger"))
+        .header("content-type", "application/json")
+        .header("stripe-signature", format!("t={now_s},v1={signature}"))
+        .body(event.to_owned())
+        .send()
+        .await?;
+    let status = answer.status();
+    let body: Value = serde_json::from_str(&answer.text().await?).unwrap_or_default();
+    body["run_id"].as_str().and_then(|id| id.parse().ok()).with_context(|| format!("the webhook answered {status}: {body}"))
+}
+
+/// What the demo's desk remembers.
+#[derive(Default)]
+struct Desk {
+    /// Answers by idempotency key: the same call gets the same answer.
+    answered: HashMap<String, Value>,
+    tickets: usize,
+}
+
+/// A small system in this process: customers, tickets, a ledger.
+async fn start_desk() -> anyhow::Result<String> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("cannot start the demo's desk")?;
+    let address = listener.local_addr()?;
+    let router = Router::new()
+        .route("/health", get(|| async { Json(json!({ "status": "well" })) }))
+        .route("/customers/{id}", get(customer))
+        .route("/tickets", post(ticket))
+        .route("/ledger/{invoice}/{line}", put(book))
+        .with_state(Arc::new(Mutex::new(Desk::default())));
+    tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "demo.desk");
+        }
+    });
+    Ok(format!("http://{address}"))
+}
+
+async fn customer(Path(id): Path<String>) -> (StatusCode, Json<Value>) {
+    match id.as_str() {
+        "cus_acme" => (StatusCode::OK, Json(json!({ "id": id, "name": "Acme Robotics", "email": "accounts@acme.example" }))),
+        "cus_mill" => (StatusCode::OK, Json(json!({ "id": id, "name": "Mill & Sons", "email": "post@mill.example" }))),
+        _ => (StatusCode::NOT_FOUND, Json(json!({ "error": format!("there is no customer {id}") }))),
+    }
+}
+
+async fn ticket(State(desk): State<Arc<Mutex<Desk>>>, headers: HeaderMap, Json(body): Json<Value>) -> Json<Value> {
+    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
+    let mut desk = desk.lock();
+    if let Some(answer) = desk.answered.get(&key) {
+        return Json(answer.clone());
+    }
+    desk.tickets += 1;
+    let answer =
+        json!({ "id": format!("T-{}", 100 + desk.tickets), "subject": body["subject"], "team": body["team"], "status": "open" });
+    desk.answered.insert(key, answer.clone());
+    Json(answer)
+}
+
+async fn book(Path((invoice, line)): Path<(String, String)>, Json(body): Json<Value>) -> Json<Value> {
+    Json(json!({ "entry": format!("{invoice}/{line}"), "amount": body["amount"], "currency": body["currency"] }))
+}

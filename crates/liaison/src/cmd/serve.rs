@@ -1,0 +1,123 @@
+//! `liaison serve` and `liaison worker`: the processes that stay.
+
+use std::{process::ExitCode, sync::Arc};
+
+use clap::Args;
+use engine::Engine;
+use server::{App, access};
+use store::{Clock, SessionRow, Store, SystemClock};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{block_on, demo, print};
+use crate::{
+    config::{Config, Layer},
+    http, telemetry, wire,
+};
+
+/// Everything in one process.
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    layer: Layer,
+    /// Also starts a small demo system, connections to it and the sample recipes, and sends a sample event.
+    #[arg(long)]
+    demo: bool,
+}
+
+/// One more process on a shared PostgreSQL.
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    #[command(flatten)]
+    layer: Layer,
+    /// What this process does: worker runs recipes, scheduler fires schedules.
+    #[arg(long, value_delimiter = ',', default_values = ["worker", "scheduler"], value_parser = ["worker", "scheduler"])]
+    roles: Vec<String>,
+}
+
+/// How long the printed sign-in link works.
+const SIGNIN: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+
+pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
+    let mut config = serve.layer.resolve()?;
+    if serve.demo {
+        // The demo system listens on this machine.
+        config.layer.allow_private_addresses = Some(true);
+    }
+    telemetry::start_logs(&config)?;
+    let metrics = telemetry::start_metrics()?;
+    block_on(async move {
+        // The address first: a port in use is told before the database is touched.
+        let listener = http::bind(config.listen).await?;
+        let address = listener.local_addr()?;
+        let store = wire::open_store(&config).await?;
+        wire::seed_admin_key(&*store).await?;
+        let engine = wire::start_engine(&config, Arc::clone(&store), true, true).await?;
+        let mut settings = config.server();
+        if config.layer.public_url.as_deref().unwrap_or_default().is_empty() {
+            settings.public_url = format!("http://{address}");
+        }
+        let url = settings.public_url.clone();
+        let app = App::new(Arc::clone(&engine), settings, metrics);
+        print(&format!("Liaison listens on {url}\nSign in: {}", signin_link(&*store, &url).await?))?;
+        let stop = stop_signal()?;
+        let stopping = Arc::clone(&engine);
+        let serving = http::serve(listener, server::router(app), config.connections_max, async move {
+            stop.await;
+            tracing::info!("process.stop: taking nothing new; what is under way may end");
+            stopping.stop().await;
+        });
+        if serve.demo {
+            tokio::spawn(demo::run(Arc::clone(&engine), url));
+        }
+        serving.await?;
+        store.close().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+pub(crate) fn worker(worker: Worker) -> anyhow::Result<ExitCode> {
+    let config = worker.layer.resolve()?;
+    if config.database_url().is_none() {
+        anyhow::bail!(
+            "a worker shares a PostgreSQL with other processes; name it with --database-url. \
+             With SQLite, `liaison serve` is the one process"
+        );
+    }
+    telemetry::start_logs(&config)?;
+    block_on(async move {
+        let store = wire::open_store(&config).await?;
+        let role = |name: &str| worker.roles.iter().any(|role| role == name);
+        let engine = wire::start_engine(&config, Arc::clone(&store), role("worker"), role("scheduler")).await?;
+        print(&format!("Liaison worker {} works", engine.settings().worker_name))?;
+        stop_signal()?.await;
+        engine.stop().await;
+        store.close().await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// A link that signs one browser in, once.
+pub(crate) async fn signin_link(store: &dyn Store, url: &str) -> anyhow::Result<String> {
+    let token = access::new_secret("")?;
+    let expires_at = SystemClock.now().after(SIGNIN);
+    store.create_signin(&SessionRow { hash: access::hash(&token), user: "Admin".to_owned(), expires_at }).await?;
+    Ok(format!("{url}/signin?token={token}"))
+}
+
+/// Ends when the process is asked to stop.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Ends an engine started for a short while.
+pub(crate) async fn stop(engine: &Engine, config: &Config, store: &dyn Store) {
+    tracing::debug!(listen = %config.listen, "process.stop");
+    engine.stop().await;
+    store.close().await;
+}

@@ -1,0 +1,265 @@
+//! The whole configuration. Flag, then environment, then `liaison.toml`, then default.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use anyhow::{Context, bail};
+use clap::{Args, builder::BoolishValueParser};
+use engine::EngineSettings;
+use serde::Deserialize;
+use server::ServerSettings;
+
+/// A duration as recipes write it: `500ms`, `30s`, `5m`, `12h`, `7d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Span(pub(crate) Duration);
+
+impl TryFrom<String> for Span {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl std::str::FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        recipe::parse_duration(text).map(Self).ok_or_else(|| format!("{text:?} is no duration; write it like 30s or 5m"))
+    }
+}
+
+macro_rules! settings {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ty = $default:literal [$env:literal $(, $attr:meta)*];)+) => {
+        /// One layer of settings: what flags and environment say, or what the file says.
+        #[derive(Debug, Clone, Default, Args, Deserialize)]
+        #[serde(deny_unknown_fields, default)]
+        pub(crate) struct Layer {
+            /// Settings file; `liaison.toml` in the working folder when there is one.
+            #[arg(long, env = "LIAISON_CONFIG", value_name = "FILE")]
+            #[serde(skip)]
+            pub(crate) config: Option<PathBuf>,
+            $(
+                $(#[doc = $doc])+
+                #[arg(long, env = $env $(, $attr)*)]
+                pub(crate) $name: Option<$kind>,
+            )+
+        }
+
+        impl Layer {
+            /// This layer, and `below` where it says nothing.
+            fn over(self, below: Self) -> Self {
+                Self { config: self.config.or(below.config), $($name: self.$name.or(below.$name),)+ }
+            }
+        }
+
+        /// Every setting with its default, as a file to start from.
+        pub(crate) fn commented() -> String {
+            let mut text = String::from("# Settings of Liaison. A flag wins over the environment, the environment over this file.\n");
+            $(
+                text.push('\n');
+                $(text.push_str(concat!("#", $doc, "\n"));)+
+                text.push_str(concat!("# Environment ", $env, ".\n"));
+                text.push_str(concat!("# ", stringify!($name), " = ", $default, "\n"));
+            )+
+            text
+        }
+    };
+}
+
+settings! {
+    /// Address to listen on.
+    listen: SocketAddr = "\"127.0.0.1:8080\"" ["LIAISON_LISTEN", value_name = "ADDR"];
+    /// Folder for the database, the master key and the lock.
+    data_dir: PathBuf = "\"./liaison-data\"" ["LIAISON_DATA_DIR", value_name = "DIR"];
+    /// PostgreSQL to use instead of SQLite in the data folder: postgres://user:password@host/database.
+    database_url: String = "\"\"" ["LIAISON_DATABASE_URL", value_name = "URL", hide_env_values = true];
+    /// Database connections of one process on PostgreSQL.
+    database_connections_max: u32 = "10" ["LIAISON_DATABASE_CONNECTIONS_MAX"];
+    /// Outgoing calls may reach private and loopback addresses.
+    allow_private_addresses: bool = "false" ["LIAISON_ALLOW_PRIVATE_ADDRESSES", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new()];
+    /// Private addresses outgoing calls may reach all the same: hosts and networks, separated by commas.
+    allow_addresses: String = "\"\"" ["LIAISON_ALLOW_ADDRESSES", value_name = "LIST"];
+    /// The address people reach the pages at, when a proxy stands before them.
+    public_url: String = "\"\"" ["LIAISON_PUBLIC_URL"];
+    /// The name of this environment on the pages.
+    environment: String = "\"Production\"" ["LIAISON_ENVIRONMENT"];
+    /// File with the master key that seals secrets; made at first start. Default: master.key in the data folder.
+    master_key_file: PathBuf = "\"\"" ["LIAISON_MASTER_KEY_FILE", value_name = "FILE"];
+    /// Webhook addresses by recipe slug work; otherwise only the unguessable form does.
+    hooks_by_slug: bool = "true" ["LIAISON_HOOKS_BY_SLUG", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new()];
+    /// A webhook body may have so many bytes.
+    hook_bytes_max: usize = "1048576" ["LIAISON_HOOK_BYTES_MAX"];
+    /// An API body may have so many bytes.
+    api_bytes_max: usize = "2097152" ["LIAISON_API_BYTES_MAX"];
+    /// Sending a whole request may take so long.
+    body_timeout: Span = "\"30s\"" ["LIAISON_BODY_TIMEOUT"];
+    /// An API caller may wait so long for a run's result.
+    wait_max: Span = "\"60s\"" ["LIAISON_WAIT_MAX"];
+    /// A browser stays signed in for so long.
+    session: Span = "\"7d\"" ["LIAISON_SESSION"];
+    /// Connections clients may have open at once.
+    connections_max: usize = "10000" ["LIAISON_CONNECTIONS_MAX"];
+    /// Runs in memory at once; more wait in the store.
+    runs_in_flight_max: usize = "256" ["LIAISON_RUNS_IN_FLIGHT_MAX"];
+    /// Runs waiting in the store before webhooks and the API answer 429.
+    backlog_max: u32 = "20000" ["LIAISON_BACKLOG_MAX"];
+    /// How long a sender is held for room before its event is queued in the store.
+    intake_patience: Span = "\"1s\"" ["LIAISON_INTAKE_PATIENCE"];
+    /// A process that is silent for so long owns nothing any more.
+    lease: Span = "\"10s\"" ["LIAISON_LEASE"];
+    /// How often other processes' work is looked for when no notice comes.
+    poll_interval: Span = "\"1s\"" ["LIAISON_POLL_INTERVAL"];
+    /// How long one attempt may take when the step does not say.
+    step_timeout: Span = "\"60s\"" ["LIAISON_STEP_TIMEOUT"];
+    /// How long an orderly stop waits for attempts under way.
+    stop_patience: Span = "\"20s\"" ["LIAISON_STOP_PATIENCE"];
+    /// Transitions written in one transaction at most.
+    group_max: usize = "128" ["LIAISON_GROUP_MAX"];
+    /// An answer to an outgoing call may have so many bytes.
+    response_bytes_max: usize = "10485760" ["LIAISON_RESPONSE_BYTES_MAX"];
+    /// Making a connection for an outgoing call may take so long.
+    connect_timeout: Span = "\"10s\"" ["LIAISON_CONNECT_TIMEOUT"];
+    /// What is logged: error, warn, info, debug, trace, or a filter such as info,engine=debug.
+    log: String = "\"info\"" ["LIAISON_LOG"];
+    /// How it is logged: text or json.
+    log_format: LogFormat = "\"text\"" ["LIAISON_LOG_FORMAT", value_enum];
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For machines: one JSON record a line.
+    Json,
+}
+
+/// The settings in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) layer: Layer,
+    pub(crate) listen: SocketAddr,
+    pub(crate) data_dir: PathBuf,
+    pub(crate) connections_max: usize,
+}
+
+impl Layer {
+    /// Puts the layers together.
+    pub(crate) fn resolve(self) -> anyhow::Result<Config> {
+        let layer = match self.file()? {
+            Some(path) => {
+                let text = std::fs::read_to_string(&path)
+                    .with_context(|| format!("cannot read the settings file {}", path.display()))?;
+                let below: Self =
+                    toml::from_str(&text).with_context(|| format!("the settings file {} has an error", path.display()))?;
+                self.over(below)
+            }
+            None => self,
+        };
+        if layer.runs_in_flight_max == Some(0) || layer.group_max == Some(0) {
+            bail!("runs_in_flight_max and group_max must be at least 1");
+        }
+        Ok(Config {
+            listen: layer.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
+            data_dir: layer.data_dir.clone().unwrap_or_else(|| PathBuf::from("liaison-data")),
+            connections_max: layer.connections_max.unwrap_or(10_000).max(1),
+            layer,
+        })
+    }
+
+    fn file(&self) -> anyhow::Result<Option<PathBuf>> {
+        match &self.config {
+            Some(path) if path.exists() => Ok(Some(path.clone())),
+            Some(path) => bail!("there is no settings file {}", path.display()),
+            None => Ok(Some(PathBuf::from("liaison.toml")).filter(|path| path.exists())),
+        }
+    }
+}
+
+impl Config {
+    /// PostgreSQL, when it is to be used.
+    pub(crate) fn database_url(&self) -> Option<&str> {
+        self.layer.database_url.as_deref().filter(|url| !url.is_empty())
+    }
+
+    pub(crate) fn engine(&self) -> EngineSettings {
+        let (layer, default) = (&self.layer, EngineSettings::default());
+        let span = |given: Option<Span>, default: Duration| given.map_or(default, |span| span.0);
+        EngineSettings {
+            worker_name: format!("{}:{}", std::process::id(), self.listen.port()),
+            shared_store: self.database_url().is_some(),
+            runs_in_flight_max: layer.runs_in_flight_max.unwrap_or(default.runs_in_flight_max),
+            backlog_max: layer.backlog_max.unwrap_or(default.backlog_max),
+            intake_patience: span(layer.intake_patience, default.intake_patience),
+            lease: span(layer.lease, default.lease),
+            poll_interval: span(layer.poll_interval, default.poll_interval),
+            step_timeout: span(layer.step_timeout, default.step_timeout),
+            stop_patience: span(layer.stop_patience, default.stop_patience),
+            ..default
+        }
+    }
+
+    pub(crate) fn server(&self) -> ServerSettings {
+        let (layer, default) = (&self.layer, ServerSettings::default());
+        let span = |given: Option<Span>, default: Duration| given.map_or(default, |span| span.0);
+        ServerSettings {
+            hook_bytes_max: layer.hook_bytes_max.unwrap_or(default.hook_bytes_max),
+            api_bytes_max: layer.api_bytes_max.unwrap_or(default.api_bytes_max),
+            body_timeout: span(layer.body_timeout, default.body_timeout),
+            wait_max: span(layer.wait_max, default.wait_max),
+            hooks_by_slug: layer.hooks_by_slug.unwrap_or(default.hooks_by_slug),
+            session: span(layer.session, default.session),
+            environment: layer.environment.clone().unwrap_or(default.environment),
+            public_url: layer
+                .public_url
+                .clone()
+                .filter(|url| !url.is_empty())
+                .unwrap_or_else(|| format!("http://{}", self.listen)),
+            ready_within: default.ready_within,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("liaison.toml");
+        std::fs::write(&file, "listen = \"127.0.0.1:9000\"\nlease = \"30s\"\n").unwrap();
+        let layer = Layer { config: Some(file), lease: Some(Span(Duration::from_secs(5))), ..Layer::default() };
+        let config = layer.resolve().unwrap();
+        assert_eq!(config.listen.port(), 9000);
+        assert_eq!(config.engine().lease, Duration::from_secs(5));
+        assert_eq!(config.engine().runs_in_flight_max, 256);
+    }
+
+    #[test]
+    fn unknown_settings_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("liaison.toml");
+        std::fs::write(&file, "lisen = \"127.0.0.1:9000\"\n").unwrap();
+        let error = Layer { config: Some(file), ..Layer::default() }.resolve().unwrap_err();
+        assert!(format!("{error:#}").contains("lisen"), "{error:#}");
+    }
+
+    #[test]
+    fn the_commented_file_names_every_default_as_it_is() {
+        let text: String = commented()
+            .lines()
+            .filter_map(|line| line.strip_prefix("# "))
+            .filter(|line| line.contains(" = "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let layer: Layer = toml::from_str(&text).unwrap();
+        let config = layer.resolve().unwrap();
+        let default = Layer::default().resolve().unwrap();
+        assert_eq!(format!("{:?}", config.engine()), format!("{:?}", default.engine()));
+        assert_eq!(format!("{:?}", config.server()), format!("{:?}", default.server()));
+    }
+}

@@ -1,0 +1,66 @@
+//! The `liaison` command: reads arguments and settings, wires the rooms together, runs one command.
+
+mod cmd;
+mod config;
+mod http;
+mod remote;
+mod telemetry;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Recipes that move work between systems, and lose nothing.
+#[derive(Debug, Parser)]
+#[command(name = "liaison", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Everything in one process: API, webhooks, pages, schedules, work.
+    Serve(cmd::serve::Serve),
+    /// One more process on a shared PostgreSQL.
+    Worker(cmd::serve::Worker),
+    /// Tells what is wrong with recipes; exit code 1 when something is.
+    Check(cmd::check::Check),
+    /// Runs a recipe once, here, and shows it step by step.
+    Run(cmd::run::Run),
+    /// Sends recipes to a server and switches them on.
+    Apply(cmd::apply::Apply),
+    /// The next fire times of a cron expression, in UTC.
+    Cron(cmd::cron::Cron),
+    /// What `${ expr }` gives over some data, one JSON line each.
+    Eval(cmd::eval::Eval),
+    /// Looks at the runs of a server.
+    #[command(subcommand)]
+    Runs(cmd::runs::Runs),
+    /// Administration of an installation.
+    #[command(subcommand)]
+    Admin(cmd::admin::Admin),
+    /// Prints every setting with its default, as a `liaison.toml` to start from.
+    Config,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        Command::Serve(serve) => cmd::serve::serve(serve),
+        Command::Worker(worker) => cmd::serve::worker(worker),
+        Command::Check(check) => cmd::check::check(&check),
+        Command::Run(run) => cmd::run::run(run),
+        Command::Apply(apply) => cmd::apply::apply(&apply),
+        Command::Cron(cron) => cmd::cron::cron(&cron),
+        Command::Eval(eval) => cmd::eval::eval(&eval),
+        Command::Runs(runs) => cmd::runs::runs(&runs),
+        Command::Admin(admin) => cmd::admin::admin(admin),
+        Command::Config => cmd::print(&config::commented()),
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(error) => cmd::fail(&error),
+    }
+}

@@ -1,0 +1,92 @@
+//! Talks to a server's API, for the commands that operate one from the terminal.
+
+use std::time::Duration;
+
+use clap::Args;
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+/// Which server, and with which key.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Remote {
+    /// Address of the server.
+    #[arg(long, env = "LIAISON_SERVER", default_value = "http://127.0.0.1:8080")]
+    server: String,
+    /// API key.
+    #[arg(long, env = "LIAISON_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
+}
+
+/// The server could not be reached: exit code 3.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot reach {server}: {reason}. Is it running? Name another with --server")]
+pub(crate) struct Unreachable {
+    server: String,
+    reason: String,
+}
+
+/// What the server answered.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+
+    /// The answer, or the server's own words as an error.
+    pub(crate) fn good(self) -> anyhow::Result<Self> {
+        if self.status.is_success() {
+            return Ok(self);
+        }
+        let body = self.json();
+        match body["error"]["message"].as_str() {
+            Some(message) => anyhow::bail!("{message} ({})", body["error"]["code"].as_str().unwrap_or("?")),
+            None => anyhow::bail!("the server answered {}", self.status),
+        }
+    }
+}
+
+impl Remote {
+    /// Sends one request.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<(&str, String)>) -> anyhow::Result<Answer> {
+        self.send_accepting(method, path, body, "application/json").await
+    }
+
+    /// Sends one request that wants a certain kind of answer.
+    pub(crate) async fn send_accepting(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, String)>,
+        accept: &str,
+    ) -> anyhow::Result<Answer> {
+        let unreachable = |error: reqwest::Error| {
+            let mut reason = error.to_string();
+            if let Some(source) = std::error::Error::source(&error) {
+                reason = source.to_string();
+            }
+            Unreachable { server: self.server.clone(), reason }
+        };
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the person at the terminal names the server; it may well be a private address"
+        )]
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(90)).build()?;
+        let url = format!("{}{path}", self.server.trim_end_matches('/'));
+        let mut request = client.request(method, &url).header("accept", accept);
+        if let Some(key) = &self.api_key {
+            request = request.bearer_auth(key);
+        }
+        if let Some((kind, text)) = body {
+            request = request.header("content-type", kind).body(text);
+        }
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        let text = answer.text().await.map_err(unreachable)?;
+        Ok(Answer { status, text })
+    }
+}

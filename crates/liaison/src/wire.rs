@@ -1,0 +1,194 @@
+//! Puts the rooms together: picks the store, opens the vault, starts the engine.
+
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use connector::{
+    AddressPolicy,
+    http::{Http, HttpOptions},
+};
+use engine::{Engine, Parts};
+use store::{Clock, GroupSettings, KeyId, KeyRow, Store, StoreError, SystemClock, Timestamp, Vault, Writer};
+use store_postgres::PostgresStore;
+use store_sqlite::SqliteStore;
+
+use crate::config::Config;
+
+/// Opens the store the settings name.
+pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    match config.database_url() {
+        Some(url) => {
+            let options = store_postgres::PostgresOptions {
+                connections: config.layer.database_connections_max.unwrap_or(10),
+                ..store_postgres::PostgresOptions::default()
+            };
+            Ok(Arc::new(PostgresStore::open(url, options).await?))
+        }
+        None => Ok(Arc::new(SqliteStore::open(&config.data_dir).await?)),
+    }
+}
+
+/// The vault with this installation's master key, made at first start.
+pub(crate) async fn open_vault(config: &Config, store: &dyn Store) -> anyhow::Result<Arc<Vault>> {
+    let file = match &config.layer.master_key_file {
+        Some(file) if !file.as_os_str().is_empty() => file.clone(),
+        _ => config.data_dir.join("master.key"),
+    };
+    let vault = Vault::new(read_or_make_key(&file)?);
+    // The database remembers which key it belongs to: a wrong key is told at once, not at the first secret.
+    let ours = hex_text(&vault.seal("master key check", &std::collections::BTreeMap::new())?);
+    let kept = store.setting("master_key_check", &ours).await?;
+    let kept = bytes_of(&kept).context("the database's master key check is damaged")?;
+    match vault.open("master key check", &kept) {
+        Ok(_) => Ok(Arc::new(vault)),
+        Err(StoreError::WrongKey { sealed_with, ours }) => bail!(
+            "the secrets in this database are sealed with master key {sealed_with}, but {} holds key {ours}. \
+             Nothing was changed. Put the right key file there, or name it with --master-key-file",
+            file.display()
+        ),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_or_make_key(file: &Path) -> anyhow::Result<[u8; 32]> {
+    match fs::read_to_string(file) {
+        Ok(text) => {
+            refuse_readable(file)?;
+            bytes_of(text.trim())
+                .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+                .with_context(|| format!("{} does not hold a master key: 64 hexadecimal digits are expected", file.display()))
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let key = Vault::new_key()?;
+            make_key_file(file, &key).with_context(|| format!("cannot write the master key to {}", file.display()))?;
+            // Another process may have made the file at the same moment: what is there counts.
+            let text = fs::read_to_string(file)?;
+            bytes_of(text.trim())
+                .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+                .context("the new master key cannot be read back")
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read the master key {}", file.display())),
+    }
+}
+
+fn make_key_file(file: &Path, key: &[u8; 32]) -> std::io::Result<()> {
+    if let Some(folder) = file.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let draft = PathBuf::from(format!("{}.{}", file.display(), std::process::id()));
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut handle = options.open(&draft)?;
+    handle.write_all(hex_text(key).as_bytes())?;
+    handle.sync_all()?;
+    // A link fails when the file exists, so that two processes never disagree about the key.
+    let linked = fs::hard_link(&draft, file);
+    fs::remove_file(&draft)?;
+    match linked {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_readable(file: &Path) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(file)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            bail!("other people of this machine can read the master key {}. Run: chmod 600 {}", file.display(), file.display());
+        }
+    }
+    Ok(())
+}
+
+fn hex_text(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    hex.len().is_multiple_of(2)
+        .then(|| (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect())?
+}
+
+/// The client recipes call out with.
+pub(crate) fn open_http(config: &Config) -> anyhow::Result<Http> {
+    let default = HttpOptions::default();
+    let policy = if config.layer.allow_private_addresses.unwrap_or(false) {
+        AddressPolicy::with_private()
+    } else {
+        AddressPolicy::public_only()
+    };
+    let allowed = config.layer.allow_addresses.as_deref().unwrap_or_default();
+    let policy = policy
+        .allow(allowed.split(',').map(str::trim).filter(|entry| !entry.is_empty()))
+        .map_err(|problem| anyhow::anyhow!("the setting allow_addresses is {allowed:?}: {problem}"))?;
+    let options = HttpOptions {
+        policy,
+        response_bytes_max: config.layer.response_bytes_max.unwrap_or(default.response_bytes_max),
+        connect_timeout: config.layer.connect_timeout.map_or(default.connect_timeout, |span| span.0),
+        ..default
+    };
+    Ok(Http::new(options)?)
+}
+
+/// The engine on its store.
+pub(crate) async fn start_engine(
+    config: &Config,
+    store: Arc<dyn Store>,
+    works: bool,
+    schedules: bool,
+) -> anyhow::Result<Arc<Engine>> {
+    let vault = open_vault(config, &*store).await?;
+    let shared = config.database_url().is_some();
+    if !shared {
+        // The folder's lock is ours, so whoever is registered in it is dead: its runs go on at once.
+        store.reap_workers(Timestamp::from_micros(i64::MAX)).await?;
+    }
+    let group = GroupSettings {
+        group_max: config.layer.group_max.unwrap_or(GroupSettings::default().group_max),
+        lanes: if shared { 2 } else { 1 },
+        ..GroupSettings::default()
+    };
+    let settings = engine::EngineSettings { works, schedules, ..config.engine() };
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let parts = Parts {
+        writer: Writer::start(Arc::clone(&store), group),
+        store,
+        connectors: Arc::new(connectors::all()),
+        vault,
+        http: open_http(config)?,
+        clock: Arc::new(SystemClock),
+        seed: u64::from_le_bytes(seed),
+        settings,
+    };
+    Ok(Engine::start(parts).await?)
+}
+
+/// Keeps the admin key the environment names, for automation.
+pub(crate) async fn seed_admin_key(store: &dyn Store) -> anyhow::Result<()> {
+    let Ok(text) = std::env::var("LIAISON_ADMIN_API_KEY") else { return Ok(()) };
+    if text.len() < 8 {
+        bail!("LIAISON_ADMIN_API_KEY is too short to be safe; use at least 8 characters");
+    }
+    keep_key(store, "environment", &text, vec!["admin".to_owned()]).await.map(drop)
+}
+
+/// Keeps a key; only its hash is stored.
+pub(crate) async fn keep_key(store: &dyn Store, name: &str, text: &str, scopes: Vec<String>) -> anyhow::Result<KeyId> {
+    let now = SystemClock.now();
+    let mut random = [0; 10];
+    getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
+    let id = KeyId::new(now, random);
+    let key = KeyRow { id, name: name.to_owned(), hash: server::access::hash(text), scopes, created_at: now, expires_at: None };
+    store.create_key(&key).await?;
+    Ok(id)
+}

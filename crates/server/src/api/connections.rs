@@ -1,0 +1,290 @@
+//! Connections: settings in the open, credentials write-only.
+
+use std::collections::{BTreeMap, HashMap};
+
+use axum::{
+    Json,
+    extract::{Path, State},
+    http::StatusCode,
+};
+use connector::Secret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use store::{ConnectionId, ConnectionRow, Put};
+use utoipa::ToSchema;
+
+use super::{JsonBody, Page, instant};
+use crate::{
+    access::Caller,
+    error::{ApiError, ErrorBody, ErrorDetail},
+    state::Shared,
+};
+
+/// A connection. Credentials never leave; only the names of those set are told.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConnectionOut {
+    id: String,
+    name: String,
+    connector: String,
+    config: Value,
+    /// Names of the credentials that are set.
+    credentials: Vec<String>,
+    created_at: String,
+    updated_at: String,
+}
+
+/// A connection to make.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewConnection {
+    /// `[a-z][a-z0-9_]{0,39}`; recipes' logical names bind to it.
+    name: String,
+    connector: String,
+    #[serde(default)]
+    config: Value,
+    #[serde(default)]
+    credentials: BTreeMap<String, String>,
+}
+
+/// What to change of a connection.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ConnectionChange {
+    /// Replaces the settings.
+    config: Option<Value>,
+    /// Replaces the credentials named; null removes one.
+    credentials: Option<BTreeMap<String, Option<String>>>,
+}
+
+/// A connector of this build.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ConnectorOut {
+    id: String,
+    title: String,
+    summary: String,
+    /// JSON Schema of a connection's config.
+    config: Value,
+    /// JSON Schema of a connection's credentials.
+    credentials: Value,
+    actions: Vec<ActionOut>,
+    triggers: Vec<TriggerOut>,
+}
+
+/// Something a connector can do.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ActionOut {
+    id: String,
+    title: String,
+    summary: String,
+    input: Value,
+    output: Value,
+}
+
+/// Something that can start a recipe.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TriggerOut {
+    id: String,
+    title: String,
+    summary: String,
+    config: Value,
+    output: Value,
+}
+
+fn out(app: &Shared, row: ConnectionRow) -> Result<ConnectionOut, ApiError> {
+    let secrets = app.engine.vault.open(&row.id.to_string(), &row.sealed)?;
+    Ok(ConnectionOut {
+        id: row.id.to_string(),
+        name: row.name,
+        connector: row.connector,
+        config: row.config,
+        credentials: secrets.into_keys().collect(),
+        created_at: instant(row.created_at),
+        updated_at: instant(row.updated_at),
+    })
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    let mut chars = name.chars();
+    let good = chars.next().is_some_and(|first| first.is_ascii_lowercase())
+        && name.len() <= 40
+        && chars.all(|other| other.is_ascii_lowercase() || other.is_ascii_digit() || other == '_');
+    if good {
+        Ok(())
+    } else {
+        Err(ApiError::field(
+            "name",
+            format!("{name:?} is no name for a connection: use a letter, then letters, digits and _, 40 at most."),
+        ))
+    }
+}
+
+fn validate(app: &Shared, connector: &str, config: &Value, credentials: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let found = app.engine.connectors.iter().find(|candidate| candidate.id == connector).ok_or_else(|| {
+        let known: Vec<_> = app.engine.connectors.iter().map(|candidate| candidate.id).collect();
+        ApiError::field("connector", format!("There is no connector {connector:?}. This build has {}.", known.join(", ")))
+    })?;
+    let secrets: HashMap<String, Secret> =
+        credentials.iter().map(|(name, text)| (name.clone(), Secret::new(text.clone()))).collect();
+    (found.validate)(config, &secrets).map_err(|problems| {
+        let details = problems.into_iter().map(|(field, message)| ErrorDetail { field, message }).collect();
+        ApiError::invalid("The connection cannot work like this. Nothing was saved.", details)
+    })
+}
+
+async fn find(app: &Shared, name: &str) -> Result<ConnectionRow, ApiError> {
+    app.store().connection(name).await?.ok_or_else(|| ApiError::not_found(format!("connection {name:?}")))
+}
+
+/// All connections, by name.
+#[utoipa::path(get, path = "/connections", tag = "connections", responses((status = 200, body = Page<ConnectionOut>)))]
+pub(crate) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Json<Page<ConnectionOut>>, ApiError> {
+    caller.need("connections:read")?;
+    let rows = app.store().connections().await?;
+    Ok(Json(Page::whole(rows.into_iter().map(|row| out(&app, row)).collect::<Result<_, _>>()?)))
+}
+
+/// One connection.
+#[utoipa::path(get, path = "/connections/{name}", tag = "connections", params(("name" = String, Path)),
+    responses((status = 200, body = ConnectionOut), (status = 404, body = ErrorBody)))]
+pub(crate) async fn get(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<ConnectionOut>, ApiError> {
+    caller.need("connections:read")?;
+    Ok(Json(out(&app, find(&app, &name).await?)?))
+}
+
+/// Makes a connection. Its credentials are sealed before they are stored.
+#[utoipa::path(post, path = "/connections", tag = "connections", request_body = NewConnection,
+    responses((status = 201, body = ConnectionOut), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(crate) async fn create(
+    State(app): State<Shared>,
+    caller: Caller,
+    JsonBody(new): JsonBody<NewConnection>,
+) -> Result<(StatusCode, Json<ConnectionOut>), ApiError> {
+    caller.need("connections:write")?;
+    check_name(&new.name)?;
+    let config = if new.config.is_null() { Value::Object(Map::new()) } else { new.config };
+    validate(&app, &new.connector, &config, &new.credentials)?;
+    let now = app.now();
+    let id = ConnectionId::new(now, app.engine.random());
+    let sealed =
+        if new.credentials.is_empty() { Vec::new() } else { app.engine.vault.seal(&id.to_string(), &new.credentials)? };
+    let row = ConnectionRow {
+        id,
+        name: new.name,
+        connector: new.connector,
+        config,
+        sealed,
+        revision: 1,
+        created_at: now,
+        updated_at: now,
+    };
+    match app.store().create_connection(row).await? {
+        Put::Done(row) => {
+            app.engine.refresh().await?;
+            Ok((StatusCode::CREATED, Json(out(&app, row)?)))
+        }
+        Put::NameTaken | Put::Gone => Err(ApiError::conflict(
+            "NAME_TAKEN",
+            "There is a connection of that name already. Change it, or choose another name.",
+        )),
+    }
+}
+
+/// Changes a connection's settings or credentials.
+#[utoipa::path(patch, path = "/connections/{name}", tag = "connections", params(("name" = String, Path)), request_body = ConnectionChange,
+    responses((status = 200, body = ConnectionOut), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(crate) async fn update(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(name): Path<String>,
+    JsonBody(change): JsonBody<ConnectionChange>,
+) -> Result<Json<ConnectionOut>, ApiError> {
+    caller.need("connections:write")?;
+    let mut row = find(&app, &name).await?;
+    let place = row.id.to_string();
+    let mut secrets = app.engine.vault.open(&place, &row.sealed)?;
+    for (field, text) in change.credentials.unwrap_or_default() {
+        match text {
+            Some(text) => drop(secrets.insert(field, text)),
+            None => drop(secrets.remove(&field)),
+        }
+    }
+    if let Some(config) = change.config {
+        row.config = config;
+    }
+    validate(&app, &row.connector, &row.config, &secrets)?;
+    row.sealed = if secrets.is_empty() { Vec::new() } else { app.engine.vault.seal(&place, &secrets)? };
+    row.updated_at = app.now();
+    match app.store().update_connection(row).await? {
+        Put::Done(row) => {
+            app.engine.refresh().await?;
+            Ok(Json(out(&app, row)?))
+        }
+        Put::NameTaken | Put::Gone => Err(ApiError::conflict(
+            "CHANGED",
+            "Somebody changed or removed this connection just now. Read it again, then change it.",
+        )),
+    }
+}
+
+/// Removes a connection.
+#[utoipa::path(delete, path = "/connections/{name}", tag = "connections", params(("name" = String, Path)),
+    responses((status = 204, description = "Removed"), (status = 404, body = ErrorBody), (status = 409, description = "An active recipe uses it", body = ErrorBody)))]
+pub(crate) async fn delete(State(app): State<Shared>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
+    caller.need("connections:write")?;
+    let row = find(&app, &name).await?;
+    let catalogue = app.engine.catalogue();
+    let mut users: Vec<&str> = catalogue
+        .recipes
+        .values()
+        .filter(|recipe| recipe.program.connections.iter().any(|(logical, _)| *logical == name))
+        .map(|recipe| &*recipe.program.slug)
+        .collect();
+    users.sort_unstable();
+    if !users.is_empty() {
+        let message = format!("Recipes that are switched on use this connection: {}. Switch them off first.", users.join(", "));
+        return Err(ApiError::conflict("IN_USE", message));
+    }
+    app.store().delete_connection(row.id).await?;
+    app.engine.refresh().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The connectors of this build.
+#[utoipa::path(get, path = "/connectors", tag = "connections", responses((status = 200, body = Page<ConnectorOut>)))]
+pub(crate) async fn connectors(State(app): State<Shared>, caller: Caller) -> Result<Json<Page<ConnectorOut>>, ApiError> {
+    caller.need("connections:read")?;
+    let all = app.engine.connectors.iter().map(|connector| ConnectorOut {
+        id: connector.id.to_owned(),
+        title: connector.title.to_owned(),
+        summary: connector.summary.to_owned(),
+        config: connector.config.clone(),
+        credentials: connector.credentials.clone(),
+        actions: connector
+            .actions
+            .iter()
+            .map(|action| ActionOut {
+                id: action.id.to_owned(),
+                title: action.title.to_owned(),
+                summary: action.summary.to_owned(),
+                input: action.input.clone(),
+                output: action.output.clone(),
+            })
+            .collect(),
+        triggers: connector
+            .triggers
+            .iter()
+            .map(|trigger| TriggerOut {
+                id: trigger.id.to_owned(),
+                title: trigger.title.to_owned(),
+                summary: trigger.summary.to_owned(),
+                config: trigger.config.clone(),
+                output: trigger.output.clone(),
+            })
+            .collect(),
+    });
+    Ok(Json(Page::whole(all.collect())))
+}

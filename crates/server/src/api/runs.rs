@@ -1,0 +1,507 @@
+//! Runs: starting, reading, cancelling, resuming, replaying, watching.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    Json,
+    body::Body,
+    extract::{Path, Query, State},
+    http::{HeaderName, HeaderValue, Request, StatusCode},
+    response::{
+        IntoResponse, Response,
+        sse::{Event as SseEvent, KeepAlive, Sse},
+    },
+};
+use engine::{Event, Intake, control::Doubtful, id_of};
+use futures_util::stream::{Stream, unfold};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use store::{RunFilter, RunId, RunRow, RunStatus, Via};
+use utoipa::{IntoParams, ToSchema};
+
+use super::{Done, JsonBody, Page, bytes, instant, not_json, read_instant, read_limit, read_wait};
+use crate::{
+    access::Caller,
+    detail::{self, RunDetail, StepDetail},
+    error::{ApiError, ErrorBody, ErrorDetail},
+    state::Shared,
+};
+
+/// A started run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StartedOut {
+    id: RunIdText,
+    status: String,
+    /// The result, when the caller waited for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output: Option<Value>,
+    /// Why it failed, when the caller waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<Value>,
+}
+
+type RunIdText = String;
+
+/// A run in one line.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunRowOut {
+    pub(super) id: String,
+    recipe: String,
+    version: i32,
+    status: String,
+    waiting_for: Option<String>,
+    /// When it goes on by itself.
+    due_at: Option<String>,
+    label: Option<String>,
+    /// What started it: `webhook`, `api`, `schedule`, `replay`.
+    via: String,
+    replay_of: Option<String>,
+    started_at: String,
+    ended_at: Option<String>,
+    /// The most attempts any of its steps needed.
+    attempts: i32,
+    error: Option<Value>,
+    dead_letter: Option<Value>,
+}
+
+/// One run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RunOut {
+    #[serde(flatten)]
+    row: RunRowOut,
+    /// The event it began with.
+    trigger: Value,
+    steps: Vec<StepOut>,
+    output: Option<Value>,
+}
+
+/// One step of a run.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct StepOut {
+    /// Its place in the run, loop passes included: `push[17].up`.
+    path: String,
+    id: String,
+    /// What it uses: `http.request`, `set`, `choose`.
+    #[serde(rename = "use")]
+    uses: String,
+    status: detail::StepStatus,
+    /// How many attempts it needed.
+    attempts: usize,
+    started_at: String,
+    finished_at: Option<String>,
+    input: Option<Value>,
+    output: Option<Value>,
+    error: Option<Value>,
+}
+
+/// Which runs to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunsQuery {
+    /// A recipe's slug.
+    pub(crate) recipe: Option<String>,
+    /// One status, or several separated by commas.
+    pub(crate) status: Option<String>,
+    /// Part of a label, or a run's id.
+    pub(crate) q: Option<String>,
+    /// Accepted at or after this instant.
+    pub(crate) since: Option<String>,
+    /// Accepted before this instant.
+    pub(crate) until: Option<String>,
+    /// `next_cursor` of the page before.
+    pub(crate) cursor: Option<String>,
+    /// Rows on a page, 1 to 200.
+    pub(crate) limit: Option<u32>,
+}
+
+/// How to start a run.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StartQuery {
+    /// Wait so long for the result: `30s`.
+    wait: Option<String>,
+}
+
+/// How to resume.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Resumption {
+    /// What became of a step that may have happened: `happened` or `repeat`.
+    uncertain: Option<String>,
+    /// What it returned, when it happened.
+    output: Option<Value>,
+}
+
+/// How to replay.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replaying {
+    /// The event to run instead of the first one.
+    event: Option<Value>,
+}
+
+pub(super) fn read_id(text: &str) -> Result<RunId, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found(format!("run {text:?}")))
+}
+
+pub(super) fn row_out(row: RunRow) -> RunRowOut {
+    RunRowOut {
+        id: row.id.to_string(),
+        recipe: row.slug,
+        version: row.version,
+        status: row.status.as_str().to_owned(),
+        waiting_for: row.waiting_for.map(|reason| reason.as_str().to_owned()),
+        due_at: row.due_at.map(instant),
+        label: row.label,
+        via: row.via.as_str().to_owned(),
+        replay_of: row.replay_of.map(|run| run.to_string()),
+        started_at: instant(row.accepted_at),
+        ended_at: row.ended_at.map(instant),
+        attempts: row.attempts,
+        error: row.error.and_then(|error| serde_json::to_value(error).ok()),
+        dead_letter: row.dead_letter.and_then(|state| serde_json::to_value(state).ok()),
+    }
+}
+
+async fn run_out(app: &Shared, run: RunDetail) -> RunOut {
+    let program = app.engine.program(run.row.recipe, run.row.version).await.ok();
+    let uses = |path: &Arc<str>| program.as_ref().and_then(|program| program.uses(id_of(path))).unwrap_or_default();
+    let steps = run.steps.iter().map(|step| step_out(step, uses(&step.path))).collect();
+    let error = run.error.and_then(|error| serde_json::to_value(error).ok());
+    RunOut {
+        row: RunRowOut { error: error.filter(|_| run.row.status == RunStatus::Failed), ..row_out(run.row) },
+        trigger: Value::clone(&run.event),
+        steps,
+        output: run.output.map(|output| Value::clone(&output)),
+    }
+}
+
+fn step_out(step: &StepDetail, uses: String) -> StepOut {
+    StepOut {
+        path: step.path.to_string(),
+        id: id_of(&step.path).to_owned(),
+        uses,
+        status: step.status,
+        attempts: step.attempts.len(),
+        started_at: instant(step.started_at),
+        finished_at: step.finished_at.map(instant),
+        input: step.input.as_deref().cloned(),
+        output: step.output.as_deref().cloned(),
+        error: step.error.as_ref().and_then(|error| serde_json::to_value(error).ok()),
+    }
+}
+
+/// Starts a run of an active recipe with the body as its event.
+#[utoipa::path(post, path = "/recipes/{slug}/runs", tag = "runs",
+    params(("slug" = String, Path), StartQuery,
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first run again")),
+    request_body(content = Value, description = "The event"),
+    responses((status = 202, description = "Durable; runs on", body = StartedOut), (status = 200, description = "Ended while the caller waited", body = StartedOut),
+        (status = 404, body = ErrorBody), (status = 409, description = "The key was used with another body", body = ErrorBody), (status = 429, body = ErrorBody)))]
+pub(crate) async fn start(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(slug): Path<String>,
+    Query(query): Query<StartQuery>,
+    request: Request<Body>,
+) -> Result<Response, ApiError> {
+    caller.need("runs:write")?;
+    let wait = read_wait(query.wait.as_deref(), app.settings.wait_max)?;
+    let key = match request.headers().get("idempotency-key") {
+        None => None,
+        Some(value) => match value.to_str() {
+            Ok(text) if !text.is_empty() && text.len() <= 255 => Some(text.to_owned()),
+            _ => return Err(ApiError::field("Idempotency-Key", "Idempotency-Key must be 1 to 255 plain characters.")),
+        },
+    };
+    let body = bytes(request, &app).await?;
+    let event: Value =
+        if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).map_err(|error| not_json(&error))? };
+    let catalogue = app.engine.catalogue();
+    let recipe = match catalogue.recipes.get(&slug) {
+        Some(recipe) => recipe,
+        None => {
+            return Err(match app.store().recipe(&slug).await? {
+                None => ApiError::not_found(format!("recipe {slug:?}")),
+                Some(_) => ApiError::conflict(
+                    "RECIPE_OFF",
+                    format!("Recipe {slug:?} is switched off. Switch it on, then start the run."),
+                ),
+            });
+        }
+    };
+    if let Some(schema) = &recipe.input {
+        let details: Vec<_> = schema
+            .iter_errors(&event)
+            .map(|error| ErrorDetail { field: format!("body{}", error.instance_path()), message: error.to_string() })
+            .take(20)
+            .collect();
+        if !details.is_empty() {
+            return Err(ApiError::invalid("The body does not fit what the recipe says its input looks like.", details));
+        }
+    }
+    // Taken before the run can change, so that no change is missed.
+    let mut changes = app.engine.live.watch();
+    let digest = Sha256::digest(&body);
+    let mut fingerprint = [0; 16];
+    fingerprint.copy_from_slice(&digest[..16]);
+    let event = Event {
+        data: Arc::new(event),
+        via: Via::Api,
+        key_wins: key.is_some(),
+        // A namespace of its own: a caller's key never meets a recipe's dedupe key.
+        key: key.map(|key| format!("api:{key}").into()),
+        fingerprint: Some(fingerprint),
+        replay_of: None,
+    };
+    let (run, replayed) = match app.engine.accept(recipe, event).await? {
+        Intake::Accepted { run, status, output, error } => {
+            if status.is_final() && wait.is_some() {
+                let error = error.and_then(|error| serde_json::to_value(&*error).ok());
+                let output = Some(output.map_or(Value::Null, |output| Value::clone(&output)));
+                return Ok(
+                    Json(StartedOut { id: run.to_string(), status: status.as_str().to_owned(), output, error }).into_response()
+                );
+            }
+            (run, false)
+        }
+        Intake::Duplicate { same_content: false, .. } => {
+            return Err(ApiError::conflict(
+                "IDEMPOTENCY_KEY_REUSED",
+                "This Idempotency-Key was used with another body. Send the first body again, or use a new key.",
+            ));
+        }
+        Intake::Duplicate { run, .. } => (run, true),
+        Intake::Filtered => {
+            return Ok((StatusCode::OK, Json(serde_json::json!({ "filtered": true }))).into_response());
+        }
+    };
+    let ended = match wait {
+        Some(wait) => wait_for_end(&app, run, wait, &mut changes).await?,
+        None => None,
+    };
+    let mut response = match ended {
+        Some(detail) => {
+            let error = detail.error.and_then(|error| serde_json::to_value(error).ok());
+            let output = Some(detail.output.map_or(Value::Null, |output| Value::clone(&output)));
+            Json(StartedOut { id: run.to_string(), status: detail.row.status.as_str().to_owned(), output, error }).into_response()
+        }
+        None => {
+            let status = app.store().run(run).await?.map_or(RunStatus::Queued, |row| row.status);
+            let body = StartedOut { id: run.to_string(), status: status.as_str().to_owned(), output: None, error: None };
+            (StatusCode::ACCEPTED, Json(body)).into_response()
+        }
+    };
+    if replayed {
+        response.headers_mut().insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+/// Waits until the run is over; `None` when it is not in time.
+async fn wait_for_end(
+    app: &Shared,
+    run: RunId,
+    wait: Duration,
+    changes: &mut tokio::sync::broadcast::Receiver<RunId>,
+) -> Result<Option<RunDetail>, ApiError> {
+    // Runs of other processes are seen by looking; ours by the hint.
+    const LOOK_EVERY: Duration = Duration::from_millis(500);
+    let until = tokio::time::Instant::now() + wait;
+    loop {
+        if let Some(row) = app.store().run(run).await?
+            && row.status.is_final()
+        {
+            return Ok(detail::read(app.store(), run).await?);
+        }
+        let now = tokio::time::Instant::now();
+        if now >= until {
+            return Ok(None);
+        }
+        let look = until.min(now + LOOK_EVERY);
+        let hint = async {
+            loop {
+                match changes.recv().await {
+                    Ok(changed) if changed != run => {}
+                    // A slow watcher looks for itself.
+                    _ => return,
+                }
+            }
+        };
+        tokio::select! {
+            () = hint => {}
+            () = tokio::time::sleep_until(look) => {}
+        }
+    }
+}
+
+/// Reads a filter of the run list.
+pub(crate) async fn read_filter(app: &Shared, query: &RunsQuery) -> Result<RunFilter, ApiError> {
+    let mut statuses = Vec::new();
+    for word in query.status.iter().flat_map(|list| list.split(',')).map(str::trim).filter(|word| !word.is_empty()) {
+        statuses.push(RunStatus::parse(word).ok_or_else(|| {
+            let words: Vec<_> = RunStatus::ALL.iter().map(|status| status.as_str()).collect();
+            ApiError::field("status", format!("status is {word:?}; it must be one of {}.", words.join(", ")))
+        })?);
+    }
+    let recipe = match query.recipe.as_deref().filter(|slug| !slug.is_empty()) {
+        None => None,
+        Some(slug) => Some(app.store().recipe(slug).await?.ok_or_else(|| ApiError::not_found(format!("recipe {slug:?}")))?.id),
+    };
+    Ok(RunFilter {
+        recipe,
+        statuses,
+        text: query.q.clone().filter(|text| !text.trim().is_empty()),
+        since: read_instant("since", query.since.as_deref().filter(|text| !text.is_empty()))?,
+        until: read_instant("until", query.until.as_deref().filter(|text| !text.is_empty()))?,
+        before: query
+            .cursor
+            .as_deref()
+            .filter(|text| !text.is_empty())
+            .map(|text| text.parse().map_err(|_| ApiError::field("cursor", "cursor is not one of this list. Begin without it.")))
+            .transpose()?,
+        dead_letters: false,
+        limit: read_limit(query.limit)?,
+    })
+}
+
+/// Runs, newest first.
+#[utoipa::path(get, path = "/runs", tag = "runs", params(RunsQuery), responses((status = 200, body = Page<RunRowOut>), (status = 422, body = ErrorBody)))]
+pub(crate) async fn list(
+    State(app): State<Shared>,
+    caller: Caller,
+    Query(query): Query<RunsQuery>,
+) -> Result<Json<Page<RunRowOut>>, ApiError> {
+    caller.need("runs:read")?;
+    let filter = read_filter(&app, &query).await?;
+    let rows = app.store().runs(&RunFilter { limit: filter.limit + 1, ..filter.clone() }).await?;
+    Ok(Json(Page::cut(rows.into_iter().map(row_out).collect(), filter.limit, |row| row.id.clone())))
+}
+
+/// One run with its steps and data.
+#[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = RunOut), (status = 404, body = ErrorBody)))]
+pub(crate) async fn get(State(app): State<Shared>, caller: Caller, Path(id): Path<String>) -> Result<Json<RunOut>, ApiError> {
+    caller.need("runs:read")?;
+    let run = read_id(&id)?;
+    let detail = detail::read(app.store(), run).await?.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
+    Ok(Json(run_out(&app, detail).await))
+}
+
+async fn done(app: &Shared, run: RunId) -> Result<(StatusCode, Json<Done>), ApiError> {
+    let status = app.store().run(run).await?.map_or("unknown", |row| row.status.as_str());
+    Ok((StatusCode::ACCEPTED, Json(Done { id: run.to_string(), status: status.to_owned() })))
+}
+
+/// Ends a run that is not over. A call under way may still happen.
+#[utoipa::path(post, path = "/runs/{id}/cancel", tag = "runs", params(("id" = String, Path)),
+    responses((status = 202, body = Done), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub(crate) async fn cancel(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<(StatusCode, Json<Done>), ApiError> {
+    caller.need("runs:write")?;
+    let run = read_id(&id)?;
+    app.engine.cancel(run, &caller.name).await?;
+    done(&app, run).await
+}
+
+/// Reads what somebody says about a step that may have happened.
+pub(crate) fn read_doubt(word: Option<&str>, output: Option<Value>) -> Result<Option<Doubtful>, ApiError> {
+    match word {
+        None | Some("") => Ok(None),
+        Some("happened") => Ok(Some(Doubtful::Happened(output.unwrap_or(Value::Null)))),
+        Some("repeat") => Ok(Some(Doubtful::Repeat)),
+        Some(other) => {
+            Err(ApiError::field("uncertain", format!("uncertain is {other:?}; it must be \"happened\" or \"repeat\".")))
+        }
+    }
+}
+
+/// Lets a failed run go on at the step that failed. Finished steps are not done again.
+#[utoipa::path(post, path = "/runs/{id}/resume", tag = "runs", params(("id" = String, Path)), request_body = Resumption,
+    responses((status = 202, body = Done), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub(crate) async fn resume(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(wish): JsonBody<Resumption>,
+) -> Result<(StatusCode, Json<Done>), ApiError> {
+    caller.need("runs:write")?;
+    let run = read_id(&id)?;
+    app.engine.resume(run, read_doubt(wish.uncertain.as_deref(), wish.output)?, &caller.name).await?;
+    done(&app, run).await
+}
+
+/// Runs the event again as a new run of the active version, linked to this one.
+#[utoipa::path(post, path = "/runs/{id}/replay", tag = "runs", params(("id" = String, Path)), request_body = Replaying,
+    responses((status = 202, description = "The new run", body = Done), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+pub(crate) async fn replay(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+    JsonBody(wish): JsonBody<Replaying>,
+) -> Result<(StatusCode, Json<Done>), ApiError> {
+    caller.need("runs:write")?;
+    let new = app.engine.replay(read_id(&id)?, wish.event).await?;
+    done(&app, new).await
+}
+
+/// Watches a run: an event `run` with the run whenever it changed, until it is over.
+#[utoipa::path(get, path = "/runs/{id}/events", tag = "runs", params(("id" = String, Path)),
+    responses((status = 200, description = "Server-sent events", content_type = "text/event-stream"), (status = 404, body = ErrorBody)))]
+pub(crate) async fn events(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
+    caller.need("runs:read")?;
+    let run = read_id(&id)?;
+    if app.store().run(run).await?.is_none() {
+        return Err(ApiError::not_found(format!("run {id}")));
+    }
+    let stream = unfold(Watch::new(&app, run), |mut watch| async move {
+        let detail = watch.next().await?;
+        let seq = detail.entries.len().to_string();
+        let body = run_out(&watch.app, detail).await;
+        let event = SseEvent::default().event("run").id(seq).json_data(body).unwrap_or_default();
+        Some((Ok(event), watch))
+    });
+    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
+}
+
+/// Watches one run from the store: hints say when to look, and a look now and then says the rest.
+pub(crate) struct Watch {
+    app: Shared,
+    run: RunId,
+    changes: tokio::sync::broadcast::Receiver<RunId>,
+    seen: Option<(usize, RunStatus)>,
+    over: bool,
+}
+
+impl Watch {
+    pub(crate) fn new(app: &Shared, run: RunId) -> Self {
+        Self { app: Arc::clone(app), run, changes: app.engine.live.watch(), seen: None, over: false }
+    }
+
+    /// The run after its next change; `None` once it is over, gone, or this process stops.
+    pub(crate) async fn next(&mut self) -> Option<RunDetail> {
+        const LOOK_EVERY: Duration = Duration::from_secs(1);
+        while !self.over {
+            let detail = detail::read(self.app.store(), self.run).await.ok().flatten()?;
+            let now = (detail.entries.len(), detail.row.status);
+            if self.seen != Some(now) {
+                self.seen = Some(now);
+                self.over = detail.row.status.is_final();
+                return Some(detail);
+            }
+            tokio::select! {
+                _ = self.changes.recv() => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = self.app.engine.stopped() => return None,
+            }
+        }
+        None
+    }
+}

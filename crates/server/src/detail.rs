@@ -1,0 +1,188 @@
+//! One run as the API and the run page tell it, read from its journal.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde::Serialize;
+use serde_json::Value as Json;
+use store::{Entry, ErrorRecord, Pages, RunId, RunRow, StoreError, Timestamp, read_chunk};
+
+/// Where a step stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StepStatus {
+    /// An attempt is under way, or the step waits for the next.
+    Running,
+    /// Done.
+    Succeeded,
+    /// Failed for good.
+    Failed,
+    /// Its condition was false.
+    Skipped,
+    /// The effect may have happened.
+    Uncertain,
+}
+
+/// One attempt of a step.
+#[derive(Debug, Clone)]
+pub struct AttemptDetail {
+    /// Counted from 1; 0 when a value could not be computed.
+    pub number: u32,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended; `None` while it is under way.
+    pub ended_at: Option<Timestamp>,
+    /// Why it failed.
+    pub error: Option<ErrorRecord>,
+    /// When the next begins.
+    pub retry_at: Option<Timestamp>,
+    /// True when its effect may have happened.
+    pub uncertain: bool,
+}
+
+/// One step of a run.
+#[derive(Debug, Clone)]
+pub struct StepDetail {
+    /// Its place in the run.
+    pub path: Arc<str>,
+    /// Where it stands.
+    pub status: StepStatus,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<AttemptDetail>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it was done.
+    pub finished_at: Option<Timestamp>,
+    /// What it was given; `None` for pure steps.
+    pub input: Option<Arc<Json>>,
+    /// What it returned.
+    pub output: Option<Arc<Json>>,
+    /// Why it failed.
+    pub error: Option<ErrorRecord>,
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub struct RunDetail {
+    /// Its row.
+    pub row: RunRow,
+    /// The event.
+    pub event: Arc<Json>,
+    /// Its steps in the order they were reached.
+    pub steps: Vec<StepDetail>,
+    /// Its result.
+    pub output: Option<Arc<Json>>,
+    /// Why it failed.
+    pub error: Option<ErrorRecord>,
+    /// Every entry of its journal, for the event log.
+    pub entries: Vec<Entry>,
+}
+
+/// Reads one run; `None` when there is none.
+///
+/// # Errors
+/// When the store does not answer or the journal is damaged.
+pub async fn read(store: &(impl Pages + ?Sized), id: RunId) -> Result<Option<RunDetail>, StoreError> {
+    let Some(row) = store.run(id).await? else { return Ok(None) };
+    let mut entries = Vec::new();
+    for (_, chunk) in store.chunks(id, 0).await? {
+        entries.extend(read_chunk(&chunk)?);
+    }
+    Ok(Some(tell(row, entries)))
+}
+
+/// Tells a run from its entries.
+#[must_use]
+pub fn tell(row: RunRow, entries: Vec<Entry>) -> RunDetail {
+    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
+    let mut steps: Vec<StepDetail> = Vec::new();
+    let (mut event, mut output, mut error) = (Arc::new(Json::Null), None, None);
+    for entry in &entries {
+        match entry {
+            Entry::Accepted { event: data, .. } => event = Arc::clone(data),
+            Entry::Ended { out, err, .. } => {
+                output = out.clone();
+                error = err.as_deref().cloned();
+            }
+            // The run goes on: how it ended before stands in the entries.
+            Entry::Resumed { .. } => error = None,
+            _ => {}
+        }
+        if let Some(path) = entry.path() {
+            let place = *places.entry(Arc::clone(path)).or_insert_with(|| {
+                steps.push(StepDetail {
+                    path: Arc::clone(path),
+                    status: StepStatus::Running,
+                    attempts: Vec::new(),
+                    started_at: entry.at(),
+                    finished_at: None,
+                    input: None,
+                    output: None,
+                    error: None,
+                });
+                steps.len() - 1
+            });
+            steps[place].take(entry);
+        }
+    }
+    RunDetail { row, event, steps, output, error, entries }
+}
+
+impl StepDetail {
+    fn take(&mut self, entry: &Entry) {
+        let at = entry.at();
+        match entry {
+            Entry::Computed { out, .. } => {
+                (self.status, self.output, self.error) = (StepStatus::Succeeded, Some(Arc::clone(out)), None);
+            }
+            Entry::Settled { out, .. } => {
+                (self.status, self.output, self.error) = (StepStatus::Succeeded, Some(Arc::clone(out)), None);
+            }
+            Entry::Skipped { .. } => self.status = StepStatus::Skipped,
+            Entry::Started { n, input, .. } => {
+                self.status = StepStatus::Running;
+                if input.is_some() {
+                    self.input.clone_from(input);
+                }
+                self.attempts.push(AttemptDetail {
+                    number: *n,
+                    started_at: at,
+                    ended_at: None,
+                    error: None,
+                    retry_at: None,
+                    uncertain: false,
+                });
+            }
+            Entry::Succeeded { n, out, .. } => {
+                (self.status, self.output, self.error) = (StepStatus::Succeeded, Some(Arc::clone(out)), None);
+                if let Some(attempt) = self.attempt(*n) {
+                    attempt.ended_at = Some(at);
+                }
+            }
+            Entry::Failed { n, err, retry, .. } => {
+                self.status = if retry.is_some() { StepStatus::Running } else { StepStatus::Failed };
+                self.error = Some((**err).clone());
+                if let Some(attempt) = self.attempt(*n) {
+                    (attempt.ended_at, attempt.error, attempt.retry_at) = (Some(at), Some((**err).clone()), *retry);
+                }
+            }
+            Entry::Uncertain { n, err, .. } => {
+                self.status = StepStatus::Uncertain;
+                self.error = Some((**err).clone());
+                if let Some(attempt) = self.attempt(*n) {
+                    (attempt.ended_at, attempt.error, attempt.uncertain) = (Some(at), Some((**err).clone()), true);
+                }
+            }
+            Entry::Reopened { .. } => self.status = StepStatus::Running,
+            Entry::Accepted { .. }
+            | Entry::Resumed { .. }
+            | Entry::Replayed { .. }
+            | Entry::Discarded { .. }
+            | Entry::Ended { .. } => {}
+        }
+        self.finished_at = (self.status != StepStatus::Running).then_some(at);
+    }
+
+    fn attempt(&mut self, number: u32) -> Option<&mut AttemptDetail> {
+        self.attempts.iter_mut().find(|attempt| attempt.number == number)
+    }
+}

@@ -1,0 +1,148 @@
+//! HTTP: API, webhooks and pages.
+//!
+//! Routes, sessions and words; no SQL and no connector by name. [`router`] is the whole of it.
+
+pub mod access;
+mod api;
+pub mod assets;
+pub mod detail;
+mod error;
+mod hooks;
+mod meta;
+pub mod pages;
+mod state;
+mod ui;
+
+use std::time::Instant;
+
+use axum::{
+    Json, Router,
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, StatusCode},
+    middleware::{Next, from_fn, from_fn_with_state},
+    response::{IntoResponse, Response},
+    routing::{any, get},
+};
+use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, csrf::CsrfLayer};
+
+pub use crate::{
+    error::{ApiError, ErrorBody, ErrorDetail, ErrorInfo},
+    state::{App, ServerSettings, Shared},
+};
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Marks an error answer whose body says more than the usual one; only its request id is filled in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KeepsItsBody;
+
+/// The id of a request, for handlers that show it.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestId(pub(crate) String);
+
+/// Everything the server answers.
+pub fn router(app: Shared) -> Router {
+    let (api, document) = api::router();
+    // The document never changes while the process runs.
+    let _ = app.openapi.set(document.to_pretty_json().unwrap_or_default());
+    let pages = ui::router().merge(api).merge(meta::router()).layer(CsrfLayer::new()).layer(CompressionLayer::new());
+    Router::new()
+        // Webhooks come from strangers in great numbers: nothing that only pages need stands before them.
+        .route("/hooks/{recipe}", any(hooks::receive))
+        .route("/hooks/{recipe}/{*rest}", any(hooks::receive))
+        .merge(pages)
+        .route("/assets/{*path}", get(assets::serve))
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(app.clone(), finish))
+        .layer(from_fn(count))
+        .with_state(app)
+}
+
+async fn nothing_here(State(app): State<Shared>, request: Request) -> Response {
+    let (parts, _) = request.into_parts();
+    if wants_page(parts.uri.path()) {
+        return ui::not_here(&app, &parts).await;
+    }
+    ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("There is nothing at {}.", parts.uri.path())).into_response()
+}
+
+async fn wrong_method(request: Request) -> Response {
+    ApiError::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        format!("{} cannot be used on {}. See /docs/api for what can.", request.method(), request.uri().path()),
+    )
+    .into_response()
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let reason =
+        panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?");
+    tracing::error!(reason, "http.panic: a handler panicked");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Liaison failed. The log has the details under this request id.")
+        .into_response()
+}
+
+fn wants_page(path: &str) -> bool {
+    !(path.starts_with("/api/") || path.starts_with("/hooks/") || path.starts_with("/schema/") || path.starts_with("/assets/"))
+}
+
+/// Gives every answer its request id, and writes the body of every error.
+async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
+    let id = request
+        .headers()
+        .get(&REQUEST_ID)
+        .and_then(|value| value.to_str().ok())
+        .filter(|text| !text.is_empty() && text.len() <= 128 && text.chars().all(|char| char.is_ascii_graphic()))
+        .map_or_else(|| format!("req_{:016x}", random(&app)), str::to_owned);
+    request.extensions_mut().insert(RequestId(id.clone()));
+    let page = wants_page(request.uri().path());
+    let mut response = next.run(request).await;
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        let headers = response.headers().clone();
+        let body = if page { ui::error(&app, &error, &id) } else { (error.status, Json(error.body(&id))).into_response() };
+        response = body;
+        for name in [axum::http::header::RETRY_AFTER, axum::http::header::WWW_AUTHENTICATE] {
+            if let Some(value) = headers.get(&name) {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+    } else if response.status() == StatusCode::FORBIDDEN && response.extensions().get::<KeepsItsBody>().is_none() && !page {
+        // The cross-site guard answers by itself.
+        let error =
+            ApiError::new(StatusCode::FORBIDDEN, "CROSS_SITE", "This request came from another site's page and was refused.");
+        response = (error.status, Json(error.body(&id))).into_response();
+    }
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID.clone(), value);
+    }
+    response
+}
+
+fn random(app: &App) -> u64 {
+    let bytes = app.engine.random();
+    bytes.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}
+
+/// Counts and times requests by route, never by address.
+async fn count(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
+    let began = Instant::now();
+    let response = next.run(request).await;
+    metrics::histogram!("liaison_http_seconds", "route" => route, "status" => status_class(response.status()))
+        .record(began.elapsed());
+    response
+}
+
+fn status_class(status: StatusCode) -> &'static str {
+    match status.as_u16() / 100 {
+        1 => "1xx",
+        2 => "2xx",
+        3 => "3xx",
+        4 => "4xx",
+        _ => "5xx",
+    }
+}
