@@ -13,6 +13,7 @@ function state(text, lost = false) {
   for (const element of $$('[data-live-switch], [data-live-state]')) {
     if (element.textContent !== text) element.textContent = text;
     element.classList.toggle('lost', lost);
+    element.classList.remove('idle');
   }
 }
 function heard() {
@@ -84,6 +85,8 @@ on('click', '[data-live-switch]', (event, button) => {
   button.setAttribute('aria-pressed', !paused);
   if (paused) { disconnect(); state('Paused'); } else connect();
 });
+// A list without rows has nothing to keep live.
+if (!$('[data-stream]')) for (const element of $$('[data-live-switch]')) element.hidden = true;
 addEventListener('pagehide', disconnect);
 addEventListener('pageshow', event => { if (event.persisted) connect(); });
 connect();
