@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::ast::Span;
 use crate::codes;
 
-/// More problems than this are counted, not kept: a broken file must not cost unbounded memory.
+/// More problems than this are not kept: a broken file must not cost unbounded memory.
 pub(crate) const DIAGNOSTICS_MAX: usize = 200;
 
 /// One problem.
@@ -81,29 +81,36 @@ impl Diagnostic {
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
     kept: Vec<Diagnostic>,
-    more: usize,
+    more: bool,
     more_errors: bool,
+    errors: bool,
 }
 
 impl Diagnostics {
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
+        let error = diagnostic.severity == Severity::Error;
+        self.errors |= error;
         if self.kept.len() < DIAGNOSTICS_MAX {
             self.kept.push(diagnostic);
         } else {
-            self.more += 1;
-            self.more_errors |= diagnostic.severity == Severity::Error;
+            self.more = true;
+            self.more_errors |= error;
         }
+    }
+
+    /// True if looking further would neither show more nor change whether the recipe may run.
+    pub(crate) const fn is_full(&self) -> bool {
+        self.errors && self.more
     }
 
     /// The problems in the order of the text. What was only counted is an error itself if an error
     /// was among it, so that no caller takes the recipe for sound.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.kept.sort_by_key(|d| (d.span.start, d.span.end, d.code));
-        if self.more > 0 {
+        if self.more {
             let span = self.kept.last().map(|d| d.span).unwrap_or_default();
-            let message = format!("There are {} more problems, not shown.", self.more);
             let severity = if self.more_errors { Severity::Error } else { Severity::Warning };
-            let more = Diagnostic { severity, ..Diagnostic::error(codes::MORE, span, message) };
+            let more = Diagnostic { severity, ..Diagnostic::error(codes::MORE, span, "There are more problems, not shown.") };
             self.kept.push(more.help("Mend the ones above first."));
         }
         self.kept
@@ -155,12 +162,16 @@ impl LineIndex {
 /// The name nearest to what was written, if one is near enough to be meant.
 pub(crate) fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     // Names are short; comparing against a page of text would only cost time.
-    if written.len() > 64 {
+    const BYTES_MAX: usize = 64;
+    const NAMES_MAX: usize = 2000;
+    if written.len() > BYTES_MAX {
         return None;
     }
     let lower = written.to_lowercase();
     names
         .into_iter()
+        .take(NAMES_MAX)
+        .filter(|name| name.len() <= BYTES_MAX)
         .map(|name| (name, strsim::jaro_winkler(&lower, name)))
         .filter(|(name, score)| *score > 0.8 && *name != written)
         .max_by(|a, b| a.1.total_cmp(&b.1))
@@ -170,20 +181,23 @@ pub(crate) fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str
 /// What was read, short enough for a message and without line breaks.
 pub(crate) fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 40;
-    let mut chars = text.chars().map(|c| if c.is_control() { ' ' } else { c });
-    let mut short: String = chars.by_ref().take(CHARS_MAX).collect();
+    let mut chars = text.chars();
+    let mut short: String = chars.by_ref().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if chars.next().is_some() {
         short.push('…');
     }
     short
 }
 
-/// "a, b or c".
+/// "a, b or c", or the first of many.
 pub(crate) fn one_of<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
-    let names: Vec<_> = names.into_iter().collect();
-    match names.split_last() {
-        None => String::new(),
-        Some((last, [])) => (*last).to_owned(),
-        Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
+    const NAMES_MAX: usize = 20;
+    let mut names = names.into_iter().map(shown);
+    let first: Vec<_> = names.by_ref().take(NAMES_MAX).collect();
+    match (first.split_last(), names.count()) {
+        (None, _) => String::new(),
+        (Some((last, [])), 0) => last.clone(),
+        (Some((last, rest)), 0) => format!("{} or {last}", rest.join(", ")),
+        (Some(_), more) => format!("{} and {more} more", first.join(", ")),
     }
 }

@@ -10,6 +10,7 @@ use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest, shown};
 use crate::keys::{self, API_WITH, DEDUPE, LATER_TRIGGERS, PARAM, RECIPE, RETRY, SCHEDULE_WITH, SETTINGS, TRIGGER, WEBHOOK_WITH};
 use crate::read::{Fields, Reader, is_name};
+use crate::scan;
 use crate::yaml::{Entry, Kind, Node};
 
 /// The longest slug and web path.
@@ -230,12 +231,14 @@ impl<'t> Reader<'t> {
         };
         let Some(fields) = self.fields(&with.value, table) else { return };
         for name in ["cron", "zone"] {
-            fields.get(name).and_then(|entry| self.text(entry));
+            fields.get(name).and_then(|entry| self.free_text(entry));
         }
         if let Some(input) = fields.get("input").filter(|entry| !matches!(entry.value.kind, Kind::Record(_))) {
             self.expected(input, "a JSON Schema", "Write a record such as `{ type: object, required: [id] }`.");
         }
-        if let Some(path) = fields.get("path").and_then(|entry| self.text(entry)) {
+        // What is evaluated nowhere was reported when the record was read.
+        let plain = |text: &Spanned<String>| scan::first(&text.value).is_none();
+        if let Some(path) = fields.get("path").and_then(|entry| self.free_text(entry)).filter(plain) {
             let bytes = path.value.as_bytes();
             let fits = (1..=SLUG_CHARS_MAX).contains(&bytes.len())
                 && bytes.iter().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))

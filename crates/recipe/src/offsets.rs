@@ -40,8 +40,10 @@ impl OffsetMap {
     /// The runs within a range of the text, with text offsets counted from its start.
     pub(crate) fn runs(&self, range: &Range<usize>) -> Vec<(usize, usize)> {
         let Some((_, start)) = run_at(&self.runs, range.start) else { return Vec::new() };
-        let inner = self.runs.iter().filter(|(text, _)| *text > range.start && *text < range.end);
-        std::iter::once((0, start)).chain(inner.map(|(text, file)| (text - range.start, *file))).collect()
+        let from = self.runs.partition_point(|(text, _)| *text <= range.start);
+        let to = self.runs.partition_point(|(text, _)| *text < range.end).max(from);
+        let inner = self.runs[from..to].iter().map(|(text, file)| (text - range.start, *file));
+        std::iter::once((0, start)).chain(inner).collect()
     }
 }
 
@@ -95,12 +97,14 @@ struct Follow<'t> {
     raw: &'t str,
     at: usize,
     style: ScalarStyle,
+    /// The end of the blanks looked at last, and whether the line ends there.
+    blanks: (usize, bool),
 }
 
 impl<'t> Follow<'t> {
     fn new(raw: &'t str, style: ScalarStyle) -> Self {
         let at = usize::from(matches!(style, ScalarStyle::SingleQuoted | ScalarStyle::DoubleQuoted));
-        Self { raw, at, style }
+        Self { raw, at, style, blanks: (0, false) }
     }
 
     fn runs(mut self, text: &str, base: usize) -> Option<Vec<(usize, usize)>> {
@@ -135,8 +139,14 @@ impl<'t> Follow<'t> {
     }
 
     /// True if only spaces stand between here and the end of the line.
-    fn at_fold(&self) -> bool {
-        self.rest().trim_start_matches([' ', '\t']).starts_with(['\n', '\r'])
+    fn at_fold(&mut self) -> bool {
+        // Remembered, so that a long run of spaces is not gone through once for each of them.
+        if self.at >= self.blanks.0 {
+            let rest = self.rest();
+            let after = rest.trim_start_matches([' ', '\t']);
+            self.blanks = (self.at + (rest.len() - after.len()).max(1), after.starts_with(['\n', '\r']));
+        }
+        self.blanks.1
     }
 
     fn skip_blank(&mut self) {

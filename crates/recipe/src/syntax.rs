@@ -71,6 +71,9 @@ pub(crate) fn explain(text: &str, error: &ScanError) -> Diagnostic {
         _ => (format!("This is not well-formed YAML: {}.", error.info()), "Look at the quotes, colons and indentation here."),
     };
     let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
+    if let Some(at) = tab_indentation(text, line_start) {
+        return tab(Span { start: at, end: at + 1 });
+    }
     let line = text[line_start..].lines().next().unwrap_or_default();
     let diagnostic = Diagnostic::error(codes::SYNTAX, span, message);
     if line.contains("${") {
@@ -91,6 +94,23 @@ pub(crate) fn too_deep(span: Span) -> Diagnostic {
 pub(crate) fn tab(span: Span) -> Diagnostic {
     Diagnostic::error(codes::TAB, span, "A tab stands in the indentation; YAML indents with spaces only.")
         .help("Replace the tab by spaces.")
+}
+
+/// The tab that indents this line or the next, which YAML may take for the cause of something else.
+fn tab_indentation(text: &str, line_start: usize) -> Option<usize> {
+    // In JSON tabs are fine.
+    if text.trim_start().starts_with(['{', '[']) {
+        return None;
+    }
+    let mut at = line_start;
+    for line in text[line_start..].split_inclusive('\n').take(2) {
+        let indent = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
+        if let Some(tab) = indent.find('\t') {
+            return Some(at + tab);
+        }
+        at += line.len();
+    }
+    None
 }
 
 /// The offset moved back to the start of its character.

@@ -72,9 +72,9 @@ pub(crate) fn read<'t>(bytes: &'t [u8], out: &mut Diagnostics) -> Option<(&'t st
         emit_unresolved_aliases: true,
         emit_anchor_events: true,
         emit_comments: false,
-        // One more than we accept, so that the sentence about depth is ours.
-        flow_nesting_limit: DEPTH_MAX + 1,
-        block_nesting_limit: DEPTH_MAX + 1,
+        // Each kind alone is stopped by the parser, which reads far ahead; both together by us.
+        flow_nesting_limit: DEPTH_MAX,
+        block_nesting_limit: DEPTH_MAX,
     };
     let mut builder = Builder { text, out, stack: Vec::new(), root: None };
     for next in Parser::new_from_str_with_options(text, options) {

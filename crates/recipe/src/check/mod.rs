@@ -6,7 +6,7 @@
 mod inputs;
 mod reach;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use serde_json::Value as Json;
@@ -23,7 +23,8 @@ use reach::{Around, Index, Place, Seen};
 /// Holds a recipe against a catalogue.
 pub(crate) fn run(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, out: &mut Diagnostics) {
     let index = Index::new(recipe);
-    let mut checker = Checker { recipe, catalogue, gaps, out, index, next: 0, used: HashSet::new() };
+    let through = recipe.connections.iter().map(|c| (c.name.value.as_str(), c.connector.value.as_str())).collect();
+    let mut checker = Checker { recipe, catalogue, gaps, out, index, through, next: 0, used: HashSet::new() };
     checker.connections();
     checker.trigger();
     checker.steps(&recipe.steps, &Rc::from([]));
@@ -36,6 +37,8 @@ struct Checker<'a> {
     gaps: &'a Gaps,
     out: &'a mut Diagnostics,
     index: Index<'a>,
+    /// The connector of each connection.
+    through: HashMap<&'a str, &'a str>,
     /// The order of the next step, counted as [`Index`] counts.
     next: usize,
     /// The connections that something uses.
@@ -197,8 +200,11 @@ impl<'a> Checker<'a> {
             StepKind::Each { items, binding, collect, steps } => {
                 self.value(items, &here);
                 if around.iter().any(|a| a.binding() == Some(binding)) {
-                    let message =
-                        format!("Inside \"{}\", `{binding}` hides the `{binding}` of the loop around it.", step.id.value);
+                    let message = format!(
+                        "Inside \"{}\", `{1}` hides the `{1}` of the loop around it.",
+                        shown(&step.id.value),
+                        shown(binding)
+                    );
                     let help = "Give one of the loops another name with `as`.";
                     self.out.push(Diagnostic::warning(codes::SHADOWED, step.id.span, message).help(help));
                 }
@@ -268,10 +274,10 @@ impl<'a> Checker<'a> {
     /// The connector behind a connection or built-in name; reports when there is none.
     fn owner(&mut self, name: &Spanned<String>, span: Span, what: &str) -> Option<Owner<'a>> {
         let (recipe, known) = (self.recipe, &self.catalogue.connectors);
-        if let Some(connection) = recipe.connections.iter().find(|c| c.name.value == name.value) {
-            self.used.insert(&connection.name.value);
+        if let Some((connection, id)) = self.through.get_key_value(name.value.as_str()) {
+            self.used.insert(connection);
             // An unknown connector was reported where it is named.
-            let connector = known.iter().find(|c| c.id == connection.connector.value)?;
+            let connector = known.iter().find(|c| c.id == *id)?;
             return Some(Owner { connector, connected: true });
         }
         let connector = known.iter().find(|c| c.id == name.value);

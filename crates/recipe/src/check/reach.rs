@@ -71,6 +71,9 @@ pub(crate) enum Seen<'a> {
 /// All steps by id.
 pub(crate) struct Index<'a> {
     steps: HashMap<&'a str, Target<'a>>,
+    /// The ids in order, so that suggestions are the same each time.
+    ids: Vec<&'a str>,
+    params: HashSet<&'a str>,
     /// Every name that some loop gives its item.
     bindings: HashSet<&'a str>,
 }
@@ -82,7 +85,8 @@ struct Target<'a> {
 
 impl<'a> Index<'a> {
     pub(crate) fn new(recipe: &'a Recipe) -> Self {
-        let mut index = Self { steps: HashMap::new(), bindings: HashSet::from(["item"]) };
+        let params = recipe.params.iter().map(|param| param.name.value.as_str()).collect();
+        let mut index = Self { steps: HashMap::new(), ids: Vec::new(), params, bindings: HashSet::from(["item"]) };
         index.add(&recipe.steps, &Rc::from([]), &mut 0);
         index
     }
@@ -94,6 +98,7 @@ impl<'a> Index<'a> {
             let place = Place { order, around: Rc::clone(around) };
             // Of steps with the same id, which is reported, the first counts.
             self.steps.entry(&step.id.value).or_insert(Target { place, step });
+            self.ids.push(&step.id.value);
             match &step.kind {
                 StepKind::Choose(branches) => {
                     for (number, branch) in branches.iter().enumerate() {
@@ -129,6 +134,9 @@ const EVENT_ROOTS: &[&str] = &["trigger", "params"];
 
 impl<'a> Checker<'a> {
     pub(crate) fn reference(&mut self, expr: &Expr, reference: &Reference, seen: &Seen<'a>) {
+        if self.out.is_full() {
+            return;
+        }
         let at = Source { expr, reference };
         let root = reference.root.as_str();
         let bound = |name: &str| match seen {
@@ -185,7 +193,7 @@ impl<'a> Checker<'a> {
                 format!("steps.{name}"),
                 format!("Change to \"steps.{name}\""),
             )
-        } else if self.recipe.params.iter().any(|param| param.name.value == name) {
+        } else if self.index.params.contains(name) {
             diagnostic.help(format!("A parameter is `params.{name}`.")).edit(
                 span,
                 format!("params.{name}"),
@@ -198,7 +206,7 @@ impl<'a> Checker<'a> {
 
     fn param(&mut self, at: &Source<'_>) {
         let Some(Segment::Key(name)) = at.reference.path.first() else { return };
-        if self.gaps.params || self.recipe.params.iter().any(|param| param.name.value == *name) {
+        if self.gaps.params || self.index.params.contains(name.as_str()) {
             return;
         }
         let names = || self.recipe.params.iter().map(|param| param.name.value.as_str());
@@ -219,7 +227,7 @@ impl<'a> Checker<'a> {
             if self.gaps.nameless || self.gaps.ids.contains(id) {
                 return;
             }
-            let near = nearest(id, self.index.steps.keys().copied().filter(|id| !id.is_empty()));
+            let near = nearest(id, self.index.ids.iter().copied().filter(|id| !id.is_empty()));
             let diagnostic = Diagnostic::error(codes::STEP, span, format!("No step has the id \"{}\".", shown(id)));
             let diagnostic = match near {
                 Some(_) => at.suggest(diagnostic, span, id, near),
@@ -232,10 +240,12 @@ impl<'a> Checker<'a> {
             self.out.push(diagnostic);
             return;
         }
+        let shown_id = shown(id);
         let (step, outside) = (target.step, &target.place.around[common(&place.around, &target.place.around)..]);
         if let Some(around) = outside.iter().find(|a| a.binding().is_some()) {
-            let message = format!("\"{id}\" runs inside the loop \"{}\", so it has no single output here.", around.id);
-            let help = format!("Read `steps.{}.results`, a list with one entry for each pass.", around.id);
+            let message =
+                format!("\"{shown_id}\" runs inside the loop \"{}\", so it has no single output here.", shown(around.id));
+            let help = format!("Read `steps.{}.results`, a list with one entry for each pass.", shown(around.id));
             self.out.push(Diagnostic::error(codes::INSIDE_LOOP, span, message).help(help));
             return;
         }
@@ -244,20 +254,20 @@ impl<'a> Checker<'a> {
         }
         // With `??` the writer has thought of null.
         if let (Some(around), false) = (outside.first(), at.expr.source.contains("??")) {
-            let message = format!("\"{id}\" runs only in one branch of \"{}\"; otherwise its output is null.", around.id);
+            let message =
+                format!("\"{shown_id}\" runs only in one branch of \"{}\"; otherwise its output is null.", shown(around.id));
             let help = "Say what counts then, as in `… ?? 0`, or read it inside the branch.";
             self.out.push(Diagnostic::warning(codes::MAYBE_NOT_RUN, span, message).help(help));
         }
         let known = self.step_known(step);
-        self.fields(at, known, 1, &format!("steps.{id}"));
+        self.fields(at, known, 1, &format!("steps.{shown_id}"));
     }
 
     fn step_known(&self, step: &'a Step) -> Known<'a> {
         match &step.kind {
             StepKind::Do { connection, action, .. } => {
-                let through = self.recipe.connections.iter().find(|c| c.name.value == connection.value);
-                let id = through.map_or(&connection.value, |c| &c.connector.value);
-                let connector = self.catalogue.connectors.iter().find(|c| c.id == *id);
+                let id = self.through.get(connection.value.as_str()).copied().unwrap_or(connection.value.as_str());
+                let connector = self.catalogue.connectors.iter().find(|c| c.id == id);
                 let info = connector.and_then(|c| c.actions.iter().find(|info| info.id == action.value));
                 info.map_or(Known::Nothing, |info| Known::Schema { root: &info.output, node: &info.output })
             }
@@ -279,9 +289,8 @@ impl<'a> Checker<'a> {
             }
             TriggerSource::Call | TriggerSource::Failure => Known::Nothing,
             TriggerSource::Connection { connection, trigger } => {
-                let through = self.recipe.connections.iter().find(|c| c.name.value == *connection);
-                let id = through.map_or(connection, |c| &c.connector.value);
-                let connector = self.catalogue.connectors.iter().find(|c| c.id == *id);
+                let id = self.through.get(connection.as_str()).copied().unwrap_or(connection.as_str());
+                let connector = self.catalogue.connectors.iter().find(|c| c.id == id);
                 let info = connector.and_then(|c| c.triggers.iter().find(|info| info.id == *trigger));
                 info.map_or(Known::Nothing, |info| Known::Schema { root: &info.output, node: &info.output })
             }
@@ -369,7 +378,7 @@ fn follow_schema<'k>(root: &'k Json, node: &'k Json, segment: &Segment, depth: u
 
 /// Why a step cannot have run where it is read, if so.
 fn unreachable(place: &Place<'_>, target: &Target<'_>, span: Span) -> Option<Diagnostic> {
-    let id = &target.step.id.value;
+    let id = shown(&target.step.id.value);
     let order = target.place.order;
     if order == place.order {
         let message = format!("\"{id}\" reads its own output, which does not exist yet.");
@@ -384,7 +393,7 @@ fn unreachable(place: &Place<'_>, target: &Target<'_>, span: Span) -> Option<Dia
     if let (Some(here), Some(there)) = (place.around.get(shared), target.place.around.get(shared))
         && here.order == there.order
     {
-        let message = format!("\"{id}\" is in another branch of \"{}\", and only one branch runs.", there.id);
+        let message = format!("\"{id}\" is in another branch of \"{}\", and only one branch runs.", shown(there.id));
         return Some(Diagnostic::error(codes::NOT_RUN_YET, span, message).help("Move it before the choice."));
     }
     (order > place.order).then(|| {
