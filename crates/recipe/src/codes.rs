@@ -75,6 +75,7 @@ codes! {
     MISPLACED "L0122" "Key of another step word": "The key belongs to another kind of step.";
     PATH "L0123" "Web path malformed": "The path of a webhook has 1 to 63 small letters, digits and hyphens and does not start with a hyphen.";
     SAME_KEY "L0124" "Same key for every event": "`dedupe.by` must differ between events, so it needs an expression.";
+    INPUT_SCHEMA "L0125" "JSON Schema malformed": "`input` of an api trigger is a JSON Schema; a word in it cannot have this value.";
 
     UNCLOSED "L0201" "Expression not closed": "`${` has no matching `}`. A quote inside may be open, or YAML cut the value short: put quotes around it.";
     EMPTY_EXPRESSION "L0202" "Expression empty": "There is nothing to evaluate.";

@@ -18,8 +18,10 @@ mod read;
 mod scalar;
 pub mod scan;
 mod schema;
+mod settings;
 mod steps;
 mod syntax;
+mod trigger;
 mod value;
 mod yaml;
 

@@ -4,6 +4,8 @@
 //! follow from it, and what the text reader has reported is not reported again.
 
 mod inputs;
+mod outputs;
+mod places;
 mod reach;
 
 use std::collections::{HashMap, HashSet};
@@ -18,7 +20,7 @@ use crate::diagnostic::{Diagnostic, Diagnostics, nearest, one_of, shown};
 use crate::read::Gaps;
 
 use inputs::View;
-use reach::{Around, Index, Place, Seen};
+use places::{Around, Index, Place, Seen};
 
 /// Holds a recipe against a catalogue.
 pub(crate) fn run(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, out: &mut Diagnostics) {
@@ -194,7 +196,7 @@ impl<'a> Checker<'a> {
                     if let Some(when) = &branch.when {
                         self.expression(when, &here);
                     }
-                    self.steps(&branch.steps, &reach::inside(around, Around::branch(step, order, number)));
+                    self.steps(&branch.steps, &places::inside(around, Around::branch(step, order, number)));
                 }
             }
             StepKind::Each { items, binding, collect, steps } => {
@@ -208,7 +210,7 @@ impl<'a> Checker<'a> {
                     let help = "Give one of the loops another name with `as`.";
                     self.out.push(Diagnostic::warning(codes::SHADOWED, step.id.span, message).help(help));
                 }
-                let inner = reach::inside(around, Around::pass(step, order, binding));
+                let inner = places::inside(around, Around::pass(step, order, binding));
                 self.steps(steps, &inner);
                 if let Some(collect) = collect {
                     self.value(collect, &Seen::Run(Place { order: self.next, around: inner }));

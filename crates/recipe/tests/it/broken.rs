@@ -181,6 +181,10 @@ fn triggers() {
     trigger("  from: schedule\n  with: { cron: \"0 6 * * *\", zone: Mars/Nowhere }", &["L0309 5:36"]);
     trigger("  from: schedule\n  with: { cron: 5, every: 1h }", &["L0104 5:17", "L0102 5:20"]);
     trigger("  from: api\n  with: { input: yes, x: 1 }", &["L0104 5:18", "L0102 5:23"]);
+    trigger(
+        "  from: api\n  with:\n    input:\n      type: record\n      properties: { a: { type: text }, b: [1], c: { items: { type: 5 } } }\n      required: a\n",
+        &["L0125 7:13", "L0125 8:32", "L0125 8:43", "L0125 8:68", "L0125 9:17"],
+    );
     trigger("  from: webhook\n  with: { path: \"a/B\" }", &["L0123 5:17"]);
     trigger("  from: webhook\n  with: { path: \"${ x }\" }", &["L0203 5:18"]);
     trigger("  from: webhook\n  with: [1]", &["L0104 5:9"]);
