@@ -1,0 +1,29 @@
+//! Every bound of this crate, with its unit in the name.
+//!
+//! A formula comes from a person and its data from the internet; neither may take a worker's time
+//! or memory. Whatever runs into a bound ends with a sentence, never with a slow worker.
+
+/// Longest source text of one expression.
+pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
+/// Steps of one evaluation, closures included (rhai alone forgets what closures spend).
+pub const OPERATIONS_MAX: u64 = 1_000_000;
+/// Steps of one call of a closure or of the body around it.
+pub const OPERATIONS_PER_CALL_MAX: u64 = 100_000;
+/// Functions and closures calling each other.
+pub const CALL_LEVELS_MAX: usize = 32;
+/// Longest text a formula may make.
+pub const TEXT_BYTES_MAX: usize = 1024 * 1024;
+/// Most items in a list a formula makes, lists in lists counted together.
+pub const LIST_ITEMS_MAX: usize = 10_000;
+/// Most fields in a record a formula makes, records in records counted together.
+pub const RECORD_FIELDS_MAX: usize = 10_000;
+/// Most names declared with `let` and `for` at the same time.
+pub const VARIABLES_MAX: usize = 64;
+/// Most functions and closures in one source text.
+pub const FUNCTIONS_MAX: usize = 32;
+/// Deepest nesting of brackets, operators and calls in the source.
+pub const EXPRESSION_DEPTH_MAX: usize = 64;
+/// Deepest nesting of a value that a formula gives.
+pub const VALUE_DEPTH_MAX: usize = 128;
+/// Most different places one formula reads.
+pub const REFERENCES_MAX: usize = 256;

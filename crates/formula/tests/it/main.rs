@@ -1,0 +1,3 @@
+//! The language of formulas, as people see it.
+
+mod semantics;
