@@ -41,9 +41,9 @@ pub(crate) async fn open_vault(config: &Config, store: &dyn Store) -> anyhow::Re
     };
     let vault = Vault::new(read_or_make_key(&file)?);
     // The database remembers which key it belongs to: a wrong key is told at once, not at the first secret.
-    let ours = hex_text(&vault.seal("master key check", &std::collections::BTreeMap::new())?);
+    let ours = hex::encode(vault.seal("master key check", &std::collections::BTreeMap::new())?);
     let kept = store.setting("master_key_check", &ours).await?;
-    let kept = bytes_of(&kept).context("the database's master key check is damaged")?;
+    let kept = hex::decode(&kept).context("the database's master key check is damaged")?;
     match vault.open("master key check", &kept) {
         Ok(_) => Ok(Arc::new(vault)),
         Err(StoreError::WrongKey { sealed_with, ours }) => bail!(
@@ -59,21 +59,21 @@ fn read_or_make_key(file: &Path) -> anyhow::Result<[u8; 32]> {
     match fs::read_to_string(file) {
         Ok(text) => {
             refuse_readable(file)?;
-            bytes_of(text.trim())
-                .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+            read_key(&text)
                 .with_context(|| format!("{} does not hold a master key: 64 hexadecimal digits are expected", file.display()))
         }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let key = Vault::new_key()?;
             make_key_file(file, &key).with_context(|| format!("cannot write the master key to {}", file.display()))?;
             // Another process may have made the file at the same moment: what is there counts.
-            let text = fs::read_to_string(file)?;
-            bytes_of(text.trim())
-                .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-                .context("the new master key cannot be read back")
+            read_key(&fs::read_to_string(file)?).context("the new master key cannot be read back")
         }
         Err(error) => Err(error).with_context(|| format!("cannot read the master key {}", file.display())),
     }
+}
+
+fn read_key(text: &str) -> Option<[u8; 32]> {
+    hex::decode(text.trim()).ok()?.try_into().ok()
 }
 
 fn make_key_file(file: &Path, key: &[u8; 32]) -> std::io::Result<()> {
@@ -86,7 +86,7 @@ fn make_key_file(file: &Path, key: &[u8; 32]) -> std::io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut handle = options.open(&draft)?;
-    handle.write_all(hex_text(key).as_bytes())?;
+    handle.write_all(hex::encode(key).as_bytes())?;
     handle.sync_all()?;
     // A link fails when the file exists, so that two processes never disagree about the key.
     let linked = fs::hard_link(&draft, file);
@@ -107,15 +107,6 @@ fn refuse_readable(file: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-fn hex_text(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn bytes_of(hex: &str) -> Option<Vec<u8>> {
-    hex.len().is_multiple_of(2)
-        .then(|| (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect())?
 }
 
 /// The client recipes call out with.

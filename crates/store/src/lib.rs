@@ -26,7 +26,7 @@ pub use crate::{
     group::{GroupSettings, Writer},
     ids::{BadId, ConnectionId, KeyId, RecipeId, RunId, WorkerId},
     journal::{Ending, Entry, ErrorRecord, IllegalEntry, Journal, StepPath, StepState, read_chunk, write_chunk},
-    recipe::{ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved},
+    recipe::{ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
     run::{
         Accepted, Batch, BatchOutcome, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter, RunRow, RunStatus,
         Then, Via, WaitingFor,

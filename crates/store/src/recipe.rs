@@ -1,6 +1,7 @@
 //! Recipes, their versions and their schedules as the store keeps them.
 
 use serde_json::Value as Json;
+use sha2::{Digest, Sha256};
 
 use crate::{RecipeId, Timestamp};
 
@@ -44,6 +45,12 @@ pub struct RecipeVersion {
     pub created_at: Timestamp,
     /// Who saved it.
     pub created_by: String,
+}
+
+/// The hash two equal texts share: SHA-256 in hex.
+#[must_use]
+pub fn text_hash(text: &str) -> String {
+    hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// A text to save.

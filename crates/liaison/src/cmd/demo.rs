@@ -18,7 +18,7 @@ use engine::Engine;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use sha2::Sha256;
 use store::{ConnectionId, ConnectionRow, NewVersion, Put, RecipeId, RunId, RunStatus, Saved};
 
 use super::{print, serve::signin_link};
@@ -116,7 +116,7 @@ async fn add_recipe(engine: &Engine, text: &str) -> anyhow::Result<()> {
         title: recipe.title.unwrap_or_else(|| slug.clone()),
         slug,
         text: text.to_owned(),
-        hash: Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect(),
+        hash: store::text_hash(text),
         hook_token: server::access::new_secret("h_")?,
         if_revision: None,
         at: now,
@@ -134,7 +134,7 @@ async fn add_recipe(engine: &Engine, text: &str) -> anyhow::Result<()> {
 async fn send(url: &str, secret: &str, event: &str, now_s: i64) -> anyhow::Result<RunId> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).context("the demo's secret cannot sign")?;
     mac.update(format!("{now_s}.{event}").as_bytes());
-    let signature: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = hex::encode(mac.finalize().into_bytes());
     #[expect(clippy::disallowed_methods, reason = "the demo calls its own process")]
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
     let answer = client

@@ -8,7 +8,6 @@ use engine::{Event, Intake};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use server::detail::{self, StepStatus};
-use sha2::{Digest as _, Sha256};
 use store::{ConnectionId, ConnectionRow, NewVersion, RecipeId, RunStatus, Saved, Via};
 
 use super::{FAILED, block_on, check::draw, print, runs::tell, serve};
@@ -109,7 +108,7 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
                 id: RecipeId::new(now, engine.random()),
                 slug: slug.clone(),
                 title: recipe.title.clone().unwrap_or_else(|| slug.clone()),
-                hash: format!("{:x?}", Sha256::digest(text.as_bytes())),
+                hash: store::text_hash(&text),
                 text,
                 hook_token: "local".to_owned(),
                 if_revision: None,

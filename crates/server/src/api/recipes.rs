@@ -10,7 +10,6 @@ use axum::{
 use engine::catalogue;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use store::{NewVersion, RecipeId, RecipeRow, RunStatus, Saved, Timestamp};
 use utoipa::ToSchema;
 
@@ -223,7 +222,7 @@ pub(crate) async fn put(
         id: RecipeId::new(now, app.engine.random()),
         slug,
         title: recipe.title.clone().unwrap_or_else(|| recipe.slug.value.clone()),
-        hash: hex(&Sha256::digest(text.as_bytes())),
+        hash: store::text_hash(&text),
         text,
         hook_token: new_secret("h_")?,
         if_revision,
@@ -245,10 +244,6 @@ pub(crate) async fn put(
     let tag = etag(&row);
     let body = SavedOut { slug: row.slug, version: row.latest_version, active_version: row.active_version, diagnostics: found };
     Ok((status, [(header::ETAG, tag)], Json(body)).into_response())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn refused(message: &str, found: Vec<DiagnosticOut>) -> Response {
