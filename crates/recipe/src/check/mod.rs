@@ -17,7 +17,7 @@ use crate::ast::{Expr, Part, Places, Recipe, SetValue, Span, Spanned, Step, Step
 use crate::catalogue::{ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, TriggerInfo};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest, one_of, shown};
-use crate::read::Gaps;
+use crate::read::{Gaps, capital};
 
 use inputs::View;
 use places::{Around, Index, Place, Seen};
@@ -249,8 +249,8 @@ impl<'a> Checker<'a> {
             Err(problem) => {
                 let end = problem.range.end.min(expr.source.len());
                 let start = problem.range.start.min(end);
-                let diagnostic = Diagnostic::error(code, expr.place(start..end), problem.message);
-                self.out.push(Diagnostic { help: problem.hint, ..diagnostic });
+                let diagnostic = Diagnostic::error(code, expr.place(start..end), sentence(&problem.message));
+                self.out.push(Diagnostic { help: problem.hint.as_deref().map(sentence), ..diagnostic });
             }
         }
     }
@@ -324,6 +324,13 @@ impl<'a> Checker<'a> {
             None => diagnostic.help(format!("It has {}.", one_of(names))),
         });
     }
+}
+
+/// What others say, as a sentence like ours.
+fn sentence(text: &str) -> String {
+    let text = capital(text.trim());
+    // A hint may end with code, behind which a full stop would be read as part of it.
+    if text.ends_with(|c: char| c.is_alphanumeric() || c == '`') { text + "." } else { text }
 }
 
 /// True if no step after this one is ever reached.
