@@ -147,6 +147,17 @@ pub struct Trigger {
 /// in the API, `config.base_url` or `credentials.token`.
 pub type Validate = fn(&Json, &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>>;
 
+/// One harmless call that shows whether a connection works.
+#[derive(Debug, Clone)]
+pub struct TestCall {
+    /// The action to call; it must have no effect.
+    pub action: &'static str,
+    /// What to send.
+    pub input: Json,
+    /// Errors that still show a working connection: a base address need not be a resource.
+    pub fine: &'static [ErrorClass],
+}
+
 /// One outside system, declared once.
 #[derive(Clone)]
 pub struct Connector {
@@ -164,6 +175,8 @@ pub struct Connector {
     pub credentials: Json,
     /// Refuses a config and credentials that cannot work, before they are saved: (field, sentence).
     pub validate: Validate,
+    /// One harmless call that shows whether a connection works; `None` when there is nothing to call.
+    pub test: Option<TestCall>,
     /// What it can do.
     pub actions: Vec<Action>,
     /// What it can start.

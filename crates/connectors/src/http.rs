@@ -9,8 +9,8 @@ mod settings;
 
 use std::sync::Arc;
 
-use connector::{Action, Connector, Cx, Effect, StepError};
-use serde_json::Value as Json;
+use connector::{Action, Connector, Cx, Effect, ErrorClass, StepError, TestCall};
+use serde_json::{Value as Json, json};
 
 pub(crate) fn connector() -> Connector {
     Connector {
@@ -21,6 +21,11 @@ pub(crate) fn connector() -> Connector {
         config: settings::config_schema(),
         credentials: settings::credentials_schema(),
         validate: settings::validate,
+        test: Some(TestCall {
+            action: "request",
+            input: json!({ "path": "/", "accept": ["200-399"] }),
+            fine: &[ErrorClass::NotFound, ErrorClass::Invalid],
+        }),
         actions: vec![Action {
             id: "request",
             title: "Make a request",

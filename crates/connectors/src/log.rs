@@ -27,6 +27,7 @@ pub(crate) fn connector() -> Connector {
             problems.credentials(credentials, &[], &[], "the log");
             problems.finish()
         },
+        test: None,
         actions: vec![Action {
             id: "write",
             title: "Write a line",

@@ -39,6 +39,7 @@ pub(crate) fn connector() -> Connector {
             "additionalProperties": false
         }),
         validate,
+        test: None,
         actions: Vec::new(),
         triggers: vec![Trigger {
             id: "request",

@@ -1,11 +1,15 @@
 //! What people do to runs: cancel, resume, replay, and what they say about a doubt.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use connector::{Cx, ErrorClass, StepError};
 use serde_json::Value as Json;
 use store::{DeadLetter, Ending, Entry, Journal, RunId, RunRow, RunStatus, StepPath, StepState, StoreError, Via};
 
 use crate::{Engine, Event, Intake, IntakeError};
+
+/// A connection's test call may take so long.
+const TEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// What a person says about an effect that may have happened.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,6 +141,35 @@ impl Engine {
     async fn settle(&self, id: RunId, state: DeadLetter, entry: Entry) -> Result<bool, StoreError> {
         let seq = self.journal(id).await?.next_seq;
         self.store.settle_dead_letter(id, state, seq, &store::write_chunk(&[entry])?).await
+    }
+
+    /// Makes a connection's test call; `None` when its connector has nothing to call.
+    ///
+    /// # Errors
+    /// What the call failed with, or that there is no such connection.
+    pub async fn test_connection(&self, name: &str) -> Option<Result<(), StepError>> {
+        let Some(connection) = self.connection(name) else {
+            return Some(Err(StepError::new(
+                ErrorClass::NotFound,
+                "CONNECTION_MISSING",
+                format!("There is no connection named \"{name}\"."),
+            )));
+        };
+        let connector = self.connectors.iter().find(|connector| connector.id == connection.connector)?;
+        let test = connector.test.as_ref()?;
+        let action = connector.action(test.action)?;
+        let cx = Cx {
+            http: self.http.clone(),
+            connection: Some(connection),
+            idempotency_key: "connection-test".into(),
+            timeout: TEST_TIMEOUT,
+            run_id: "test".into(),
+            path: "test".into(),
+        };
+        Some(match (action.run)(cx, test.input.clone()).await {
+            Err(error) if !test.fine.contains(&error.class) => Err(error),
+            _ => Ok(()),
+        })
     }
 
     async fn find(&self, id: RunId) -> Result<RunRow, ControlError> {

@@ -22,6 +22,8 @@ pub struct Program {
     pub slug: Arc<str>,
     /// The recipe's title, or its slug.
     pub title: String,
+    /// What its author says about it.
+    pub note: Option<String>,
     /// Where its events come from.
     pub source: TriggerSource,
     /// The trigger's own settings.
@@ -151,6 +153,7 @@ impl Program {
         let mut program = Self {
             slug: recipe.slug.value.as_str().into(),
             title: recipe.title.clone().unwrap_or_else(|| recipe.slug.value.clone()),
+            note: recipe.note.clone(),
             source: trigger.from.value.clone(),
             trigger_with: trigger.with.clone(),
             params: recipe.params.iter().map(|p| (p.name.value.clone(), p.default.clone().unwrap_or(Json::Null))).collect(),
@@ -179,6 +182,20 @@ impl Program {
     #[must_use]
     pub fn uses(&self, id: &str) -> Option<String> {
         self.outline.iter().find(|step| step.id == id).map(|step| step.uses.clone())
+    }
+
+    /// How many tries the step of that id is given; `None` when it calls nothing.
+    #[must_use]
+    pub fn tries_max(&self, id: &str) -> Option<u32> {
+        fn find(steps: &[Step], id: &str) -> Option<u32> {
+            steps.iter().find_map(|step| match &step.kind {
+                Kind::Do(action) if *step.id == *id => Some(action.retry.times),
+                Kind::Choose(branches) => branches.iter().find_map(|(_, steps)| find(steps, id)),
+                Kind::Each { steps, .. } => find(steps, id),
+                _ => None,
+            })
+        }
+        find(&self.steps, id)
     }
 
     /// Checks values for the parameters.

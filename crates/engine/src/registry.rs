@@ -46,6 +46,8 @@ pub struct Catalogue {
     pub revision: i64,
     /// Recipes by slug.
     pub recipes: HashMap<String, Arc<LiveRecipe>>,
+    /// Recipes by the web address they chose themselves.
+    pub by_path: HashMap<String, Arc<LiveRecipe>>,
     /// Recipes by the unguessable part of their web address.
     pub by_token: HashMap<String, Arc<LiveRecipe>>,
     /// Connections by name.
@@ -94,6 +96,17 @@ impl Registry {
                 Ok(recipe) => {
                     let recipe = Arc::new(recipe);
                     catalogue.by_token.insert(recipe.row.hook_token.clone(), Arc::clone(&recipe));
+                    if let Some(path) = recipe.program.trigger_with["path"].as_str() {
+                        let taken = catalogue.by_path.insert(path.to_owned(), Arc::clone(&recipe));
+                        if let Some(other) = taken {
+                            tracing::error!(
+                                path,
+                                recipe = slug,
+                                other = other.row.slug,
+                                "recipe.load: two recipes want the same web address"
+                            );
+                        }
+                    }
                     catalogue.recipes.insert(slug, recipe);
                 }
                 // A text saved by a newer build: the others must run all the same.

@@ -44,6 +44,7 @@ async fn take(app: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap, bod
     let recipe = catalogue
         .by_token
         .get(name)
+        .or_else(|| catalogue.by_path.get(name))
         .or_else(|| catalogue.recipes.get(name).filter(|_| app.settings.hooks_by_slug))
         .ok_or_else(|| ApiError::not_found("webhook at this address: no recipe of that name is switched on"))?;
     let bytes = read(app, headers, body).await?;

@@ -20,8 +20,8 @@ use serde_json::Value as Json;
 
 use crate::{RunId, StoreError, Timestamp};
 
-/// Chunks longer than this are compressed; below it the frame costs more than it saves.
-const COMPRESS_BYTES_MIN: usize = 400;
+/// Chunks longer than this are compressed; below it packing costs more time than the disk is worth.
+const COMPRESS_BYTES_MIN: usize = 1000;
 /// A chunk that unpacks to more than this is treated as corrupt.
 const CHUNK_BYTES_MAX: usize = 64 * 1024 * 1024;
 const ZSTD_LEVEL: i32 = 1;
@@ -491,7 +491,8 @@ thread_local! {
 /// # Errors
 /// [`StoreError::Corrupt`] when an entry cannot be written as JSON, which no value of ours causes.
 pub fn write_chunk(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
-    let plain = serde_json::to_vec(entries).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    let mut plain = Vec::with_capacity(COMPRESS_BYTES_MIN);
+    serde_json::to_writer(&mut plain, entries).map_err(|error| StoreError::Corrupt(error.to_string()))?;
     if plain.len() < COMPRESS_BYTES_MIN {
         return Ok(plain);
     }

@@ -31,6 +31,7 @@ pub(crate) fn connectors() -> Vec<Connector> {
         config: json!({ "type": "object" }),
         credentials: json!({ "type": "object" }),
         validate: |_, _| Ok(()),
+        test: None,
         actions: vec![action("get", |_| Effect::None), action("put", |_| Effect::Idempotent), action("post", |_| Effect::Once)],
         triggers: Vec::new(),
     }]
@@ -102,12 +103,19 @@ impl World {
 
     /// The run as the committed chunks tell it.
     pub(crate) fn recover(&self) -> RunState {
-        let chunks = self.chunks.iter().enumerate().map(|(seq, chunk)| (i32::try_from(seq).expect("few chunks"), chunk.as_slice()));
+        let chunks =
+            self.chunks.iter().enumerate().map(|(seq, chunk)| (i32::try_from(seq).expect("few chunks"), chunk.as_slice()));
         RunState::resumed(run_id(), Journal::replay(chunks).expect("the journal can be read"), 0)
     }
 
     /// Drives the run to its end, as `engine::drive` does, at most `commits_max` commits far.
-    pub(crate) fn drive(&mut self, program: &Program, state: &mut RunState, script: Script<'_>, commits_max: usize) -> Option<Then> {
+    pub(crate) fn drive(
+        &mut self,
+        program: &Program,
+        state: &mut RunState,
+        script: Script<'_>,
+        commits_max: usize,
+    ) -> Option<Then> {
         let mut commits = 0;
         loop {
             self.now += 1_000;
@@ -158,7 +166,10 @@ impl World {
         self.entries()
             .iter()
             .map(|entry| match (entry, entry.path()) {
-                (Entry::Started { n, .. } | Entry::Succeeded { n, .. } | Entry::Failed { n, .. } | Entry::Uncertain { n, .. }, Some(path)) => {
+                (
+                    Entry::Started { n, .. } | Entry::Succeeded { n, .. } | Entry::Failed { n, .. } | Entry::Uncertain { n, .. },
+                    Some(path),
+                ) => {
                     format!("{} {path} {n}", entry.word())
                 }
                 (_, Some(path)) => format!("{} {path}", entry.word()),

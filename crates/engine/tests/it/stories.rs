@@ -42,7 +42,16 @@ fn a_run_with_k_calls_makes_k_plus_one_commits() {
     assert_eq!(world.chunks.len(), 4);
     assert_eq!(
         world.told(),
-        ["accepted", "started a 1", "succeeded a 1", "started b 1", "succeeded b 1", "started c 1", "succeeded c 1", "ended succeeded"]
+        [
+            "accepted",
+            "started a 1",
+            "succeeded a 1",
+            "started b 1",
+            "succeeded b 1",
+            "started c 1",
+            "succeeded c 1",
+            "ended succeeded"
+        ]
     );
     assert_eq!(world.calls[1].2, json!({ "before": "a" }));
 }
@@ -115,11 +124,10 @@ fn what_is_no_list_cannot_be_walked() {
 
 #[test]
 fn a_failed_try_is_made_again_with_the_same_input() {
-    let (world, _) = story(
-        "steps:\n  - id: a\n    do: sys.put\n    with: { at: \"${ trigger.n }\" }\n",
-        json!({ "n": 5 }),
-        &|_, before| if before < 2 { Answer::Again(30) } else { Answer::Ok(json!(1)) },
-    );
+    let (world, _) =
+        story("steps:\n  - id: a\n    do: sys.put\n    with: { at: \"${ trigger.n }\" }\n", json!({ "n": 5 }), &|_, before| {
+            if before < 2 { Answer::Again(30) } else { Answer::Ok(json!(1)) }
+        });
     assert_eq!(
         world.told(),
         ["accepted", "started a 1", "failed a 1", "started a 2", "failed a 2", "started a 3", "succeeded a 3", "ended succeeded"]
@@ -141,18 +149,16 @@ fn a_failure_ends_the_run_at_its_step() {
 
 #[test]
 fn a_recipe_can_fail_on_purpose() {
-    let (_, then) = story("steps:\n  - id: a\n    fail: \"No account for ${ trigger.customer }\"\n", json!({ "customer": "cus_1" }), &fine);
+    let (_, then) =
+        story("steps:\n  - id: a\n    fail: \"No account for ${ trigger.customer }\"\n", json!({ "customer": "cus_1" }), &fine);
     let Then::Failed { error, .. } = then else { panic!("{then:?}") };
     assert_eq!((error.code.as_str(), error.message.as_str()), ("FAILED_BY_RECIPE", "No account for cus_1"));
 }
 
 #[test]
 fn null_does_not_turn_into_text() {
-    let (world, then) = story(
-        "steps:\n  - id: a\n    do: sys.put\n    with: { path: \"/customers/${ trigger.customer }\" }\n",
-        json!({}),
-        &fine,
-    );
+    let (world, then) =
+        story("steps:\n  - id: a\n    do: sys.put\n    with: { path: \"/customers/${ trigger.customer }\" }\n", json!({}), &fine);
     let Then::Failed { error, .. } = then else { panic!("{then:?}") };
     assert_eq!(error.code, "FORMULA_NULL_VALUE");
     assert!(world.calls.is_empty());
@@ -160,7 +166,8 @@ fn null_does_not_turn_into_text() {
 
 #[test]
 fn a_run_that_takes_too_long_ends() {
-    let (world, then) = story("settings: { timeout: 1m }\nsteps:\n  - id: a\n    do: sys.put\n", json!({}), &|_, _| Answer::Again(45));
+    let (world, then) =
+        story("settings: { timeout: 1m }\nsteps:\n  - id: a\n    do: sys.put\n", json!({}), &|_, _| Answer::Again(45));
     let Then::Failed { error, .. } = then else { panic!("{then:?}") };
     assert_eq!(error.code, "RUN_TIMEOUT");
     assert_eq!(world.calls.len(), 2);

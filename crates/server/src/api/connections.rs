@@ -193,6 +193,44 @@ pub(crate) async fn create(
     }
 }
 
+/// What a test call showed.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TestOut {
+    /// True when the connection works, false when it does not, null when there is nothing to call.
+    works: Option<bool>,
+    /// What happened, in words.
+    message: String,
+    /// What to do next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+    /// The class and code of the failure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    class: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<String>,
+}
+
+/// Makes one harmless call through a connection and tells what happened.
+#[utoipa::path(post, path = "/connections/{name}/test", tag = "connections", params(("name" = String, Path)),
+    responses((status = 200, body = TestOut), (status = 404, body = ErrorBody)))]
+pub(crate) async fn test(State(app): State<Shared>, caller: Caller, Path(name): Path<String>) -> Result<Json<TestOut>, ApiError> {
+    caller.need("connections:write")?;
+    find(&app, &name).await?;
+    app.engine.refresh().await?;
+    let plain = |works, message: &str| TestOut { works, message: message.to_owned(), next: None, class: None, code: None };
+    Ok(Json(match app.engine.test_connection(&name).await {
+        None => plain(None, "This connector makes no calls of its own; its settings are complete."),
+        Some(Ok(())) => plain(Some(true), "The other system answered."),
+        Some(Err(error)) => TestOut {
+            works: Some(false),
+            message: error.message,
+            next: error.next,
+            class: Some(error.class.as_str().to_owned()),
+            code: Some(error.code),
+        },
+    }))
+}
+
 /// Changes a connection's settings or credentials.
 #[utoipa::path(patch, path = "/connections/{name}", tag = "connections", params(("name" = String, Path)), request_body = ConnectionChange,
     responses((status = 200, body = ConnectionOut), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]

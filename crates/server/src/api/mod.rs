@@ -77,6 +77,7 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(dead_letters::discard))
                 .routes(routes!(connections::list, connections::create))
                 .routes(routes!(connections::get, connections::update, connections::delete))
+                .routes(routes!(connections::test))
                 .routes(routes!(connections::connectors)),
         )
         .split_for_parts()
