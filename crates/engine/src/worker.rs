@@ -17,6 +17,10 @@ use crate::{
 
 /// Runs taken in one claim at most.
 const CLAIM_MAX: u32 = 64;
+/// With fewer free places than this a claim first gathers more for [`GATHER`], when there is a backlog.
+const CLAIM_WORTH: usize = 16;
+/// How long places are gathered under a backlog.
+const GATHER: Duration = Duration::from_millis(3);
 /// The longest sleep of a worker that knows of nothing due: another process may know more.
 const IDLE_SLEEP_MAX: Duration = Duration::from_secs(30);
 
@@ -81,10 +85,11 @@ pub(crate) async fn work(engine: Arc<Engine>) {
 /// Takes what is due and fits; says how long to sleep, or `None` to look again at once.
 async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
     let mut slots = Vec::new();
-    while slots.len() < CLAIM_MAX as usize
-        && let Ok(slot) = Arc::clone(&engine.slots).try_acquire_owned()
-    {
-        slots.push(slot);
+    take_places(engine, &mut slots);
+    if !slots.is_empty() && slots.len() < CLAIM_WORTH && engine.backlog() as usize > slots.len() {
+        // Under a backlog places come free one by one: a claim each would cost a transaction each.
+        tokio::time::sleep(GATHER).await;
+        take_places(engine, &mut slots);
     }
     if slots.is_empty() {
         // A run that ends wakes us.
@@ -113,6 +118,15 @@ async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
         None => IDLE_SLEEP_MAX,
     };
     Ok(Some(pause.min(IDLE_SLEEP_MAX)))
+}
+
+/// Takes the free places, up to what one claim fills.
+fn take_places(engine: &Engine, slots: &mut Vec<OwnedSemaphorePermit>) {
+    while slots.len() < CLAIM_MAX as usize
+        && let Ok(slot) = Arc::clone(&engine.slots).try_acquire_owned()
+    {
+        slots.push(slot);
+    }
 }
 
 /// Goes on with a claimed run from its journal.
