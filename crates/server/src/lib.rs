@@ -100,21 +100,27 @@ async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> 
         .map_or_else(|| format!("req_{:016x}", random(&app)), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
     let page = wants_page(request.uri().path());
+    let visit = page.then(|| ui::Visit::new(request.method(), request.uri(), request.headers(), &id));
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let headers = response.headers().clone();
-        let body = if page { ui::error(&app, &error, &id) } else { (error.status, Json(error.body(&id))).into_response() };
-        response = body;
+        response = match &visit {
+            Some(visit) => ui::error(&app, visit, &error).await,
+            None => (error.status, Json(error.body(&id))).into_response(),
+        };
         for name in [axum::http::header::RETRY_AFTER, axum::http::header::WWW_AUTHENTICATE] {
             if let Some(value) = headers.get(&name) {
                 response.headers_mut().insert(name, value.clone());
             }
         }
-    } else if response.status() == StatusCode::FORBIDDEN && response.extensions().get::<KeepsItsBody>().is_none() && !page {
+    } else if response.status() == StatusCode::FORBIDDEN && response.extensions().get::<KeepsItsBody>().is_none() {
         // The cross-site guard answers by itself.
         let error =
             ApiError::new(StatusCode::FORBIDDEN, "CROSS_SITE", "This request came from another site's page and was refused.");
-        response = (error.status, Json(error.body(&id))).into_response();
+        response = match &visit {
+            Some(visit) => ui::error(&app, visit, &error).await,
+            None => (error.status, Json(error.body(&id))).into_response(),
+        };
     }
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID.clone(), value);

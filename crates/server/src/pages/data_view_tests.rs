@@ -7,7 +7,7 @@ fn view(json: &str) -> DataView {
 fn texts(view: &DataView) -> Vec<String> {
     view.lines
         .iter()
-        .map(|line| "  ".repeat(line.depth.into()) + &line.pieces.iter().map(|p| p.text.as_str()).collect::<String>())
+        .map(|line| "  ".repeat(line.depth.into()) + line.pieces.iter().map(|p| p.text.as_str()).collect::<String>().as_str())
         .collect()
 }
 
@@ -99,7 +99,7 @@ fn what_is_not_json_is_listed_as_text() {
 
 #[test]
 fn deep_nesting_ends() {
-    let json = "[".repeat(100_000) + &"]".repeat(100_000);
+    let json = "[".repeat(100_000) + "]".repeat(100_000).as_str();
     assert!(view(&json).cut);
     assert_eq!(DataView::of(&Payload::Hidden, "input", None), None);
 }

@@ -6,6 +6,7 @@
 //! and one test renders them all.
 
 pub mod data_view;
+pub mod docs;
 pub mod format;
 mod inspector;
 pub mod mark;

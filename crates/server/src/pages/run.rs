@@ -97,6 +97,8 @@ pub struct RunHead {
     pub error: Option<ErrorCard>,
     /// Parent, child and replayed runs.
     pub links: Vec<RunLink>,
+    /// What became of a failed run that nobody needs to deal with any more: "Given up by Admin".
+    pub settled: Option<String>,
     /// Whether this person may retry, cancel and answer.
     pub may_operate: bool,
 }
@@ -208,10 +210,11 @@ impl RunPage {
     pub fn new(shell: Shell, run: RunHead, steps: Vec<StepRow>, pane: RunPane, query: &RunQuery) -> Self {
         let end_us = run.ended_us.unwrap_or(shell.now_us);
         let scale = Scale::over(&steps, run.started_us, end_us, run.status.is_open());
-        let chosen = choose(&steps, query.step.as_deref());
+        let chosen = chosen(&steps, query);
         let inspector = chosen.map(|at| Inspector::new(&run.id, &steps[at], query, shell.now_us));
-        let retry = (run.status == RunStatus::Failed).then(|| RetryOffer::of(&steps)).flatten();
-        let doubt = steps.iter().find(|step| step.status == StepStatus::Uncertain).map(|step| Doubt {
+        let unsettled = run.settled.is_none();
+        let retry = (run.status == RunStatus::Failed && unsettled).then(|| RetryOffer::of(&steps)).flatten();
+        let doubt = steps.iter().find(|step| step.status == StepStatus::Uncertain && unsettled).map(|step| Doubt {
             path: step.path.clone(),
             called: step.called(),
             title: step.title.clone(),
@@ -342,8 +345,10 @@ fn first_failing(steps: &[StepRow]) -> Option<usize> {
 }
 
 /// The step to look at: the one asked for, the first failing one, the one under way, or the last one.
-fn choose(steps: &[StepRow], asked: Option<&str>) -> Option<usize> {
-    asked
+pub(crate) fn chosen(steps: &[StepRow], query: &RunQuery) -> Option<usize> {
+    query
+        .step
+        .as_deref()
         .and_then(|path| steps.iter().position(|step| step.path == path))
         .or_else(|| first_failing(steps))
         .or_else(|| steps.iter().rposition(|step| step.status.is_open()))
@@ -497,6 +502,10 @@ fn loop_summary(steps: &[StepRow], at: usize, chosen: Option<usize>) -> (bool, S
         return (false, String::new());
     }
     let passes = passes(steps, at);
+    if passes.is_empty() {
+        // Not come to yet: the steps inside are shown as they stand in the recipe.
+        return (false, String::new());
+    }
     let told = counts(passes.iter().map(|(from, _)| steps[*from].status));
     let summary = format!("{}: {told}", format::plural(passes.len() as u64, "item", "items"));
     let wants_a_look =

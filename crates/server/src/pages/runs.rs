@@ -306,7 +306,8 @@ impl RunsPage {
     /// The stream of this list: the same filter, applied by the server to every event. Only the first
     /// page is live for new runs; further pages see changes of the rows they show.
     fn stream(&self) -> String {
-        format!("/ui/events?page=runs&{}", self.filter.query())
+        let newest = self.rows.iter().flatten().next().map_or("", |row| row.id.as_str());
+        format!("/ui/events?page=runs&seen={newest}&{}", self.filter.query())
     }
 }
 

@@ -41,8 +41,7 @@ pub fn signin() -> Vec<(&'static str, SigninPage)> {
     vec![
         ("ask", page(SigninState::Ask)),
         ("confirm", page(SigninState::Confirm { token: "lsn_once_4f8a".to_owned() })),
-        ("expired", page(SigninState::Expired)),
-        ("used", page(SigninState::Used)),
+        ("refused", page(SigninState::Refused)),
         ("unknown", page(SigninState::Unknown)),
         ("out", page(SigninState::SignedOut)),
     ]

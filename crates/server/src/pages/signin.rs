@@ -16,10 +16,8 @@ pub enum SigninState {
         /// The one-time token, sent back by the form.
         token: String,
     },
-    /// The link is too old.
-    Expired,
-    /// The link was used before.
-    Used,
+    /// The link was used before, is too old, or was never one of ours: the store does not tell which.
+    Refused,
     /// The link is not one of ours, or was cut when it was copied.
     Unknown,
     /// The session ended.
@@ -53,10 +51,12 @@ impl SigninPage {
     /// What is wrong with the link, and what to do, if something is.
     fn problem(&self) -> Option<(&'static str, &'static str)> {
         match self.state {
-            SigninState::Expired => Some(("This link is too old", "Links work for 15 minutes. See below how to get a new one.")),
-            SigninState::Used => Some(("This link was used before", "Each link signs in once. See below how to get a new one.")),
+            SigninState::Refused => Some((
+                "This link does not work any more",
+                "Each link signs in once, within 15 minutes. See below how to get a new one.",
+            )),
             SigninState::Unknown => Some((
-                "This link is not known here",
+                "This is not a sign-in link",
                 "It may have been cut when it was copied. Copy the whole link, or get a new one.",
             )),
             SigninState::Ask | SigninState::Confirm { .. } | SigninState::SignedOut => None,

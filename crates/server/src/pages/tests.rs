@@ -98,7 +98,7 @@ fn the_states_say_what_they_must() {
     holds("runs/empty", &["No runs yet"]);
     holds("runs/nothing", &["No failed runs match", "4 filters are on: Status, Recipe, Search text and Time.", "Clear filters"]);
     holds("runs/error", &["The runs could not be loaded", "Try again"]);
-    holds("signin/expired", &["This link is too old"]);
+    holds("signin/refused", &["This link does not work any more"]);
     holds("signin/confirm", &["name=\"token\" value=\"lsn_once_4f8a\"", "name=\"next\" value=\"/runs?status=failed\""]);
     holds("message/connections", &["<h1>Connections: not here yet</h1>"]);
     holds("message/failed", &["Request req_01JD3M2"]);
@@ -112,7 +112,7 @@ fn the_run_list_keeps_its_filter() {
             "href=\"/runs?status=waiting&#38;recipe=order-to-cash&#38;since=24h\"",
             "name=\"status\" value=\"failed\"",
             "<option value=\"order-to-cash\" selected>",
-            "/ui/events?page=runs&#38;status=failed&#38;recipe=order-to-cash&#38;since=24h",
+            "/ui/events?page=runs&#38;seen=run_01jd3m1aaf&#38;status=failed&#38;recipe=order-to-cash&#38;since=24h",
         ],
     );
     holds("runs/content", &["href=\"/runs?cursor=AZkz\"", "10:30:52", "6 min ago", "Started (<span data-zone-name>CET</span>)"]);

@@ -7,7 +7,7 @@
 use super::{
     format,
     status::{StepStatus, WaitFor},
-    step::{BarStatus, StepRow},
+    step::{BarStatus, StepKind, StepRow},
 };
 
 /// Folds at most; further long waits stay at scale.
@@ -224,7 +224,9 @@ fn busy(rows: &[StepRow], started_us: i64, end_us: i64) -> Vec<(i64, i64)> {
     let mut spans: Vec<(i64, i64)> = rows
         .iter()
         .flat_map(|row| {
-            let own = (row.attempts.is_empty() && row.parks.is_empty() && row.status.was_begun())
+            // A loop's time is that of the steps in it: pauses among them are no work.
+            let counts = !matches!(row.kind, StepKind::Loop | StepKind::Pass);
+            let own = (counts && row.attempts.is_empty() && row.parks.is_empty() && row.status.was_begun())
                 .then_some((row.started_us, row.ended_us.or(row.started_us)));
             let tries = row.attempts.iter().map(|bar| (Some(bar.from_us), Some(bar.to_us.unwrap_or(end_us))));
             tries.chain(own)

@@ -54,6 +54,7 @@ fn head(status: RunStatus, start_us: i64, ended_us: Option<i64>) -> RunHead {
         waiting: None,
         error: None,
         links: Vec::new(),
+        settled: None,
         may_operate: true,
     }
 }

@@ -1,0 +1,242 @@
+//! `/runs/{id}`: one run, what people do to it, and its data.
+
+use std::sync::Arc;
+
+use axum::{
+    Form,
+    extract::{Path, Query, State},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
+};
+use engine::{OutlineStep, Program, control::Doubtful};
+use recipe::ast::TriggerSource;
+use serde::Deserialize;
+use serde_json::Value as Json;
+use store::{DeadLetter, RunId, StoreError, Via};
+
+use super::{
+    run_rows::{self, Plan, mark_of},
+    run_story,
+    runs::{reason, status},
+    visit::{Asked, Visitor, page},
+};
+use crate::{
+    detail::{self, RunDetail},
+    error::ApiError,
+    pages::{Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepRow, Waiting, run::chosen, run::step_href},
+    state::{App, Shared},
+};
+
+pub(super) async fn timeline(
+    state: State<Shared>,
+    visitor: Visitor,
+    path: Path<String>,
+    query: Asked<RunQuery>,
+) -> Result<Response, ApiError> {
+    show(state, visitor, path, query, false).await
+}
+
+pub(super) async fn log(
+    state: State<Shared>,
+    visitor: Visitor,
+    path: Path<String>,
+    query: Asked<RunQuery>,
+) -> Result<Response, ApiError> {
+    show(state, visitor, path, query, true).await
+}
+
+async fn show(
+    State(app): State<Shared>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    query: Asked<RunQuery>,
+    log: bool,
+) -> Result<Response, ApiError> {
+    let query = query.map(|query| query.0).unwrap_or_default();
+    let shell = visitor.shell(&app).await;
+    let Some((run, program)) = read(&app, &id).await? else {
+        return Ok(page(StatusCode::NOT_FOUND, &MessagePage::run_not_found(shell, &id)));
+    };
+    let told = Told::of(&app, &run, program.as_deref());
+    let mut rows = told.rows(&run);
+    if let Some(at) = chosen(&rows, &query) {
+        run_story::complete(&mut rows[at], &run, &told.outline);
+    }
+    let head = head(&run, &rows, &told.outline);
+    let pane = if log { RunPane::Log(run_story::log(&run)) } else { RunPane::Timeline };
+    Ok(page(StatusCode::OK, &RunPage::new(shell, head, rows, pane, &query)))
+}
+
+async fn read(app: &App, id: &str) -> Result<Option<(RunDetail, Option<Arc<Program>>)>, StoreError> {
+    let Ok(id) = id.parse::<RunId>() else { return Ok(None) };
+    let Some(run) = detail::read(app.store(), id).await? else { return Ok(None) };
+    // A version that this build cannot run is still shown from its journal.
+    let program = app.engine.program(run.row.recipe, run.row.version).await.ok();
+    Ok(Some((run, program)))
+}
+
+/// What the rows need besides the journal.
+struct Told<'a> {
+    outline: Vec<OutlineStep>,
+    program: Option<&'a Program>,
+    app: &'a App,
+    trigger: Mark,
+}
+
+impl<'a> Told<'a> {
+    fn of(app: &'a App, run: &RunDetail, program: Option<&'a Program>) -> Self {
+        let outline = program.map_or_else(|| run_rows::outline_of(run), |program| program.outline.clone());
+        Self { outline, program, app, trigger: trigger_mark(app, run.row.via, program) }
+    }
+
+    fn rows(&self, run: &RunDetail) -> Vec<StepRow> {
+        let tries = |id: &str| self.program.and_then(|program| program.tries_max(id));
+        let plan = Plan {
+            outline: &self.outline,
+            connections: self.program.map_or(&[], |program| program.connections.as_slice()),
+            connectors: &self.app.engine.connectors,
+            tries: &tries,
+            trigger: (trigger_title(run.row.via), &self.trigger),
+        };
+        run_rows::rows(run, plan)
+    }
+}
+
+fn trigger_title(via: Via) -> &'static str {
+    match via {
+        Via::Webhook => "Webhook received",
+        Via::Api => "Called over the API",
+        Via::Schedule => "Schedule fired",
+        Via::Replay => "Event replayed",
+    }
+}
+
+fn trigger_mark(app: &App, via: Via, program: Option<&Program>) -> Mark {
+    match (via, program.map(|program| &program.source)) {
+        (Via::Webhook | Via::Replay, Some(TriggerSource::Connection { connection, trigger })) => {
+            let connections = program.map_or(&[][..], |program| program.connections.as_slice());
+            mark_of(&format!("{connection}.{trigger}"), connections, &app.engine.connectors)
+        }
+        (Via::Webhook, _) => Mark::word("webhook"),
+        (Via::Schedule, _) => Mark::word("schedule"),
+        (Via::Api, _) => Mark::word("api"),
+        (Via::Replay, _) => Mark::word("trigger"),
+    }
+}
+
+fn head(run: &RunDetail, rows: &[StepRow], outline: &[OutlineStep]) -> RunHead {
+    let status = status(&run.row);
+    let settled = run_story::settled(run).filter(|_| run.row.dead_letter != Some(DeadLetter::Open));
+    RunHead {
+        id: run.row.id.to_string(),
+        status,
+        recipe: run.row.slug.clone(),
+        recipe_title: run.row.title.clone(),
+        version: u32::try_from(run.row.version).unwrap_or(0),
+        // A run goes on with the version it began with.
+        newer_version: None,
+        started_us: run.row.accepted_at.micros(),
+        ended_us: run_story::us(run.row.ended_at),
+        label: run.row.label.clone().filter(|label| !label.is_empty()),
+        started_by: run_story::started_by(run.row.via).to_owned(),
+        waiting: match status {
+            RunStatus::Waiting(_) => Some(Waiting {
+                reason: reason(run.row.waiting_for),
+                who: None,
+                until_us: run_story::us(run.row.due_at),
+                attempt: run_story::coming(rows),
+            }),
+            _ => None,
+        },
+        error: if status == RunStatus::Failed { run_story::card(run, rows, outline) } else { None },
+        links: run_story::links(run),
+        settled,
+        may_operate: true,
+    }
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct DataQuery {
+    step: String,
+    part: Option<String>,
+}
+
+/// The whole data of a step as a file.
+pub(super) async fn data(
+    State(app): State<Shared>,
+    _visitor: Visitor,
+    Path(id): Path<String>,
+    Query(query): Query<DataQuery>,
+) -> Result<Response, ApiError> {
+    let (run, program) = read(&app, &id).await?.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
+    let outline = program.map_or_else(Vec::new, |program| program.outline.clone());
+    let input = query.part.as_deref() == Some("input");
+    let value = run_rows::data_of(&run, &outline, &query.step, input)
+        .ok_or_else(|| ApiError::not_found(format!("data of step {} in run {id}", query.step)))?;
+    let text = serde_json::to_string_pretty(value).unwrap_or_default();
+    let plain = |text: &str| text.replace(|char: char| !char.is_ascii_alphanumeric() && !matches!(char, '_' | '-' | '.'), "_");
+    let part = if input { "input" } else { "output" };
+    let name = format!("{}-{}-{part}.json", plain(&id), plain(&query.step));
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
+        .unwrap_or_else(|_| HeaderValue::from_static("attachment"));
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::CONTENT_DISPOSITION, disposition),
+        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    Ok((headers, text).into_response())
+}
+
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Wish {
+    step: Option<String>,
+    answer: Option<String>,
+    output: Option<String>,
+}
+
+/// Lets a failed run go on, with what the person says about a step in doubt.
+pub(super) async fn resume(
+    State(app): State<Shared>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(wish): Form<Wish>,
+) -> Result<Response, ApiError> {
+    let run = run_id(&id)?;
+    if wish.answer.as_deref() == Some("give_up") {
+        app.engine.discard(run, "given up", &visitor.name).await?;
+    } else {
+        let output = wish.output.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(read_json).transpose()?;
+        let said = match wish.answer.as_deref() {
+            Some("happened") => Some(Doubtful::Happened(output.unwrap_or_default())),
+            Some("repeat") => Some(Doubtful::Repeat),
+            _ => None,
+        };
+        app.engine.resume(run, said, &visitor.name).await?;
+    }
+    Ok(back(&id, wish.step.as_deref()))
+}
+
+/// Ends a run.
+pub(super) async fn cancel(State(app): State<Shared>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, ApiError> {
+    app.engine.cancel(run_id(&id)?, &visitor.name).await?;
+    Ok(back(&id, None))
+}
+
+fn run_id(text: &str) -> Result<RunId, ApiError> {
+    text.parse().map_err(|_| ApiError::not_found(format!("run {text}")))
+}
+
+fn read_json(text: &str) -> Result<Json, ApiError> {
+    serde_json::from_str(text).map_err(|error| {
+        ApiError::field(
+            "output",
+            format!("What the step returned must be JSON, and this is not: {error}. Go back and correct it."),
+        )
+    })
+}
+
+fn back(id: &str, step: Option<&str>) -> Response {
+    let place = step.filter(|step| !step.is_empty()).map_or_else(|| format!("/runs/{id}"), |step| step_href(id, step, "input"));
+    Redirect::to(&place).into_response()
+}
