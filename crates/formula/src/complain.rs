@@ -5,8 +5,9 @@ use std::{ops::Range, sync::Arc};
 use rhai::{Dynamic, EvalAltResult, ParseError, ParseErrorType, Position};
 
 use crate::{
-    EvalError, SyntaxProblem, limits,
+    EvalError, SyntaxProblem,
     lex::{Kind, Token},
+    limits,
     machine::{Spent, too_many_steps},
     translate::Translation,
 };
@@ -62,7 +63,8 @@ pub(crate) fn syntax(error: &ParseError, lines: &Lines, source: &str) -> SyntaxP
     let range = lines.range(error.position()).unwrap_or(end..end);
     let found = source.get(range.clone()).unwrap_or_default();
     let at_end = found.is_empty() || matches!(error.err_type(), ParseErrorType::UnexpectedEOF);
-    let here = |what: &str| if at_end { format!("the formula stops where {what}") } else { format!("`{found}` stands where {what}") };
+    let here =
+        |what: &str| if at_end { format!("the formula stops where {what}") } else { format!("`{found}` stands where {what}") };
     let (message, hint) = match error.err_type() {
         ParseErrorType::UnexpectedEOF => ("the formula is not complete".to_owned(), None),
         ParseErrorType::MissingToken(token, _) => match token.as_str() {
@@ -70,7 +72,9 @@ pub(crate) fn syntax(error: &ParseError, lines: &Lines, source: &str) -> SyntaxP
             token => (here(&format!("`{token}` belongs")), None),
         },
         ParseErrorType::ExprExpected(_) => (here("a value belongs"), None),
-        ParseErrorType::BadInput(_) | ParseErrorType::Reserved(_) | ParseErrorType::UnknownOperator(_) => (format!("`{found}` does not fit here"), None),
+        ParseErrorType::BadInput(_) | ParseErrorType::Reserved(_) | ParseErrorType::UnknownOperator(_) => {
+            (format!("`{found}` does not fit here"), None)
+        }
         ParseErrorType::DuplicatedProperty(name) => (format!("the record has the field `{name}` twice"), None),
         ParseErrorType::DuplicatedVariable(name) => (format!("the name `{name}` is used twice"), None),
         ParseErrorType::ExprTooDeep => (
@@ -79,9 +83,13 @@ pub(crate) fn syntax(error: &ParseError, lines: &Lines, source: &str) -> SyntaxP
         ),
         ParseErrorType::TooManyFunctions => (format!("more than {} closures and functions", limits::FUNCTIONS_MAX), None),
         ParseErrorType::LiteralTooLarge(..) => ("this value is too large to stand in a formula".to_owned(), None),
-        ParseErrorType::PropertyExpected => (here("the name of a field belongs"), Some("A record looks like #{ name: \"Ann\", age: 30 }")),
+        ParseErrorType::PropertyExpected => {
+            (here("the name of a field belongs"), Some("A record looks like #{ name: \"Ann\", age: 30 }"))
+        }
         ParseErrorType::LoopBreak => (format!("`{found}` stands outside of a loop"), None),
-        ParseErrorType::AssignmentToConstant(name) => (format!("`{name}` is a constant"), Some("Declare it with `let` to change it.")),
+        ParseErrorType::AssignmentToConstant(name) => {
+            (format!("`{name}` is a constant"), Some("Declare it with `let` to change it."))
+        }
         ParseErrorType::AssignmentToInvalidLHS(_) => ("nothing can be assigned to this".to_owned(), Some("Compare with ==")),
         other => (other.to_string().to_lowercase(), None),
     };
@@ -149,7 +157,9 @@ fn sentence(error: EvalAltResult) -> EvalError {
             .with_hint("Say what a missing list counts as: for x in (… ?? [])"),
         EvalAltResult::ErrorArithmetic(..) => EvalError::new("arithmetic", "the numbers are too large for this"),
         EvalAltResult::ErrorFunctionNotFound(..) => EvalError::new("bad_argument", "this does not take values of these kinds"),
-        EvalAltResult::ErrorVariableNotFound(name, _) => EvalError::new("unknown_name", format!("there is nothing called `{name}` here")),
+        EvalAltResult::ErrorVariableNotFound(name, _) => {
+            EvalError::new("unknown_name", format!("there is nothing called `{name}` here"))
+        }
         EvalAltResult::ErrorAssignmentToConstant(..)
         | EvalAltResult::ErrorNonPureMethodCallOnConstant(..)
         | EvalAltResult::ErrorIndexingType(..) => EvalError::new("read_only", "this can be read only")

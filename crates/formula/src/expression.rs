@@ -35,9 +35,17 @@ struct Inner {
 enum Plan {
     Literal(Arc<Json>),
     /// A place in the data, and what null counts as.
-    Place { root: String, path: Vec<Segment>, default: Option<Json>, is_path: bool },
-    /// A JSONPath that may find many.
-    Path(Path),
+    Place {
+        root: String,
+        path: Vec<Segment>,
+        default: Option<Json>,
+        is_path: bool,
+    },
+    /// Any other JSONPath. Only one over data without names has a default.
+    Path {
+        path: Path,
+        default: Option<Json>,
+    },
     Formula(Box<Formula>),
 }
 
@@ -81,7 +89,10 @@ impl Expression {
                     (None, None) => Json::Null,
                 })
             }
-            Plan::Path(path) => Ok(path.eval(scope)),
+            Plan::Path { path, default } => Ok(match (path.eval(scope), default) {
+                (Json::Null, Some(default)) => default.clone(),
+                (value, _) => value,
+            }),
             Plan::Formula(formula) => formula.run(scope, &self.0.source).and_then(|value| value::json(value, &formula.order)),
         }
     }
@@ -106,11 +117,16 @@ impl Expression {
     pub fn eval_bool(&self, scope: &Scope) -> Result<bool, EvalError> {
         let found = match &self.0.plan {
             Plan::Literal(value) => Ok(value.as_bool().ok_or(Kind::of_json(value))),
-            Plan::Formula(formula) => formula.run(scope, &self.0.source).map(|value| value.as_bool().map_err(|_| Kind::of(&value))),
+            Plan::Formula(formula) => {
+                formula.run(scope, &self.0.source).map(|value| value.as_bool().map_err(|_| Kind::of(&value)))
+            }
             _ => self.eval_shared(scope).map(|value| value.as_bool().ok_or(Kind::of_json(&value))),
         }?;
         found.map_err(|kind| {
-            let error = EvalError::new("not_a_boolean", format!("`{}` gives {}, and a decision needs true or false", self.excerpt(), kind.name()));
+            let error = EvalError::new(
+                "not_a_boolean",
+                format!("`{}` gives {}, and a decision needs true or false", self.excerpt(), kind.name()),
+            );
             error.with_hint(match kind {
                 Kind::Null => "Say what a missing value counts as: (… ?? false), or ask for it: x != null",
                 Kind::Text => "Compare the text: x == \"yes\", or ask whether there is one: present(x)",
@@ -129,7 +145,7 @@ impl Expression {
     /// Whether it is a JSONPath.
     #[must_use]
     pub fn is_path(&self) -> bool {
-        matches!(self.0.plan, Plan::Path(_) | Plan::Place { is_path: true, .. })
+        matches!(self.0.plan, Plan::Path { .. } | Plan::Place { is_path: true, .. })
     }
 
     /// The text it was read from.
@@ -145,15 +161,13 @@ impl Expression {
         };
         let text = text.trim();
         let range = blank..blank + text.len();
-        let path = Path::parse(text).map_err(|problem| SyntaxProblem {
-            range: problem.range.start + blank..problem.range.end + blank,
-            ..problem
-        })?;
+        let path = Path::parse(text)
+            .map_err(|problem| SyntaxProblem { range: problem.range.start + blank..problem.range.end + blank, ..problem })?;
         let references = path.references(&range, text);
         let plan = match path.singular().and_then(<[Segment]>::split_first) {
             Some((Segment::Key(root), rest)) => Plan::Place { root: root.clone(), path: rest.to_vec(), default, is_path: true },
-            // A list has no default: it is there, and may be empty.
-            _ => Plan::Path(path),
+            // A list needs no default: it is there, and may be empty.
+            _ => Plan::Path { default: default.filter(|_| path.is_singular()), path },
         };
         Ok(Self::new(source, plan, references))
     }
@@ -205,12 +219,15 @@ impl Formula {
         }
         if self.now {
             let now = scope.now().ok_or_else(|| {
-                EvalError::new("unknown_name", "now() is not known here").with_hint("It is known while a run goes on; tests set it themselves.")
+                EvalError::new("unknown_name", "now() is not known here")
+                    .with_hint("It is known while a run goes on; tests set it themselves.")
             })?;
             variables.push_constant_dynamic(NOW, now.into());
         }
         machine::begin();
-        MACHINE.eval_ast_with_scope::<Dynamic>(&mut variables, &self.ast).map_err(|error| complain::run(*error, &self.lines, source))
+        MACHINE
+            .eval_ast_with_scope::<Dynamic>(&mut variables, &self.ast)
+            .map_err(|error| complain::run(*error, &self.lines, source))
     }
 }
 

@@ -14,7 +14,7 @@ use std::{any::TypeId, ops::RangeInclusive, sync::LazyLock};
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, NativeCallContext};
 
 use crate::{
-    EvalError, Segment,
+    EvalError, Segment, limits,
     machine::{Fault, fault, spend},
     number::Number,
     ops,
@@ -116,7 +116,9 @@ impl Call<'_, '_> {
     }
 
     fn text(&self, at: usize) -> Result<ImmutableString, Fault> {
-        self.arg(at).and_then(value::text).ok_or_else(|| self.misfit(at, "text"))
+        let text = self.arg(at).and_then(value::text).ok_or_else(|| self.misfit(at, "text"))?;
+        spend(text.len() / 64).map_err(fault)?;
+        Ok(text)
     }
 
     fn number(&self, at: usize) -> Result<Number, Fault> {
@@ -141,15 +143,19 @@ impl Call<'_, '_> {
     }
 
     fn closure(&self, at: usize) -> Result<FnPtr, Fault> {
-        self.arg(at).and_then(|arg| arg.clone().flatten().try_cast::<FnPtr>()).ok_or_else(|| self.misfit(at, "a closure such as |x| x.name"))
+        self.arg(at)
+            .and_then(|arg| arg.clone().flatten().try_cast::<FnPtr>())
+            .ok_or_else(|| self.misfit(at, "a closure such as |x| x.name"))
     }
 
     /// A path such as `customer.city`.
     fn path(&self, at: usize) -> Result<Vec<Segment>, Fault> {
         let text = self.text(at)?;
         parse_dotted(&text).ok_or_else(|| {
-            fault(EvalError::new("bad_argument", format!("`{}` gets \"{text}\", which is no path", self.function.name))
-                .with_hint("A path looks like customer.city or lines[0].sku"))
+            fault(
+                EvalError::new("bad_argument", format!("`{}` gets \"{text}\", which is no path", self.function.name))
+                    .with_hint("A path looks like customer.city or lines[0].sku"),
+            )
         })
     }
 
@@ -173,7 +179,11 @@ impl Call<'_, '_> {
     fn test(&self, closure: &FnPtr, item: Dynamic) -> Result<bool, Fault> {
         let answer = self.apply(closure, item)?;
         answer.as_bool().map_err(|_| {
-            let message = format!("the closure of `{}` gives {}, and needs to give true or false", self.function.name, Kind::of(&answer).name());
+            let message = format!(
+                "the closure of `{}` gives {}, and needs to give true or false",
+                self.function.name,
+                Kind::of(&answer).name()
+            );
             fault(EvalError::new("not_a_boolean", message).with_hint(format!("For example: {}", self.function.example)))
         })
     }
@@ -198,8 +208,16 @@ impl Call<'_, '_> {
         })
     }
 
+    fn too_long(&self) -> Fault {
+        let message = format!("`{}` would make a text of more than {} bytes", self.function.name, limits::TEXT_BYTES_MAX);
+        fault(EvalError::new("limit", message))
+    }
+
     fn bad(&self, message: &str) -> Fault {
-        fault(EvalError::new("bad_argument", format!("`{}` {message}", self.function.name)).with_hint(format!("For example: {}", self.function.example)))
+        fault(
+            EvalError::new("bad_argument", format!("`{}` {message}", self.function.name))
+                .with_hint(format!("For example: {}", self.function.example)),
+        )
     }
 }
 

@@ -32,8 +32,8 @@ pub(crate) const PLACE: &str = "${";
 
 /// Longest first.
 const SIGNS: [&str; 37] = [
-    "**=", "..=", "===", "!==", "?.", "??", "=>", "==", "!=", "<=", ">=", "&&", "||", "**", "+=", "-=", "*=", "/=", "%=", "::", "..",
-    "+", "-", "*", "/", "%", "<", ">", "=", "!", "&", "|", "^", ",", ";", ":", ".",
+    "**=", "..=", "===", "!==", "?.", "??", "=>", "==", "!=", "<=", ">=", "&&", "||", "**", "+=", "-=", "*=", "/=", "%=", "::",
+    "..", "+", "-", "*", "/", "%", "<", ">", "=", "!", "&", "|", "^", ",", ";", ":", ".",
 ];
 
 /// Splits a formula into tokens.
@@ -175,7 +175,8 @@ impl Lexer<'_> {
         self.at += 1;
         loop {
             let Some(c) = self.source[self.at..].chars().next() else {
-                return Err(SyntaxProblem::new(start..self.source.len(), "this text never ends").with_hint(format!("Close it with {quote}")));
+                return Err(SyntaxProblem::new(start..self.source.len(), "this text never ends")
+                    .with_hint(format!("Close it with {quote}")));
             };
             if c == quote {
                 self.at += 1;

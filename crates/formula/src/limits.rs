@@ -5,7 +5,8 @@
 
 /// Longest source text of one expression.
 pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
-/// Steps of one evaluation, closures included (rhai alone forgets what closures spend).
+/// Steps of one evaluation, closures included (rhai alone forgets what closures spend). Functions
+/// count items, and 64 bytes of text as one, so this bounds memory as well.
 pub const OPERATIONS_MAX: u64 = 1_000_000;
 /// Steps of one call of a closure or of the body around it.
 pub const OPERATIONS_PER_CALL_MAX: u64 = 100_000;
@@ -23,6 +24,8 @@ pub const VARIABLES_MAX: usize = 64;
 pub const FUNCTIONS_MAX: usize = 32;
 /// Deepest nesting of brackets, operators and calls in the source.
 pub const EXPRESSION_DEPTH_MAX: usize = 64;
+/// Deepest nesting of lists and records that a script builds in its variables.
+pub const VARIABLE_DEPTH_MAX: usize = 64;
 /// Deepest nesting of a value that a formula gives.
 pub const VALUE_DEPTH_MAX: usize = 128;
 /// Most different places one formula reads.

@@ -11,7 +11,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, INT, Module, OptimizationLevel, Position};
+use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, Module, OptimizationLevel, Position};
 use rust_decimal::Decimal;
 
 use crate::{
@@ -42,14 +42,14 @@ pub(crate) fn begin() {
 
 /// Counts work that functions do on their own.
 pub(crate) fn spend(steps: usize) -> Result<(), EvalError> {
-    let spent = STEPS.get() + steps as u64;
+    let spent = STEPS.get().saturating_add(steps as u64);
     STEPS.set(spent);
     if spent > limits::OPERATIONS_MAX { Err(too_many_steps()) } else { Ok(()) }
 }
 
-/// The formula ran too long.
+/// The formula ran too long, or makes too much.
 pub(crate) fn too_many_steps() -> EvalError {
-    EvalError::new("limit", format!("the formula takes more than {} steps", limits::OPERATIONS_PER_CALL_MAX))
+    EvalError::new("limit", "the formula takes too many steps, or makes too much")
         .with_hint("Let it handle less at a time, for example with an `each` step and `batch`.")
 }
 
@@ -96,7 +96,11 @@ fn build() -> Engine {
 }
 
 /// Registers a function of two values of any types.
-fn binary(engine: &mut Engine, name: &'static str, compute: impl Fn(&Dynamic, &Dynamic) -> Result<Dynamic, EvalError> + Clone + Send + Sync + 'static) {
+fn binary(
+    engine: &mut Engine,
+    name: &'static str,
+    compute: impl Fn(&Dynamic, &Dynamic) -> Result<Dynamic, EvalError> + Clone + Send + Sync + 'static,
+) {
     let int = TypeId::of::<INT>();
     let decimal = TypeId::of::<Decimal>();
     let text = TypeId::of::<ImmutableString>();
@@ -134,7 +138,9 @@ fn operators(engine: &mut Engine) {
         });
     }
     engine.register_raw_fn("+=", [any, any], |_, args| {
-        *args[0] = ops::add(args[0], args[1]).map_err(fault)?;
+        let sum = ops::add(args[0], args[1]).map_err(fault)?;
+        value::check_depth(&sum).map_err(fault)?;
+        *args[0] = sum;
         Ok(Dynamic::UNIT)
     });
     engine.register_raw_fn("-", [any], |_, args| ops::negate(args[0]).map_err(fault));
@@ -151,6 +157,11 @@ fn lookups(engine: &mut Engine) {
         value::field(args[0], &key).map_err(fault)
     });
     engine.register_raw_fn("at__", [any, any], |_, args| at(args[0], args[1]).map_err(fault));
+    engine.register_raw_fn("shallow__", [any], |_, args| {
+        value::check_depth(args[0]).map_err(fault)?;
+        Ok(args[0].flatten_clone())
+    });
+    engine.register_raw_fn("copy__", [any], |_, args| Ok(args[0].flatten_clone()));
     engine.register_raw_fn("text__", [any], |_, args| template(args[0]).map_err(fault));
 }
 

@@ -109,7 +109,8 @@ impl Number {
 
     pub(crate) fn divide(self, other: Self) -> Result<Self, EvalError> {
         if other == Self::Int(0) {
-            return Err(EvalError::new("arithmetic", "this divides by zero").with_hint("Check the divisor first: if x == 0 { … } else { … / x }"));
+            return Err(EvalError::new("arithmetic", "this divides by zero")
+                .with_hint("Check the divisor first: if x == 0 { … } else { … / x }"));
         }
         let whole = |a: i64, b: i64| (a.checked_rem(b)? == 0).then(|| a.checked_div(b)).flatten();
         self.with(other, whole, Decimal::checked_div)

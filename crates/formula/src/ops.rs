@@ -9,7 +9,7 @@ use rhai::{Array, Dynamic};
 use serde_json::Value as Json;
 
 use crate::{
-    EvalError, Shared,
+    EvalError, Shared, machine,
     number::Number,
     value::{self, Kind, List, Record},
 };
@@ -45,6 +45,7 @@ pub(crate) fn same(a: &Dynamic, b: &Dynamic) -> Result<bool, EvalError> {
             if a.len() != b.len() {
                 return Ok(false);
             }
+            machine::spend(a.len())?;
             for (a, b) in a.iter().zip(b.iter()) {
                 if !same(&a?, &b?)? {
                     return Ok(false);
@@ -77,6 +78,7 @@ fn same_json(a: &Json, b: &Json) -> Result<bool, EvalError> {
             if a.len() != b.len() {
                 return Ok(false);
             }
+            machine::spend(a.len())?;
             for (a, b) in a.iter().zip(b) {
                 if !same_json(a, b)? {
                     return Ok(false);
@@ -88,6 +90,7 @@ fn same_json(a: &Json, b: &Json) -> Result<bool, EvalError> {
             if a.len() != b.len() {
                 return Ok(false);
             }
+            machine::spend(a.len())?;
             for (key, a) in a {
                 match b.get(key) {
                     Some(b) if same_json(a, b)? => {}
@@ -114,7 +117,10 @@ pub(crate) fn order(a: &Dynamic, b: &Dynamic) -> Result<Ordering, EvalError> {
             .with_hint("Say what a missing value counts as: (… ?? 0)"));
     }
     if left == right {
-        return Err(EvalError::new("type_mismatch", format!("this orders {}; only numbers and texts have an order", name_plural(left))));
+        return Err(EvalError::new(
+            "type_mismatch",
+            format!("this orders {}; only numbers and texts have an order", name_plural(left)),
+        ));
     }
     Err(unlike("compares", left, right))
 }
@@ -125,14 +131,18 @@ pub(crate) fn add(a: &Dynamic, b: &Dynamic) -> Result<Dynamic, EvalError> {
         return a.add(b).map(Into::into);
     }
     if let (Some(a), Some(b)) = (value::text(a), value::text(b)) {
+        machine::spend((a.len() + b.len()) / 64)?;
         return Ok((a + b.as_str()).into());
     }
     if let (Some(a), Some(b)) = (List::of(a), List::of(b)) {
+        machine::spend(a.len() + b.len())?;
         return Ok(Dynamic::from_array(a.iter().chain(b.iter()).collect::<Result<Array, _>>()?));
     }
     let (left, right) = (Kind::of(a), Kind::of(b));
     if left == Kind::Record && right == Kind::Record {
-        return Err(EvalError::new("type_mismatch", "this adds two records").with_hint("Put one over the other with merge(a, b)."));
+        return Err(
+            EvalError::new("type_mismatch", "this adds two records").with_hint("Put one over the other with merge(a, b).")
+        );
     }
     Err(unlike("adds", left, right))
 }
@@ -162,15 +172,20 @@ pub(crate) fn negate(a: &Dynamic) -> Result<Dynamic, EvalError> {
 pub(crate) fn not(a: &Dynamic) -> Result<Dynamic, EvalError> {
     match a.as_bool() {
         Ok(value) => Ok((!value).into()),
-        Err(_) => Err(EvalError::new("not_a_boolean", format!("`!` stands before {}; it takes true or false", Kind::of(a).name()))
-            .with_hint("Ask a question that has yes or no for an answer: x == null, x != \"\", !present(x)")),
+        Err(_) => {
+            Err(EvalError::new("not_a_boolean", format!("`!` stands before {}; it takes true or false", Kind::of(a).name()))
+                .with_hint("Ask a question that has yes or no for an answer: x == null, x != \"\", !present(x)"))
+        }
     }
 }
 
 fn unlike(verb: &str, left: Kind, right: Kind) -> EvalError {
     if left == Kind::Null || right == Kind::Null {
-        return EvalError::new("null_value", format!("this {verb} {} and null", if left == Kind::Null { right } else { left }.name()))
-            .with_hint("Say what a missing value counts as: (… ?? 0) or (… ?? \"\")");
+        return EvalError::new(
+            "null_value",
+            format!("this {verb} {} and null", if left == Kind::Null { right } else { left }.name()),
+        )
+        .with_hint("Say what a missing value counts as: (… ?? 0) or (… ?? \"\")");
     }
     let with = if verb == "compares" { "with" } else { "and" };
     let error = EvalError::new("type_mismatch", format!("this {verb} {} {with} {}", left.name(), right.name()));
@@ -178,9 +193,13 @@ fn unlike(verb: &str, left: Kind, right: Kind) -> EvalError {
         (Kind::Text, Kind::Number) | (Kind::Number, Kind::Text) if verb == "adds" => {
             error.with_hint("Turn one into the other first: to_number(…) to add, to_text(…) to join")
         }
-        (Kind::Text, Kind::Number) | (Kind::Number, Kind::Text) => error.with_hint("Turn the text into a number first: to_number(…)"),
+        (Kind::Text, Kind::Number) | (Kind::Number, Kind::Text) => {
+            error.with_hint("Turn the text into a number first: to_number(…)")
+        }
         (Kind::Text, Kind::Text) => error.with_hint("Turn the texts into numbers first: to_number(…)"),
-        (Kind::List, _) | (_, Kind::List) if verb == "compares" => error.with_hint("Ask whether a list has it: contains(list, value), or count(list) for its length"),
+        (Kind::List, _) | (_, Kind::List) if verb == "compares" => {
+            error.with_hint("Ask whether a list has it: contains(list, value), or count(list) for its length")
+        }
         _ => error,
     }
 }

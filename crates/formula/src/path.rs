@@ -81,12 +81,16 @@ impl Path {
     pub(crate) fn eval(&self, scope: &Scope) -> Json {
         let list = |found: Vec<&Json>| Json::Array(found.into_iter().cloned().collect());
         match (&self.rest, self.lead.split_first()) {
-            (None, Some((Segment::Key(root), path))) => scope.resolve_open(root, path).map_or(Json::Null, |place| place.into_json()),
+            (None, Some((Segment::Key(root), path))) => {
+                scope.resolve_open(root, path).map_or(Json::Null, |place| place.into_json())
+            }
             (None, _) => reference::walk(&scope.document(None), &self.lead).cloned().unwrap_or(Json::Null),
-            (Some(Rest { needs: Needs::Lead, tail, .. }), Some((Segment::Key(root), path))) => match scope.resolve_open(root, path) {
-                Some(place) => list(tail.query(place.value()).all()),
-                None => list(Vec::new()),
-            },
+            (Some(Rest { needs: Needs::Lead, tail, .. }), Some((Segment::Key(root), path))) => {
+                match scope.resolve_open(root, path) {
+                    Some(place) => list(tail.query(place.value()).all()),
+                    None => list(Vec::new()),
+                }
+            }
             (Some(Rest { needs: Needs::Names(names), whole, .. }), _) => list(whole.query(&scope.document(Some(names))).all()),
             (Some(rest), _) => list(rest.whole.query(&scope.document(None)).all()),
         }
@@ -144,7 +148,10 @@ fn needs(lead: &[Segment], tail: &str) -> Needs {
 }
 
 fn problem(text: &str, error: &serde_json_path::ParseError) -> SyntaxProblem {
-    let mut at = error.position().saturating_sub(1).min(text.len());
+    // The parser points at the beginning of what it could not finish; the plain part goes on.
+    let lead = singular::lead(text).1;
+    let lead = lead + (text[lead..].len() - text[lead..].trim_start().len());
+    let mut at = error.position().saturating_sub(1).max(lead).min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;
     }

@@ -48,7 +48,9 @@ pub(crate) const NOW: &str = "now__";
 pub(crate) fn translate(source: &str, script: bool) -> Result<Translation, SyntaxProblem> {
     let tokens = lex::tokens(source)?;
     if tokens.is_empty() {
-        return Err(SyntaxProblem::new(0..source.len(), "there is no formula here").with_hint("Write a value, such as trigger.id"));
+        return Err(
+            SyntaxProblem::new(0..source.len(), "there is no formula here").with_hint("Write a value, such as trigger.id")
+        );
     }
     let marks = vec![false; tokens.len()];
     let mut reader = Reader {
@@ -67,12 +69,14 @@ pub(crate) fn translate(source: &str, script: bool) -> Result<Translation, Synta
         lookups: marks.clone(),
         native: marks,
         closures: 0,
+        guards: Vec::new(),
     };
     reader.functions = names::declared_functions(&tokens);
     let mut at = 0;
     while at < tokens.len() {
         at = reader.token(at)?;
     }
+    reader.end_guards(tokens.len());
     let Reader { out, lines, slots, references, order, now, .. } = reader;
     Ok(Translation { text: out, lines, slots, references, order, now, tokens })
 }
@@ -96,17 +100,26 @@ struct Reader<'a> {
     // Dots and brackets that stay rhai's own, because something is written there.
     native: Vec<bool>,
     closures: usize,
+    // Where assigned values end, whose depth is checked.
+    guards: Vec<usize>,
 }
 
 impl Reader<'_> {
     /// Writes what the token at `at` means and says where to go on.
     fn token(&mut self, at: usize) -> Result<usize, SyntaxProblem> {
+        self.end_guards(at);
         let token = &self.tokens[at];
+        if matches!(token.kind, Kind::Number(_) | Kind::Text(_)) && self.ends_value(at) {
+            return Err(names::behind_a_value(&token.range, "this value"));
+        }
         match &token.kind {
             Kind::Name(name) => self.name(at, name),
             Kind::Number(text) => {
                 let number = Number::parse(&plain_number(text)).ok_or_else(|| {
-                    SyntaxProblem::new(token.range.clone(), format!("the number {text} has more digits than formulas can compute with"))
+                    SyntaxProblem::new(
+                        token.range.clone(),
+                        format!("the number {text} has more digits than formulas can compute with"),
+                    )
                 })?;
                 let mut text = number.to_string();
                 if matches!(number, Number::Decimal(_)) && !text.contains('.') {
@@ -165,13 +178,21 @@ impl Reader<'_> {
             "." | "?." => return self.dot(at, sign),
             "|" | "||" if !self.ends_value(at) => return self.closure(at, sign),
             "===" | "!==" => {
-                return Err(SyntaxProblem::new(range, format!("`{sign}` means nothing in a formula")).with_hint(format!("Compare with {}", &sign[..2])));
+                return Err(SyntaxProblem::new(range, format!("`{sign}` means nothing in a formula"))
+                    .with_hint(format!("Compare with {}", &sign[..2])));
             }
-            "!" if self.ends_value(at) && matches!(self.tokens.get(at + 1), Some(Token { kind: Kind::Name(name), .. }) if name == "in") => {
+            "!" if self.ends_value(at)
+                && matches!(self.tokens.get(at + 1), Some(Token { kind: Kind::Name(name), .. }) if name == "in") =>
+            {
                 self.line(at, "!in");
                 return Ok(at + 2);
             }
             "::" => return Err(SyntaxProblem::new(range, "`::` means nothing in a formula")),
+            "=" if self.script => {
+                self.line(at, "=");
+                self.guard(at + 1);
+                return Ok(at + 1);
+            }
             "=" | "+=" | "-=" | "*=" | "/=" | "%=" | "**=" if !self.script => {
                 let problem = SyntaxProblem::new(range, format!("`{sign}` changes something; a formula only reads"));
                 return Err(match sign {
@@ -222,8 +243,11 @@ impl Reader<'_> {
         }
         if STATEMENTS.contains(&name) {
             if !self.script {
-                return Err(SyntaxProblem::new(range, format!("`{name}` does not belong into a formula, which is one expression"))
-                    .with_hint("Statements go into the block text of a `set` step."));
+                return Err(SyntaxProblem::new(
+                    range,
+                    format!("`{name}` does not belong into a formula, which is one expression"),
+                )
+                .with_hint("Statements go into the block text of a `set` step."));
             }
             return self.statement(at, name);
         }
@@ -239,8 +263,12 @@ impl Reader<'_> {
             return self.call(at, name, local);
         }
         if local {
-            self.mark_writes(at);
-            self.line(at, name);
+            let writes = self.mark_writes(at);
+            if !writes && self.lends_to_closure(at + 1, Some(name)) {
+                self.line(at, &format!("copy__({name})"));
+            } else {
+                self.line(at, name);
+            }
             return Ok(at + 1);
         }
         self.place(at, name)
@@ -289,8 +317,11 @@ impl Reader<'_> {
             (from, to) if from == to => format!("{from} values"),
             (from, to) => format!("{from} to {to} values"),
         };
-        Err(SyntaxProblem::new(range.start..self.tokens[close].range.end, format!("`{name}` takes {takes}, here it gets {count}"))
-            .with_hint(format!("It is used like this: {}", function.example)))
+        Err(SyntaxProblem::new(
+            range.start..self.tokens[close].range.end,
+            format!("`{name}` takes {takes}, here it gets {count}"),
+        )
+        .with_hint(format!("It is used like this: {}", function.example)))
     }
 
     fn arguments(&self, open: usize, close: usize) -> usize {
@@ -323,8 +354,15 @@ impl Reader<'_> {
     /// A name that is nothing local: a place in the data, as far as it can be told beforehand.
     fn place(&mut self, at: usize, root: &str) -> Result<usize, SyntaxProblem> {
         if let Some(body) = self.bodies.iter().find(|body| body.contains(&at)) {
-            return Err(SyntaxProblem::new(self.tokens[at].range.clone(), format!("a function sees only its parameters, not `{root}`"))
-                .with_hint(if body.len() > 1 { "Pass the value to the function, or use a closure: let f = |x| …;" } else { "Pass the value." }));
+            return Err(SyntaxProblem::new(
+                self.tokens[at].range.clone(),
+                format!("a function sees only its parameters, not `{root}`"),
+            )
+            .with_hint(if body.len() > 1 {
+                "Pass the value to the function, or use a closure: let f = |x| …;"
+            } else {
+                "Pass the value."
+            }));
         }
         let (path, end) = self.chain(at + 1, false);
         let (full, full_end) = self.chain(at + 1, true);
@@ -338,14 +376,18 @@ impl Reader<'_> {
             Some(slot) => slot,
             None => {
                 if self.slots.len() >= limits::REFERENCES_MAX {
-                    return Err(SyntaxProblem::new(self.tokens[at].range.clone(), format!("a formula reads at most {} different places", limits::REFERENCES_MAX)));
+                    return Err(SyntaxProblem::new(
+                        self.tokens[at].range.clone(),
+                        format!("a formula reads at most {} different places", limits::REFERENCES_MAX),
+                    ));
                 }
                 let range = self.tokens[at].range.start..self.tokens[end - 1].range.end;
                 self.slots.push(Slot { name: format!("r{}__", self.slots.len()).into(), root: root.to_owned(), path, range });
                 self.slots.len() - 1
             }
         };
-        let text = self.slots[slot].name.to_string();
+        let name = self.slots[slot].name.to_string();
+        let text = if self.lends_to_closure(end, None) { format!("copy__({name})") } else { name };
         self.lines.push(self.tokens[at].range.start..self.tokens[end - 1].range.end);
         self.out.push_str(&text);
         self.out.push('\n');
@@ -392,7 +434,9 @@ impl Reader<'_> {
             Kind::Number(_) | Kind::Text(_) => true,
             Kind::Name(name) => {
                 let after_dot = before > 0 && matches!(self.tokens[before - 1].kind, Kind::Sign("." | "?."));
-                after_dot || matches!(name.as_str(), "null" | "true" | "false") || !(WORDS.contains(&name.as_str()) || STATEMENTS.contains(&name.as_str()))
+                after_dot
+                    || matches!(name.as_str(), "null" | "true" | "false")
+                    || !(WORDS.contains(&name.as_str()) || STATEMENTS.contains(&name.as_str()))
             }
             // A block is a statement; only records and texts go on behind their brace.
             Kind::Close("}") => matches!(self.tokens[self.tokens[before].partner].kind, Kind::Open("#{")),
@@ -416,6 +460,23 @@ impl Reader<'_> {
             && !self.order.contains(name)
         {
             self.order.push(name.clone());
+        }
+    }
+
+    /// What is assigned may go around in a loop and grow: rhai would follow a list nested ten
+    /// thousand deep by recursion. So the depth of assigned values is bounded.
+    fn guard(&mut self, from: usize) {
+        let end = self.statement_end(from);
+        if from < end {
+            self.line(from, "shallow__(");
+            self.guards.push(end);
+        }
+    }
+
+    fn end_guards(&mut self, at: usize) {
+        while self.guards.last().is_some_and(|end| *end <= at) {
+            self.guards.pop();
+            self.line(at.min(self.tokens.len() - 1), ")");
         }
     }
 

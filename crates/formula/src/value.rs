@@ -9,7 +9,7 @@ use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map as RhaiMap};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    EvalError, Segment, Shared, limits,
+    EvalError, Segment, Shared, limits, machine,
     number::Number,
     reference::{self, place},
 };
@@ -108,14 +108,16 @@ pub(crate) fn json(value: Dynamic, order: &[String]) -> Result<Json, EvalError> 
 
 fn convert(value: Dynamic, order: &[String], depth: usize) -> Result<Json, EvalError> {
     if depth > limits::VALUE_DEPTH_MAX {
-        return Err(EvalError::new("limit", format!("the result is nested deeper than {} levels", limits::VALUE_DEPTH_MAX)));
+        return Err(too_deep());
     }
     let value = value.flatten();
     if let Some(number) = Number::of(&value) {
         return Ok(Json::Number(number.to_json()));
     }
     if value.is::<Shared>() {
-        return Ok(value.cast::<Shared>().into_json());
+        let shared = value.cast::<Shared>();
+        machine::spend(weigh(&shared, limits::VALUE_DEPTH_MAX.saturating_sub(depth))?)?;
+        return Ok(shared.into_json());
     }
     Ok(match Kind::of(&value) {
         Kind::Null => Json::Null,
@@ -144,6 +146,45 @@ fn ordered(mut record: RhaiMap, order: &[String], depth: usize) -> Result<Map<St
         out.insert(key.into(), convert(value, order, depth + 1)?);
     }
     Ok(out)
+}
+
+/// How much a copy costs, in steps; an error if it is nested deeper than `depth`.
+pub(crate) fn weigh(value: &Json, depth: usize) -> Result<usize, EvalError> {
+    let below = || depth.checked_sub(1).ok_or_else(too_deep);
+    Ok(1 + match value {
+        Json::String(text) => text.len() / 64,
+        Json::Array(items) => {
+            let depth = below()?;
+            items.iter().try_fold(0, |sum, item| Ok(sum + weigh(item, depth)?))?
+        }
+        Json::Object(fields) => {
+            let depth = below()?;
+            fields.iter().try_fold(0, |sum, (key, item)| Ok(sum + key.len() / 64 + weigh(item, depth)?))?
+        }
+        _ => 0,
+    })
+}
+
+/// Bounds the depth of what a script keeps, closures and what they hold included.
+pub(crate) fn check_depth(value: &Dynamic) -> Result<(), EvalError> {
+    if is_shallow(value, limits::VARIABLE_DEPTH_MAX) { Ok(()) } else { Err(too_deep()) }
+}
+
+fn is_shallow(value: &Dynamic, depth: usize) -> bool {
+    if let Ok(items) = value.as_array_ref() {
+        return depth > 0 && items.iter().all(|item| is_shallow(item, depth - 1));
+    }
+    if let Ok(fields) = value.as_map_ref() {
+        return depth > 0 && fields.values().all(|item| is_shallow(item, depth - 1));
+    }
+    if let Some(closure) = value.read_lock::<FnPtr>() {
+        return depth > 0 && closure.iter_curry().all(|item| is_shallow(item, depth - 1));
+    }
+    true
+}
+
+fn too_deep() -> EvalError {
+    EvalError::new("limit", format!("the value is nested deeper than {} levels", limits::VARIABLE_DEPTH_MAX))
 }
 
 /// A text, without a copy.
@@ -182,6 +223,21 @@ impl<'a> List<'a> {
                 Some(Some(value)) => Ok(value),
                 Some(None) => dynamic_or_null(shared.item(index)),
             },
+        }
+    }
+
+    /// What a path leads to in the item at `index`, without making the item.
+    pub(crate) fn follow(&self, index: usize, path: &[Segment]) -> Result<Dynamic, EvalError> {
+        match self {
+            Self::Made(items) => items.get(index).map_or(Ok(Dynamic::UNIT), |item| follow(item, path)),
+            Self::Data(shared) => {
+                let found = shared.as_array().and_then(|items| reference::walk(items.get(index)?, path));
+                match found.map(scalar).transpose()? {
+                    None => Ok(Dynamic::UNIT),
+                    Some(Some(value)) => Ok(value),
+                    Some(None) => dynamic_or_null(i64::try_from(index).ok().and_then(|index| shared.item(index)?.walk(path))),
+                }
+            }
         }
     }
 

@@ -19,55 +19,197 @@ use crate::{
 const GROUP: &str = "list";
 
 pub(super) const FUNCTIONS: &[FunctionInfo] = &[
-    function(GROUP, "map(list, closure)", "What the closure makes of each item.", "[1, 2].map(|x| x * 10)", "[10,20]", 2..=2, map),
-    function(GROUP, "filter(list, closure)", "The items for which the closure gives true.", "[1, 2, 3].filter(|x| x > 1)", "[2,3]", 2..=2, filter),
-    function(GROUP, "find(list, closure)", "The first item for which the closure gives true, or null.", "[1, 2, 3].find(|x| x > 1)", "2", 2..=2, |call| {
-        let closure = call.closure(1)?;
-        for item in call.list(0)?.iter() {
-            let item = item.map_err(fault)?;
-            if call.test(&closure, item.clone())? {
-                return Ok(item);
+    function(
+        GROUP,
+        "map(list, closure)",
+        "What the closure makes of each item.",
+        "[1, 2].map(|x| x * 10)",
+        "[10,20]",
+        2..=2,
+        map,
+    ),
+    function(
+        GROUP,
+        "filter(list, closure)",
+        "The items for which the closure gives true.",
+        "[1, 2, 3].filter(|x| x > 1)",
+        "[2,3]",
+        2..=2,
+        filter,
+    ),
+    function(
+        GROUP,
+        "find(list, closure)",
+        "The first item for which the closure gives true, or null.",
+        "[1, 2, 3].find(|x| x > 1)",
+        "2",
+        2..=2,
+        |call| {
+            let closure = call.closure(1)?;
+            for item in call.list(0)?.iter() {
+                let item = item.map_err(fault)?;
+                if call.test(&closure, item.clone())? {
+                    return Ok(item);
+                }
             }
-        }
-        Ok(Dynamic::UNIT)
+            Ok(Dynamic::UNIT)
+        },
+    ),
+    function(
+        GROUP,
+        "any(list, closure)",
+        "Whether the closure gives true for one item at least.",
+        "[1, 2].any(|x| x > 1)",
+        "true",
+        2..=2,
+        |call| quantify(call, true),
+    ),
+    function(
+        GROUP,
+        "all(list, closure)",
+        "Whether the closure gives true for every item.",
+        "[1, 2].all(|x| x > 1)",
+        "false",
+        2..=2,
+        |call| quantify(call, false),
+    ),
+    function(
+        GROUP,
+        "reduce(list, start, closure)",
+        "One value of all items: the closure gets what came so far and the next item.",
+        "[1, 2, 3].reduce(1, |so_far, x| so_far * x)",
+        "6",
+        3..=3,
+        |call| {
+            let closure = call.closure(2)?;
+            let mut so_far = call.value(1);
+            for item in call.list(0)?.iter() {
+                so_far = closure.call_raw(call.context, None, [so_far, item.map_err(fault)?])?;
+                value::check_depth(&so_far).map_err(fault)?;
+            }
+            Ok(so_far)
+        },
+    ),
+    function(
+        GROUP,
+        "where(list, path, op, value)",
+        "The items whose field compares: op is ==, !=, <, <=, >, >=, in or contains. A missing field is null, and null has no order.",
+        "where([#{ n: 1 }, #{ n: 5 }], \"n\", \">\", 2)",
+        "[{\"n\":5}]",
+        4..=4,
+        where_,
+    ),
+    function(
+        GROUP,
+        "pluck(list, path)",
+        "One field of each item.",
+        "pluck([#{ id: 1 }, #{ id: 2 }], \"id\")",
+        "[1,2]",
+        2..=2,
+        |call| {
+            let (list, path) = (call.list(0)?, call.path(1)?);
+            let fields: Result<Array, _> = (0..list.len()).map(|index| list.follow(index, &path)).collect();
+            fields.map(Dynamic::from_array).map_err(fault)
+        },
+    ),
+    function(
+        GROUP,
+        "sum(list, [path])",
+        "The sum of the items, or of one field of them.",
+        "sum([0.1, 0.2])",
+        "0.3",
+        1..=2,
+        |call| Ok(total(call)?.0.into()),
+    ),
+    function(
+        GROUP,
+        "average(list, [path])",
+        "The mean of the items, null for an empty list.",
+        "average([1, 2])",
+        "1.5",
+        1..=2,
+        |call| {
+            let (sum, count) = total(call)?;
+            if count == 0 {
+                return Ok(Dynamic::UNIT);
+            }
+            sum.divide(Number::Int(count)).map(Into::into).map_err(fault)
+        },
+    ),
+    function(
+        GROUP,
+        "count(list, [closure])",
+        "How many items there are, or for how many the closure gives true.",
+        "count([1, 2, 3], |x| x > 1)",
+        "2",
+        1..=2,
+        count,
+    ),
+    function(GROUP, "first(list)", "The first item, null if there is none.", "first([1, 2])", "1", 1..=1, |call| {
+        call.list(0)?.get(0).map_err(fault)
     }),
-    function(GROUP, "any(list, closure)", "Whether the closure gives true for one item at least.", "[1, 2].any(|x| x > 1)", "true", 2..=2, |call| quantify(call, true)),
-    function(GROUP, "all(list, closure)", "Whether the closure gives true for every item.", "[1, 2].all(|x| x > 1)", "false", 2..=2, |call| quantify(call, false)),
-    function(GROUP, "reduce(list, start, closure)", "One value of all items: the closure gets what came so far and the next item.", "[1, 2, 3].reduce(1, |so_far, x| so_far * x)", "6", 3..=3, |call| {
-        let closure = call.closure(2)?;
-        let mut so_far = call.value(1);
-        for item in call.list(0)?.iter() {
-            so_far = closure.call_raw(call.context, None, [so_far, item.map_err(fault)?])?;
-        }
-        Ok(so_far)
+    function(GROUP, "last(list)", "The last item, null if there is none.", "last([1, 2])", "2", 1..=1, |call| {
+        call.list(0)?.get(-1).map_err(fault)
     }),
-    function(GROUP, "where(list, path, op, value)", "The items whose field compares: op is ==, !=, <, <=, >, >=, in or contains. A missing field is null, and null has no order.", "where([#{ n: 1 }, #{ n: 5 }], \"n\", \">\", 2)", "[{\"n\":5}]", 4..=4, where_),
-    function(GROUP, "pluck(list, path)", "One field of each item.", "pluck([#{ id: 1 }, #{ id: 2 }], \"id\")", "[1,2]", 2..=2, |call| {
-        let path = call.path(1)?;
-        each(call, |item| value::follow(&item, &path).map_err(fault))
-    }),
-    function(GROUP, "sum(list, [path])", "The sum of the items, or of one field of them.", "sum([0.1, 0.2])", "0.3", 1..=2, |call| Ok(total(call)?.0.into())),
-    function(GROUP, "average(list, [path])", "The mean of the items, null for an empty list.", "average([1, 2])", "1.5", 1..=2, |call| {
-        let (sum, count) = total(call)?;
-        if count == 0 {
-            return Ok(Dynamic::UNIT);
-        }
-        sum.divide(Number::Int(count)).map(Into::into).map_err(fault)
-    }),
-    function(GROUP, "count(list, [closure])", "How many items there are, or for how many the closure gives true.", "count([1, 2, 3], |x| x > 1)", "2", 1..=2, count),
-    function(GROUP, "first(list)", "The first item, null if there is none.", "first([1, 2])", "1", 1..=1, |call| call.list(0)?.get(0).map_err(fault)),
-    function(GROUP, "last(list)", "The last item, null if there is none.", "last([1, 2])", "2", 1..=1, |call| call.list(0)?.get(-1).map_err(fault)),
-    function(GROUP, "slice(list, start, [count])", "A part of the list; a negative start counts from the end.", "slice([1, 2, 3], 1)", "[2,3]", 2..=3, slice),
-    function(GROUP, "sort(list)", "The items in rising order: numbers or texts, not both.", "sort([2, 1])", "[1,2]", 1..=1, |call| sorted(call, false)),
-    function(GROUP, "sort_by(list, path)", "The items in rising order of a field, or of what a closure gives.", "sort_by([#{ n: 2 }, #{ n: 1 }], \"n\")", "[{\"n\":1},{\"n\":2}]", 2..=2, |call| sorted(call, true)),
+    function(
+        GROUP,
+        "slice(list, start, [count])",
+        "A part of the list; a negative start counts from the end.",
+        "slice([1, 2, 3], 1)",
+        "[2,3]",
+        2..=3,
+        slice,
+    ),
+    function(
+        GROUP,
+        "sort(list)",
+        "The items in rising order: numbers or texts, not both.",
+        "sort([2, 1])",
+        "[1,2]",
+        1..=1,
+        |call| sorted(call, false),
+    ),
+    function(
+        GROUP,
+        "sort_by(list, path)",
+        "The items in rising order of a field, or of what a closure gives.",
+        "sort_by([#{ n: 2 }, #{ n: 1 }], \"n\")",
+        "[{\"n\":1},{\"n\":2}]",
+        2..=2,
+        |call| sorted(call, true),
+    ),
     function(GROUP, "reverse(list)", "The items from the last to the first.", "reverse([1, 2])", "[2,1]", 1..=1, |call| {
         let mut items: Array = call.list(0)?.iter().collect::<Result<_, _>>().map_err(fault)?;
         items.reverse();
         Ok(Dynamic::from_array(items))
     }),
-    function(GROUP, "unique(list, [path])", "The items without those that came before, or whose field did.", "unique([1, 2, 1.0])", "[1,2]", 1..=2, unique),
-    function(GROUP, "group_by(list, path)", "A record of lists, by the text of a field or of what a closure gives.", "group_by([#{ a: \"x\", n: 1 }, #{ a: \"y\", n: 2 }], \"a\").keys()", "[\"x\",\"y\"]", 2..=2, group_by),
-    function(GROUP, "flatten(list)", "The items of the lists in it, one level.", "flatten([[1], [2, 3], 4])", "[1,2,3,4]", 1..=1, flatten),
+    function(
+        GROUP,
+        "unique(list, [path])",
+        "The items without those that came before, or whose field did.",
+        "unique([1, 2, 1.0])",
+        "[1,2]",
+        1..=2,
+        unique,
+    ),
+    function(
+        GROUP,
+        "group_by(list, path)",
+        "A record of lists, by the text of a field or of what a closure gives.",
+        "group_by([#{ a: \"x\", n: 1 }, #{ a: \"y\", n: 2 }], \"a\").keys()",
+        "[\"x\",\"y\"]",
+        2..=2,
+        group_by,
+    ),
+    function(
+        GROUP,
+        "flatten(list)",
+        "The items of the lists in it, one level.",
+        "flatten([[1], [2, 3], 4])",
+        "[1,2,3,4]",
+        1..=1,
+        flatten,
+    ),
 ];
 
 fn each(call: &Call<'_, '_>, mut make: impl FnMut(Dynamic) -> Result<Dynamic, Fault>) -> Result<Dynamic, Fault> {
@@ -109,9 +251,9 @@ fn quantify(call: &mut Call<'_, '_>, wanted: bool) -> Result<Dynamic, Fault> {
 fn where_(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     let (path, op, wanted) = (call.path(1)?, call.text(2)?, call.value(3));
     let mut out = Array::new();
-    for item in call.list(0)?.iter() {
-        let item = item.map_err(fault)?;
-        let field = value::follow(&item, &path).map_err(fault)?;
+    let list = call.list(0)?;
+    for index in 0..list.len() {
+        let field = list.follow(index, &path).map_err(fault)?;
         let ordered = |test: fn(Ordering) -> bool| {
             if Kind::of(&field) == Kind::Null { Ok(false) } else { ops::order(&field, &wanted).map(test) }
         };
@@ -132,7 +274,7 @@ fn where_(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
             fault(EvalError { message, ..error })
         })?;
         if fits {
-            out.push(item);
+            out.push(list.follow(index, &[]).map_err(fault)?);
         }
     }
     Ok(Dynamic::from_array(out))
@@ -142,8 +284,9 @@ fn total(call: &Call<'_, '_>) -> Result<(Number, i64), Fault> {
     let path = if call.args.len() > 1 { call.path(1)? } else { Vec::new() };
     let mut sum = Number::Int(0);
     let mut count = 0;
-    for item in call.list(0)?.iter() {
-        let item = value::follow(&item.map_err(fault)?, &path).map_err(fault)?;
+    let list = call.list(0)?;
+    for index in 0..list.len() {
+        let item = list.follow(index, &path).map_err(fault)?;
         let number = Number::of(&item).ok_or_else(|| {
             let kind = Kind::of(&item);
             let error = EvalError::new(
@@ -236,8 +379,10 @@ fn canonical(value: &Json) -> Result<String, EvalError> {
             format!("[{}]", items.join(","))
         }
         Json::Object(fields) => {
-            let mut fields: Vec<_> =
-                fields.iter().map(|(key, value)| Ok(format!("{}:{}", Json::from(key.as_str()), canonical(value)?))).collect::<Result<_, EvalError>>()?;
+            let mut fields: Vec<_> = fields
+                .iter()
+                .map(|(key, value)| Ok(format!("{}:{}", Json::from(key.as_str()), canonical(value)?)))
+                .collect::<Result<_, EvalError>>()?;
             fields.sort();
             format!("{{{}}}", fields.join(","))
         }

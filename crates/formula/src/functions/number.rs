@@ -17,7 +17,15 @@ use crate::{
 const GROUP: &str = "number";
 
 pub(super) const FUNCTIONS: &[FunctionInfo] = &[
-    function(GROUP, "round(number, [digits])", "Rounded; a half goes away from zero, as in trade.", "round(2.345, 2)", "2.35", 1..=2, round),
+    function(
+        GROUP,
+        "round(number, [digits])",
+        "Rounded; a half goes away from zero, as in trade.",
+        "round(2.345, 2)",
+        "2.35",
+        1..=2,
+        round,
+    ),
     function(GROUP, "floor(number)", "The next whole number below.", "floor(-1.5)", "-2", 1..=1, |call| {
         Ok(Number::from(call.number(0)?.decimal().floor()).into())
     }),
@@ -27,9 +35,21 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     function(GROUP, "abs(number)", "The number without its sign.", "abs(-3)", "3", 1..=1, |call| {
         Ok(Number::from(call.number(0)?.decimal().abs()).into())
     }),
-    function(GROUP, "min(values)", "The smallest of a list, or of the values given.", "min(3, 1, 2)", "1", 1..=8, |call| extreme(call, Ordering::Less)),
-    function(GROUP, "max(values)", "The largest of a list, or of the values given.", "max([3, 1])", "3", 1..=8, |call| extreme(call, Ordering::Greater)),
-    function(GROUP, "to_number(text)", "The number a text says, such as \"12.50\".", "to_number(\"12.50\") * 2", "25", 1..=1, to_number),
+    function(GROUP, "min(values)", "The smallest of a list, or of the values given.", "min(3, 1, 2)", "1", 1..=8, |call| {
+        extreme(call, Ordering::Less)
+    }),
+    function(GROUP, "max(values)", "The largest of a list, or of the values given.", "max([3, 1])", "3", 1..=8, |call| {
+        extreme(call, Ordering::Greater)
+    }),
+    function(
+        GROUP,
+        "to_number(text)",
+        "The number a text says, such as \"12.50\".",
+        "to_number(\"12.50\") * 2",
+        "25",
+        1..=1,
+        to_number,
+    ),
 ];
 
 fn round(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
@@ -40,7 +60,8 @@ fn round(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
         return Ok(Number::from(value.round_dp_with_strategy(digits.min(Decimal::MAX_SCALE), half)).into());
     }
     // Tens, hundreds and so on: whole again after the division.
-    let Some(unit) = u32::try_from(digits.unsigned_abs()).ok().and_then(|digits| 10_i64.checked_pow(digits)).map(Decimal::from) else {
+    let Some(unit) = u32::try_from(digits.unsigned_abs()).ok().and_then(|digits| 10_i64.checked_pow(digits)).map(Decimal::from)
+    else {
         return Ok(0_i64.into());
     };
     let rounded = (value / unit).round_dp_with_strategy(0, half).checked_mul(unit);
@@ -81,7 +102,9 @@ fn to_number(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     let text = call.text(0)?;
     Number::parse(text.trim()).map(Into::into).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
-        fault(EvalError::new("bad_argument", format!("\"{shown}\" is no number"))
-            .with_hint("Numbers look like 1200 or -12.5. Remove other signs first: to_number(replace(x, \",\", \"\"))"))
+        fault(
+            EvalError::new("bad_argument", format!("\"{shown}\" is no number"))
+                .with_hint("Numbers look like 1200 or -12.5. Remove other signs first: to_number(replace(x, \",\", \"\"))"),
+        )
     })
 }

@@ -5,8 +5,8 @@ use serde_json::{Map, Value as Json};
 
 use super::{Call, FunctionInfo, function};
 use crate::{
-    Shared,
-    machine::{Fault, fault},
+    Shared, limits,
+    machine::{Fault, fault, spend},
     value::{self, Kind, Record},
 };
 
@@ -21,36 +21,86 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
         let values: Result<Array, _> = record.keys().iter().map(|key| record.get(key)).collect();
         values.map(Dynamic::from_array).map_err(fault)
     }),
-    function(GROUP, "entries(record)", "A list of records with `key` and `value`.", "entries(#{ a: 1 })", "[{\"key\":\"a\",\"value\":1}]", 1..=1, |call| {
-        let mut out = Vec::new();
-        let record = call.record(0)?;
-        for key in record.keys() {
-            let value = value::json(record.get(&key).map_err(fault)?, &[]).map_err(fault)?;
-            out.push(Json::Object([("key".to_owned(), Json::String(key)), ("value".to_owned(), value)].into_iter().collect()));
-        }
-        Ok(Dynamic::from(Shared::from(Json::Array(out))))
+    function(
+        GROUP,
+        "entries(record)",
+        "A list of records with `key` and `value`.",
+        "entries(#{ a: 1 })",
+        "[{\"key\":\"a\",\"value\":1}]",
+        1..=1,
+        |call| {
+            let mut out = Vec::new();
+            let record = call.record(0)?;
+            for key in record.keys() {
+                let value = value::json(record.get(&key).map_err(fault)?, &[]).map_err(fault)?;
+                out.push(Json::Object(
+                    [("key".to_owned(), Json::String(key)), ("value".to_owned(), value)].into_iter().collect(),
+                ));
+            }
+            Ok(Dynamic::from(Shared::from(Json::Array(out))))
+        },
+    ),
+    function(
+        GROUP,
+        "from_entries(list)",
+        "The record of a list with `key` and `value`.",
+        "from_entries([#{ key: \"a\", value: 1 }])",
+        "{\"a\":1}",
+        1..=1,
+        from_entries,
+    ),
+    function(GROUP, "pick(record, names)", "Only these fields.", "pick(#{ a: 1, b: 2 }, [\"b\"])", "{\"b\":2}", 2..=2, |call| {
+        chosen(call, true)
     }),
-    function(GROUP, "from_entries(list)", "The record of a list with `key` and `value`.", "from_entries([#{ key: \"a\", value: 1 }])", "{\"a\":1}", 1..=1, from_entries),
-    function(GROUP, "pick(record, names)", "Only these fields.", "pick(#{ a: 1, b: 2 }, [\"b\"])", "{\"b\":2}", 2..=2, |call| chosen(call, true)),
-    function(GROUP, "omit(record, names)", "All but these fields.", "omit(#{ a: 1, b: 2 }, [\"b\"])", "{\"a\":1}", 2..=2, |call| chosen(call, false)),
-    function(GROUP, "merge(record, more)", "The fields of all; the last one wins.", "merge(#{ a: 1, b: 2 }, #{ b: 3 })", "{\"a\":1,\"b\":3}", 2..=8, |call| {
-        let mut out = Map::new();
-        for at in 0..call.args.len() {
-            if call.kind(at) != Kind::Null {
-                for (key, value) in fields(call, at)? {
-                    out.insert(key, value);
+    function(
+        GROUP,
+        "omit(record, names)",
+        "All but these fields.",
+        "omit(#{ a: 1, b: 2 }, [\"b\"])",
+        "{\"a\":1}",
+        2..=2,
+        |call| chosen(call, false),
+    ),
+    function(
+        GROUP,
+        "merge(record, more)",
+        "The fields of all; the last one wins.",
+        "merge(#{ a: 1, b: 2 }, #{ b: 3 })",
+        "{\"a\":1,\"b\":3}",
+        2..=8,
+        |call| {
+            let mut out = Map::new();
+            for at in 0..call.args.len() {
+                if call.kind(at) != Kind::Null {
+                    for (key, value) in fields(call, at)? {
+                        out.insert(key, value);
+                    }
                 }
             }
-        }
-        Ok(made(out))
-    }),
-    function(GROUP, "get(value, path, [default])", "What a path leads to, or the default, or null.", "get(#{ a: [#{ b: 1 }] }, \"a[0].b\")", "1", 2..=3, |call| {
-        let found = value::follow(&call.value(0), &call.path(1)?).map_err(fault)?;
-        Ok(if found.is_unit() { call.value(2) } else { found })
-    }),
-    function(GROUP, "has(record, name)", "Whether there is such a field, even if it is null.", "has(#{ a: null }, \"a\")", "true", 2..=2, |call| {
-        Ok(call.record(0)?.has(&call.text(1)?).into())
-    }),
+            Ok(made(out))
+        },
+    ),
+    function(
+        GROUP,
+        "get(value, path, [default])",
+        "What a path leads to, or the default, or null.",
+        "get(#{ a: [#{ b: 1 }] }, \"a[0].b\")",
+        "1",
+        2..=3,
+        |call| {
+            let found = value::follow(&call.value(0), &call.path(1)?).map_err(fault)?;
+            Ok(if found.is_unit() { call.value(2) } else { found })
+        },
+    ),
+    function(
+        GROUP,
+        "has(record, name)",
+        "Whether there is such a field, even if it is null.",
+        "has(#{ a: null }, \"a\")",
+        "true",
+        2..=2,
+        |call| Ok(call.record(0)?.has(&call.text(1)?).into()),
+    ),
 ];
 
 fn fields(call: &Call<'_, '_>, at: usize) -> Result<Map<String, Json>, Fault> {
@@ -58,6 +108,7 @@ fn fields(call: &Call<'_, '_>, at: usize) -> Result<Map<String, Json>, Fault> {
     if let Record::Data(shared) = &record
         && let Json::Object(fields) = &****shared
     {
+        spend(value::weigh(shared, limits::VALUE_DEPTH_MAX).map_err(fault)?).map_err(fault)?;
         return Ok(fields.clone());
     }
     let mut out = Map::new();

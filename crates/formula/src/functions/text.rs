@@ -21,21 +21,79 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     function(GROUP, "trim(text)", "The text without blanks at both ends.", "trim(\" a b \")", "\"a b\"", 1..=1, |call| {
         Ok(call.text(0)?.trim().into())
     }),
-    function(GROUP, "len(value)", "How many characters a text, items a list or fields a record has.", "len(\"größe\")", "5", 1..=1, len),
-    function(GROUP, "contains(value, part)", "Whether a text has a part, a list an item, a record a field.", "contains([1, 2], 2)", "true", 2..=2, |call| {
-        has_value(&call.value(0), &call.value(1)).map(Dynamic::from).map_err(fault)
-    }),
-    function(GROUP, "starts_with(text, part)", "Whether the text begins with the part.", "\"INV-7\".starts_with(\"INV\")", "true", 2..=2, |call| {
-        Ok(call.text(0)?.starts_with(call.text(1)?.as_str()).into())
-    }),
-    function(GROUP, "ends_with(text, part)", "Whether the text ends with the part.", "ends_with(\"a.pdf\", \".pdf\")", "true", 2..=2, |call| {
-        Ok(call.text(0)?.ends_with(call.text(1)?.as_str()).into())
-    }),
-    function(GROUP, "replace(text, old, new)", "The text with every `old` replaced.", "replace(\"a-b-c\", \"-\", \"\")", "\"abc\"", 3..=3, replace),
-    function(GROUP, "split(text, separator)", "The pieces between the separators, as a list.", "split(\"a,b\", \",\")", "[\"a\",\"b\"]", 2..=2, split),
+    function(
+        GROUP,
+        "len(value)",
+        "How many characters a text, items a list or fields a record has.",
+        "len(\"größe\")",
+        "5",
+        1..=1,
+        len,
+    ),
+    function(
+        GROUP,
+        "contains(value, part)",
+        "Whether a text has a part, a list an item, a record a field.",
+        "contains([1, 2], 2)",
+        "true",
+        2..=2,
+        |call| has_value(&call.value(0), &call.value(1)).map(Dynamic::from).map_err(fault),
+    ),
+    function(
+        GROUP,
+        "starts_with(text, part)",
+        "Whether the text begins with the part.",
+        "\"INV-7\".starts_with(\"INV\")",
+        "true",
+        2..=2,
+        |call| Ok(call.text(0)?.starts_with(call.text(1)?.as_str()).into()),
+    ),
+    function(
+        GROUP,
+        "ends_with(text, part)",
+        "Whether the text ends with the part.",
+        "ends_with(\"a.pdf\", \".pdf\")",
+        "true",
+        2..=2,
+        |call| Ok(call.text(0)?.ends_with(call.text(1)?.as_str()).into()),
+    ),
+    function(
+        GROUP,
+        "replace(text, old, new)",
+        "The text with every `old` replaced.",
+        "replace(\"a-b-c\", \"-\", \"\")",
+        "\"abc\"",
+        3..=3,
+        replace,
+    ),
+    function(
+        GROUP,
+        "split(text, separator)",
+        "The pieces between the separators, as a list.",
+        "split(\"a,b\", \",\")",
+        "[\"a\",\"b\"]",
+        2..=2,
+        split,
+    ),
     function(GROUP, "join(list, [separator])", "The items as one text.", "join([\"a\", 1], \", \")", "\"a, 1\"", 1..=2, join),
-    function(GROUP, "substring(text, start, [count])", "A part of the text; a negative start counts from the end.", "substring(\"invoice\", 0, 3)", "\"inv\"", 2..=3, substring),
-    function(GROUP, "pad(text, width, [fill])", "The text or number, filled up on the left.", "pad(7, 3, \"0\")", "\"007\"", 2..=3, pad),
+    function(
+        GROUP,
+        "substring(text, start, [count])",
+        "A part of the text; a negative start counts from the end.",
+        "substring(\"invoice\", 0, 3)",
+        "\"inv\"",
+        2..=3,
+        substring,
+    ),
+    function(
+        GROUP,
+        "pad(text, width, [fill])",
+        "The text or number, filled up on the left.",
+        "pad(7, 3, \"0\")",
+        "\"007\"",
+        2..=3,
+        pad,
+    ),
     function(GROUP, "to_text(value)", "A number, true or false as text.", "to_text(12.5)", "\"12.5\"", 1..=1, |call| {
         as_text(&call.value(0)).map(Dynamic::from).map_err(fault)
     }),
@@ -58,7 +116,7 @@ fn replace(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     }
     let grown = text.len() + text.matches(old.as_str()).count().saturating_mul(new.len());
     if grown > limits::TEXT_BYTES_MAX.saturating_mul(2) {
-        return Err(call.bad("would make a text that is too long"));
+        return Err(call.too_long());
     }
     Ok(text.replace(old.as_str(), &new).into())
 }
@@ -80,7 +138,7 @@ fn join(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
         }
         out.push_str(&as_text(&item.map_err(fault)?).map_err(fault)?);
         if out.len() > limits::TEXT_BYTES_MAX {
-            return Err(call.bad("would make a text that is too long"));
+            return Err(call.too_long());
         }
     }
     Ok(out.into())
@@ -101,8 +159,11 @@ fn pad(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     let width = usize::try_from(call.whole(1)?).unwrap_or(0);
     let fill = if call.args.len() > 2 { call.text(2)? } else { " ".into() };
     let missing = width.saturating_sub(text.chars().count());
-    if fill.is_empty() || missing > limits::TEXT_BYTES_MAX {
-        return Err(call.bad("cannot fill that much"));
+    if missing > limits::TEXT_BYTES_MAX {
+        return Err(call.too_long());
+    }
+    if fill.is_empty() {
+        return Err(call.bad("gets an empty text to fill with"));
     }
     Ok(fill.chars().cycle().take(missing).chain(text.chars()).collect::<String>().into())
 }

@@ -8,6 +8,7 @@ use super::Reader;
 use crate::{
     Segment, SyntaxProblem,
     lex::{Kind, Token},
+    limits,
 };
 
 /// Words of an expression.
@@ -15,8 +16,8 @@ pub(super) const WORDS: [&str; 6] = ["if", "else", "switch", "in", "true", "fals
 
 /// Words of statements, for scripts only.
 pub(super) const STATEMENTS: [&str; 20] = [
-    "let", "const", "for", "while", "loop", "do", "until", "fn", "return", "throw", "try", "catch", "break", "continue", "import",
-    "export", "as", "this", "global", "private",
+    "let", "const", "for", "while", "loop", "do", "until", "fn", "return", "throw", "try", "catch", "break", "continue",
+    "import", "export", "as", "this", "global", "private",
 ];
 
 /// Functions that change the list or record they are called on.
@@ -56,12 +57,16 @@ pub(super) fn foreign_word(name: &str, range: &Range<usize>, after_value: bool) 
         "or" | "OR" if after_value => "Write || for or.",
         "is" if after_value => "Compare with ==",
         "not" if after_value => "Write !in, or !(…)",
-        _ if after_value => {
-            return Some(SyntaxProblem::new(range.clone(), format!("`{name}` cannot stand here, right behind a value")).with_hint("An operator or a comma is missing before it."));
-        }
+        _ if after_value => return Some(behind_a_value(range, &format!("`{name}`"))),
         _ => return None,
     };
     Some(SyntaxProblem::new(range.clone(), format!("`{name}` is no operator here")).with_hint(hint))
+}
+
+/// Two values with nothing between them.
+pub(super) fn behind_a_value(range: &Range<usize>, what: &str) -> SyntaxProblem {
+    SyntaxProblem::new(range.clone(), format!("{what} cannot stand here, right behind another"))
+        .with_hint("An operator or a comma is missing before it.")
 }
 
 /// Why a well-known function does not exist here.
@@ -164,6 +169,12 @@ impl Reader<'_> {
     /// `|a, b| body`, `|| body`.
     pub(super) fn closure(&mut self, at: usize, sign: &'static str) -> Result<usize, SyntaxProblem> {
         self.closures += 1;
+        if self.closures > limits::FUNCTIONS_MAX {
+            return Err(SyntaxProblem::new(
+                self.tokens[at].range.clone(),
+                format!("more than {} closures and functions", limits::FUNCTIONS_MAX),
+            ));
+        }
         let mut close = at;
         if sign == "|" {
             close = at + 1;
@@ -209,7 +220,8 @@ impl Reader<'_> {
     fn declare(&mut self, at: usize, name: &str, seen: Range<usize>) -> Result<(), SyntaxProblem> {
         let range = self.tokens[at].range.clone();
         if !name.is_ascii() || name.ends_with("__") {
-            return Err(SyntaxProblem::new(range, format!("`{name}` cannot be the name of a variable")).with_hint("Variables have names of the letters a to z, digits and `_`."));
+            return Err(SyntaxProblem::new(range, format!("`{name}` cannot be the name of a variable"))
+                .with_hint("Variables have names of the letters a to z, digits and `_`."));
         }
         if super::WORDS.contains(&name) || STATEMENTS.contains(&name) || name == "null" {
             return Err(SyntaxProblem::new(range, format!("`{name}` is a word of the language and no name for a variable")));
@@ -223,12 +235,12 @@ impl Reader<'_> {
     }
 
     /// Leaves the dots and brackets to rhai where something is written: `m.a = 1`, `m.list.push(2)`.
-    pub(super) fn mark_writes(&mut self, at: usize) {
+    pub(super) fn mark_writes(&mut self, at: usize) -> bool {
         if !self.script {
-            return;
+            return false;
         }
         let mut links = Vec::new();
-        let mut written = 0;
+        let mut written = None;
         let mut next = at + 1;
         while let Some(token) = self.tokens.get(next) {
             match &token.kind {
@@ -237,7 +249,7 @@ impl Reader<'_> {
                         if let Kind::Name(name) = &self.tokens[next + 1].kind
                             && WRITERS.contains(&name.as_str())
                         {
-                            written = links.len();
+                            written = Some(links.len());
                         }
                         break;
                     }
@@ -249,15 +261,32 @@ impl Reader<'_> {
                     next = token.partner + 1;
                 }
                 Kind::Sign("=" | "+=" | "-=" | "*=" | "/=" | "%=" | "**=") => {
-                    written = links.len();
+                    written = Some(links.len());
                     break;
                 }
                 _ => break,
             }
         }
-        for link in &links[..written] {
+        for link in &links[..written.unwrap_or(0)] {
             self.native[*link] = true;
         }
+        written.is_some()
+    }
+
+    /// Whether what ends before `at` is asked to do something with a closure, which may read it
+    /// too. Rhai locks a value while one of its functions runs, so the closure needs a copy.
+    pub(super) fn lends_to_closure(&self, at: usize, name: Option<&str>) -> bool {
+        let mut end = at;
+        while let Some(token) = self.tokens.get(end) {
+            end = match token.kind {
+                Kind::Sign("." | "?.") => end + 2,
+                Kind::Open("(" | "[" | "?[") => token.partner + 1,
+                _ => break,
+            };
+        }
+        let chain = &self.tokens[at..end.min(self.tokens.len())];
+        chain.iter().any(|token| matches!(token.kind, Kind::Sign("|" | "||")))
+            && name.is_none_or(|name| chain.iter().any(|token| matches!(&token.kind, Kind::Name(other) if other == name)))
     }
 
     fn name_at(&self, at: usize) -> Option<String> {
@@ -268,11 +297,22 @@ impl Reader<'_> {
     }
 
     /// The `;` that ends the statement, or the end of its block.
-    fn statement_end(&self, mut at: usize) -> usize {
+    pub(super) fn statement_end(&self, mut at: usize) -> usize {
         while let Some(token) = self.tokens.get(at) {
-            if matches!(token.kind, Kind::Sign(";") | Kind::Close(_)) {
+            if matches!(token.kind, Kind::Sign(";" | ",") | Kind::Close(_)) {
                 break;
             }
+            if token.kind == Kind::Sign("|") && !self.ends_value(at) {
+                // The parameters of a closure.
+                at += 1;
+                while self.tokens.get(at).is_some_and(|token| token.kind != Kind::Sign("|")) {
+                    at += 1;
+                }
+            }
+            if at >= self.tokens.len() {
+                break;
+            }
+            let token = &self.tokens[at];
             at = token.partner.max(at) + 1;
         }
         at

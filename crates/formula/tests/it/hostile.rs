@@ -1,0 +1,103 @@
+//! Sources that want too much. Every case runs on the small stack of a worker thread.
+
+use std::sync::Arc;
+
+use formula::{Expression, Scope};
+use serde_json::{Value as Json, json};
+
+/// The stack of a tokio worker.
+const STACK_BYTES: usize = 2 * 1024 * 1024;
+
+fn on_a_worker<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    std::thread::Builder::new().stack_size(STACK_BYTES).spawn(work).unwrap().join().unwrap()
+}
+
+fn run(source: String, script: bool) -> Result<Json, &'static str> {
+    on_a_worker(move || {
+        let compiled = if script { Expression::compile_script(&source) } else { Expression::compile(&source) };
+        let data = json!({ "list": (0..2000).collect::<Vec<_>>(), "text": "x".repeat(100_000) });
+        compiled.map_err(|_| "syntax")?.eval(&Scope::from_json(Arc::new(data))).map_err(|error| error.code)
+    })
+}
+
+#[test]
+fn deep_sources_are_refused() {
+    let wrap = |open: &str, close: &str| format!("{}1{}", open.repeat(3000), close.repeat(3000));
+    for source in [
+        wrap("(", ")"),
+        wrap("[", "]"),
+        wrap("#{a:", "}"),
+        wrap("if true {", "}"),
+        wrap("`${", "}`"),
+        wrap("switch 1 { 1 => ", "}"),
+        wrap("!", ""),
+        wrap("- ", ""),
+        wrap("|x| ", ""),
+        wrap("upper(", ")"),
+        wrap("if false { 1 } else ", ""),
+        vec!["1"; 5000].join("+"),
+        vec!["1"; 5000].join("**"),
+        vec!["true"; 5000].join("&&"),
+        vec!["null"; 5000].join("??"),
+        format!("first([]){}", ".a".repeat(5000)),
+        format!("first([]){}", "[0]".repeat(5000)),
+        format!("\"a\"{}", ".upper()".repeat(5000)),
+    ] {
+        let start: String = source.chars().take(20).collect();
+        assert_eq!(run(source, false), Err("syntax"), "{start}");
+    }
+    assert_eq!(run(format!("trigger{}", ".a".repeat(5000)), false), Ok(Json::Null));
+    assert_eq!(run(wrap("{", "}"), true), Err("syntax"));
+}
+
+#[test]
+fn endless_scripts_stop() {
+    for source in [
+        "loop {}",
+        "while true { let a = 1; }",
+        "for i in 0..999999999 {}",
+        "fn f(x) { f(x + 1) } f(1)",
+        "fn f(x) { [1].map(|y| f(x + 1)) } f(1)",
+        "list.map(|a| list.map(|b| list.map(|c| a + b + c)))",
+        "let a = \"x\"; loop { a += a; }",
+        "let a = [1]; loop { a += a; }",
+        "let a = [1]; loop { a = [a, a]; }",
+        "let a = []; loop { a.push(1); }",
+        "let a = []; loop { a = [a]; }",
+        "let a = [0]; loop { a[0] = a; }",
+        "let a = #{}; loop { a = #{ a: a }; }",
+        "let a = []; loop { let b = []; b.push(a); a = b; }",
+        "let a = []; loop { a += [a]; }",
+        "let f = |x| x; loop { let g = f; f = |x| g.call(x); }",
+        "list.reduce([], |a, x| [a])",
+        "list.reduce(#{}, |a, x| merge(#{}, #{ a: a }))",
+        "loop { upper(text) }",
+        "list.map(|x| upper(text))",
+        "let t = \"\"; loop { t = pad(t, 1000000); t = replace(t, \" \", \"    \"); }",
+        "pad(\"\", 999999999999)",
+    ] {
+        assert_eq!(run(source.to_owned(), true), Err("limit"), "{source}");
+    }
+}
+
+#[test]
+fn copies_of_large_data_are_counted() {
+    let code = on_a_worker(|| {
+        let scope =
+            Scope::from_json(Arc::new(json!({ "big": vec![json!({ "a": 1 }); 2000], "list": (0..2000).collect::<Vec<_>>() })));
+        ["list.map(|x| big)", "list.map(|x| json(big))", "list.map(|x| merge(#{ b: big }, #{}))", "list.filter(|x| big == big)"]
+            .map(|source| Expression::compile(source).unwrap().eval(&scope).map_err(|error| error.code))
+    });
+    assert_eq!(code, [const { Err("limit") }; 4]);
+}
+
+#[test]
+fn a_list_of_the_data_may_be_long() {
+    let scope = Scope::from_json(Arc::new(json!({ "rows": (0..50_000).map(|n| json!({ "n": n })).collect::<Vec<_>>() })));
+    let eval = |source: &str| Expression::compile(source).unwrap().eval(&scope).map_err(|error| error.code);
+    assert_eq!(eval("rows.len()"), Ok(json!(50_000)));
+    assert_eq!(eval("sum(rows, \"n\")"), Ok(json!(1_249_975_000)));
+    assert_eq!(eval("rows[49999].n"), Ok(json!(49_999)));
+    assert_eq!(eval("count(rows, |r| r.n > 49990)"), Ok(json!(9)));
+    assert_eq!(eval("rows.pluck(\"n\")"), Err("limit"));
+}
