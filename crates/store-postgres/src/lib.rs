@@ -101,7 +101,8 @@ impl PostgresStore {
         if version < SERVER_MIN * 10_000 {
             return Err(OpenError::TooOld { place: place.to_string(), found: version / 10_000, needed: SERVER_MIN });
         }
-        migrations().run(&mut first).await.map_err(|error| place.not_migrated(&error))?;
+        // Not `run`: a future that holds it cannot be spawned.
+        migrations().run_direct(None, &mut first, false).await.map_err(|error| place.not_migrated(&error))?;
         warn_if_unsafe(&mut first).await;
         drop(first.close().await);
         let pool = PgPoolOptions::new()
@@ -374,5 +375,24 @@ impl Pages for PostgresStore {
 
     async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError> {
         ask!(self, connection => connections::by_name(connection, name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_migrations_is_the_folder() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/postgres");
+        let mut found: Vec<(String, String)> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap()))
+            .collect();
+        found.sort();
+        let listed: Vec<(String, String)> =
+            MIGRATIONS.iter().map(|(number, title, sql)| (format!("{number:04}_{title}.sql"), (*sql).to_owned())).collect();
+        assert_eq!(listed, found);
     }
 }

@@ -50,11 +50,11 @@ impl FreshDatabase {
         execute(&self.url, sql.to_owned()).await;
     }
 
-    /// Drops it.
+    /// Drops the database, whoever still uses it.
     ///
     /// # Panics
     /// When the server refuses.
-    pub async fn drop(self) {
+    pub async fn remove(&self) {
         execute(&self.server, format!("drop database {} with (force)", self.name)).await;
     }
 }

@@ -104,7 +104,8 @@ impl SqliteStore {
             .pragma("journal_size_limit", "67108864")
             .pragma("cache_size", "-16000");
         let mut writer = SqliteConnection::connect_with(&options).await.map_err(|error| broken(&error))?;
-        migrations().run(&mut writer).await.map_err(|error| broken(&error))?;
+        // Not `run`: a future that holds it cannot be spawned.
+        migrations().run_direct(None, &mut writer, false).await.map_err(|error| broken(&error))?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
@@ -139,6 +140,7 @@ fn failed(error: sqlx::Error) -> StoreError {
                 _ => StoreError::Internal(error.to_string()),
             }
         }
+        sqlx::Error::ColumnDecode { .. } => StoreError::Corrupt(error.to_string()),
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
             StoreError::Unavailable(error.to_string())
         }
@@ -329,5 +331,24 @@ impl Pages for SqliteStore {
 
     async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError> {
         connections::by_name(&self.readers, name).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_migrations_is_the_folder() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/sqlite");
+        let mut found: Vec<(String, String)> = std::fs::read_dir(folder)
+            .unwrap()
+            .map(|file| file.unwrap().path())
+            .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap()))
+            .collect();
+        found.sort();
+        let listed: Vec<(String, String)> =
+            MIGRATIONS.iter().map(|(number, title, sql)| (format!("{number:04}_{title}.sql"), (*sql).to_owned())).collect();
+        assert_eq!(listed, found);
     }
 }

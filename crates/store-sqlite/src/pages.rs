@@ -64,7 +64,7 @@ pub(crate) async fn chunks(pool: &SqlitePool, id: RunId, from: i32) -> Result<Ve
         .map_err(failed)
 }
 
-/// Ids carry their time, so that a period is a range of the primary key.
+/// Ids carry their time in milliseconds, so that a period is a range of the primary key.
 fn first_id(since: Timestamp) -> RunId {
     RunId::new(since, [0; 10])
 }
@@ -75,7 +75,7 @@ pub(crate) async fn run_counts(
     since: Timestamp,
 ) -> Result<Vec<(RunStatus, i64)>, StoreError> {
     let mut query = QueryBuilder::new("select status, count(*) as runs from runs where id >= ");
-    query.push_bind(first_id(since).0);
+    query.push_bind(first_id(since).0).push(" and accepted_at >= ").push_bind(since.micros());
     if let Some(recipe) = recipe {
         query.push(" and recipe_id = ").push_bind(recipe.0);
     }
@@ -94,9 +94,10 @@ pub(crate) async fn run_counts(
 pub(crate) async fn recipe_stats(pool: &SqlitePool, since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError> {
     let rows = sqlx::query(
         "select recipe_id, count(*) as runs, sum(status = 3) as succeeded, sum(status = 4) as failed, max(accepted_at) as last_run_at \
-         from runs where id >= ? group by recipe_id",
+         from runs where id >= ? and accepted_at >= ? group by recipe_id",
     )
     .bind(first_id(since).0)
+    .bind(since.micros())
     .fetch_all(pool)
     .await
     .map_err(failed)?;

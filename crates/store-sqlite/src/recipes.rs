@@ -134,8 +134,11 @@ pub(crate) async fn touch_catalogue(connection: &mut SqliteConnection) -> Result
 }
 
 pub(crate) async fn revision(pool: &SqlitePool) -> Result<i64, StoreError> {
-    let (value,): (String,) =
-        sqlx::query_as("select value from settings where name = 'catalogue_revision'").fetch_one(pool).await.map_err(failed)?;
+    let (value,): (String,) = sqlx::query_as("select value from settings where name = 'catalogue_revision'")
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?
+        .ok_or_else(|| StoreError::Corrupt("settings.catalogue_revision is gone".to_owned()))?;
     value.parse().map_err(|_| StoreError::Corrupt("settings.catalogue_revision is not a number".to_owned()))
 }
 

@@ -2,11 +2,14 @@
 
 use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
-use sqlx::{AssertSqlSafe, Connection, Row, SqliteConnection, sqlite::SqliteConnection as Connected};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnection as Connected};
 use store::{Accepted, Batch, BatchOutcome, Committed, DeadLetter, NewRun, RunCommit, RunId, RunStatus, StoreError, Then};
 use uuid::Uuid;
 
-use crate::{failed, rows::error_text};
+use crate::{
+    failed,
+    rows::{error_text, get},
+};
 
 pub(crate) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
@@ -107,7 +110,7 @@ async fn keep_keys(connection: &mut Connected, runs: &[Arc<NewRun>]) -> Result<V
     }
     let mut holders: HashMap<(Uuid, Vec<u8>), Holder> = HashMap::new();
     for row in query.fetch_all(&mut *connection).await.map_err(failed)? {
-        holders.insert((row.get(0), row.get(1)), (row.get(2), row.get(3)));
+        holders.insert((get(&row, "recipe_id")?, get(&row, "key")?), (get(&row, "run_id")?, get(&row, "fingerprint")?));
     }
     for (place, run, key) in keyed {
         let Some((holder, fingerprint)) = holders.get(&(run.recipe.0, key.hash.to_vec())) else { continue };
@@ -179,16 +182,21 @@ async fn commit(connection: &mut Connected, commits: &[Arc<RunCommit>]) -> Resul
     Ok(outcomes)
 }
 
-/// Why a chunk may not have been written: the run has another owner, or it was written before.
+/// Why a chunk may not have been written: the run has another owner, or it was written before. To go
+/// on, the writer must also still own the run.
 async fn verdict(connection: &mut Connected, commit: &RunCommit) -> Result<Committed, StoreError> {
-    let kept: Option<(Vec<u8>,)> = sqlx::query_as("select chunk from journal where run_id = ? and seq = ?")
-        .bind(commit.run.0)
-        .bind(commit.seq)
-        .fetch_optional(&mut *connection)
-        .await
-        .map_err(failed)?;
+    let kept: Option<(Vec<u8>, bool)> = sqlx::query_as(
+        "select chunk, exists (select 1 from runs where id = ?1 and owner = ?3 and epoch = ?4) from journal where run_id = ?1 and seq = ?2",
+    )
+    .bind(commit.run.0)
+    .bind(commit.seq)
+    .bind(commit.owner.0)
+    .bind(commit.epoch)
+    .fetch_optional(&mut *connection)
+    .await
+    .map_err(failed)?;
     Ok(match kept {
-        Some((chunk,)) if chunk == commit.chunk => Committed::Done,
+        Some((chunk, owned)) if chunk == commit.chunk && (owned || commit.then != Then::Running) => Committed::Done,
         _ => Committed::LeaseLost,
     })
 }

@@ -1,1 +1,115 @@
+//! The suite every store passes: each promise of [`Store`](crate::Store) and [`Pages`](crate::Pages) as a case.
+//!
+//! A dialect gives each case a [`Bed`]: a store on an empty database, the same database as another
+//! process sees it, and a way to do damage behind the store's back. `store::conformance!(make_bed)`
+//! makes one named test of every case.
 
+pub mod accept;
+pub mod access;
+pub mod claim;
+pub mod commit;
+pub mod connections;
+pub mod control;
+pub mod damage;
+pub mod faulty;
+pub mod notice;
+pub mod pages;
+mod parts;
+pub mod races;
+pub mod recipes;
+pub mod workers;
+pub mod writer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::Store;
+
+/// A store on an empty database, and what a case may do behind its back.
+#[async_trait]
+pub trait Bed: Send + Sync + 'static {
+    /// The store.
+    fn store(&self) -> Arc<dyn Store>;
+
+    /// The same database as another process sees it. A dialect that allows only one process gives
+    /// the same store.
+    async fn another(&self) -> Arc<dyn Store>;
+
+    /// Processes tell each other that there may be work.
+    fn gives_notice(&self) -> bool;
+
+    /// Runs statements behind the store's back.
+    async fn execute(&self, sql: &str);
+
+    /// Closes the stores and removes the database.
+    async fn end(&self);
+}
+
+/// Runs one case and cleans up after it, also when it fails.
+///
+/// # Panics
+/// When the case does.
+pub async fn run<F>(bed: Arc<dyn Bed>, case: impl FnOnce(Arc<dyn Bed>) -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let outcome = tokio::spawn(case(Arc::clone(&bed))).await;
+    bed.end().await;
+    if let Err(failure) = outcome {
+        std::panic::resume_unwind(failure.into_panic());
+    }
+}
+
+/// One named test of every case. The argument is an `async fn() -> Arc<dyn Bed>`.
+#[macro_export]
+macro_rules! conformance {
+    ($make:path) => {
+        $crate::conformance_tests! { $make;
+            accept: a_new_run_is_there, every_state_a_run_can_begin_in, a_known_key_is_a_duplicate,
+                another_content_under_the_same_key, a_key_whose_time_is_over, the_same_key_twice_in_a_group,
+                the_same_run_twice, outcomes_come_in_order, an_empty_group, odd_texts, a_large_group;
+            commit: a_chunk_is_added, a_run_is_parked, a_run_ends, a_stale_owner_is_refused, a_stale_epoch_is_refused,
+                an_unknown_run_is_refused, one_stale_run_fails_alone, the_same_commit_twice, an_end_written_again_after_a_resume,
+                a_lost_run_written_again, a_number_already_taken;
+            claim: oldest_due_first, a_claim_has_everything, not_before_it_is_due, the_epoch_rises, what_is_due_next,
+                the_backlog_is_counted, nobody_claims_twice, a_claim_has_every_chunk_while_runs_move;
+            workers: a_lease_is_renewed, a_dead_worker_owns_nothing, a_living_worker_keeps_its_runs, an_orderly_stop,
+                ids_are_never_used_twice, a_run_of_nobody_is_freed;
+            races: two_processes_one_key, a_stale_worker_and_a_reaper, an_owner_and_a_person, groups_in_each_others_way,
+                claims_and_a_reaper, accepts_and_pruning;
+            control: only_failed_runs_are_resumed, an_old_picture_resumes_nothing, cancelled_in_every_state,
+                an_ended_run_is_not_cancelled, an_old_picture_cancels_nothing, a_dead_letter_is_settled_once;
+            recipes: the_first_version, the_next_version, the_same_text_again, a_stale_author, two_authors_at_once,
+                reading_versions, switched_on_and_off, what_cannot_be_switched_on, active_recipes_with_their_texts,
+                the_catalogue_changes, a_schedule_never_goes_back, recipes_by_slug;
+            connections: made_and_read, a_taken_name, changed_and_stale, removed, the_catalogue_changes;
+            access: a_key_is_kept, a_sign_in_is_spent_once, a_sign_in_runs_out, a_session_ends, the_first_setting_wins,
+                what_ran_out_is_removed;
+            pages: it_answers, runs_newest_first, filters, paging, chunks_from, counts, stats;
+            damage: runs_that_make_no_sense, recipes_that_make_no_sense, connections_that_make_no_sense,
+                a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
+            notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;
+            writer: many_at_once, a_bad_one_fails_alone, an_answer_is_lost, the_store_comes_back, the_store_stays_away,
+                two_lanes;
+        }
+    };
+}
+
+/// See [`conformance!`].
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_tests {
+    ($make:path; $($room:ident: $($case:ident),+ $(,)?;)+) => {
+        $(
+            mod $room {
+                $(
+                    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                    async fn $case() {
+                        $crate::conformance::run($make().await, $crate::conformance::$room::$case).await;
+                    }
+                )+
+            }
+        )+
+    };
+}

@@ -1,0 +1,143 @@
+//! A store that fails when told to: before a write reaches the database, or after it is durable.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use serde_json::Value as Json;
+
+use crate::{
+    ActiveRecipe, Batch, BatchOutcome, Claim, ConnectionId, ConnectionRow, DeadLetter, KeyRow, NewVersion, Pages, Put, RecipeId,
+    RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, SessionRow, Store, StoreError, Timestamp,
+    WorkerId,
+};
+
+/// What happens to one write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing bad.
+    None,
+    /// The database is not reached.
+    Before,
+    /// The write is durable, but its answer is lost.
+    After,
+}
+
+/// A store that does what its script says with writes, and everything else as the store inside.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    script: Mutex<VecDeque<Fault>>,
+    refused: Mutex<HashSet<RunId>>,
+    writes: Mutex<Vec<usize>>,
+}
+
+impl std::fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FaultyStore").field("script", &self.script).finish_non_exhaustive()
+    }
+}
+
+impl FaultyStore {
+    /// Writes go as the script says, and well once it is over.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>, script: impl IntoIterator<Item = Fault>) -> Self {
+        Self { inner, script: Mutex::new(script.into_iter().collect()), refused: Mutex::default(), writes: Mutex::default() }
+    }
+
+    /// A write that contains this run is refused as a whole, as if the database could not take it.
+    pub fn refuse(&self, run: RunId) {
+        self.refused.lock().insert(run);
+    }
+
+    /// How many transitions each write so far had.
+    pub fn writes(&self) -> Vec<usize> {
+        self.writes.lock().clone()
+    }
+}
+
+fn away() -> StoreError {
+    StoreError::Unavailable("the script says so".to_owned())
+}
+
+/// The verbs a trait has beside those written here go to the store inside.
+macro_rules! pass_on {
+    ($trait:ident { $($own:tt)* } $($verb:ident($($name:ident: $kind:ty),*) -> $answer:ty;)+) => {
+        #[async_trait]
+        impl $trait for FaultyStore {
+            $($own)*
+            $(
+                async fn $verb(&self $(, $name: $kind)*) -> $answer {
+                    self.inner.$verb($($name),*).await
+                }
+            )+
+        }
+    };
+}
+
+type Answer<T> = Result<T, StoreError>;
+
+pass_on! {
+    Store {
+        async fn write(&self, batch: &Batch) -> Answer<BatchOutcome> {
+            self.writes.lock().push(batch.accepts.len() + batch.commits.len());
+            let runs = batch.accepts.iter().map(|run| run.id).chain(batch.commits.iter().map(|commit| commit.run));
+            if self.refused.lock().intersection(&runs.collect()).next().is_some() {
+                return Err(StoreError::Internal("this group has something in it that cannot be written".to_owned()));
+            }
+            let fault = self.script.lock().pop_front().unwrap_or(Fault::None);
+            match fault {
+                Fault::None => self.inner.write(batch).await,
+                Fault::Before => Err(away()),
+                Fault::After => self.inner.write(batch).await.and(Err(away())),
+            }
+        }
+    }
+    claim(worker: WorkerId, now: Timestamp, limit: u32) -> Answer<Vec<Claim>>;
+    next_due() -> Answer<Option<Timestamp>>;
+    backlog(now: Timestamp, at_most: u32) -> Answer<u32>;
+    register_worker(name: &str, now: Timestamp, lease_until: Timestamp) -> Answer<WorkerId>;
+    renew_worker(worker: WorkerId, lease_until: Timestamp) -> Answer<bool>;
+    reap_workers(now: Timestamp) -> Answer<u64>;
+    release_worker(worker: WorkerId, now: Timestamp) -> Answer<u64>;
+    resume(run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Answer<bool>;
+    cancel(run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Answer<bool>;
+    settle_dead_letter(run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Answer<bool>;
+    save_version(version: NewVersion) -> Answer<Saved>;
+    activate(recipe: RecipeId, version: Option<i32>, params: &Json, now: Timestamp) -> Answer<Option<RecipeRow>>;
+    active_recipes() -> Answer<Vec<ActiveRecipe>>;
+    catalogue_revision() -> Answer<i64>;
+    advance_schedule(recipe: RecipeId, to: Timestamp) -> Answer<()>;
+    create_connection(row: ConnectionRow) -> Answer<Put>;
+    update_connection(row: ConnectionRow) -> Answer<Put>;
+    delete_connection(id: ConnectionId) -> Answer<bool>;
+    create_key(key: &KeyRow) -> Answer<()>;
+    key_by_hash(hash: &[u8; 32]) -> Answer<Option<KeyRow>>;
+    create_signin(signin: &SessionRow) -> Answer<()>;
+    spend_signin(signin: &[u8; 32], session: &SessionRow, now: Timestamp) -> Answer<bool>;
+    session_by_hash(hash: &[u8; 32], now: Timestamp) -> Answer<Option<SessionRow>>;
+    end_session(hash: &[u8; 32]) -> Answer<()>;
+    setting(name: &str, initial: &str) -> Answer<String>;
+    prune(now: Timestamp, limit: u32) -> Answer<u64>;
+    wait_for_notice() -> ();
+    close() -> ();
+}
+
+pass_on! {
+    Pages {}
+    ping() -> Answer<()>;
+    runs(filter: &RunFilter) -> Answer<Vec<RunRow>>;
+    run(id: RunId) -> Answer<Option<RunRow>>;
+    chunks(id: RunId, from: i32) -> Answer<Vec<(i32, Vec<u8>)>>;
+    run_counts(recipe: Option<RecipeId>, since: Timestamp) -> Answer<Vec<(RunStatus, i64)>>;
+    recipes() -> Answer<Vec<RecipeRow>>;
+    recipe(slug: &str) -> Answer<Option<RecipeRow>>;
+    recipe_by_id(id: RecipeId) -> Answer<Option<RecipeRow>>;
+    version(recipe: RecipeId, version: i32) -> Answer<Option<RecipeVersion>>;
+    versions(recipe: RecipeId) -> Answer<Vec<RecipeVersion>>;
+    recipe_stats(since: Timestamp) -> Answer<Vec<(RecipeId, RecipeStats)>>;
+    connections() -> Answer<Vec<ConnectionRow>>;
+    connection(name: &str) -> Answer<Option<ConnectionRow>>;
+}
