@@ -109,7 +109,14 @@ impl Expression {
                     _ => default(),
                 })
             }
-            _ => self.eval(scope).map(Shared::from),
+            Plan::Formula(formula) => {
+                let value = formula.run(scope, &self.0.source)?;
+                if value.is::<Shared>() {
+                    return Ok(value.cast());
+                }
+                value::json(value, &formula.order).map(Shared::from)
+            }
+            Plan::Path { .. } => self.eval(scope).map(Shared::from),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::SyntaxProblem;
+use crate::{SyntaxProblem, limits};
 
 /// One token.
 #[derive(Debug, Clone)]
@@ -87,15 +87,15 @@ impl Lexer<'_> {
         match first {
             '"' | '\'' => return self.quoted(first),
             '`' => {
-                self.open(TEMPLATE, 1);
+                self.open(TEMPLATE, 1)?;
                 return self.template();
             }
-            '(' => self.open("(", 1),
-            '[' => self.open("[", 1),
-            '{' => self.open("{", 1),
+            '(' => return self.open("(", 1),
+            '[' => return self.open("[", 1),
+            '{' => return self.open("{", 1),
             ')' | ']' | '}' => return self.close(first),
-            _ if rest.starts_with("#{") => self.open("#{", 2),
-            _ if rest.starts_with("?[") => self.open("?[", 2),
+            _ if rest.starts_with("#{") => return self.open("#{", 2),
+            _ if rest.starts_with("?[") => return self.open("?[", 2),
             _ => match SIGNS.iter().find(|sign| rest.starts_with(**sign)) {
                 Some(sign) => self.push(Kind::Sign(sign), sign.len()),
                 None => return Err(self.stranger(first)),
@@ -110,9 +110,15 @@ impl Lexer<'_> {
         self.at += len;
     }
 
-    fn open(&mut self, sign: &'static str, len: usize) {
+    fn open(&mut self, sign: &'static str, len: usize) -> Result<(), SyntaxProblem> {
+        let range = self.at..self.at + len;
+        if self.open.len() >= limits::EXPRESSION_DEPTH_MAX {
+            let message = format!("this is nested deeper than {} levels", limits::EXPRESSION_DEPTH_MAX);
+            return Err(SyntaxProblem::new(range, message).with_hint("Split it into several `set` values."));
+        }
         self.open.push(self.tokens.len());
         self.push(Kind::Open(sign), len);
+        Ok(())
     }
 
     fn close(&mut self, closer: char) -> Result<(), SyntaxProblem> {
@@ -155,8 +161,7 @@ impl Lexer<'_> {
                     self.tokens.push(Token { kind: Kind::Text(text), range: start..self.at, partner });
                 }
                 if place {
-                    self.open(PLACE, 2);
-                    return Ok(());
+                    return self.open(PLACE, 2);
                 }
                 return self.close('`');
             }

@@ -10,16 +10,16 @@
 //!
 //! Rhai gets one line per token, so its positions lead straight back to ours.
 
+mod calls;
 mod names;
+mod places;
 
 use std::ops::Range;
 
 use crate::{
-    Reference, Segment, SyntaxProblem, functions,
+    Reference, SyntaxProblem, functions,
     lex::{self, Kind, PLACE, TEMPLATE, Token},
-    limits,
     number::Number,
-    suggest,
 };
 pub(crate) use names::Slot;
 use names::{Local, STATEMENTS, WORDS};
@@ -138,6 +138,11 @@ impl Reader<'_> {
                 Ok(at + 1)
             }
             Kind::Open(sign) => {
+                if *sign == "{" && self.names_a_field(at + 1) {
+                    return Err(
+                        SyntaxProblem::new(token.range.clone(), "a record begins with `#{`").with_hint("Write #{ name: value }")
+                    );
+                }
                 self.opening(at, sign);
                 Ok(at + 1)
             }
@@ -274,159 +279,6 @@ impl Reader<'_> {
         self.place(at, name)
     }
 
-    fn call(&mut self, at: usize, name: &str, local: bool) -> Result<usize, SyntaxProblem> {
-        if local {
-            self.line(at, &format!("{name}.call"));
-            return Ok(at + 1);
-        }
-        if self.functions.iter().any(|function| function == name) {
-            self.line(at, name);
-            return Ok(at + 1);
-        }
-        self.check_call(at, name, 0)?;
-        if name == "now" {
-            self.now = true;
-            self.line(at, NOW);
-            return Ok(self.tokens[at + 1].partner + 1);
-        }
-        self.line(at, &functions::rhai_name(name));
-        Ok(at + 1)
-    }
-
-    /// Whether a function of this name takes what stands in the brackets behind it.
-    fn check_call(&self, at: usize, name: &str, given: usize) -> Result<(), SyntaxProblem> {
-        let range = self.tokens[at].range.clone();
-        let Some(function) = functions::find(name) else {
-            let problem = SyntaxProblem::new(range, format!("there is no function `{name}`"));
-            return Err(match names::refused(name) {
-                Some(reason) => problem.with_hint(reason),
-                None => match suggest::closest(name, functions::functions().iter().map(|function| function.name)) {
-                    Some(name) => problem.with_hint(format!("Did you mean `{name}`?")),
-                    None => problem.with_hint("The list of functions is in the language reference."),
-                },
-            });
-        };
-        let close = self.tokens[at + 1].partner;
-        let count = given + self.arguments(at + 1, close);
-        if function.arguments.contains(&count) {
-            return Ok(());
-        }
-        let takes = match (*function.arguments.start(), *function.arguments.end()) {
-            (0, 0) => "nothing".to_owned(),
-            (1, 1) => "one value".to_owned(),
-            (from, to) if from == to => format!("{from} values"),
-            (from, to) => format!("{from} to {to} values"),
-        };
-        Err(SyntaxProblem::new(
-            range.start..self.tokens[close].range.end,
-            format!("`{name}` takes {takes}, here it gets {count}"),
-        )
-        .with_hint(format!("It is used like this: {}", function.example)))
-    }
-
-    fn arguments(&self, open: usize, close: usize) -> usize {
-        let mut count = 0;
-        let mut at = open + 1;
-        let mut fresh = true;
-        while at < close {
-            match &self.tokens[at].kind {
-                Kind::Sign(",") => fresh = true,
-                // The commas between the parameters of a closure separate no arguments.
-                Kind::Sign("|") if fresh => {
-                    count += 1;
-                    fresh = false;
-                    at += 1;
-                    while at < close && self.tokens[at].kind != Kind::Sign("|") {
-                        at += 1;
-                    }
-                }
-                _ if fresh => {
-                    count += 1;
-                    fresh = false;
-                }
-                _ => {}
-            }
-            at = self.tokens.get(at).map_or(close, |token| token.partner.max(at)) + 1;
-        }
-        count
-    }
-
-    /// A name that is nothing local: a place in the data, as far as it can be told beforehand.
-    fn place(&mut self, at: usize, root: &str) -> Result<usize, SyntaxProblem> {
-        if let Some(body) = self.bodies.iter().find(|body| body.contains(&at)) {
-            return Err(SyntaxProblem::new(
-                self.tokens[at].range.clone(),
-                format!("a function sees only its parameters, not `{root}`"),
-            )
-            .with_hint(if body.len() > 1 {
-                "Pass the value to the function, or use a closure: let f = |x| …;"
-            } else {
-                "Pass the value."
-            }));
-        }
-        let (path, end) = self.chain(at + 1, false);
-        let (full, full_end) = self.chain(at + 1, true);
-        let range = self.tokens[at].range.start..self.tokens[full_end - 1].range.end;
-        if let Some(Token { kind: Kind::Sign("=" | "+=" | "-=" | "*=" | "/=" | "%=" | "**="), .. }) = self.tokens.get(full_end) {
-            return Err(SyntaxProblem::new(range, format!("`{root}` can be read only"))
-                .with_hint("Take a variable of your own: let total = …; or give a new record: merge(trigger, #{ … })"));
-        }
-        self.references.push(Reference { root: root.to_owned(), path: full, range });
-        let slot = match self.slots.iter().position(|slot| slot.root == root && slot.path == path) {
-            Some(slot) => slot,
-            None => {
-                if self.slots.len() >= limits::REFERENCES_MAX {
-                    return Err(SyntaxProblem::new(
-                        self.tokens[at].range.clone(),
-                        format!("a formula reads at most {} different places", limits::REFERENCES_MAX),
-                    ));
-                }
-                let range = self.tokens[at].range.start..self.tokens[end - 1].range.end;
-                self.slots.push(Slot { name: format!("r{}__", self.slots.len()).into(), root: root.to_owned(), path, range });
-                self.slots.len() - 1
-            }
-        };
-        let name = self.slots[slot].name.to_string();
-        let text = if self.lends_to_closure(end, None) { format!("copy__({name})") } else { name };
-        self.lines.push(self.tokens[at].range.start..self.tokens[end - 1].range.end);
-        self.out.push_str(&text);
-        self.out.push('\n');
-        Ok(end)
-    }
-
-    /// The fields and items that follow a name. With `beyond`, computed ones too.
-    fn chain(&self, mut at: usize, beyond: bool) -> (Vec<Segment>, usize) {
-        let mut path = Vec::new();
-        while let Some(token) = self.tokens.get(at) {
-            match &token.kind {
-                Kind::Sign("." | "?.") => match self.tokens.get(at + 1) {
-                    Some(Token { kind: Kind::Name(name), .. }) if !self.is_call(at + 1) => {
-                        path.push(Segment::Key(name.clone()));
-                        at += 2;
-                    }
-                    _ => break,
-                },
-                Kind::Open("[" | "?[") => {
-                    let inner: Vec<_> = self.tokens[at + 1..token.partner].iter().map(|token| &token.kind).collect();
-                    let segment = match inner[..] {
-                        [Kind::Text(key)] => Some(Segment::Key(key.clone())),
-                        [Kind::Number(digits)] => digits.parse().ok().map(Segment::Index),
-                        [Kind::Sign("-"), Kind::Number(digits)] => format!("-{digits}").parse().ok().map(Segment::Index),
-                        _ => None,
-                    };
-                    match segment {
-                        Some(segment) => path.push(segment),
-                        None if beyond => path.push(Segment::Any),
-                        None => break,
-                    }
-                    at = token.partner + 1;
-                }
-                _ => break,
-            }
-        }
-        (path, at)
-    }
-
     /// Whether what ends before `at` is a value, so that `[`, `|` and `-` continue it.
     fn ends_value(&self, at: usize) -> bool {
         let Some(before) = at.checked_sub(1) else { return false };
@@ -449,9 +301,14 @@ impl Reader<'_> {
         matches!(self.tokens.get(at + 1), Some(Token { kind: Kind::Open("("), .. }))
     }
 
+    fn names_a_field(&self, at: usize) -> bool {
+        matches!(self.tokens.get(at), Some(Token { kind: Kind::Name(_) | Kind::Text(_), .. }))
+            && matches!(self.tokens.get(at + 1), Some(Token { kind: Kind::Sign(":"), .. }))
+    }
+
     fn is_field_name(&self, at: usize) -> bool {
         self.open.last().is_some_and(|open| self.tokens[*open].kind == Kind::Open("#{"))
-            && matches!(self.tokens.get(at + 1), Some(Token { kind: Kind::Sign(":"), .. }))
+            && self.names_a_field(at)
             && matches!(self.tokens[at - 1].kind, Kind::Open("#{") | Kind::Sign(","))
     }
 

@@ -51,7 +51,8 @@ fn formulas() {
     refused("#{ a: 1, a: 2 }", "a", "twice");
     refused("1e999", "1e999", "digits");
     refused("a::b", "::", "nothing");
-    refused(&"(".repeat(70), "(", "never closed");
+    refused("[1].map(|x| { a: x })", "{", "#{ name: value }");
+    refused("(".repeat(60).as_str(), "(", "never closed");
     refused(&format!("{}1{}", "(".repeat(70), ")".repeat(70)), "(", "deeper");
     refused(&"1".repeat(70_000), &"1".repeat(70_000), "64 KB");
 }

@@ -154,7 +154,7 @@ fn try_everything(source: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Nothing anybody writes makes the crate panic, and what is pointed at is there.
     #[test]

@@ -1,0 +1,85 @@
+//! Calls: which functions there are, and how many values they take.
+
+use super::{NOW, Reader, names::refused};
+use crate::{SyntaxProblem, functions, lex::Kind, suggest};
+
+impl Reader<'_> {
+    /// `name(…)`.
+    pub(super) fn call(&mut self, at: usize, name: &str, local: bool) -> Result<usize, SyntaxProblem> {
+        if local {
+            self.line(at, &format!("{name}.call"));
+            return Ok(at + 1);
+        }
+        if self.functions.iter().any(|function| function == name) {
+            self.line(at, name);
+            return Ok(at + 1);
+        }
+        self.check_call(at, name, 0)?;
+        if name == "now" {
+            self.now = true;
+            self.line(at, NOW);
+            return Ok(self.tokens[at + 1].partner + 1);
+        }
+        self.line(at, &functions::rhai_name(name));
+        Ok(at + 1)
+    }
+
+    /// Whether a function of this name takes what stands in the brackets behind it.
+    pub(super) fn check_call(&self, at: usize, name: &str, given: usize) -> Result<(), SyntaxProblem> {
+        let range = self.tokens[at].range.clone();
+        let Some(function) = functions::find(name) else {
+            let problem = SyntaxProblem::new(range, format!("there is no function `{name}`"));
+            return Err(match refused(name) {
+                Some(reason) => problem.with_hint(reason),
+                None => match suggest::closest(name, functions::functions().iter().map(|function| function.name)) {
+                    Some(name) => problem.with_hint(format!("Did you mean `{name}`?")),
+                    None => problem.with_hint("The list of functions is in the language reference."),
+                },
+            });
+        };
+        let close = self.tokens[at + 1].partner;
+        let count = given + self.arguments(at + 1, close);
+        if function.arguments.contains(&count) {
+            return Ok(());
+        }
+        let takes = match (*function.arguments.start(), *function.arguments.end()) {
+            (0, 0) => "nothing".to_owned(),
+            (1, 1) => "one value".to_owned(),
+            (from, to) if from == to => format!("{from} values"),
+            (from, to) => format!("{from} to {to} values"),
+        };
+        Err(SyntaxProblem::new(
+            range.start..self.tokens[close].range.end,
+            format!("`{name}` takes {takes}, here it gets {count}"),
+        )
+        .with_hint(format!("It is used like this: {}", function.example)))
+    }
+
+    /// How many values stand between these brackets.
+    fn arguments(&self, open: usize, close: usize) -> usize {
+        let mut count = 0;
+        let mut at = open + 1;
+        let mut fresh = true;
+        while at < close {
+            match &self.tokens[at].kind {
+                Kind::Sign(",") => fresh = true,
+                // The commas between the parameters of a closure separate no arguments.
+                Kind::Sign("|") if fresh => {
+                    count += 1;
+                    fresh = false;
+                    at += 1;
+                    while at < close && self.tokens[at].kind != Kind::Sign("|") {
+                        at += 1;
+                    }
+                }
+                _ if fresh => {
+                    count += 1;
+                    fresh = false;
+                }
+                _ => {}
+            }
+            at = self.tokens.get(at).map_or(close, |token| token.partner.max(at)) + 1;
+        }
+        count
+    }
+}
