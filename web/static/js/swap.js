@@ -22,7 +22,7 @@ export async function take(url) {
   morph(shown, fresh);
   document.title = page.title;
   const after = $('h1 .st', shown).textContent;
-  if (before !== after) announce(`The run: ${after.toLowerCase()}.`);
+  if (before !== after) announce(`Run ${after.toLowerCase()}.`);
   findAgain();
   return true;
 }

@@ -68,8 +68,7 @@ impl Browser {
                 message.clear();
             }
         });
-        let mut browser =
-            Self { process, to, from, next: 0, session: String::new(), problems: Vec::new(), _profile: profile };
+        let mut browser = Self { process, to, from, next: 0, session: String::new(), problems: Vec::new(), _profile: profile };
         let target = browser.call("Target.createTarget", json!({ "url": "about:blank" }));
         let target = json!({ "targetId": target["targetId"], "flatten": true });
         let session = browser.call("Target.attachToTarget", target)["sessionId"].as_str().map(str::to_owned);
@@ -220,7 +219,8 @@ impl Browser {
         let mut bits = (0_u32, 0_u32);
         let mut bytes = Vec::new();
         for byte in answer["data"].as_str().unwrap_or_default().bytes().filter(|byte| *byte != b'=') {
-            let digit = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".iter().position(|known| *known == byte);
+            let digit =
+                b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".iter().position(|known| *known == byte);
             bits = (bits.0 << 6 | u32::try_from(digit.expect("base64")).expect("small"), bits.1 + 6);
             if bits.1 >= 8 {
                 bits.1 -= 8;

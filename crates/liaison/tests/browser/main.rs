@@ -87,10 +87,13 @@ fn the_demo_run_can_be_read() {
     ] {
         assert!(steps.contains(title), "the timeline lacks {title}: {steps}");
     }
-    let passes = browser.eval("[...document.querySelectorAll('.wf-row')].filter(r => /^step-lines\\[\\d+\\]$/.test(r.id)).length");
+    let passes =
+        browser.eval("[...document.querySelectorAll('.wf-row')].filter(r => /^step-lines\\[\\d+\\]$/.test(r.id)).length");
     let fold = browser.text(".wf-loop summary");
     assert!(passes.as_u64().is_some_and(|passes| passes > 1) && fold.contains("done"), "{passes} {fold}");
     browser.shot("run-light");
+
+    assert!(browser.text(".insp .json").contains("\"LSN-2026-0042\""), "the run's result is shown");
 
     // A step is chosen without leaving the page; its data are the real ones.
     browser.eval(MARK);
@@ -184,7 +187,11 @@ fn the_list_changes_in_place_and_announces_new_runs() {
     browser.wait("the row's end", &format!("{row}.includes('Succeeded')"));
     let second = start_again(&mut browser, "ask-slow");
     browser.wait("the news", "document.querySelector('[data-new]')?.innerText === '1 new run. Show it'");
-    assert_eq!(browser.eval(&format!("document.getElementById({})", json!(second))), Value::Null, "rows do not move by themselves");
+    assert_eq!(
+        browser.eval(&format!("document.getElementById({})", json!(second))),
+        Value::Null,
+        "rows do not move by themselves"
+    );
     assert_eq!(browser.eval("window.stayed"), true, "the page was loaded again");
     browser.click("[data-new]");
     browser.wait("the new row", &format!("document.getElementById({})", json!(second)));
@@ -200,7 +207,7 @@ fn a_failed_run_is_resumed_and_a_waiting_one_cancelled() {
     browser.goto(&format!("{}/runs/{run}", liaison.url));
     browser.wait("the failure", "document.querySelector('h1').innerText.includes('Failed')");
     let card = browser.text(".err");
-    for words in ["did not accept what step 2 sent", "Sending the same again would give the same answer.", "HTTP_422"] {
+    for words in ["127.0.0.1 did not accept what step 2 sent", "Sending the same again would give the same answer.", "HTTP_422"] {
         assert!(card.contains(words), "{card}");
     }
     assert!(browser.text(".insp h2").contains("Ask the system"), "the page opens on the failing step");

@@ -26,6 +26,11 @@ pub(crate) struct Liaison {
 impl Liaison {
     /// Starts it and waits until the demo's run is over.
     pub(crate) fn start() -> Self {
+        let bundle = concat!(env!("CARGO_MANIFEST_DIR"), "/../../web/dist/manifest.json");
+        assert!(
+            std::path::Path::new(bundle).exists(),
+            "The browser tests need the front end: run `cargo xtask web`, which makes web/dist."
+        );
         let data = tempfile::tempdir().expect("a data directory");
         let mut process = Command::new(env!("CARGO_BIN_EXE_liaison"))
             .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data-dir"])
@@ -125,7 +130,10 @@ impl System {
             _ => "200 OK",
         };
         let body = r#"{"said":"a word from outside"}"#;
-        let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
         let _ = stream.write_all(format!("{head}{body}").as_bytes());
     }
 }

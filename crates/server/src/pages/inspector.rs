@@ -55,6 +55,8 @@ pub(crate) struct Inspector {
     pub(crate) mark: Mark,
     pub(crate) status: StepStatus,
     pub(crate) tab: Tab,
+    /// The tab the links to other steps lead to: what was asked for, although this step may not have it.
+    pub(crate) asked: Tab,
     pub(crate) tabs: Vec<TabLink>,
     pub(crate) data: Data,
     pub(crate) raw: bool,
@@ -87,7 +89,10 @@ impl Inspector {
         let is_trigger = step.kind == StepKind::Trigger;
         let asked = Tab::read(query.tab.as_deref());
         // A trigger has one piece of data, called its output; everything else opens on its input.
+        // A step that is only worked out has a result and nothing else.
+        let is_value = step.input.is_none() && step.output.is_some() && step.attempts.is_empty();
         let tab = match asked {
+            _ if is_value && !is_trigger => Tab::Output,
             Some(Tab::Input) | None if is_trigger => Tab::Output,
             other => other.unwrap_or(Tab::Input),
         };
@@ -96,12 +101,14 @@ impl Inspector {
         let mut tabs = Vec::new();
         if is_trigger {
             tabs.push(link(Tab::Output, "Event", None));
+        } else if is_value {
+            tabs.push(link(Tab::Output, "Output", None));
         } else {
             tabs.push(link(Tab::Input, "Input", None));
             tabs.push(link(Tab::Output, "Output", None));
             tabs.push(link(Tab::Tries, "Tries", (!step.attempts.is_empty()).then_some(step.attempts.len())));
         }
-        if !is_trigger || step.request.is_some() {
+        if !(is_trigger || is_value) || step.request.is_some() {
             tabs.push(link(Tab::Request, "Request", None));
         }
         Self {
@@ -120,6 +127,7 @@ impl Inspector {
             error: step.error.clone(),
             due_us: step.due_us,
             tab,
+            asked: asked.unwrap_or(Tab::Input),
             tabs,
         }
     }

@@ -381,7 +381,7 @@ fn rows(
     chosen: Option<usize>,
     inspector: Option<&Inspector>,
 ) -> Vec<Row> {
-    let tab = inspector.map_or("input", |inspector| inspector.tab.slug());
+    let tab = inspector.map_or("input", |inspector| inspector.asked.slug());
     let hidden = hidden_passes(&steps, chosen);
     let mut folds = folds(&steps, &hidden, chosen).into_iter().peekable();
     let mut out = Vec::with_capacity(steps.len());

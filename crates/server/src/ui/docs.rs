@@ -93,5 +93,6 @@ fn fields(document: &Json, schema: &Json) -> Vec<String> {
 }
 
 fn text(value: &Json) -> String {
-    value.as_str().unwrap_or_default().trim().to_owned()
+    // Comments mark code with backticks; a page has no use for them.
+    value.as_str().unwrap_or_default().trim().replace('`', "")
 }

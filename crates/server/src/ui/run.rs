@@ -62,7 +62,7 @@ async fn show(
     if let Some(at) = chosen(&rows, &query) {
         run_story::complete(&mut rows[at], &run, &told.outline);
     }
-    let head = head(&run, &rows, &told.outline);
+    let head = head(&run, &rows, &told);
     let pane = if log { RunPane::Log(run_story::log(&run)) } else { RunPane::Timeline };
     Ok(page(StatusCode::OK, &RunPage::new(shell, head, rows, pane, &query)))
 }
@@ -89,11 +89,15 @@ impl<'a> Told<'a> {
         Self { outline, program, app, trigger: trigger_mark(app, run.row.via, program) }
     }
 
+    fn connections(&self) -> &[(String, String)] {
+        self.program.map_or(&[], |program| program.connections.as_slice())
+    }
+
     fn rows(&self, run: &RunDetail) -> Vec<StepRow> {
         let tries = |id: &str| self.program.and_then(|program| program.tries_max(id));
         let plan = Plan {
             outline: &self.outline,
-            connections: self.program.map_or(&[], |program| program.connections.as_slice()),
+            connections: self.connections(),
             connectors: &self.app.engine.connectors,
             tries: &tries,
             trigger: (trigger_title(run.row.via), &self.trigger),
@@ -124,7 +128,7 @@ fn trigger_mark(app: &App, via: Via, program: Option<&Program>) -> Mark {
     }
 }
 
-fn head(run: &RunDetail, rows: &[StepRow], outline: &[OutlineStep]) -> RunHead {
+fn head(run: &RunDetail, rows: &[StepRow], told: &Told<'_>) -> RunHead {
     let status = status(&run.row);
     let settled = run_story::settled(run).filter(|_| run.row.dead_letter != Some(DeadLetter::Open));
     RunHead {
@@ -148,7 +152,7 @@ fn head(run: &RunDetail, rows: &[StepRow], outline: &[OutlineStep]) -> RunHead {
             }),
             _ => None,
         },
-        error: if status == RunStatus::Failed { run_story::card(run, rows, outline) } else { None },
+        error: if status == RunStatus::Failed { run_story::card(run, rows, &told.outline, told.connections()) } else { None },
         links: run_story::links(run),
         settled,
         may_operate: true,

@@ -32,6 +32,10 @@ fn outline() -> Vec<OutlineStep> {
     ]
 }
 
+fn connections() -> Vec<(String, String)> {
+    vec![("desk".to_owned(), "http".to_owned())]
+}
+
 fn run(status: RunStatus, entries: Vec<Entry>) -> RunDetail {
     let ended_at = status.is_final().then(|| entries.last().unwrap().at());
     let row = RunRow {
@@ -95,7 +99,7 @@ fn ended(seconds: i64, how: Ending, error: Option<(&str, Box<ErrorRecord>)>) -> 
 fn rows_of(detail: &RunDetail) -> Vec<StepRow> {
     let outline = outline();
     let mark = Mark::word("webhook");
-    let connections = [("desk".to_owned(), "http".to_owned())];
+    let connections = connections();
     let plan = Plan {
         outline: &outline,
         connections: &connections,
@@ -214,7 +218,7 @@ fn a_run_that_failed_after_its_tries_says_so() {
     assert_eq!(customer.subtitle, "Service unavailable (503)");
     assert_eq!(row(&rows, "lines").status, StepStatus::NotReached);
     assert_eq!(row(&rows, "lines[0].book").status, StepStatus::NotReached, "steps of a loop that was not come to are listed");
-    let card = run_story::card(&detail, &rows, &outline()).unwrap();
+    let card = run_story::card(&detail, &rows, &outline(), &connections()).unwrap();
     assert_eq!(card.what, "“desk” failed on its side");
     assert_eq!(card.retried, "Liaison tried 3 times, with pauses between. Those were all the tries the recipe allows.");
     assert_eq!(card.next[0].text, "Look at it.");
@@ -295,7 +299,7 @@ fn a_failing_pass_fails_its_loop() {
     let statuses: Vec<_> = ["lines", "lines[0]", "lines[1]", "lines[1].book"].map(|path| row(&rows, path).status).to_vec();
     assert_eq!(statuses, [StepStatus::Failed, StepStatus::Succeeded, StepStatus::Failed, StepStatus::Failed]);
     assert_eq!(row(&rows, "lines[1]").title, "Item 2");
-    let card = run_story::card(&detail, &rows, &outline()).unwrap();
+    let card = run_story::card(&detail, &rows, &outline(), &connections()).unwrap();
     assert_eq!(card.what, "“desk” did not accept what step 6 sent");
     assert_eq!(card.retried, "Sending the same again would give the same answer.");
 }

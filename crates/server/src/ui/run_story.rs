@@ -1,5 +1,7 @@
 //! The words of a run: how it failed and what to do, its event log, what one step sent and received.
 
+use std::collections::HashMap;
+
 use engine::{OutlineStep, id_of, idempotency_key};
 use http::StatusCode;
 use serde_json::Value as Json;
@@ -37,14 +39,20 @@ pub(super) fn try_words(error: &ErrorRecord) -> String {
 }
 
 /// The three parts of a failure.
-pub(super) fn card(detail: &RunDetail, rows: &[StepRow], outline: &[OutlineStep]) -> Option<ErrorCard> {
+pub(super) fn card(
+    detail: &RunDetail,
+    rows: &[StepRow],
+    outline: &[OutlineStep],
+    connections: &[(String, String)],
+) -> Option<ErrorCard> {
     let error = detail.error.as_ref().or(detail.row.error.as_ref())?;
     let row = error.path.as_deref().and_then(|path| rows.iter().find(|row| row.path == path));
     let uses = row.and_then(|row| outline.iter().find(|step| step.id == id_of(&row.path.as_str().into())));
-    let app = match uses.and_then(|step| step.uses.split_once('.')) {
+    let connection = uses.and_then(|step| step.uses.split_once('.')).map(|(name, _)| name);
+    let app = match connection.filter(|name| connections.iter().any(|(logical, _)| logical == name)) {
         // A connection is told by its own name: there may be several of one kind.
-        Some((connection, _)) => format!("“{connection}”"),
-        None => "the other system".to_owned(),
+        Some(connection) => format!("“{connection}”"),
+        None => host(detail, error.path.as_deref()).unwrap_or_else(|| "the other system".to_owned()),
     };
     let next = error.next.iter().map(|text| NextAction { text: text.clone(), link: None }).collect();
     Some(ErrorCard {
@@ -56,6 +64,13 @@ pub(super) fn card(detail: &RunDetail, rows: &[StepRow], outline: &[OutlineStep]
         codes: vec![error.code.clone(), error.class.clone()],
         others: None,
     })
+}
+
+/// The host a step called.
+fn host(detail: &RunDetail, path: Option<&str>) -> Option<String> {
+    let step = detail.steps.iter().find(|step| Some(&*step.path) == path)?;
+    let url = url::Url::parse(step.error.as_ref()?.request.as_ref()?["url"].as_str()?).ok()?;
+    url.host_str().map(str::to_owned)
 }
 
 fn what(error: &ErrorRecord, row: Option<&StepRow>, app: &str) -> String {
@@ -137,9 +152,18 @@ pub(super) fn settled(detail: &RunDetail) -> Option<String> {
 }
 
 /// The whole journal in words, oldest first.
-pub(super) fn log(detail: &RunDetail) -> Vec<LogEntry> {
-    let entry = |(place, entry): (usize, &Entry)| {
-        let (what, tone, detail) = told(entry);
+pub(super) fn log<'a>(detail: &'a RunDetail) -> Vec<LogEntry> {
+    let mut begun: HashMap<&str, i64> = HashMap::new();
+    let entry = |(place, entry): (usize, &'a Entry)| {
+        let (what, tone, mut detail) = told(entry);
+        match entry {
+            Entry::Started { p, at, .. } => drop(begun.insert(p, at.micros())),
+            Entry::Succeeded { p, at, .. } => {
+                detail =
+                    begun.get(&**p).map(|from| format!("After {}", format::duration(at.micros() - from))).unwrap_or_default();
+            }
+            _ => {}
+        }
         let step = entry.path().map(ToString::to_string);
         LogEntry { seq: place as u64 + 1, at_us: entry.at().micros(), what, step, detail, tone }
     };
