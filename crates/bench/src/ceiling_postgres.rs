@@ -28,6 +28,14 @@ pub(crate) async fn serve(url: &str, target: &str) -> anyhow::Result<()> {
     listen(rows, target).await
 }
 
+/// Empties the database named, which is there for measuring only.
+pub(crate) async fn reset(url: &str) -> anyhow::Result<()> {
+    let pool = PgPoolOptions::new().max_connections(1).connect(url).await?;
+    sqlx::query("drop schema if exists public cascade").execute(&pool).await?;
+    sqlx::query("create schema public").execute(&pool).await?;
+    Ok(())
+}
+
 async fn write_all(pool: PgPool, inbox: Arc<Mutex<mpsc::Receiver<Row>>>) {
     let mut rows = Vec::with_capacity(GROUP_MAX);
     loop {

@@ -206,6 +206,7 @@ async fn on_product_postgres(
     workers: usize,
 ) -> anyhow::Result<Figures> {
     let folder = tempfile::tempdir()?;
+    crate::ceiling_postgres::reset(url).await?;
     let process = product::serve(folder.path(), Some(url)).await?;
     let mut helpers = Vec::new();
     for _ in 1..workers {
