@@ -50,10 +50,15 @@ fn a_link_signs_in_once_and_signing_out_ends_it() {
     let (liaison, mut browser) = (Liaison::start(), Browser::start());
     browser.goto(&format!("{}/runs?status=failed", liaison.url));
     assert_eq!(browser.text("h1"), "Sign in", "pages need a session");
+    let headers = "fetch('/runs').then(a => ['content-security-policy', 'x-content-type-options', 'cache-control'].map(n => a.headers.get(n)))";
+    let headers = browser.eval(headers);
+    assert!(headers[0].as_str().is_some_and(|policy| policy.starts_with("default-src 'self'")), "{headers}");
+    assert_eq!((&headers[1], &headers[2]), (&json!("nosniff"), &json!("no-store")));
     // Opening a link does not use it up.
     browser.goto(&liaison.signin);
     sign_in(&mut browser, &liaison.signin);
     assert_eq!(browser.text("h1"), "Runs");
+    assert!(!browser.eval("document.cookie").to_string().contains("liaison_session"), "scripts cannot read the session");
     quiet(&mut browser);
     browser.click(".side form[action='/signout'] button");
     browser.wait_for_text("You are signed out.");
@@ -234,6 +239,30 @@ fn a_failed_run_is_resumed_and_a_waiting_one_cancelled() {
     browser.click(".run-head form[action$='/resume'] button");
     browser.wait("the end", "document.querySelector('h1')?.innerText.includes('Succeeded')");
     assert!(browser.text(".wf").contains("Worked on the 2nd try"), "{}", browser.text(".wf"));
+    quiet(&mut browser);
+}
+
+#[test]
+fn a_call_without_an_answer_is_put_to_a_person() {
+    let (liaison, system, mut browser) = (Liaison::start(), System::start(), Browser::start());
+    sign_in(&mut browser, &liaison.signin);
+    let run = start_run(&mut browser, "ask-cut", &format!("{}/cut\", method: \"POST", system.url), "timeout: 10s");
+    let address = format!("{}/runs/{run}", liaison.url);
+    browser.goto(&address);
+    browser.wait("the question", "document.querySelector('.doubt')?.innerText.includes('it may have happened')");
+    browser.shot("run-doubt");
+    browser.eval("document.querySelector('#doubt-out').value = '{\"body\": {\"said\": \"from a person\"}}'");
+    browser.click(".doubt form.answer button");
+    browser.wait("the end", "document.querySelector('h1')?.innerText.includes('Succeeded')");
+    browser.goto(&format!("{address}?step=tell"));
+    browser.wait_for_text("\"from a person\"");
+
+    let second = start_again(&mut browser, "ask-cut");
+    browser.goto(&format!("{}/runs/{second}", liaison.url));
+    browser.wait("the question", "document.querySelector('.doubt')");
+    browser.click(".doubt .btn.danger");
+    browser.wait_for_text("Put aside by Admin: given up.");
+    assert_eq!(browser.eval("document.querySelector('form[action$=\"/resume\"]')"), Value::Null, "nothing is asked any more");
     quiet(&mut browser);
 }
 

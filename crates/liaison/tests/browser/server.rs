@@ -69,7 +69,8 @@ struct Mood {
     asked: usize,
 }
 
-/// A system that answers 503 on `/flaky`, 422 on `/picky` and nothing at all on `/slow`, until it is released.
+/// A system that answers 503 on `/flaky`, 422 on `/picky` and nothing at all on `/slow`, until it is released;
+/// `/cut` ends the connection without an answer, always.
 #[derive(Clone)]
 pub(crate) struct System {
     mood: Arc<(Mutex<Mood>, Condvar)>,
@@ -120,6 +121,8 @@ impl System {
         mood.asked += 1;
         self.mood.1.notify_all();
         let status = match path.as_str() {
+            // Took it in and never said a word.
+            "/cut" => return,
             "/slow" => {
                 let released = self.mood.1.wait_timeout_while(mood, Duration::from_secs(30), |mood| !mood.open);
                 drop(released);

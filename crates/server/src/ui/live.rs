@@ -94,7 +94,7 @@ struct Feed {
 
 /// What the page shows.
 enum Subject {
-    Run { run: RunId, seq: i32, row: Option<RunRow> },
+    Run { run: RunId, seq: i32, row: Option<Box<RunRow>> },
     List(Box<List>),
 }
 
@@ -193,7 +193,7 @@ impl Subject {
             Self::Run { run, seq, row } => {
                 // Only what came since the last look is read.
                 let chunks = app.store().chunks(*run, *seq).await?;
-                let now = app.store().run(*run).await?;
+                let now = app.store().run(*run).await?.map(Box::new);
                 let changed = !chunks.is_empty() || now != *row;
                 if let Some((last, _)) = chunks.last() {
                     *seq = last + 1;
