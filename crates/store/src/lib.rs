@@ -81,8 +81,8 @@ pub trait Store: Pages {
     /// Renews the lease. False when the worker was declared dead; it then owns nothing any more.
     async fn renew_worker(&self, worker: WorkerId, lease_until: Timestamp) -> Result<bool, StoreError>;
 
-    /// Removes workers whose lease ended before `now` and makes their runs claimable. Returns how
-    /// many runs that freed.
+    /// Removes workers whose lease ended before `now` and makes their runs claimable at once, the
+    /// oldest first: they are due since they were accepted. Returns how many runs that freed.
     async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Removes one worker and makes its runs claimable at `now`: an orderly stop.
