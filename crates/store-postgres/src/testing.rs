@@ -1,4 +1,4 @@
-//! A fresh database for every test, on the server `LIAISON_TEST_POSTGRES_URL` names.
+//! A fresh place for every test, on the server `LIAISON_TEST_POSTGRES_URL` names.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
@@ -7,30 +7,42 @@ use crate::{PostgresOptions, PostgresStore};
 /// The variable that names a server on which databases may be made and dropped.
 pub const URL_VARIABLE: &str = "LIAISON_TEST_POSTGRES_URL";
 
-/// A database nobody else uses.
+/// A place nobody else uses.
 #[derive(Debug)]
 pub struct FreshDatabase {
     /// Where it is.
     pub url: String,
     server: String,
-    name: String,
+    removal: String,
 }
 
 impl FreshDatabase {
-    /// Makes an empty database.
+    /// Makes an empty schema in the server's database: in a moment, but its notices reach every test
+    /// that does the same.
     ///
     /// # Panics
     /// When no server is named or it refuses: a test that needs PostgreSQL never passes without.
-    pub async fn make() -> Self {
-        let server = std::env::var(URL_VARIABLE)
-            .unwrap_or_else(|_| panic!("set {URL_VARIABLE} or run `cargo xtask test`, which starts a throwaway server"));
-        let name = format!("liaison_test_{}", uuid::Uuid::now_v7().simple());
-        let (address, parameters) = server.split_once('?').map_or((server.as_str(), ""), |(address, rest)| (address, rest));
-        let (base, _) = address.rsplit_once('/').filter(|(base, _)| !base.ends_with('/')).unwrap_or((address, ""));
-        let url = format!("{base}/{name}{}{parameters}", if parameters.is_empty() { "" } else { "?" });
+    pub async fn schema() -> Self {
+        let (server, name) = (server(), unique());
+        execute(&server, format!("create schema {name}")).await;
+        let url = format!("{server}{}options[search_path]={name}", if server.contains('?') { '&' } else { '?' });
+        Self { url, server, removal: format!("drop schema {name} cascade") }
+    }
+
+    /// Makes an empty database, which nothing of other tests reaches. Takes its time: the server
+    /// writes everything to the disk before it drops one.
+    ///
+    /// # Panics
+    /// As [`FreshDatabase::schema`].
+    pub async fn database() -> Self {
+        let (server, name) = (server(), unique());
         // Not from template1, which must have no other user while it is copied.
         execute(&server, format!("create database {name} template template0")).await;
-        Self { url, server, name }
+        let (address, parameters) =
+            server.split_once('?').map_or((server.as_str(), None), |(address, rest)| (address, Some(rest)));
+        let base = address.rsplit_once('/').map(|(base, _)| base).filter(|base| !base.ends_with('/')).unwrap_or(address);
+        let url = format!("{base}/{name}{}", parameters.map(|rest| format!("?{rest}")).unwrap_or_default());
+        Self { url, server, removal: format!("drop database {name} with (force)") }
     }
 
     /// Opens a store on it, as one more process would.
@@ -50,13 +62,24 @@ impl FreshDatabase {
         execute(&self.url, sql.to_owned()).await;
     }
 
-    /// Drops the database, whoever still uses it.
+    /// Removes it with everything in it.
     ///
     /// # Panics
     /// When the server refuses.
     pub async fn remove(&self) {
-        execute(&self.server, format!("drop database {} with (force)", self.name)).await;
+        execute(&self.server, self.removal.clone()).await;
     }
+}
+
+fn server() -> String {
+    std::env::var(URL_VARIABLE)
+        .ok()
+        .filter(|url| !url.is_empty())
+        .unwrap_or_else(|| panic!("set {URL_VARIABLE} or run `cargo xtask test`, which starts a throwaway server"))
+}
+
+fn unique() -> String {
+    format!("liaison_test_{}", uuid::Uuid::now_v7().simple())
 }
 
 async fn execute(url: &str, sql: String) {

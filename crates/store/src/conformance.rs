@@ -42,7 +42,7 @@ pub trait Bed: Send + Sync + 'static {
     /// Runs statements behind the store's back.
     async fn execute(&self, sql: &str);
 
-    /// Closes the stores and removes the database.
+    /// Closes the other stores and removes the database.
     async fn end(&self);
 }
 
@@ -55,6 +55,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let outcome = tokio::spawn(case(Arc::clone(&bed))).await;
+    bed.store().close().await;
     bed.end().await;
     if let Err(failure) = outcome {
         std::panic::resume_unwind(failure.into_panic());

@@ -36,7 +36,6 @@ impl Bed for PostgresBed {
     }
 
     async fn end(&self) {
-        self.store.close().await;
         for store in &*self.others.lock().await {
             store.close().await;
         }
@@ -45,7 +44,7 @@ impl Bed for PostgresBed {
 }
 
 async fn bed() -> Arc<dyn Bed> {
-    let database = FreshDatabase::make().await;
+    let database = FreshDatabase::schema().await;
     let store = Arc::new(database.open().await);
     Arc::new(PostgresBed { store, others: Mutex::default(), database })
 }

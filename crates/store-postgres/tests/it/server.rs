@@ -67,7 +67,7 @@ const CUT: &str =
 
 #[tokio::test]
 async fn what_cannot_be_opened_is_said_without_the_password() {
-    let database = FreshDatabase::make().await;
+    let database = FreshDatabase::database().await;
     let opened = async |url: String| PostgresStore::open(&url, PostgresOptions::default()).await.map(drop).unwrap_err();
     let missing = opened(format!("{}_missing", database.url.split('?').next().unwrap())).await;
     assert!(matches!(missing, OpenError::NoDatabase { .. }), "{missing}");
@@ -85,7 +85,7 @@ async fn what_cannot_be_opened_is_said_without_the_password() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_apart() {
-    let database = FreshDatabase::make().await;
+    let database = FreshDatabase::database().await;
     let role = format!("liaison_test_{}", uuid::Uuid::now_v7().simple());
     // A role that may not sign in at all: servers that trust everybody do not ask for passwords.
     database.execute(&format!("create role {role} nologin")).await;
@@ -100,7 +100,7 @@ async fn a_wrong_password_is_told_apart() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_build_is_left_alone() {
-    let database = FreshDatabase::make().await;
+    let database = FreshDatabase::database().await;
     database.open().await.close().await;
     database
         .execute("insert into _sqlx_migrations (version, description, success, checksum, execution_time) values (9999, 'later', true, '', 0)")
@@ -112,7 +112,7 @@ async fn a_database_of_a_newer_build_is_left_alone() {
 
 #[tokio::test]
 async fn several_processes_start_at_once() {
-    let database = Arc::new(FreshDatabase::make().await);
+    let database = Arc::new(FreshDatabase::database().await);
     let mut starts = tokio::task::JoinSet::new();
     for _ in 0..5 {
         let database = Arc::clone(&database);
@@ -127,7 +127,7 @@ async fn several_processes_start_at_once() {
 
 #[tokio::test]
 async fn a_standby_is_waited_for() {
-    let database = FreshDatabase::make().await;
+    let database = FreshDatabase::database().await;
     let store = database.open().await;
     let recipe = recipe(&store).await;
     let name = database.url.split('?').next().unwrap().rsplit('/').next().unwrap();
@@ -151,7 +151,7 @@ async fn a_standby_is_waited_for() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn connections_are_cut_while_runs_are_written() {
     const RUNS: u16 = KEYS;
-    let database = Arc::new(FreshDatabase::make().await);
+    let database = Arc::new(FreshDatabase::database().await);
     let stores = [Arc::new(database.open().await), Arc::new(database.open().await)];
     let recipe = recipe(&stores[0]).await;
     let owner = stores[0].register_worker("a", NOW, LATER).await.unwrap();
@@ -208,7 +208,7 @@ async fn connections_are_cut_while_runs_are_written() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn connections_are_cut_while_runs_are_claimed() {
     const RUNS: u16 = 300;
-    let database = Arc::new(FreshDatabase::make().await);
+    let database = Arc::new(FreshDatabase::database().await);
     let store = Arc::new(database.open().await);
     let recipe = recipe(&store).await;
     let owner = store.register_worker("a", NOW, LATER).await.unwrap();
@@ -248,7 +248,7 @@ async fn connections_are_cut_while_runs_are_claimed() {
 
 #[tokio::test]
 async fn a_process_listens_again_after_its_connection_was_cut() {
-    let database = FreshDatabase::make().await;
+    let database = FreshDatabase::database().await;
     let (store, listening) = (database.open().await, database.open().await);
     listening.wait_for_notice().await;
     database.execute(CUT).await;
@@ -265,10 +265,37 @@ async fn a_process_listens_again_after_its_connection_was_cut() {
     database.remove().await;
 }
 
+/// What its own process goes on with, and what is over, is nobody else's business: a notice costs
+/// every process a look, and the server one lock for all that give one.
+#[tokio::test]
+async fn no_notice_without_work_for_others() {
+    let database = FreshDatabase::database().await;
+    let (store, listening) = (database.open().await, database.open().await);
+    listening.wait_for_notice().await;
+    let recipe = recipe(&store).await;
+    listening.wait_for_notice().await;
+    let owner = store.register_worker("a", NOW, LATER).await.unwrap();
+    let run = new_run(recipe, 1, owner, Then::Running);
+    let end = Arc::new(end(run.id, owner));
+    store.write(&Batch { accepts: vec![Arc::new(run)], commits: Vec::new() }).await.unwrap();
+    store.write(&Batch { accepts: Vec::new(), commits: vec![end] }).await.unwrap();
+    // Notices come in order: the first that comes is this one.
+    let queued = Arc::new(new_run(recipe, 2, owner, Then::Queued { due_at: NOW }));
+    let told = async {
+        listening.wait_for_notice().await;
+        listening.backlog(LATER, 9).await.unwrap()
+    };
+    let queue = async { store.write(&Batch { accepts: vec![queued], commits: Vec::new() }).await.unwrap() };
+    assert_eq!(tokio::join!(told, queue).0, 1);
+    store.close().await;
+    listening.close().await;
+    database.remove().await;
+}
+
 /// What the server's own settings say about durability does not count.
 #[tokio::test]
 async fn an_answer_means_durable() {
-    let database = FreshDatabase::make().await;
+    let database = FreshDatabase::database().await;
     let name = database.url.split('?').next().unwrap().rsplit('/').next().unwrap().to_owned();
     database.execute(&format!("alter database {name} set synchronous_commit = off")).await;
     database.execute(&format!("alter database {name} set default_transaction_isolation = 'serializable'")).await;

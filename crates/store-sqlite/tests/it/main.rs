@@ -37,9 +37,7 @@ impl Bed for SqliteBed {
         execute(self.folder.path(), sql).await;
     }
 
-    async fn end(&self) {
-        self.store.close().await;
-    }
+    async fn end(&self) {}
 }
 
 async fn bed() -> Arc<dyn Bed> {

@@ -1,0 +1,46 @@
+//! House chores: `cargo xtask`.
+//!
+//! One file per command. Nothing here knows what Liaison does; it builds, checks and starts things.
+
+#![expect(clippy::print_stdout, reason = "a chore talks to the person who started it")]
+
+mod bench;
+mod clients;
+mod demo;
+mod postgres;
+mod shell;
+mod test;
+mod tidy;
+mod web;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+cargo xtask test [STAGE…] [-- ARGUMENTS]   everything that must pass; with stages, only those
+cargo xtask web                            the front end: npm ci when needed, then one bundle
+cargo xtask tidy                           the house rules no compiler checks
+cargo xtask demo                           builds everything and serves the demo
+cargo xtask bench                          measures the product against the ceiling";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = arguments.split_first().map_or(("", &[][..]), |(command, rest)| (command.as_str(), rest));
+    let done = shell::go_home().and_then(|()| match command {
+        "test" => test::run(rest),
+        "web" => web::build(),
+        "tidy" => tidy::run(),
+        "demo" => demo::run(rest),
+        "bench" => bench::run(rest),
+        _ => {
+            println!("{HELP}");
+            Err(anyhow::anyhow!("there is no chore {command:?}"))
+        }
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("\nxtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
