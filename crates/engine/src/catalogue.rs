@@ -14,13 +14,9 @@ pub fn of(connectors: &[Connector]) -> Catalogue {
         expression: |source| Expression::compile(source).map(|expression| info(&expression)).map_err(problem),
         script: |source| Expression::compile_script(source).map(|expression| info(&expression)).map_err(problem),
         schedule: |cron, zone| {
-            Schedule::parse(cron, zone).map(drop).map_err(|problem| {
-                let sentence = match problem.hint {
-                    Some(hint) => format!("{} {hint}", problem.message),
-                    None => problem.message,
-                };
-                (problem.field.to_owned(), sentence)
-            })
+            Schedule::parse(cron, zone)
+                .map(drop)
+                .map_err(|problem| (problem.field.to_owned(), sentences(&problem.message, problem.hint.as_deref())))
         },
     }
 }
@@ -79,4 +75,14 @@ fn info(expression: &Expression) -> ExpressionInfo {
 
 fn problem(problem: formula::SyntaxProblem) -> ExpressionProblem {
     ExpressionProblem { message: problem.message, range: problem.range, hint: problem.hint }
+}
+
+/// A message and its hint as sentences of one text.
+#[must_use]
+pub fn sentences(message: &str, hint: Option<&str>) -> String {
+    let stop = if message.ends_with(['.', '!', '?']) { "" } else { "." };
+    match hint {
+        Some(hint) => format!("{message}{stop} {hint}"),
+        None => message.to_owned(),
+    }
 }

@@ -114,7 +114,7 @@ pub(crate) fn formula_failed(error: &EvalError, place: &str) -> Box<ErrorRecord>
     Box::new(ErrorRecord {
         class: ErrorClass::Recipe.as_str().to_owned(),
         code: format!("FORMULA_{}", error.code.to_uppercase()),
-        message: format!("{place} could not be computed: {}", error.message),
+        message: format!("{place} could not be computed: {}.", error.message.trim_end_matches('.')),
         next: Some(match &error.hint {
             Some(hint) => format!("{hint} Then resume the run."),
             None => "Correct the recipe or the data it reads, then resume the run.".to_owned(),

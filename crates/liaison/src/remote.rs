@@ -65,10 +65,12 @@ impl Remote {
         accept: &str,
     ) -> anyhow::Result<Answer> {
         let unreachable = |error: reqwest::Error| {
-            let mut reason = error.to_string();
-            if let Some(source) = std::error::Error::source(&error) {
-                reason = source.to_string();
+            // The innermost cause is the one a person can do something about: "Connection refused".
+            let mut cause: &dyn std::error::Error = &error;
+            while let Some(source) = cause.source() {
+                cause = source;
             }
+            let reason = cause.to_string();
             Unreachable { server: self.server.clone(), reason }
         };
         #[expect(

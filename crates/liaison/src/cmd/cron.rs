@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use engine::cron::Schedule;
+use engine::{catalogue::sentences, cron::Schedule};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -80,10 +80,8 @@ pub(crate) fn cron(cron: &Cron) -> anyhow::Result<ExitCode> {
 }
 
 fn times(expr: &str, zone: &str, from: jiff::Timestamp, count: usize) -> anyhow::Result<Vec<String>> {
-    let schedule = Schedule::parse(expr, zone).map_err(|problem| match problem.hint {
-        Some(hint) => anyhow::anyhow!("{} {hint}", problem.message),
-        None => anyhow::anyhow!("{}", problem.message),
-    })?;
+    let schedule =
+        Schedule::parse(expr, zone).map_err(|problem| anyhow::anyhow!(sentences(&problem.message, problem.hint.as_deref())))?;
     let mut next = Vec::new();
     let mut after = from.as_microsecond();
     while next.len() < count.min(COUNT_MAX) {

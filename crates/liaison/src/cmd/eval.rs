@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use engine::catalogue::sentences;
 use formula::{Expression, Scope};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -66,10 +67,6 @@ pub(crate) fn eval(eval: &Eval) -> anyhow::Result<ExitCode> {
 }
 
 fn value(expr: &str, data: Value) -> Result<Value, String> {
-    let with_hint = |message: String, hint: Option<String>| match hint {
-        Some(hint) => format!("{message} {hint}"),
-        None => message,
-    };
-    let expression = Expression::compile(expr).map_err(|problem| with_hint(problem.message, problem.hint))?;
-    expression.eval(&Scope::from_json(Arc::new(data))).map_err(|error| with_hint(error.message, error.hint))
+    let expression = Expression::compile(expr).map_err(|problem| sentences(&problem.message, problem.hint.as_deref()))?;
+    expression.eval(&Scope::from_json(Arc::new(data))).map_err(|error| sentences(&error.message, error.hint.as_deref()))
 }
