@@ -3,7 +3,6 @@
 //! `cargo run --release -p connector --example speed [calls] [threads] [at once]`. The server is a process of its own, so
 //! that its time is not counted.
 #![expect(clippy::print_stdout, reason = "it reports to whoever runs it")]
-#![allow(missing_docs, reason = "a program, not a library")]
 
 use std::{
     convert::Infallible,
