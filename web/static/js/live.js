@@ -64,7 +64,7 @@ function more(table) {
 
 function connect() {
   const place = $('[data-stream]');
-  if (!place || paused) return;
+  if (!place || paused || document.hidden) return;
   disconnect();
   stream = new EventSource(place.dataset.stream);
   stream.onopen = heard;
@@ -87,6 +87,9 @@ on('click', '[data-live-switch]', (event, button) => {
 });
 // A list without rows has nothing to keep live.
 if (!$('[data-stream]')) for (const element of $$('[data-live-switch]')) element.hidden = true;
+// Browsers open six connections to one place: a tab nobody sees must not hold one. Coming back, the server
+// tells everything the page shows anew.
+document.addEventListener('visibilitychange', () => { if (document.hidden) disconnect(); else connect(); });
 addEventListener('pagehide', disconnect);
 addEventListener('pageshow', event => { if (event.persisted) connect(); });
 connect();

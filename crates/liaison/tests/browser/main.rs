@@ -250,6 +250,7 @@ fn a_call_without_an_answer_is_put_to_a_person() {
     let address = format!("{}/runs/{run}", liaison.url);
     browser.goto(&address);
     browser.wait("the question", "document.querySelector('.doubt')?.innerText.includes('it may have happened')");
+    assert!(browser.text(".doubt").contains("to 127.0.0.1 and got no answer"), "{}", browser.text(".doubt"));
     browser.shot("run-doubt");
     browser.eval("document.querySelector('#doubt-out').value = '{\"body\": {\"said\": \"from a person\"}}'");
     browser.click(".doubt form.answer button");

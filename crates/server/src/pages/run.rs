@@ -218,7 +218,7 @@ impl RunPage {
             path: step.path.clone(),
             called: step.called(),
             title: step.title.clone(),
-            app: step.mark.name().to_owned(),
+            app: step.system.clone().unwrap_or_else(|| step.mark.name().to_owned()),
             href: step_href(&run.id, &step.path, "request"),
         });
         let steps_ran = steps_ran(&steps);

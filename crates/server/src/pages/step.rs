@@ -132,6 +132,8 @@ pub struct StepRow {
     pub title: String,
     /// The tile.
     pub mark: Mark,
+    /// The other system's name inside a sentence, if it has a better one than the tile's.
+    pub system: Option<String>,
     /// One short line: the app, the branch taken, the outcome. A retrying row shows its coming try instead.
     pub subtitle: String,
     /// How it stands.
@@ -187,6 +189,7 @@ impl StepRow {
             kind: StepKind::Plain,
             title: title.to_owned(),
             mark,
+            system: None,
             subtitle: String::new(),
             status,
             started_us: None,

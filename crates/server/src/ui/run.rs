@@ -62,7 +62,7 @@ async fn show(
     if let Some(at) = chosen(&rows, &query) {
         run_story::complete(&mut rows[at], &run, &told.outline);
     }
-    let head = head(&run, &rows, &told);
+    let head = head(&run, &rows);
     let pane = if log { RunPane::Log(run_story::log(&run)) } else { RunPane::Timeline };
     Ok(page(StatusCode::OK, &RunPage::new(shell, head, rows, pane, &query)))
 }
@@ -128,7 +128,7 @@ fn trigger_mark(app: &App, via: Via, program: Option<&Program>) -> Mark {
     }
 }
 
-fn head(run: &RunDetail, rows: &[StepRow], told: &Told<'_>) -> RunHead {
+fn head(run: &RunDetail, rows: &[StepRow]) -> RunHead {
     let status = status(&run.row);
     let settled = run_story::settled(run).filter(|_| run.row.dead_letter != Some(DeadLetter::Open));
     RunHead {
@@ -152,7 +152,7 @@ fn head(run: &RunDetail, rows: &[StepRow], told: &Told<'_>) -> RunHead {
             }),
             _ => None,
         },
-        error: if status == RunStatus::Failed { run_story::card(run, rows, &told.outline, told.connections()) } else { None },
+        error: if status == RunStatus::Failed { run_story::card(run, rows) } else { None },
         links: run_story::links(run),
         settled,
         may_operate: true,

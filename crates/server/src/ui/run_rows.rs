@@ -152,6 +152,7 @@ impl Walk<'_> {
             row.ended_us = row.attempts.last().and_then(|bar| bar.to_us).or(row.started_us);
         }
         row.subtitle = subtitle(&row, step, uses);
+        row.system = system(step, uses, self.plan.connections);
         row
     }
 
@@ -294,7 +295,8 @@ fn bars(step: &StepDetail, over: bool) -> Vec<Bar> {
 fn subtitle(row: &StepRow, step: &StepDetail, uses: &str) -> String {
     match row.status {
         StepStatus::Skipped => return "Its condition was not met".to_owned(),
-        StepStatus::Failed | StepStatus::Uncertain => {
+        StepStatus::Uncertain => return "No answer came".to_owned(),
+        StepStatus::Failed => {
             if let Some(error) = &step.error {
                 let words = try_words(error);
                 let mut chars = words.chars();
@@ -321,6 +323,17 @@ fn subtitle(row: &StepRow, step: &StepDetail, uses: &str) -> String {
         }
         _ => row.mark.name().to_owned(),
     }
+}
+
+/// How the system a step called is named inside a sentence.
+fn system(step: &StepDetail, uses: &str, connections: &[(String, String)]) -> Option<String> {
+    let (name, _) = uses.split_once('.')?;
+    if connections.iter().any(|(logical, _)| logical == name) {
+        // A connection is told by its own name: there may be several of one kind.
+        return Some(format!("“{name}”"));
+    }
+    let sent = step.error.as_ref()?.request.as_ref()?;
+    url::Url::parse(sent["url"].as_str()?).ok()?.host_str().map(str::to_owned)
 }
 
 /// The data of a row: what its step was given or returned.

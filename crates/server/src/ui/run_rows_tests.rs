@@ -218,7 +218,7 @@ fn a_run_that_failed_after_its_tries_says_so() {
     assert_eq!(customer.subtitle, "Service unavailable (503)");
     assert_eq!(row(&rows, "lines").status, StepStatus::NotReached);
     assert_eq!(row(&rows, "lines[0].book").status, StepStatus::NotReached, "steps of a loop that was not come to are listed");
-    let card = run_story::card(&detail, &rows, &outline(), &connections()).unwrap();
+    let card = run_story::card(&detail, &rows).unwrap();
     assert_eq!(card.what, "“desk” failed on its side");
     assert_eq!(card.retried, "Liaison tried 3 times, with pauses between. Those were all the tries the recipe allows.");
     assert_eq!(card.next[0].text, "Look at it.");
@@ -299,7 +299,7 @@ fn a_failing_pass_fails_its_loop() {
     let statuses: Vec<_> = ["lines", "lines[0]", "lines[1]", "lines[1].book"].map(|path| row(&rows, path).status).to_vec();
     assert_eq!(statuses, [StepStatus::Failed, StepStatus::Succeeded, StepStatus::Failed, StepStatus::Failed]);
     assert_eq!(row(&rows, "lines[1]").title, "Item 2");
-    let card = run_story::card(&detail, &rows, &outline(), &connections()).unwrap();
+    let card = run_story::card(&detail, &rows).unwrap();
     assert_eq!(card.what, "“desk” did not accept what step 6 sent");
     assert_eq!(card.retried, "Sending the same again would give the same answer.");
 }

@@ -39,24 +39,13 @@ pub(super) fn try_words(error: &ErrorRecord) -> String {
 }
 
 /// The three parts of a failure.
-pub(super) fn card(
-    detail: &RunDetail,
-    rows: &[StepRow],
-    outline: &[OutlineStep],
-    connections: &[(String, String)],
-) -> Option<ErrorCard> {
+pub(super) fn card(detail: &RunDetail, rows: &[StepRow]) -> Option<ErrorCard> {
     let error = detail.error.as_ref().or(detail.row.error.as_ref())?;
     let row = error.path.as_deref().and_then(|path| rows.iter().find(|row| row.path == path));
-    let uses = row.and_then(|row| outline.iter().find(|step| step.id == id_of(&row.path.as_str().into())));
-    let connection = uses.and_then(|step| step.uses.split_once('.')).map(|(name, _)| name);
-    let app = match connection.filter(|name| connections.iter().any(|(logical, _)| logical == name)) {
-        // A connection is told by its own name: there may be several of one kind.
-        Some(connection) => format!("“{connection}”"),
-        None => host(detail, error.path.as_deref()).unwrap_or_else(|| "the other system".to_owned()),
-    };
+    let app = row.and_then(|row| row.system.as_deref()).unwrap_or("the other system");
     let next = error.next.iter().map(|text| NextAction { text: text.clone(), link: None }).collect();
     Some(ErrorCard {
-        what: what(error, row, &app),
+        what: what(error, row, app),
         why: error.message.clone(),
         said: None,
         retried: retried(error, row),
@@ -64,13 +53,6 @@ pub(super) fn card(
         codes: vec![error.code.clone(), error.class.clone()],
         others: None,
     })
-}
-
-/// The host a step called.
-fn host(detail: &RunDetail, path: Option<&str>) -> Option<String> {
-    let step = detail.steps.iter().find(|step| Some(&*step.path) == path)?;
-    let url = url::Url::parse(step.error.as_ref()?.request.as_ref()?["url"].as_str()?).ok()?;
-    url.host_str().map(str::to_owned)
 }
 
 fn what(error: &ErrorRecord, row: Option<&StepRow>, app: &str) -> String {
