@@ -84,7 +84,7 @@ settings! {
     public_url: String = "\"\"" ["LIAISON_PUBLIC_URL"];
     /// The name of this environment on the pages.
     environment: String = "\"Production\"" ["LIAISON_ENVIRONMENT"];
-    /// File with the master key that seals secrets; made at first start. Default: master.key in the data folder.
+    /// File with the master key that seals secrets; made at first start. Default: master.key in the data folder; on PostgreSQL, the database itself.
     master_key_file: PathBuf = "\"\"" ["LIAISON_MASTER_KEY_FILE", value_name = "FILE"];
     /// Webhook addresses by recipe slug work; otherwise only the unguessable form does.
     hooks_by_slug: bool = "true" ["LIAISON_HOOKS_BY_SLUG", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new()];

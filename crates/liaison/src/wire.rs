@@ -1,6 +1,7 @@
 //! Puts the rooms together: picks the store, opens the vault, starts the engine.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::Write as _,
     path::{Path, PathBuf},
@@ -13,6 +14,7 @@ use connector::{
     http::{Http, HttpOptions},
 };
 use engine::{Engine, Parts};
+use sha2::{Digest as _, Sha256};
 use store::{Clock, GroupSettings, KeyId, KeyRow, Store, StoreError, SystemClock, Timestamp, Vault, Writer};
 use store_postgres::PostgresStore;
 use store_sqlite::SqliteStore;
@@ -34,25 +36,50 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>
 }
 
 /// The vault with this installation's master key, made at first start.
+///
+/// The key is in the file the settings name; else, on SQLite, in the data folder; else, on
+/// PostgreSQL, in the database itself under the database's password, so that processes on several
+/// machines need nothing but the same database.
 pub(crate) async fn open_vault(config: &Config, store: &dyn Store) -> anyhow::Result<Arc<Vault>> {
-    let file = match &config.layer.master_key_file {
-        Some(file) if !file.as_os_str().is_empty() => file.clone(),
-        _ => config.data_dir.join("master.key"),
+    let named = config.layer.master_key_file.as_ref().filter(|file| !file.as_os_str().is_empty());
+    let (key, place) = match (named, config.database_url()) {
+        (Some(file), _) => (read_or_make_key(file)?, file.display().to_string()),
+        (None, None) => {
+            let file = config.data_dir.join("master.key");
+            (read_or_make_key(&file)?, file.display().to_string())
+        }
+        (None, Some(url)) => (shared_key(url, store).await?, "the database".to_owned()),
     };
-    let vault = Vault::new(read_or_make_key(&file)?);
+    let vault = Vault::new(key);
     // The database remembers which key it belongs to: a wrong key is told at once, not at the first secret.
-    let ours = hex::encode(vault.seal("master key check", &std::collections::BTreeMap::new())?);
+    let ours = hex::encode(vault.seal("master key check", &BTreeMap::new())?);
     let kept = store.setting("master_key_check", &ours).await?;
     let kept = hex::decode(&kept).context("the database's master key check is damaged")?;
     match vault.open("master key check", &kept) {
         Ok(_) => Ok(Arc::new(vault)),
         Err(StoreError::WrongKey { sealed_with, ours }) => bail!(
-            "the secrets in this database are sealed with master key {sealed_with}, but {} holds key {ours}. \
-             Nothing was changed. Put the right key file there, or name it with --master-key-file",
-            file.display()
+            "the secrets in this database are sealed with master key {sealed_with}, but {place} holds key {ours}. \
+             Nothing was changed. Name the file with the right key with --master-key-file"
         ),
         Err(error) => Err(error.into()),
     }
+}
+
+/// The key kept in the database, sealed under what all its users share: the database's password.
+async fn shared_key(url: &str, store: &dyn Store) -> anyhow::Result<[u8; 32]> {
+    const PLACE: &str = "shared master key";
+    let url = url::Url::parse(url).context("the database URL cannot be read")?;
+    let known = format!("liaison master key\n{}\n{}\n{}", url.username(), url.password().unwrap_or_default(), url.path());
+    let wrapping = Vault::new(Sha256::digest(known.as_bytes()).into());
+    let candidate = BTreeMap::from([("key".to_owned(), hex::encode(Vault::new_key()?))]);
+    let kept = store.setting("shared_master_key", &hex::encode(wrapping.seal(PLACE, &candidate)?)).await?;
+    let kept = hex::decode(&kept).context("the database's master key is damaged")?;
+    let opened = wrapping.open(PLACE, &kept).context(
+        "the master key in the database does not open with this database user and password. \
+         Use the ones it was made with, or name a key file with --master-key-file",
+    )?;
+    tracing::info!("vault.open: the master key is in the database, under its password; --master-key-file keeps it apart");
+    opened.get("key").and_then(|text| read_key(text)).context("the database's master key is damaged")
 }
 
 fn read_or_make_key(file: &Path) -> anyhow::Result<[u8; 32]> {
