@@ -123,6 +123,11 @@ fn the_demo_run_can_be_read() {
     browser.click("a[href$='/events']");
     browser.wait_for_text("Run succeeded");
     browser.shot("run-log");
+
+    browser.click("form[action$='/replay'] button");
+    browser.wait_for_text("Replay of");
+    browser.wait("the end", "document.querySelector('h1').innerText.includes('Succeeded')");
+    assert!(browser.text(".run-meta").contains(liaison.demo_run.rsplit('/').next().expect("an id")));
     quiet(&mut browser);
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/runs/{id}/data", get(run::data))
         .route("/runs/{id}/resume", post(run::resume))
         .route("/runs/{id}/cancel", post(run::cancel))
+        .route("/runs/{id}/replay", post(run::replay))
         .route("/docs/api", get(docs::api));
     for link in NAVIGATION.iter().flat_map(|group| group.links).filter(|link| !BUILT.contains(&link.href)) {
         router = router.route(link.href, get(later));

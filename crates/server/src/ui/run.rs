@@ -227,6 +227,12 @@ pub(super) async fn cancel(State(app): State<Shared>, visitor: Visitor, Path(id)
     Ok(back(&id, None))
 }
 
+/// Starts a new run of the same event and goes there.
+pub(super) async fn replay(State(app): State<Shared>, _visitor: Visitor, Path(id): Path<String>) -> Result<Response, ApiError> {
+    let new = app.engine.replay(run_id(&id)?, None).await?;
+    Ok(back(&new.to_string(), None))
+}
+
 fn run_id(text: &str) -> Result<RunId, ApiError> {
     text.parse().map_err(|_| ApiError::not_found(format!("run {text}")))
 }
