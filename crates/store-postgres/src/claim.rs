@@ -176,8 +176,10 @@ pub(crate) async fn reap(connection: &mut PgConnection, now: Timestamp) -> Resul
            select id from runs where owner is not null and not exists (select from workers w where w.id = runs.owner) \
            order by id for update \
          ) \
-         update runs r set status = 0, owner = null, epoch = epoch + 1, due_at = accepted_at from lost where r.id = lost.id",
+         update runs r set status = 0, owner = null, epoch = epoch + 1, due_at = least(accepted_at, $1) \
+         from lost where r.id = lost.id",
     )
+    .bind(now.micros())
     .execute(&mut *transaction)
     .await
     .map_err(failed)?

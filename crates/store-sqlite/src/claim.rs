@@ -114,9 +114,10 @@ pub(crate) async fn reap(connection: &mut SqliteConnection, now: Timestamp) -> R
         .await
         .map_err(failed)?;
     let freed = sqlx::query(
-        "update runs set status = 0, owner = null, epoch = epoch + 1, due_at = accepted_at \
+        "update runs set status = 0, owner = null, epoch = epoch + 1, due_at = min(accepted_at, ?) \
          where owner is not null and owner not in (select id from workers)",
     )
+    .bind(now.micros())
     .execute(&mut *transaction)
     .await
     .map_err(failed)?

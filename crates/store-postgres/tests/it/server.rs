@@ -8,6 +8,8 @@ use store::{
 };
 use store_postgres::{OpenError, PostgresOptions, PostgresStore, testing::FreshDatabase};
 
+use crate::proxy::Proxy;
+
 const NOW: Timestamp = Timestamp::from_micros(1_760_000_000_000_000);
 const LATER: Timestamp = Timestamp::from_micros(1_770_000_000_000_000);
 
@@ -201,6 +203,54 @@ async fn connections_are_cut_while_runs_are_written() {
     for store in stores {
         store.close().await;
     }
+    database.remove().await;
+}
+
+/// The connection is lost after the server committed, before its answer arrived: the caller does not
+/// know, writes the same again, and nothing changes.
+#[tokio::test]
+async fn the_answer_to_a_write_is_lost() {
+    let database = FreshDatabase::schema().await;
+    let proxy = Proxy::before(&database.url).await;
+    let store = PostgresStore::open(&proxy.url, PostgresOptions::default()).await.unwrap();
+    let recipe = recipe(&store).await;
+    let owner = store.register_worker("a", NOW, LATER).await.unwrap();
+    let warm = Batch { accepts: vec![Arc::new(new_run(recipe, 0, owner, Then::Running))], commits: Vec::new() };
+    store.write(&warm).await.unwrap();
+    let commit = Arc::new(RunCommit { chunk: b"the first end".to_vec(), ..end(warm.accepts[0].id, owner) });
+    let run = Arc::new(NewRun { chunk: b"a new run".to_vec(), ..new_run(recipe, 1, owner, Then::Running) });
+    let batch = Batch { accepts: vec![Arc::clone(&run)], commits: vec![commit] };
+    proxy.lose_answer_to(b"a new run").await;
+    let answer = store.write(&batch).await;
+    assert!(proxy.has_lost().await && matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    assert_eq!(store.run(warm.accepts[0].id).await.unwrap().unwrap().status, RunStatus::Succeeded, "it was written");
+    let again = store.write(&batch).await.unwrap();
+    assert_eq!((again.accepts, again.commits), (vec![Accepted::New], vec![Committed::Done]));
+    assert_eq!((store.chunks(warm.accepts[0].id, 0).await.unwrap().len(), store.chunks(run.id, 0).await.unwrap().len()), (2, 1));
+    store.close().await;
+    database.remove().await;
+}
+
+/// The same while claiming: the runs are not left with a worker that was never told of them.
+#[tokio::test]
+async fn the_answer_to_a_claim_is_lost() {
+    let database = FreshDatabase::schema().await;
+    let proxy = Proxy::before(&database.url).await;
+    let store = PostgresStore::open(&proxy.url, PostgresOptions::default()).await.unwrap();
+    let recipe = recipe(&store).await;
+    let owner = store.register_worker("a", NOW, LATER).await.unwrap();
+    let accepts = (0..3).map(|number| Arc::new(new_run(recipe, number, owner, Then::Queued { due_at: NOW }))).collect();
+    store.write(&Batch { accepts, commits: Vec::new() }).await.unwrap();
+    proxy.lose_answer_to(b"COMMIT").await;
+    let answer = store.claim(owner, LATER, 2).await;
+    assert!(proxy.has_lost().await && matches!(answer, Err(StoreError::Unavailable(_))), "{answer:?}");
+    assert_eq!(store.backlog(LATER, 9).await.unwrap(), 1, "it was written");
+    let claims = store.claim(owner, LATER, 9).await.unwrap();
+    // Taken, given back, taken again.
+    let mut epochs: Vec<i64> = claims.iter().map(|claim| claim.epoch).collect();
+    epochs.sort_unstable();
+    assert_eq!(epochs, [2, 4, 4]);
+    store.close().await;
     database.remove().await;
 }
 
