@@ -35,6 +35,14 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>
     }
 }
 
+/// Opens the store for a short errand, also while a server works on it.
+pub(crate) async fn open_store_beside(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    match config.database_url() {
+        Some(_) => open_store(config).await,
+        None => Ok(Arc::new(SqliteStore::open_beside(&config.data_dir).await?)),
+    }
+}
+
 /// The vault with this installation's master key, made at first start.
 ///
 /// The key is in the file the settings name; else, on SQLite, in the data folder; else, on

@@ -44,7 +44,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process works on it.
-    #[error("another liaison process already uses the data folder {}", .0.display())]
+    #[error("another liaison process already uses the data folder {}. Stop that one, or name another folder with --data-dir", .0.display())]
     InUse(PathBuf),
     /// The folder cannot be made or written.
     #[error("the data folder {} cannot be used: {reason}", folder.display())]
@@ -70,7 +70,7 @@ pub struct SqliteStore {
     writer: Mutex<SqliteConnection>,
     readers: SqlitePool,
     // Held for as long as the store is open; the operating system lets go of it when the process dies.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 const READERS: u32 = 4;
@@ -78,18 +78,27 @@ const READERS: u32 = 4;
 const STATEMENTS_MAX: usize = 512;
 
 impl SqliteStore {
-    /// Opens the database in `folder`, making both if needed, and brings its schema up to date.
+    /// Opens the database in `folder`, making both if needed, and brings its schema up to date. Keeps
+    /// every other process out for as long as it is open.
     ///
     /// # Errors
     /// [`OpenError`], each with what to say to a person.
     pub async fn open(folder: &Path) -> Result<Self, OpenError> {
-        let unusable = |reason: std::io::Error| OpenError::Folder { folder: folder.to_owned(), reason: reason.to_string() };
-        std::fs::create_dir_all(folder).map_err(unusable)?;
-        let lock = File::create(folder.join("liaison.lock")).map_err(unusable)?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => OpenError::InUse(folder.to_owned()),
-            TryLockError::Error(error) => unusable(error),
-        })?;
+        let lock = take_lock(folder)?.ok_or_else(|| OpenError::InUse(folder.to_owned()))?;
+        Self::connect(folder, Some(lock)).await
+    }
+
+    /// Opens the database also while a server works on it, for short errands such as making a key:
+    /// SQLite keeps their writes apart. Nothing may be claimed or accepted through it.
+    ///
+    /// # Errors
+    /// [`OpenError`], each with what to say to a person.
+    pub async fn open_beside(folder: &Path) -> Result<Self, OpenError> {
+        let lock = take_lock(folder)?;
+        Self::connect(folder, lock).await
+    }
+
+    async fn connect(folder: &Path, lock: Option<File>) -> Result<Self, OpenError> {
         let file = folder.join("liaison.db");
         let broken = |error: &dyn std::fmt::Display| OpenError::Database { file: file.clone(), reason: error.to_string() };
         let options = SqliteConnectOptions::new()
@@ -104,8 +113,11 @@ impl SqliteStore {
             .pragma("journal_size_limit", "67108864")
             .pragma("cache_size", "-16000");
         let mut writer = SqliteConnection::connect_with(&options).await.map_err(|error| broken(&error))?;
-        // Not `run`: a future that holds it cannot be spawned.
-        migrations().run_direct(None, &mut writer, false).await.map_err(|error| broken(&error))?;
+        // Whoever holds the lock brings the schema up to date. Not `run`: a future that holds it cannot
+        // be spawned.
+        if lock.is_some() {
+            migrations().run_direct(None, &mut writer, false).await.map_err(|error| broken(&error))?;
+        }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
@@ -114,6 +126,18 @@ impl SqliteStore {
             .await
             .map_err(|error| broken(&error))?;
         Ok(Self { writer: Mutex::new(writer), readers, _lock: lock })
+    }
+}
+
+/// Makes the folder if needed and takes its lock; `None` when another process has it.
+fn take_lock(folder: &Path) -> Result<Option<File>, OpenError> {
+    let unusable = |reason: std::io::Error| OpenError::Folder { folder: folder.to_owned(), reason: reason.to_string() };
+    std::fs::create_dir_all(folder).map_err(unusable)?;
+    let lock = File::create(folder.join("liaison.lock")).map_err(unusable)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(lock)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(unusable(error)),
     }
 }
 

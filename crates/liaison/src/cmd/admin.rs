@@ -54,7 +54,7 @@ pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
         Admin::CreateKey(create) => {
             let config = create.layer.resolve()?;
             block_on(async {
-                let store = wire::open_store(&config).await?;
+                let store = wire::open_store_beside(&config).await?;
                 let key = access::new_secret("lsn_")?;
                 let id = wire::keep_key(&*store, &create.name, &key, create.scopes.clone()).await?;
                 store.close().await;
@@ -68,7 +68,7 @@ pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
         Admin::SigninLink(link) => {
             let config = link.layer.resolve()?;
             block_on(async {
-                let store = wire::open_store(&config).await?;
+                let store = wire::open_store_beside(&config).await?;
                 let link = signin_link(&*store, &config.server().public_url).await?;
                 store.close().await;
                 print(&link)
