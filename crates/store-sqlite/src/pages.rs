@@ -37,6 +37,11 @@ pub(crate) async fn runs(pool: &SqlitePool, filter: &RunFilter) -> Result<Vec<Ru
     if let Some(before) = filter.before {
         query.push(" and r.id < ").push_bind(before.0);
     }
+    let without_succeeded = !filter.statuses.is_empty() && !filter.statuses.contains(&RunStatus::Succeeded);
+    if without_succeeded || filter.dead_letters {
+        // Says what the partial index runs_by_status leaves out, so that it can be used.
+        query.push(" and r.status <> 3");
+    }
     if filter.dead_letters {
         query.push(" and r.status = 4 and r.dead_letter = 1");
     }
