@@ -143,6 +143,8 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, OpenError> {
         // has an index. Planning anew costs more than running.
         ("plan_cache_mode", "force_generic_plan"),
         ("enable_seqscan", "off"),
+        // A discouraged plan looks expensive enough to be compiled, which takes a second.
+        ("jit", "off"),
         ("client_min_messages", "warning"),
     ]))
 }

@@ -1,5 +1,7 @@
 //! The conformance suite on PostgreSQL, and what only a server can do wrong.
 
+mod locks;
+mod parts;
 mod proxy;
 mod server;
 

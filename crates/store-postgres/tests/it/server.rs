@@ -3,65 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use store::{
-    Accepted, Batch, Committed, EventKey, GroupSettings, NewRun, NewVersion, Pages, RecipeId, RunCommit, RunId, RunStatus, Saved,
-    Store, StoreError, Then, Timestamp, Via, WorkerId, Writer,
+    Accepted, Batch, Committed, GroupSettings, NewRun, Pages, RunCommit, RunStatus, Store, StoreError, Then, Timestamp, WorkerId,
+    Writer,
 };
 use store_postgres::{OpenError, PostgresOptions, PostgresStore, testing::FreshDatabase};
 
-use crate::proxy::Proxy;
-
-const NOW: Timestamp = Timestamp::from_micros(1_760_000_000_000_000);
-const LATER: Timestamp = Timestamp::from_micros(1_770_000_000_000_000);
-
-const KEYS: u16 = 1500;
-
-fn dice(number: u16) -> [u8; 10] {
-    let mut dice = [3; 10];
-    dice[8..].copy_from_slice(&number.to_be_bytes());
-    dice
-}
-
-/// A run of event number `number % KEYS`.
-fn new_run(recipe: RecipeId, number: u16, owner: WorkerId, then: Then) -> NewRun {
-    let mut hash = [0; 16];
-    hash[..2].copy_from_slice(&(number % KEYS).to_be_bytes());
-    NewRun {
-        id: RunId::new(NOW, dice(number)),
-        recipe,
-        version: 1,
-        accepted_at: NOW,
-        key: Some(EventKey { hash, expires_at: LATER, fingerprint: None }),
-        label: None,
-        via: Via::Webhook,
-        replay_of: None,
-        owner,
-        chunk: vec![b'['; 30],
-        attempts: 0,
-        then,
-    }
-}
-
-fn end(run: RunId, owner: WorkerId) -> RunCommit {
-    RunCommit { run, owner, epoch: 1, seq: 1, chunk: vec![b'!'; 30], attempts: 1, then: Then::Succeeded { at: NOW } }
-}
-
-async fn recipe(store: &PostgresStore) -> RecipeId {
-    let new = NewVersion {
-        id: RecipeId::new(NOW, [1; 10]),
-        slug: "orders".to_owned(),
-        title: "Orders".to_owned(),
-        text: "steps: []".to_owned(),
-        hash: "hash".to_owned(),
-        hook_token: "token".to_owned(),
-        if_revision: None,
-        at: NOW,
-        by: "ann".to_owned(),
-    };
-    match store.save_version(new).await.unwrap() {
-        Saved::Created(row) => row.id,
-        other => panic!("{other:?}"),
-    }
-}
+use crate::{
+    parts::{KEYS, LATER, NOW, end, new_run, recipe},
+    proxy::Proxy,
+};
 
 /// Ends every connection but the one that says so, as a restart or a failover would.
 const CUT: &str =
@@ -257,7 +207,7 @@ async fn the_answer_to_a_claim_is_lost() {
 /// Cut while claiming: no run stays with a worker that was never told of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn connections_are_cut_while_runs_are_claimed() {
-    const RUNS: u16 = 300;
+    const RUNS: u16 = 90;
     let database = Arc::new(FreshDatabase::database().await);
     let store = Arc::new(database.open().await);
     let recipe = recipe(&store).await;
