@@ -1,0 +1,260 @@
+//! Starts the real binary, talks to its API, and records what arrives at the system it calls.
+
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    routing::any,
+};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+const KEY: &str = "promises-admin-key";
+
+/// One call that arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Call {
+    pub(crate) run: String,
+    pub(crate) step: u64,
+    pub(crate) key: String,
+}
+
+/// A system that records every call, and answers as it is told.
+pub(crate) struct Target {
+    pub(crate) address: String,
+    calls: Mutex<Vec<Call>>,
+    /// Calls to this step are held until released.
+    hold: Mutex<Option<u64>>,
+    released: Notify,
+    /// How often a step is answered with 503 before it works.
+    pub(crate) failures: Mutex<u32>,
+    arrived: Notify,
+}
+
+impl Target {
+    pub(crate) async fn start() -> Arc<Self> {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = Arc::new(Self {
+            address: listener.local_addr().unwrap().to_string(),
+            calls: Mutex::default(),
+            hold: Mutex::default(),
+            released: Notify::new(),
+            failures: Mutex::default(),
+            arrived: Notify::new(),
+        });
+        let router = Router::new().route("/{*path}", any(answer)).with_state(Arc::clone(&target));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        target
+    }
+
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.calls.lock().clone()
+    }
+
+    /// Holds calls to this step until further notice, and lets those to any other go.
+    pub(crate) fn hold(&self, step: u64) {
+        *self.hold.lock() = Some(step);
+        self.released.notify_waiters();
+    }
+
+    pub(crate) fn release(&self) {
+        *self.hold.lock() = None;
+        self.released.notify_waiters();
+    }
+
+    /// Waits until so many calls have arrived.
+    pub(crate) async fn wait_for(&self, count: usize) {
+        let arrived = async {
+            loop {
+                let next = self.arrived.notified();
+                if self.calls.lock().len() >= count {
+                    return;
+                }
+                next.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), arrived).await.unwrap_or_else(|_| panic!("{count} calls never arrived"));
+    }
+
+    /// The recipe with `steps` calls, each of which may be repeated unless `once`.
+    pub(crate) fn recipe(&self, steps: u64, once: bool) -> String {
+        let mut text = String::from(
+            "liaison: 1\nrecipe: story\ntrigger:\n  from: webhook\n  dedupe: { by: \"${ trigger.body.id }\" }\nsteps:\n",
+        );
+        let method = if once { "POST" } else { "PUT" };
+        for step in 1..=steps {
+            text.push_str(&format!(
+                "  - id: s{step}\n    do: http.request\n    with:\n      method: {method}\n      url: http://{}/call\n      \
+                 json: {{ run: \"${{ trigger.body.id }}\", step: {step} }}\n",
+                self.address
+            ));
+        }
+        text
+    }
+}
+
+async fn answer(State(target): State<Arc<Target>>, headers: HeaderMap, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
+    let step = body["step"].as_u64().unwrap_or_default();
+    target.calls.lock().push(Call {
+        run: body["run"].as_str().unwrap_or_default().to_owned(),
+        step,
+        key: headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned(),
+    });
+    target.arrived.notify_waiters();
+    loop {
+        let released = target.released.notified();
+        if *target.hold.lock() != Some(step) {
+            break;
+        }
+        released.await;
+    }
+    let mut failures = target.failures.lock();
+    if *failures > 0 {
+        *failures -= 1;
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "error": "down" })));
+    }
+    (StatusCode::OK, Json(json!({ "step": step })))
+}
+
+/// A running process of the binary.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: String,
+}
+
+impl Process {
+    /// `liaison serve` on a folder, or on a PostgreSQL.
+    pub(crate) fn serve(folder: &std::path::Path, database: Option<&str>) -> Self {
+        Self::start("serve", folder, database)
+    }
+
+    /// `liaison worker` on a PostgreSQL.
+    pub(crate) fn worker(folder: &std::path::Path, database: &str) -> Self {
+        Self::start("worker", folder, Some(database))
+    }
+
+    fn start(word: &str, folder: &std::path::Path, database: Option<&str>) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_liaison"));
+        command
+            .args([
+                word,
+                "--listen",
+                "127.0.0.1:0",
+                "--allow-private-addresses",
+                "--log",
+                "warn",
+                "--lease",
+                "2s",
+                "--poll-interval",
+                "200ms",
+            ])
+            .arg("--data-dir")
+            .arg(folder)
+            .env("LIAISON_ADMIN_API_KEY", KEY)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null());
+        if let Some(url) = database {
+            command.args(["--database-url", url]);
+        }
+        let mut child = command.spawn().expect("the binary starts");
+        let mut line = String::new();
+        let mut out = BufReader::new(child.stdout.take().expect("standard output"));
+        out.read_line(&mut line).expect("the binary says where it listens");
+        let address = line.trim().rsplit('/').next().unwrap_or_default().to_owned();
+        // Nobody reads on; the pipe must not fill up.
+        std::thread::spawn(move || for _ in out.lines() {});
+        Self { child, address }
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("it can be killed");
+        self.child.wait().expect("it is dead");
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().expect("kill");
+        assert!(status.success());
+    }
+
+    /// Asks it to stop and waits for its exit.
+    pub(crate) fn stop(mut self) -> bool {
+        self.signal("TERM");
+        self.child.wait().expect("it ends").success()
+    }
+
+    pub(crate) async fn api(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+        #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        let mut request =
+            client.request(method.parse().unwrap(), format!("http://{}{path}", self.address)).bearer_auth(KEY).header(
+                "content-type",
+                if path.contains("/recipes/") && method == "PUT" { "application/yaml" } else { "application/json" },
+            );
+        if let Some(body) = body {
+            request = request.body(body.to_owned());
+        }
+        match request.send().await {
+            Ok(answer) => {
+                let status = answer.status().as_u16();
+                (status, serde_json::from_str(&answer.text().await.unwrap_or_default()).unwrap_or_default())
+            }
+            Err(_) => (0, Value::Null),
+        }
+    }
+
+    pub(crate) async fn set_up(&self, recipe: &str) {
+        let (status, body) = self.api("PUT", "/api/v1/recipes/story", Some(recipe)).await;
+        assert!(status == 201 || status == 200, "{status} {body}");
+        assert_eq!(self.api("POST", "/api/v1/recipes/story/activate", Some("{}")).await.0, 200);
+    }
+
+    /// Sends an event; the run's id when it was taken.
+    pub(crate) async fn send(&self, id: &str) -> Option<String> {
+        let (status, body) = self.api("POST", "/hooks/story", Some(&json!({ "id": id }).to_string())).await;
+        matches!(status, 200 | 202).then(|| body["run_id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    pub(crate) async fn run(&self, id: &str) -> Value {
+        self.api("GET", &format!("/api/v1/runs/{id}"), None).await.1
+    }
+
+    /// Waits until a run stands as wanted.
+    pub(crate) async fn wait(&self, id: &str, status: &str) -> Value {
+        let began = Instant::now();
+        loop {
+            let run = self.run(id).await;
+            if run["status"] == status {
+                return run;
+            }
+            assert!(began.elapsed() < Duration::from_secs(40), "the run never {status}: {run}");
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A database of its own on the test server.
+pub(crate) async fn database() -> String {
+    let url = std::env::var("LIAISON_TEST_POSTGRES_URL")
+        .expect("set LIAISON_TEST_POSTGRES_URL, or run `cargo xtask test`, which starts a throwaway server");
+    let pool = sqlx::PgPool::connect(&url).await.expect("the test server answers");
+    let name = format!("promises_{}", uuid::Uuid::new_v4().simple());
+    sqlx::query(sqlx::AssertSqlSafe(format!("create database {name}"))).execute(&pool).await.expect("a database can be made");
+    let (head, _) = url.rsplit_once('/').expect("the URL names a database");
+    format!("{head}/{name}")
+}
