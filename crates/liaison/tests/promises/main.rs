@@ -5,3 +5,4 @@ mod crash;
 mod doubt;
 mod frozen;
 mod harness;
+mod signatures;
