@@ -133,15 +133,20 @@ pub(crate) struct Process {
 impl Process {
     /// `liaison serve` on a folder, or on a PostgreSQL.
     pub(crate) fn serve(folder: &std::path::Path, database: Option<&str>) -> Self {
-        Self::start("serve", folder, database)
+        Self::start("serve", folder, database, &[])
+    }
+
+    /// `liaison serve` on a folder with more flags.
+    pub(crate) fn serve_with(folder: &std::path::Path, flags: &[&str]) -> Self {
+        Self::start("serve", folder, None, flags)
     }
 
     /// `liaison worker` on a PostgreSQL.
     pub(crate) fn worker(folder: &std::path::Path, database: &str) -> Self {
-        Self::start("worker", folder, Some(database))
+        Self::start("worker", folder, Some(database), &[])
     }
 
-    fn start(word: &str, folder: &std::path::Path, database: Option<&str>) -> Self {
+    fn start(word: &str, folder: &std::path::Path, database: Option<&str>, flags: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_liaison"));
         command
             .args([
@@ -156,6 +161,7 @@ impl Process {
                 "--poll-interval",
                 "200ms",
             ])
+            .args(flags)
             .arg("--data-dir")
             .arg(folder)
             .env("LIAISON_ADMIN_API_KEY", KEY)

@@ -5,4 +5,5 @@ mod crash;
 mod doubt;
 mod frozen;
 mod harness;
+mod input;
 mod signatures;
