@@ -1,6 +1,6 @@
 //! What one call costs: processor time of this client against hyper-util's own, over loopback.
 //!
-//! `cargo run --release -p connector --example speed [calls] [threads] [at once]`. The server is a process of its own, so
+//! `cargo run --release -p connector --example http_speed [calls] [threads] [at once]`. The server is a process of its own, so
 //! that its time is not counted.
 #![expect(clippy::print_stdout, reason = "it reports to whoever runs it")]
 

@@ -1,4 +1,4 @@
-//! Prints how long expressions take: `cargo run -p formula --release --example speed`.
+//! Prints how long expressions take: `cargo run -p formula --release --example formula_speed`.
 #![expect(clippy::print_stdout, reason = "its output is its purpose")]
 
 use std::{hint::black_box, sync::Arc, time::Instant};
