@@ -6,4 +6,5 @@ mod doubt;
 mod frozen;
 mod harness;
 mod input;
+mod schedule;
 mod signatures;
