@@ -1,8 +1,12 @@
 //! Connectors, formulas and schedules as the checker of `recipe` sees them.
 
+use std::sync::Arc;
+
 use connector::Connector;
 use formula::Expression;
-use recipe::{ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, Reference, Segment, TriggerInfo};
+use recipe::{
+    ActionInfo, Catalogue, ConnectorInfo, Effect, EffectOf, ExpressionInfo, ExpressionProblem, Reference, Segment, TriggerInfo,
+};
 
 use crate::cron::Schedule;
 
@@ -13,6 +17,7 @@ pub fn of(connectors: &[Connector]) -> Catalogue {
         connectors: connectors.iter().map(connector_info).collect(),
         expression: |source| Expression::compile(source).map(|expression| info(&expression)).map_err(problem),
         script: |source| Expression::compile_script(source).map(|expression| info(&expression)).map_err(problem),
+        instant: |text| text.trim().parse::<jiff::Timestamp>().is_ok(),
         schedule: |cron, zone| {
             Schedule::parse(cron, zone)
                 .map(drop)
@@ -35,6 +40,7 @@ fn connector_info(connector: &Connector) -> ConnectorInfo {
                 input: action.input.clone(),
                 output: action.output.clone(),
                 needs_connection: action.needs_connection,
+                effect: effect(action),
             })
             .collect(),
         triggers: connector
@@ -45,9 +51,20 @@ fn connector_info(connector: &Connector) -> ConnectorInfo {
                 title: trigger.title.to_owned(),
                 config: trigger.config.clone(),
                 output: trigger.output.clone(),
+                // Whether a webhook tells repeated events apart is up to its connection, which is not known here.
+                dedupes: true,
             })
             .collect(),
     }
+}
+
+fn effect(action: &connector::Action) -> EffectOf {
+    let of = action.effect;
+    EffectOf(Arc::new(move |input| match of(input) {
+        connector::Effect::None => Effect::None,
+        connector::Effect::Idempotent => Effect::Idempotent,
+        connector::Effect::Once => Effect::Once,
+    }))
 }
 
 fn info(expression: &Expression) -> ExpressionInfo {
@@ -70,6 +87,7 @@ fn info(expression: &Expression) -> ExpressionInfo {
             })
             .collect(),
         is_path: expression.is_path(),
+        typing: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use connector::{Action, Connector};
 use formula::Expression;
-use recipe::ast::{self, ParamType, Recipe, SetValue, StepKind, TriggerSource};
+use recipe::ast::{self, BlockName, ParamType, Recipe, SetValue, StepKind, TriggerSource};
 use serde_json::{Map, Value as Json};
 
 use crate::{
@@ -62,25 +62,16 @@ pub struct OutlineStep {
 fn outline(steps: &[ast::Step], depth: usize) -> Vec<OutlineStep> {
     fn walk(steps: &[ast::Step], depth: usize, within: Option<&str>, out: &mut Vec<OutlineStep>) {
         for step in steps {
-            let uses = match &step.kind {
-                StepKind::Do { connection, action, .. } => format!("{}.{}", connection.value, action.value),
-                StepKind::Set(_) => "set".to_owned(),
-                StepKind::Choose(_) => "choose".to_owned(),
-                StepKind::Each { .. } => "each".to_owned(),
-                StepKind::Return(_) => "return".to_owned(),
-                StepKind::Fail(_) => "fail".to_owned(),
-            };
             out.push(OutlineStep {
                 id: step.id.value.clone(),
                 title: step.title.clone().unwrap_or_else(|| step.id.value.clone()),
-                uses,
+                uses: step.uses(),
                 depth,
                 within: within.map(str::to_owned),
             });
-            match &step.kind {
-                StepKind::Choose(branches) => branches.iter().for_each(|branch| walk(&branch.steps, depth + 1, within, out)),
-                StepKind::Each { steps, .. } => walk(steps, depth + 1, Some(&step.id.value), out),
-                _ => {}
+            for (block, steps) in step.blocks() {
+                let within = if block == BlockName::Loop { Some(step.id.value.as_str()) } else { within };
+                walk(steps, depth + 1, within, out);
             }
         }
     }
@@ -148,6 +139,7 @@ impl Program {
     /// A sentence naming what cannot be compiled; the checker reports all of these with their places,
     /// so this only happens to text that was never checked by this build.
     pub fn compile(recipe: &Recipe, connectors: &[Connector], settings: CompileSettings) -> Result<Self, String> {
+        not_yet(recipe)?;
         let compiler = Compiler { recipe, connectors, settings };
         let trigger = &recipe.trigger;
         let mut program = Self {
@@ -215,15 +207,7 @@ impl Program {
                 };
                 return Err((name.clone(), sentence));
             };
-            let fits = value.is_null()
-                || match kind {
-                    ParamType::String => value.is_string(),
-                    ParamType::Number => value.is_number(),
-                    ParamType::Integer => value.is_i64() || value.is_u64(),
-                    ParamType::Boolean => value.is_boolean(),
-                    ParamType::List => value.is_array(),
-                    ParamType::Record => value.is_object(),
-                };
+            let fits = value.is_null() || kind.fits(value);
             if !fits {
                 return Err((name.clone(), format!("Param {name:?} must be a {}.", format!("{kind:?}").to_lowercase())));
             }
@@ -248,6 +232,37 @@ impl Program {
 
 fn expression(expr: &ast::Expr) -> Result<Expression, String> {
     Expression::compile(&expr.source).map_err(|problem| problem.message)
+}
+
+/// What the language has and this version cannot run. It is refused rather than passed over in silence.
+fn not_yet(recipe: &Recipe) -> Result<(), String> {
+    let settings = &recipe.settings;
+    let found = [
+        ("settings.concurrency", settings.concurrency.is_some()),
+        ("settings.on_failure", settings.on_failure.is_some()),
+        ("settings.keep", settings.keep.is_some()),
+        ("state", !recipe.state.is_empty()),
+        (
+            "a trigger that is `call` or `failure`",
+            matches!(recipe.trigger.from.value, TriggerSource::Call | TriggerSource::Failure),
+        ),
+    ];
+    if let Some((what, _)) = found.iter().find(|(_, there)| *there) {
+        return Err(format!("{what} cannot run in this version yet"));
+    }
+    let mut found = None;
+    ast::walk(&recipe.steps, &mut |step| {
+        let fields = [
+            ("on_error", step.on_error != ast::OnError::Fail),
+            ("fallback", step.fallback.is_some()),
+            ("undo", step.undo.is_some()),
+            ("disabled", step.disabled),
+        ];
+        if let Some((field, _)) = fields.iter().find(|(_, there)| *there) {
+            found.get_or_insert_with(|| format!("step {}: `{field}` cannot run in this version yet", step.id.value));
+        }
+    });
+    found.map_or(Ok(()), Err)
 }
 
 struct Compiler<'a> {
@@ -276,14 +291,17 @@ impl Compiler<'_> {
                     .map(|branch| Ok((branch.when.as_ref().map(expression).transpose()?, self.block(&branch.steps)?)))
                     .collect::<Result<_, String>>()?,
             ),
-            StepKind::Each { items, binding, collect, steps } => Kind::Each {
-                items: Template::compile(items)?,
-                binding: binding.as_str().into(),
-                collect: collect.as_ref().map(Template::compile).transpose()?,
-                steps: self.block(steps)?,
-            },
+            StepKind::Each(each) if each.batch.is_none() && each.parallel.is_none() && each.partial == ast::Partial::Stop => {
+                Kind::Each {
+                    items: Template::compile(&each.items)?,
+                    binding: each.binding.as_str().into(),
+                    collect: each.collect.as_ref().map(Template::compile).transpose()?,
+                    steps: self.block(&each.steps)?,
+                }
+            }
             StepKind::Return(value) => Kind::Return(Template::compile(value)?),
             StepKind::Fail(value) => Kind::Fail(Template::compile(value)?),
+            other => return Err(format!("step {}: `{}` cannot run in this version yet", step.id.value, other.word())),
         };
         Ok(Step { id: step.id.value.as_str().into(), condition: step.condition.as_ref().map(expression).transpose()?, kind })
     }
@@ -302,8 +320,10 @@ impl Compiler<'_> {
             name: format!("{connection}.{action}"),
             action: found.clone(),
             with: Template::compile(with)?,
-            retry: Policy::from_recipe(step.retry.as_ref().or(self.recipe.settings.retry.as_ref())),
-            timeout: step.timeout.unwrap_or(self.settings.step_timeout),
+            retry: Policy::from_recipe(
+                step.retry.as_ref().or(self.recipe.defaults.retry.as_ref()).or(self.recipe.settings.retry.as_ref()),
+            ),
+            timeout: step.timeout.or(self.recipe.defaults.timeout).unwrap_or(self.settings.step_timeout),
         })
     }
 }

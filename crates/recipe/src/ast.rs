@@ -3,11 +3,17 @@
 //! The tree is what the engine compiles and the checker walks. It is not serialisable: the text is
 //! the only truth, and it is never printed back from here.
 
+mod step;
+mod test;
+
 use std::ops::Range;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value as Json;
+
+pub use step::*;
+pub use test::*;
 
 /// A half-open range of byte offsets into the recipe text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize)]
@@ -42,12 +48,20 @@ pub struct Recipe {
     pub connections: Vec<ConnectionRef>,
     /// Typed parameters, set per environment.
     pub params: Vec<Param>,
+    /// What is kept between runs and written with a run's end.
+    pub state: Vec<Param>,
     /// What starts a run.
     pub trigger: Trigger,
     /// Settings of the whole recipe.
     pub settings: Settings,
+    /// What steps take that say nothing themselves.
+    pub defaults: Defaults,
     /// The steps, in order.
     pub steps: Vec<Step>,
+    /// Its tests, run by `liaison test`.
+    pub tests: Vec<Test>,
+    /// The place of the whole recipe.
+    pub span: Span,
 }
 
 /// One entry of `connections:`.
@@ -59,17 +73,23 @@ pub struct ConnectionRef {
     pub connector: Spanned<String>,
 }
 
-/// One entry of `params:`.
+/// One entry of `params:` or `state:`, or one field of an approval's form.
 #[derive(Debug, Clone)]
 pub struct Param {
     /// Its name.
     pub name: Spanned<String>,
     /// Its type.
     pub kind: ParamType,
-    /// The value when the environment sets none.
+    /// The value when nobody sets one.
     pub default: Option<Json>,
+    /// A value must be set. Without it, a missing one is null.
+    pub required: bool,
     /// What people call it.
     pub title: Option<String>,
+    /// What people should know about it.
+    pub note: Option<String>,
+    /// The JSON Schema of its values, made from everything the entry says.
+    pub schema: Json,
 }
 
 /// The types a parameter can have.
@@ -104,6 +124,8 @@ pub struct Trigger {
     pub condition: Option<Expr>,
     /// Which events are the same.
     pub dedupe: Option<Dedupe>,
+    /// An example of `trigger`, from which its fields are known where nothing else declares them.
+    pub sample: Option<Json>,
     /// The place of the whole trigger.
     pub span: Span,
 }
@@ -142,12 +164,75 @@ pub struct Dedupe {
 /// Settings of the whole recipe.
 #[derive(Debug, Clone, Default)]
 pub struct Settings {
+    /// How many runs go at once, and which wait for each other.
+    pub concurrency: Option<Concurrency>,
     /// How long a run may take from its start.
     pub timeout: Option<Duration>,
-    /// Retry for steps that say nothing themselves.
+    /// Retry for steps that say nothing themselves, where `defaults` says nothing either.
     pub retry: Option<Retry>,
+    /// The place of `retry`.
+    pub retry_span: Option<Span>,
     /// What people see and search for in run lists.
     pub label: Option<Value>,
+    /// The recipe that is told of a failed run; its trigger is `failure`.
+    pub on_failure: Option<Spanned<String>>,
+    /// How long runs are kept.
+    pub keep: Option<Keep>,
+}
+
+/// How many runs of a recipe go at once.
+#[derive(Debug, Clone)]
+pub struct Concurrency {
+    /// Runs at once, of each key if there is one.
+    pub limit: u32,
+    /// Runs of one key wait for each other, in the order their events were accepted.
+    pub key: Option<Value>,
+    /// What happens to an event that finds the limit reached.
+    pub on_overlap: Overlap,
+}
+
+/// What happens to an event that finds the limit reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overlap {
+    /// It waits its turn.
+    #[default]
+    Queue,
+    /// It is counted and starts no run.
+    Skip,
+    /// The run that goes on is cancelled.
+    CancelRunning,
+}
+
+/// How long runs are kept; `None` takes the installation's setting.
+#[derive(Debug, Clone, Default)]
+pub struct Keep {
+    /// Runs that succeeded.
+    pub succeeded: Option<Duration>,
+    /// Runs that failed or were cancelled.
+    pub failed: Option<Duration>,
+    /// What is kept of the data that went through.
+    pub payloads: Payloads,
+}
+
+/// What is kept of the data that went through a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Payloads {
+    /// Everything but credentials.
+    #[default]
+    Full,
+    /// Names and shapes, no values.
+    Redacted,
+    /// Nothing.
+    None,
+}
+
+/// What steps take that say nothing themselves.
+#[derive(Debug, Clone, Default)]
+pub struct Defaults {
+    /// Their retry policy.
+    pub retry: Option<Retry>,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
 }
 
 /// A retry policy as written; whatever is `None` takes the engine's default.
@@ -176,80 +261,6 @@ pub enum Jitter {
     Full,
     /// The computed pause itself.
     None,
-}
-
-/// One step.
-#[derive(Debug, Clone)]
-pub struct Step {
-    /// What references use: `[a-z][a-z0-9_]{0,39}`, unique in the recipe.
-    pub id: Spanned<String>,
-    /// What people call it.
-    pub title: Option<String>,
-    /// Free text for its readers.
-    pub note: Option<String>,
-    /// The step is skipped when this is false.
-    pub condition: Option<Expr>,
-    /// Its own retry policy.
-    pub retry: Option<Retry>,
-    /// How long one attempt may take.
-    pub timeout: Option<Duration>,
-    /// What it does.
-    pub kind: StepKind,
-    /// The place of the whole step.
-    pub span: Span,
-}
-
-/// What a step does.
-#[derive(Debug, Clone)]
-pub enum StepKind {
-    /// Calls an action.
-    Do {
-        /// The connection (`hook`) or built-in connector (`http`, `log`) before the dot.
-        connection: Spanned<String>,
-        /// The action after the dot.
-        action: Spanned<String>,
-        /// The action's input.
-        with: Value,
-    },
-    /// Computes a record. A block text is a script whose last value counts.
-    Set(SetValue),
-    /// Takes the first branch whose condition holds.
-    Choose(Vec<Branch>),
-    /// Runs its steps for every item of a list.
-    Each {
-        /// The list.
-        items: Value,
-        /// The name of the item inside, `item` unless said otherwise.
-        binding: String,
-        /// What each pass contributes to `results`; `None` means the output of its last step.
-        collect: Option<Value>,
-        /// The steps of one pass.
-        steps: Vec<Step>,
-    },
-    /// Ends the run as succeeded with this result.
-    Return(Value),
-    /// Ends the run as failed with this message.
-    Fail(Value),
-}
-
-/// The value of a `set` step.
-#[derive(Debug, Clone)]
-pub enum SetValue {
-    /// Names to values, in the order written.
-    Fields(Value),
-    /// A script.
-    Script(Expr),
-}
-
-/// One branch of a `choose`.
-#[derive(Debug, Clone)]
-pub struct Branch {
-    /// Its condition; `None` for `otherwise`.
-    pub when: Option<Expr>,
-    /// Its steps.
-    pub steps: Vec<Step>,
-    /// The place of the branch.
-    pub span: Span,
 }
 
 /// A value that may hold expressions. Parts without any are folded into `Literal`.

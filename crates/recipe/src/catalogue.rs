@@ -1,8 +1,11 @@
 //! What the checker must know from outside: connectors, and how to judge expressions and schedules.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
+
+use crate::types::Typing;
 
 /// Everything outside a recipe that decides whether it is sound.
 #[derive(Debug, Clone)]
@@ -13,6 +16,8 @@ pub struct Catalogue {
     pub expression: fn(&str) -> Result<ExpressionInfo, ExpressionProblem>,
     /// Parses a script, the block text of `set`, and says what it refers to.
     pub script: fn(&str) -> Result<ExpressionInfo, ExpressionProblem>,
+    /// Judges a text that should be an instant, as RFC 3339 has it.
+    pub instant: fn(&str) -> bool,
     /// Judges a cron expression and a zone; an error is the field ("cron" or "zone") and a sentence.
     pub schedule: fn(&str, &str) -> Result<(), ScheduleProblem>,
 }
@@ -48,6 +53,36 @@ pub struct ActionInfo {
     pub output: Json,
     /// It works only through a connection.
     pub needs_connection: bool,
+    /// What repeating it does, which may depend on its input.
+    pub effect: EffectOf,
+}
+
+/// Tells what repeating an action with some input does.
+#[derive(Clone)]
+pub struct EffectOf(pub Arc<dyn Fn(&Json) -> Effect + Send + Sync>);
+
+impl std::fmt::Debug for EffectOf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("EffectOf")
+    }
+}
+
+impl From<Effect> for EffectOf {
+    /// The same whatever the input.
+    fn from(effect: Effect) -> Self {
+        Self(Arc::new(move |_| effect))
+    }
+}
+
+/// What repeating an action does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// It only reads.
+    None,
+    /// Repeating changes nothing more.
+    Idempotent,
+    /// Repeating does it twice.
+    Once,
 }
 
 /// One trigger of a connector.
@@ -61,15 +96,19 @@ pub struct TriggerInfo {
     pub config: Json,
     /// JSON Schema of `trigger` in runs it starts.
     pub output: Json,
+    /// Its events carry an id that tells repeated ones by itself.
+    pub dedupes: bool,
 }
 
-/// What an expression refers to.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// What an expression refers to and gives.
+#[derive(Debug, Clone, Default)]
 pub struct ExpressionInfo {
     /// Every name from outside that it reads.
     pub references: Vec<Reference>,
     /// It is a JSONPath, not a formula.
     pub is_path: bool,
+    /// Tells what it gives; `None` if that cannot be told.
+    pub typing: Option<Arc<dyn Typing>>,
 }
 
 /// One name that an expression reads, with the fields that follow as far as they are fixed.

@@ -60,10 +60,10 @@ codes! {
     ID "L0107" "Step id malformed": "An id starts with a small letter and has at most 40 small letters, digits and underscores.";
     RESERVED "L0108" "Reserved word": "The word means something else inside formulas. Choose another.";
     REPEATED_ID "L0109" "Id used twice": "Every step of a recipe has its own id, also inside loops and branches.";
-    NO_WORD "L0110" "Step does nothing": "A step has exactly one of do, set, choose, each, return and fail.";
-    TWO_WORDS "L0111" "Step does two things": "A step has exactly one of do, set, choose, each, return and fail. Make it two steps.";
+    NO_WORD "L0110" "Step does nothing": "A step has exactly one step word: do, each, repeat, parallel, choose, try, set, save, wait, call, start, respond, return, stop or fail.";
+    TWO_WORDS "L0111" "Step does two things": "A step has exactly one step word: do, each, repeat, parallel, choose, try, set, save, wait, call, start, respond, return, stop or fail. Make it two steps.";
     ACTION_NAME "L0112" "Action name malformed": "`do` names a connection or built-in connector, a dot and an action, as in `sf.query`.";
-    TRIGGER_NAME "L0113" "Unknown trigger": "`from` is webhook, schedule, api, or a connection, a dot and a trigger, as in `pay.event`.";
+    TRIGGER_NAME "L0113" "Unknown trigger": "`from` is webhook, schedule, api, call, failure, or a connection, a dot and a trigger, as in `pay.event`.";
     DURATION "L0114" "Duration malformed": "Durations are a whole number and a unit: 500ms 30s 5m 12h 7d.";
     RANGE "L0115" "Out of range": "The number or duration is smaller or larger than allowed.";
     NOT_A_CHOICE "L0116" "Not one of the choices": "Only the listed words are allowed here.";
@@ -75,14 +75,21 @@ codes! {
     MISPLACED "L0122" "Key of another step word": "The key belongs to another kind of step.";
     PATH "L0123" "Web path malformed": "The path of a webhook has 1 to 63 small letters, digits and hyphens and does not start with a hyphen.";
     SAME_KEY "L0124" "Same key for every event": "`dedupe.by` must differ between events, so it needs an expression.";
-    INPUT_SCHEMA "L0125" "JSON Schema malformed": "`input` of an api trigger is a JSON Schema; a word in it cannot have this value.";
+    INPUT_SCHEMA "L0125" "JSON Schema malformed": "`input`, `items` and `properties` hold JSON Schemas; a word in one cannot have this value.";
+    TRY_ALONE "L0126" "try without catch or finally": "`try` alone changes nothing: a failure still ends the run. Add `catch`, `finally` or both.";
+    NO_END "L0127" "Loop without an end": "`repeat` needs `until`, `max` or both; otherwise its turns never end.";
+    WAIT "L0128" "Waits for nothing or for two things": "`wait` has exactly one of for, until, callback and approval, and `timeout` for a limit.";
+    FILE "L0129" "File outside the recipe's folder": "Tests read files below the folder of the recipe only, so that a folder of recipes can be moved and shared.";
 
     UNCLOSED "L0201" "Expression not closed": "`${` has no matching `}`. A quote inside may be open, or YAML cut the value short: put quotes around it.";
     EMPTY_EXPRESSION "L0202" "Expression empty": "There is nothing to evaluate.";
-    NOT_EVALUATED "L0203" "Expression where none is evaluated": "`${ }` works only in values below with, set, return, fail, each, collect, label and dedupe.by. Write `$${` for the plain text.";
-    DELIMITERS "L0204" "Delimiters in a decision": "`if` and `when` are formulas as they stand; write them without `${ }`.";
+    NOT_EVALUATED "L0203" "Expression where none is evaluated": "`${ }` works in the values of a step (with, set, save, each, collect, fallback, wait, respond, return, stop, fail), in label, concurrency.key and dedupe.by. Write `$${` for the plain text.";
+    DELIMITERS "L0204" "Delimiters in a decision": "`if`, `when` and `until` are formulas as they stand; write them without `${ }`.";
     EXPRESSION "L0205" "Expression malformed": "The formula or path cannot be read.";
     SCRIPT "L0206" "Script malformed": "The script of a `set` step cannot be read.";
+    NOT_A_DECISION "L0207" "Decision is not true or false": "`if`, `when` and `until` must give true or false; nothing else counts as either.";
+    EXPRESSION_TYPE "L0208" "Expression of another type": "What the expression gives is known before any run, and it does not fit here. Text, numbers, lists and records never turn into each other by themselves.";
+    INSTANT "L0209" "Instant malformed": "An instant is a date and a time with its zone, such as 2026-03-01T08:00:00Z.";
 
     CONNECTOR "L0301" "Unknown connector": "No connector of this name is installed.";
     CONNECTION "L0302" "Unknown connection": "The name is neither under `connections` nor a built-in connector.";
@@ -93,6 +100,8 @@ codes! {
     UNUSED "L0307" "Connection not used": "No trigger and no step uses the connection.";
     CRON "L0308" "Cron expression malformed": "A schedule has five fields: minute, hour, day of month, month, day of week.";
     ZONE "L0309" "Unknown time zone": "Zones are named like Europe/Berlin or UTC.";
+    OWN_FAILURE "L0310" "Told of its own failure": "`on_failure` names another recipe; a recipe that fails while it is told of a failure would start itself without end.";
+    CALLS_ITSELF "L0311" "Calls itself": "A recipe that calls or starts itself, directly or through others, never ends by itself.";
 
     REQUIRED "L0401" "Required field missing": "The action or trigger cannot work without the field.";
     UNKNOWN_FIELD "L0402" "Unknown field": "The action or trigger does not know the field.";
@@ -108,9 +117,24 @@ codes! {
     FIELD "L0506" "Unknown field of an output": "The output is known and has no such field.";
     PARAM "L0507" "Unknown parameter": "No parameter of this name is declared under `params`.";
     NO_LOOP "L0508" "Not inside a loop": "The name exists only inside a loop.";
+    STATE "L0509" "Unknown value of the state": "No value of this name is declared under `state`.";
+    NO_ERROR "L0510" "No error here": "`error` exists only where a failure is handled: in the steps of a `catch` and in a `fallback`.";
+    INSIDE_PARALLEL "L0511" "Step inside a branch that runs side by side": "After a `parallel` its steps are read through it: `steps.<parallel>.<branch>.<step>`.";
+    NOT_IN_SAMPLE "L0512" "Field not in the sample": "The trigger's `sample` has no such field. Real events may have it; then add it to the sample.";
+    TEST_STEP "L0513" "Unknown step of a test": "The test names a step that the recipe does not have.";
+    TEST_DATA "L0514" "Test data that cannot be": "The test gives a step an output, a param or a state value that it can never have.";
 
     UNREACHABLE "L0601" "Never reached": "The run has always ended before this step.";
     SHADOWED "L0602" "Loop name hides another": "An outer loop uses the same name for its item.";
+    BLIND_RETRY "L0603" "Repeats what happens once": "The action happens again each time it is called, and no answer does not mean that it did not happen. Such a call is never repeated by itself; it waits for a person. If the other system knows the Idempotency-Key, say `idempotent: true`.";
+    SPLICED "L0604" "Data inside a statement": "Data written into the text of a query, a page or a command can change what it does. Hand it over as a parameter, or escape it.";
+    NEVER_READ "L0605" "Nothing reads it": "The value is computed or declared, but nothing uses it.";
+    NO_LIMIT "L0606" "Loop without a limit": "If the condition never holds, the loop goes on until the engine's own limit ends it. Say how many turns are enough.";
+    NO_CALL "L0607" "Says nothing to this step": "The key concerns calls to other systems, and this step makes none.";
+    UNANSWERED "L0608" "Caller may get no answer": "Some ways through the recipe answer the caller and others do not; then the caller gets the plain acceptance.";
+    NO_STATUS "L0609" "Answer to a failure without a status": "An answer without a status says 200, as if all had gone well.";
+    NO_DEDUPE "L0610" "Repeated events are not recognised": "Senders repeat events when they get no answer in time. Without `dedupe` each repetition runs the recipe again, and what happens once happens twice.";
+    NO_EFFECT "L0611" "Changes nothing": "The key is there but cannot change anything.";
 }
 
 #[cfg(test)]

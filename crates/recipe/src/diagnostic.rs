@@ -50,6 +50,13 @@ pub struct Edit {
 }
 
 impl Diagnostic {
+    /// A step that is part of the language but that this version cannot run yet.
+    #[must_use]
+    pub fn not_yet(step: &crate::ast::Step) -> Self {
+        let message = format!("\"{}\" belongs to the language, but this version cannot run it yet.", step.kind.word());
+        Self::error(crate::codes::LATER, step.id.span, message).help("Remove the step, disable it, or use a newer version.")
+    }
+
     pub(crate) fn error(code: &'static str, span: Span, message: impl Into<String>) -> Self {
         Self { code, severity: Severity::Error, message: message.into(), span, help: None, edit: None }
     }
@@ -96,6 +103,11 @@ impl Diagnostics {
             self.more = true;
             self.more_errors |= error;
         }
+    }
+
+    /// True if something keeps the recipe from running.
+    pub(crate) const fn has_errors(&self) -> bool {
+        self.errors
     }
 
     /// True if looking further would neither show more nor change whether the recipe may run.

@@ -1,9 +1,9 @@
 //! The recipe itself: everything but its steps.
 
-use crate::ast::{ConnectionRef, Param, ParamType, Recipe, Spanned};
+use crate::ast::{ConnectionRef, Recipe, Spanned};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, shown};
-use crate::keys::{self, PARAM, RECIPE};
+use crate::keys::RECIPE;
 use crate::read::{Fields, Reader};
 use crate::trigger::no_trigger;
 use crate::yaml::{Entry, Kind, Node};
@@ -30,14 +30,20 @@ impl<'t> Reader<'t> {
         let note = fields.get("note").and_then(|entry| self.free_text(entry)).map(|text| text.value);
         let tags = fields.get("tags").map(|entry| self.texts(entry)).unwrap_or_default();
         let connections = fields.get("connections").map(|entry| self.connections(entry)).unwrap_or_default();
-        let params = fields.get("params").map(|entry| self.params(entry)).unwrap_or_default();
+        let (params, complete) = fields.get("params").map(|entry| self.params(entry)).unwrap_or((Vec::new(), true));
+        self.gaps.params = !complete;
+        let (state, complete) = fields.get("state").map(|entry| self.params(entry)).unwrap_or((Vec::new(), true));
+        self.gaps.state = !complete;
         let trigger = fields.get("trigger").and_then(|entry| self.trigger(&entry.value));
         self.gaps.trigger = trigger.is_none();
         // Unknown keys may be the connections or parameters that were meant.
         self.gaps.connections |= fields.unknown && fields.get("connections").is_none();
         self.gaps.params |= fields.unknown && fields.get("params").is_none();
+        self.gaps.state |= fields.unknown && fields.get("state").is_none();
         let settings = fields.get("settings").and_then(|entry| self.settings(&entry.value)).unwrap_or_default();
+        let defaults = fields.get("defaults").and_then(|entry| self.defaults(&entry.value)).unwrap_or_default();
         let steps = fields.get("steps").map(|entry| self.steps(entry)).unwrap_or_default();
+        let tests = fields.get("tests").map(|entry| self.tests(entry)).unwrap_or_default();
         Some(Recipe {
             slug: slug.unwrap_or(Spanned { value: String::new(), span: fields.start }),
             title,
@@ -45,9 +51,13 @@ impl<'t> Reader<'t> {
             tags: tags.into_iter().map(|tag| tag.value).collect(),
             connections,
             params,
+            state,
             trigger: trigger.unwrap_or_else(|| no_trigger(fields.start)),
             settings,
+            defaults,
             steps,
+            tests,
+            span: root.span,
         })
     }
 
@@ -72,7 +82,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn slug(&mut self, entry: &Entry<'t>) -> Option<Spanned<String>> {
+    pub(crate) fn slug(&mut self, entry: &Entry<'t>) -> Option<Spanned<String>> {
         let slug = self.text(entry)?;
         let fits = (1..=SLUG_CHARS_MAX).contains(&slug.value.len())
             && slug.value.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
@@ -110,49 +120,5 @@ impl<'t> Reader<'t> {
             }
         }
         connections
-    }
-
-    fn params(&mut self, entry: &Entry<'t>) -> Vec<Param> {
-        let Kind::Record(entries) = &entry.value.kind else {
-            self.gaps.params = true;
-            self.expected(entry, "names and their types", "Write them as `name: { type: number }`, one a line.");
-            return Vec::new();
-        };
-        let own = entries.iter().filter(|entry| !entry.key.starts_with("x-"));
-        let params: Vec<_> = own.map(|entry| self.param(entry)).collect();
-        self.gaps.params |= params.iter().any(Option::is_none);
-        params.into_iter().flatten().collect()
-    }
-
-    fn param(&mut self, entry: &Entry<'t>) -> Option<Param> {
-        self.name(&entry.key, entry.key_span, "a parameter");
-        let fields = self.fields(&entry.value, &PARAM)?;
-        let title = fields.get("title").and_then(|entry| self.text(entry)).map(|text| text.value);
-        let default = fields.get("default").map(|entry| (entry, self.literal(&entry.value).0));
-        let kind = match self.choice(fields.get("type")?, keys::PARAM_TYPES)? {
-            "string" => ParamType::String,
-            "number" => ParamType::Number,
-            "integer" => ParamType::Integer,
-            "boolean" => ParamType::Boolean,
-            "list" => ParamType::List,
-            _ => ParamType::Record,
-        };
-        if let Some((entry, value)) = &default {
-            let fits = match kind {
-                ParamType::String => value.is_string(),
-                ParamType::Number => value.is_number(),
-                ParamType::Integer => value.is_i64() || value.is_u64(),
-                ParamType::Boolean => value.is_boolean(),
-                ParamType::List => value.is_array(),
-                ParamType::Record => value.is_object(),
-            };
-            if !fits && !matches!(entry.value.kind, Kind::Broken) {
-                let span = if entry.value.span.start < entry.value.span.end { entry.value.span } else { entry.key_span };
-                let message = format!("The default is {}, which does not fit the type.", entry.value.is_called());
-                self.error(codes::DEFAULT, span, message, "Change the default or the type.");
-            }
-        }
-        let name = Spanned { value: entry.key.to_string(), span: entry.key_span };
-        Some(Param { name, kind, default: default.map(|(_, value)| value), title })
     }
 }

@@ -14,6 +14,7 @@ mod document;
 mod duration;
 mod keys;
 mod offsets;
+mod params;
 mod read;
 mod scalar;
 pub mod scan;
@@ -21,18 +22,22 @@ mod schema;
 mod settings;
 mod steps;
 mod syntax;
+mod tests;
 mod trigger;
+mod types;
 mod value;
 mod yaml;
 
 pub use ast::*;
 pub use catalogue::{
-    ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, Reference, ScheduleProblem, Segment, TriggerInfo,
+    ActionInfo, Catalogue, ConnectorInfo, Effect, EffectOf, ExpressionInfo, ExpressionProblem, Reference, ScheduleProblem,
+    Segment, TriggerInfo,
 };
 pub use codes::{CodeInfo, codes};
 pub use diagnostic::{Diagnostic, Edit, LineIndex, Severity};
 pub use duration::parse_duration;
 pub use schema::schema;
+pub use types::{Inferred, Kinds, Type, Typing};
 
 use crate::diagnostic::Diagnostics;
 use crate::read::{Gaps, Reader};

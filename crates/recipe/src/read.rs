@@ -7,7 +7,9 @@
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-use crate::ast::{Span, Spanned};
+use serde_json::Value as Json;
+
+use crate::ast::{Places, Span, Spanned};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest, one_of, shown};
 use crate::duration::{DURATION_MAX, parse_duration};
@@ -20,12 +22,17 @@ use crate::yaml::{Entry, Kind, Node};
 /// The longest id, connection, parameter or loop item name.
 const NAME_CHARS_MAX: usize = 40;
 
+/// Where expressions are evaluated, as it stands in a sentence.
+pub(crate) const EVALUATED: &str = "values below with, set, save, each, collect, fallback, wait, respond, return, stop and fail, \
+                                    and in label, concurrency.key and dedupe.by";
+
 /// What could not be read, so that nothing more is said about it.
 #[derive(Debug, Default)]
 pub(crate) struct Gaps {
     pub(crate) trigger: bool,
     pub(crate) connections: bool,
     pub(crate) params: bool,
+    pub(crate) state: bool,
     /// Ids of steps that were left out.
     pub(crate) ids: HashSet<String>,
     /// Some step was left out whose id is not known.
@@ -65,13 +72,13 @@ impl<'t> Reader<'t> {
         self.out.push(Diagnostic::error(code, span, message).help(help));
     }
 
-    /// Sorts the keys of a record by its table. Reports unknown, later and missing keys.
+    /// Sorts the keys of a record by its table. Reports unknown and missing keys.
     pub(crate) fn fields<'n>(&mut self, node: &'n Node<'t>, table: &'static Table) -> Option<Fields<'n, 't>> {
         let entries = match &node.kind {
             Kind::Record(entries) => entries,
             Kind::Broken => return None,
             _ => {
-                let usable = one_of(table.usable());
+                let usable = one_of(table.names());
                 let message = format!("{} is a record, but {} was read.", capital(table.what), node.is_called());
                 self.error(codes::WRONG_TYPE, node.span, message, format!("Write keys and values here: {usable}."));
                 return None;
@@ -82,7 +89,6 @@ impl<'t> Reader<'t> {
         let mut meant = Vec::new();
         for entry in entries {
             match table.find(&entry.key) {
-                Some(key) if key.need == Need::Later => self.later(entry.key_span, &entry.key),
                 Some(key) => fields.found.push((key, entry)),
                 None if entry.key.starts_with("x-") => {}
                 None => {
@@ -103,20 +109,14 @@ impl<'t> Reader<'t> {
 
     /// Reports an unknown key; the key that was probably meant.
     fn unknown_key(&mut self, entry: &Entry<'t>, table: &'static Table) -> Option<&'static str> {
-        let meant = nearest(&entry.key, table.usable());
+        let meant = nearest(&entry.key, table.names());
         let message = format!("\"{}\" is not a key of {}.", shown(&entry.key), table.what);
         let diagnostic = Diagnostic::error(codes::UNKNOWN_KEY, entry.key_span, message);
         self.out.push(match meant {
             Some(_) => diagnostic.suggest(entry.key_span, meant),
-            None => diagnostic.help(format!("Keys here are {}; your own start with `x-`.", one_of(table.usable()))),
+            None => diagnostic.help(format!("Keys here are {}; your own start with `x-`.", one_of(table.names()))),
         });
         meant
-    }
-
-    /// Reports a word of a later version.
-    pub(crate) fn later(&mut self, span: Span, word: &str) {
-        let message = format!("\"{word}\" belongs to the language but is not available yet in this version.");
-        self.error(codes::LATER, span, message, "Remove it, or use a newer version.");
     }
 
     /// Reports that another kind of value was expected.
@@ -138,7 +138,7 @@ impl<'t> Reader<'t> {
         if let Some(at) = scan::first(&found.value) {
             let span = self.offsets(&entry.value).map_or(found.span, |map| map.place(at..at + 2));
             let message = format!("Nothing is evaluated in \"{}\".", shown(&entry.key));
-            let help = "`${ }` works only in values below with, set, return, fail, each, collect, label and dedupe.by.";
+            let help = format!("`${{ }}` works only in {EVALUATED}.");
             self.error(codes::NOT_EVALUATED, span, message, help);
             return None;
         }
@@ -223,6 +223,39 @@ impl<'t> Reader<'t> {
             self.out.push(diagnostic.suggest(text.span, nearest(&text.value, choices.iter().copied())));
         }
         found
+    }
+
+    /// true or false.
+    pub(crate) fn boolean(&mut self, entry: &Entry<'t>) -> Option<bool> {
+        if let Kind::Bool(value) = entry.value.kind {
+            return Some(value);
+        }
+        self.expected(entry, "true or false", "Write true or false, without quotes.");
+        None
+    }
+
+    /// A whole number within bounds.
+    pub(crate) fn whole(&mut self, entry: &Entry<'t>, min: u32, max: u32) -> Option<u32> {
+        let help = format!("Write a whole number from {min} to {max}.");
+        let Kind::Number(number) = &entry.value.kind else {
+            self.expected(entry, "a whole number", &help);
+            return None;
+        };
+        let whole = number.as_u64().and_then(|n| u32::try_from(n).ok()).filter(|n| (min..=max).contains(n));
+        if whole.is_none() {
+            let message = format!("\"{}\" is from {min} to {max}; {number} was read.", shown(&entry.key));
+            self.error(codes::RANGE, entry.value.span, message, help);
+        }
+        whole
+    }
+
+    /// A record without expressions.
+    pub(crate) fn literal_record(&mut self, entry: &Entry<'t>) -> Option<(Json, Places)> {
+        if matches!(entry.value.kind, Kind::Record(_)) {
+            return Some(self.literal(&entry.value));
+        }
+        self.expected(entry, "a record", "Write `name: value`, one a line.");
+        None
     }
 
     /// A list of texts.

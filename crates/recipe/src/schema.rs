@@ -6,8 +6,8 @@
 use serde_json::{Map, Value as Json, json};
 
 use crate::keys::{
-    API_WITH, BRANCH, ERROR_CLASSES, Need, PARAM, RECIPE, RESERVED, RETRY, SCHEDULE_WITH, STEP, STEP_WORDS, Shape, TRIGGERS,
-    Table, WEBHOOK_WITH,
+    APPROVAL, BRANCH, CALLBACK, ERROR_CLASSES, EXPECT, FAILURE, FAILURE_WITH, INPUT_WITH, Need, PARAM, RECIPE, REPEAT, RESERVED,
+    RETRY, SCHEDULE_WITH, STEP, STEP_WORDS, Shape, TEST, TRIGGERS, Table, WAIT, WAIT_WORDS, WEBHOOK_WITH,
 };
 
 const NAME: &str = "^[a-z][a-z0-9_]{0,39}$";
@@ -39,13 +39,16 @@ pub fn schema() -> Json {
             "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
             "step": step(),
             "branch": branch(),
+            "json_schema": {"type": ["object", "boolean"]},
+            "test": table(&TEST),
+            "failure": table(&FAILURE),
         }),
     );
     Json::Object(root)
 }
 
 fn table(table: &Table) -> Map<String, Json> {
-    let usable = || table.keys.iter().filter(|key| key.need != Need::Later);
+    let usable = || table.keys.iter();
     let property = |shape: Shape, doc: &str| match self::shape(shape) {
         Json::Object(mut schema) => {
             schema.insert("description".to_owned(), json!(doc));
@@ -86,6 +89,34 @@ fn shape(shape: Shape) -> Json {
             "additionalProperties": false
         }),
         Shape::Table(inner) if inner.what == "a trigger" => trigger(inner),
+        Shape::Table(inner) if *inner == WAIT => wait(inner),
+        Shape::Table(inner) if *inner == REPEAT => {
+            let mut schema = table(inner);
+            schema.insert("anyOf".to_owned(), json!([{"required": ["until"]}, {"required": ["max"]}]));
+            Json::Object(schema)
+        }
+        Shape::Table(inner) if *inner == CALLBACK => {
+            let mut schema = table(inner);
+            schema.insert("type".to_owned(), json!(["object", "null"]));
+            Json::Object(schema)
+        }
+        Shape::Table(inner) if *inner == APPROVAL => {
+            let mut schema = Json::Object(table(inner));
+            schema["properties"]["from"] = json!({
+                "type": "object",
+                "properties": {"group": {}, "user": {}},
+                "additionalProperties": false,
+                "minProperties": 1,
+                "description": "Who may decide: `group` or `user`, one name or a list."
+            });
+            schema
+        }
+        Shape::Table(inner) if *inner == EXPECT => {
+            let mut schema = table(inner);
+            let says = inner.keys.iter().filter(|key| key.name != "match").map(|key| json!({"required": [key.name]}));
+            schema.insert("anyOf".to_owned(), says.collect());
+            Json::Object(schema)
+        }
         Shape::Table(inner) => Json::Object(table(inner)),
         Shape::Source => json!({"anyOf": [{"enum": TRIGGERS}, {"type": "string", "pattern": dotted()}]}),
         Shape::Action => json!({"type": "string", "pattern": dotted()}),
@@ -102,7 +133,21 @@ fn shape(shape: Shape) -> Json {
         Shape::Choices(_) => json!({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/error_class"}}),
         Shape::Steps => json!({"$ref": "#/$defs/steps"}),
         Shape::Branches => json!({"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/branch"}}),
-        Shape::Unknown => json!(false),
+        Shape::LiteralList => json!({"type": "array"}),
+        Shape::JsonSchema => json!({"$ref": "#/$defs/json_schema"}),
+        Shape::Instant => json!({"type": "string", "minLength": 1}),
+        Shape::DurationValue => json!({"anyOf": [{"$ref": "#/$defs/duration"}, {"type": "string", "pattern": r"\$\{"}]}),
+        Shape::Boolean => json!({"type": "boolean"}),
+        Shape::Number => json!({"type": "number"}),
+        Shape::Parallel => json!({"anyOf": [
+            {"type": "integer", "minimum": 1, "maximum": 100},
+            {"type": "object", "minProperties": 1, "patternProperties": {"^x-": true, NAME: {"$ref": "#/$defs/steps"}}, "additionalProperties": false}
+        ]}),
+        Shape::WaitFor => json!({"anyOf": [{"enum": ["all", "any"]}, {"type": "integer", "minimum": 1}]}),
+        Shape::Tests => json!({"type": "array", "items": {"$ref": "#/$defs/test"}}),
+        Shape::TestData => json!({}),
+        Shape::ByStep => json!({"type": "object"}),
+        Shape::Failures => json!({"type": "object", "additionalProperties": {"$ref": "#/$defs/failure"}}),
     }
 }
 
@@ -125,26 +170,54 @@ fn trigger(keys: &Table) -> Json {
         }
         json!({"if": {"properties": {"from": {"const": from}}, "required": ["from"]}, "then": then})
     };
-    let rules = [rule("webhook", &WEBHOOK_WITH), rule("schedule", &SCHEDULE_WITH), rule("api", &API_WITH)];
+    let rules = [
+        rule("webhook", &WEBHOOK_WITH),
+        rule("schedule", &SCHEDULE_WITH),
+        rule("api", &INPUT_WITH),
+        rule("call", &INPUT_WITH),
+        rule("failure", &FAILURE_WITH),
+    ];
     schema.insert("allOf".to_owned(), json!(rules));
+    Json::Object(schema)
+}
+
+/// Exactly one of what can be waited for.
+fn wait(keys: &Table) -> Json {
+    let mut schema = table(keys);
+    schema.insert("oneOf".to_owned(), WAIT_WORDS.iter().map(|word| json!({ "required": [word] })).collect());
     Json::Object(schema)
 }
 
 /// Exactly one step word, and its companions only beside it.
 fn step() -> Json {
     let mut schema = table(&STEP);
-    let words: Vec<_> = STEP_WORDS.iter().map(|(word, ..)| json!({ "required": [word] })).collect();
-    let mut needs = Map::new();
-    for (word, own, must) in STEP_WORDS {
-        for name in *own {
-            needs.insert((*name).to_owned(), json!([word]));
+    // Beside `each`, `parallel` is a number of passes.
+    let word = |word: &str| match word {
+        "parallel" => {
+            json!({"required": ["parallel"], "not": {"required": ["each"]}, "properties": {"parallel": {"type": "object"}}})
         }
-        if !must.is_empty() {
-            needs.insert((*word).to_owned(), json!(must));
+        "each" => json!({"required": ["each"], "properties": {"parallel": {"type": "integer"}}}),
+        _ => json!({ "required": [word] }),
+    };
+    let words: Vec<_> = STEP_WORDS.iter().map(|(name, ..)| word(name)).collect();
+    let mut needs = Map::new();
+    for (_, own, _) in STEP_WORDS {
+        for name in own.iter().filter(|name| **name != "parallel") {
+            let owners =
+                STEP_WORDS.iter().filter(|(_, own, _)| own.contains(name)).map(|(owner, ..)| json!({"required": [owner]}));
+            needs.insert((*name).to_owned(), json!({"anyOf": owners.collect::<Vec<_>>()}));
         }
     }
+    for (word, _, must) in STEP_WORDS.iter().filter(|(_, _, must)| !must.is_empty()) {
+        needs.insert((*word).to_owned(), json!({ "required": must }));
+    }
+    needs.insert(
+        "parallel".to_owned(),
+        json!({"anyOf": [{"required": ["each"]}, {"properties": {"parallel": {"type": "object"}}}]}),
+    );
+    needs.insert("try".to_owned(), json!({"anyOf": [{"required": ["catch"]}, {"required": ["finally"]}]}));
     schema.insert("oneOf".to_owned(), Json::Array(words));
-    schema.insert("dependentRequired".to_owned(), Json::Object(needs));
+    schema.insert("dependentSchemas".to_owned(), Json::Object(needs));
     Json::Object(schema)
 }
 

@@ -1,8 +1,8 @@
 //! Settings and retry policies.
 
-use crate::ast::{Jitter, Retry, Settings};
+use crate::ast::{Concurrency, Defaults, Jitter, Keep, Overlap, Payloads, Retry, Settings, ValueKind};
 use crate::codes;
-use crate::keys::{self, RETRY, SETTINGS};
+use crate::keys::{self, CONCURRENCY, DEFAULTS, KEEP, RETRY, SETTINGS};
 use crate::read::Reader;
 use crate::yaml::{Entry, Kind, Node};
 
@@ -10,10 +10,53 @@ impl<'t> Reader<'t> {
     pub(crate) fn settings(&mut self, node: &Node<'t>) -> Option<Settings> {
         let fields = self.fields(node, &SETTINGS)?;
         Some(Settings {
+            concurrency: fields.get("concurrency").and_then(|entry| self.concurrency(&entry.value)),
             timeout: fields.get("timeout").and_then(|entry| self.duration(entry)),
             retry: fields.get("retry").and_then(|entry| self.retry(entry)),
+            retry_span: fields.get("retry").map(|entry| entry.key_span),
             label: fields.get("label").and_then(|entry| self.text_value(entry)),
+            on_failure: fields.get("on_failure").and_then(|entry| self.slug(entry)),
+            keep: fields.get("keep").and_then(|entry| self.keep(&entry.value)),
         })
+    }
+
+    pub(crate) fn defaults(&mut self, node: &Node<'t>) -> Option<Defaults> {
+        let fields = self.fields(node, &DEFAULTS)?;
+        Some(Defaults {
+            retry: fields.get("retry").and_then(|entry| self.retry(entry)),
+            timeout: fields.get("timeout").and_then(|entry| self.duration(entry)),
+        })
+    }
+
+    fn concurrency(&mut self, node: &Node<'t>) -> Option<Concurrency> {
+        let fields = self.fields(node, &CONCURRENCY)?;
+        let key = fields.get("key").map(|entry| {
+            let value = self.value(&entry.value);
+            if matches!(value.kind, ValueKind::Literal(_)) {
+                let help = "Write an expression, such as `\"${ trigger.customer }\"`, or leave `key` out.";
+                self.error(codes::SAME_KEY, entry.value.span, "This key is the same for every event.", help);
+            }
+            value
+        });
+        let on_overlap = fields.get("on_overlap").and_then(|entry| self.choice(entry, keys::OVERLAPS));
+        let on_overlap = match on_overlap {
+            Some("skip") => Overlap::Skip,
+            Some("cancel_running") => Overlap::CancelRunning,
+            _ => Overlap::Queue,
+        };
+        let limit = fields.get("limit").and_then(|entry| self.whole(entry, 1, 10_000))?;
+        Some(Concurrency { limit, key, on_overlap })
+    }
+
+    fn keep(&mut self, node: &Node<'t>) -> Option<Keep> {
+        let fields = self.fields(node, &KEEP)?;
+        let payloads = match fields.get("payloads").and_then(|entry| self.choice(entry, keys::PAYLOADS)) {
+            Some("redacted") => Payloads::Redacted,
+            Some("none") => Payloads::None,
+            _ => Payloads::Full,
+        };
+        let duration = |this: &mut Self, name| fields.get(name).and_then(|entry| this.duration(entry));
+        Some(Keep { succeeded: duration(self, "succeeded"), failed: duration(self, "failed"), payloads })
     }
 
     /// `none`, a number of tries, or a record.

@@ -1,9 +1,12 @@
 //! Steps.
 
-use crate::ast::{Branch, Expr, SetValue, Spanned, Step, StepKind, Value, ValueKind};
+mod blocks;
+mod wait;
+
+use crate::ast::{Expr, OnError, Respond, SetValue, Span, Spanned, Step, StepKind, Undo, Value, ValueKind};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, one_of, shown};
-use crate::keys::{BRANCH, LATER_WORDS, STEP, STEP_WORDS};
+use crate::keys::{self, RESPOND, STEP, STEP_WORDS, UNDO};
 use crate::read::{Fields, Reader, is_name, name_from};
 use crate::value::expression;
 use crate::yaml::{Entry, Kind, Node};
@@ -29,30 +32,40 @@ impl<'t> Reader<'t> {
     }
 
     fn step(&mut self, node: &Node<'t>) -> Option<Step> {
-        if let Some(word) = later_word(node) {
-            self.later(word.key_span, &word.key);
-            self.leave_out(node);
-            return None;
-        }
         let Some(fields) = self.fields(node, &STEP) else {
             self.gaps.nameless = true;
             return None;
         };
         let id = fields.get("id").and_then(|entry| self.id(entry));
         self.gaps.nameless |= id.is_none();
-        let text = |this: &mut Self, name| fields.get(name).and_then(|entry| this.text(entry)).map(|text| text.value);
-        let title = text(self, "title");
+        let title = fields.get("title").and_then(|entry| self.text(entry)).map(|text| text.value);
         let note = fields.get("note").and_then(|entry| self.free_text(entry)).map(|text| text.value);
         let condition = fields.get("if").and_then(|entry| self.decision(entry));
         let retry = fields.get("retry").and_then(|entry| self.retry(entry));
         let timeout = fields.get("timeout").and_then(|entry| self.duration(entry));
+        let on_error = match fields.get("on_error").and_then(|entry| self.choice(entry, keys::ON_ERROR)) {
+            Some("continue") => OnError::Continue,
+            _ => OnError::Fail,
+        };
+        let fallback = fields.get("fallback").map(|entry| self.value(&entry.value));
+        let disabled = fields.get("disabled").and_then(|entry| self.boolean(entry)).unwrap_or_default();
+        let undo = fields.get("undo").and_then(|entry| self.undo(&entry.value));
         let kind = self.word(&fields, id.as_ref()).and_then(|(word, entry)| self.kind(word, entry, &fields));
         let Some(kind) = kind else {
             self.leave_out(node);
             return None;
         };
         let id = id.unwrap_or(Spanned { value: String::new(), span: fields.start });
-        Some(Step { id, title, note, condition, retry, timeout, kind, span: node.span })
+        Some(Step { id, title, note, condition, retry, timeout, on_error, fallback, undo, disabled, kind, span: node.span })
+    }
+
+    fn undo(&mut self, node: &Node<'t>) -> Option<Undo> {
+        let fields = self.fields(node, &UNDO)?;
+        let retry = fields.get("retry").and_then(|entry| self.retry(entry));
+        let timeout = fields.get("timeout").and_then(|entry| self.duration(entry));
+        let with = self.with(&fields, node.span)?;
+        let (connection, action) = self.action_name(fields.get("do")?)?;
+        Some(Undo { connection, action, with, retry, timeout, span: node.span })
     }
 
     fn id(&mut self, entry: &Entry<'t>) -> Option<Spanned<String>> {
@@ -75,6 +88,11 @@ impl<'t> Reader<'t> {
     /// The one word that says what the step does, after refusing keys of other words.
     fn word<'n>(&mut self, fields: &Fields<'n, 't>, id: Option<&Spanned<String>>) -> Option<(&'static str, &'n Entry<'t>)> {
         let words: Vec<_> = STEP_WORDS.iter().filter_map(|(word, ..)| fields.get(word).map(|entry| (*word, entry))).collect();
+        // Beside `each`, `parallel` says how many passes go at once.
+        let words: Vec<_> = match fields.get("each") {
+            Some(_) => words.into_iter().filter(|(word, _)| *word != "parallel").collect(),
+            None => words,
+        };
         let all = one_of(STEP_WORDS.iter().map(|(word, ..)| *word));
         let Some((word, entry)) = words.first().copied() else {
             // An unknown key was probably meant as the word.
@@ -89,53 +107,69 @@ impl<'t> Reader<'t> {
             self.error(codes::TWO_WORDS, entry.key_span, message, "Make it two steps, each with its own id.");
             return None;
         }
-        for (owner, own, must) in STEP_WORDS {
-            for name in *own {
-                if let (Some(stray), false) = (fields.get(name), *owner == word) {
-                    let message = format!("\"{name}\" belongs to \"{owner}\", but this step has \"{word}\".");
-                    self.error(codes::MISPLACED, stray.key_span, message, "Remove it, or change the step.");
-                    if let Kind::List(_) = stray.value.kind {
-                        self.leave_out(&stray.value);
-                    }
-                }
+        for name in companions() {
+            let owners = || STEP_WORDS.iter().filter(move |(_, own, _)| own.contains(&name)).map(|(owner, ..)| *owner);
+            if let (Some(stray), false) = (fields.get(name), name == word || owners().any(|owner| owner == word)) {
+                let message = format!("\"{name}\" belongs to \"{}\", but this step has \"{word}\".", one_of(owners()));
+                self.error(codes::MISPLACED, stray.key_span, message, "Remove it, or change the step.");
+                self.leave_out(&stray.value);
             }
-            for name in must.iter().filter(|name| *owner == word && fields.get(name).is_none() && !fields.unknown) {
-                let message = format!("\"{word}\" needs \"{name}\", which is missing here.");
-                self.error(codes::MISSING, entry.key_span, message, format!("Add `{name}:`."));
-            }
+        }
+        let must = STEP_WORDS.iter().filter(|(owner, ..)| *owner == word).flat_map(|(_, _, must)| *must);
+        for name in must.filter(|name| fields.get(name).is_none() && !fields.unknown) {
+            let message = format!("\"{word}\" needs \"{name}\", which is missing here.");
+            self.error(codes::MISSING, entry.key_span, message, format!("Add `{name}:`."));
         }
         Some((word, entry))
     }
 
     fn kind(&mut self, word: &str, entry: &Entry<'t>, fields: &Fields<'_, 't>) -> Option<StepKind> {
         match word {
-            "do" => self.action(entry, fields),
-            "set" => self.set(entry),
-            "choose" => self.choose(entry),
-            "each" => {
-                let items = self.list_value(entry);
-                let binding = fields.get("as").and_then(|entry| self.binding(entry));
-                let collect = fields.get("collect").map(|entry| self.value(&entry.value));
-                let steps = fields.get("steps").map(|entry| self.steps(entry)).unwrap_or_default();
-                let binding = binding.unwrap_or_else(|| "item".to_owned());
-                Some(StepKind::Each { items: items?, binding, collect, steps })
+            "do" => {
+                let with = self.with(fields, entry.value.span);
+                let (connection, action) = self.action_name(entry)?;
+                Some(StepKind::Do { connection, action, with: with? })
             }
+            "each" => self.each(entry, fields),
+            "repeat" => self.repeat(entry, fields),
+            "parallel" => self.parallel(entry, fields),
+            "choose" => self.choose(entry),
+            "try" => self.r#try(entry, fields),
+            "set" => self.set(entry),
+            "save" => self.save(entry),
+            "wait" => self.wait(entry),
+            "call" | "start" => {
+                let with = self.with(fields, entry.value.span);
+                let recipe = self.slug(entry)?;
+                let with = with?;
+                Some(if word == "call" { StepKind::Call { recipe, with } } else { StepKind::Start { recipe, with } })
+            }
+            "respond" => self.respond(entry),
             "return" => Some(StepKind::Return(self.value(&entry.value))),
+            "stop" => self.text_value(entry).map(StepKind::Stop),
             _ => self.text_value(entry).map(StepKind::Fail),
         }
     }
 
-    fn action(&mut self, entry: &Entry<'t>, fields: &Fields<'_, 't>) -> Option<StepKind> {
-        let with = match fields.get("with") {
-            None => Value { kind: ValueKind::Literal(serde_json::json!({})), span: entry.value.span, places: Default::default() },
-            Some(with) => {
-                if !matches!(with.value.kind, Kind::Record(_)) {
-                    self.expected(with, "a record", "Write `name: value`, one a line.");
-                    return None;
-                }
-                self.value(&with.value)
-            }
+    /// The input of an action or recipe; a record without fields if there is none.
+    fn with(&mut self, fields: &Fields<'_, 't>, place: Span) -> Option<Value> {
+        let Some(with) = fields.get("with") else {
+            return Some(Value { kind: ValueKind::Literal(serde_json::json!({})), span: place, places: Default::default() });
         };
+        self.record_value(with)
+    }
+
+    /// A record of values, with expressions.
+    pub(crate) fn record_value(&mut self, entry: &Entry<'t>) -> Option<Value> {
+        if !matches!(entry.value.kind, Kind::Record(_)) {
+            self.expected(entry, "a record", "Write `name: value`, one a line.");
+            return None;
+        }
+        Some(self.value(&entry.value))
+    }
+
+    /// `connection.action`.
+    fn action_name(&mut self, entry: &Entry<'t>) -> Option<(Spanned<String>, Spanned<String>)> {
         let name = self.text(entry)?;
         let parts = name.value.split_once('.').filter(|(connection, action)| is_name(connection) && is_name(action));
         let Some((connection, action)) = parts else {
@@ -146,7 +180,37 @@ impl<'t> Reader<'t> {
         };
         let map = self.offsets(&entry.value)?;
         let place = |part: &str, start: usize| Spanned { value: part.to_owned(), span: map.place(start..start + part.len()) };
-        Some(StepKind::Do { connection: place(connection, 0), action: place(action, connection.len() + 1), with })
+        Some((place(connection, 0), place(action, connection.len() + 1)))
+    }
+
+    fn save(&mut self, entry: &Entry<'t>) -> Option<StepKind> {
+        let value = self.record_value(entry)?;
+        if matches!(&entry.value.kind, Kind::Record(entries) if entries.is_empty()) {
+            let help = "Write `name: value`, one a line; the names are those under `state`.";
+            self.error(codes::NOTHING_IN_IT, entry.value.span, "\"save\" names no value.", help);
+            return None;
+        }
+        Some(StepKind::Save(value))
+    }
+
+    fn respond(&mut self, entry: &Entry<'t>) -> Option<StepKind> {
+        let fields = self.fields(&entry.value, &RESPOND)?;
+        let headers = fields.get("headers").and_then(|entry| self.record_value(entry));
+        let status = fields.get("status").map(|entry| {
+            let value = self.value(&entry.value);
+            let fits = match &value.kind {
+                ValueKind::Literal(status) => status.as_u64().is_some_and(|status| (200..=599).contains(&status)),
+                ValueKind::Expr(_) => true,
+                _ => false,
+            };
+            if !fits && !matches!(entry.value.kind, Kind::Broken) {
+                let message = format!("A status is a number from 200 to 599; {} was read.", entry.value.is_called());
+                self.error(codes::RANGE, entry.value.span, message, "Write a number such as 202, or `${ }` that gives one.");
+            }
+            value
+        });
+        let body = fields.get("body").map(|entry| self.value(&entry.value));
+        Some(StepKind::Respond(Box::new(Respond { status, headers, body })))
     }
 
     fn set(&mut self, entry: &Entry<'t>) -> Option<StepKind> {
@@ -185,72 +249,14 @@ impl<'t> Reader<'t> {
             }
         }
     }
-
-    fn binding(&mut self, entry: &Entry<'t>) -> Option<String> {
-        let name = self.text(entry)?;
-        if name.value == "item" {
-            return Some(name.value);
-        }
-        // A malformed name is reported and kept, so that its uses are not reported as well.
-        if self.name(&name.value, name.span, "a loop item") {
-            self.refuse_reserved(&name.value, name.span);
-        }
-        Some(name.value)
-    }
-
-    fn choose(&mut self, entry: &Entry<'t>) -> Option<StepKind> {
-        let Kind::List(nodes) = &entry.value.kind else {
-            self.expected(entry, "a list of branches", "Start each branch with `- when:` on a line of its own.");
-            return None;
-        };
-        if nodes.is_empty() {
-            self.error(codes::NOTHING_IN_IT, entry.key_span, "\"choose\" has no branch.", "Add `- when:` with its `steps:`.");
-        }
-        let branches = nodes.iter().enumerate().filter_map(|(index, node)| self.branch(node, index, nodes.len()));
-        Some(StepKind::Choose(branches.collect()))
-    }
-
-    fn branch(&mut self, node: &Node<'t>, index: usize, count: usize) -> Option<Branch> {
-        let Some(fields) = self.fields(node, &BRANCH) else {
-            self.leave_out(node);
-            return None;
-        };
-        let (when, steps, otherwise) = (fields.get("when"), fields.get("steps"), fields.get("otherwise"));
-        if let Some(otherwise) = otherwise {
-            if when.is_some() || steps.is_some() {
-                let help = "Write `otherwise:` with its steps as a branch of its own, at the end.";
-                self.error(codes::BRANCH, otherwise.key_span, "\"otherwise\" stands beside \"when\" or \"steps\".", help);
-                self.leave_out(node);
-                return None;
-            }
-            if index + 1 < count || index == 0 {
-                let (message, help) = if index == 0 {
-                    ("\"otherwise\" comes first.", "Put a branch with `when` before it.")
-                } else {
-                    ("\"otherwise\" is not the last branch.", "Move it to the end; there can be one only.")
-                };
-                self.error(codes::OTHERWISE, otherwise.key_span, message, help);
-            }
-            return Some(Branch { when: None, steps: self.steps(otherwise), span: node.span });
-        }
-        let condition = when.and_then(|entry| self.decision(entry));
-        let steps_read = steps.map(|entry| self.steps(entry)).unwrap_or_default();
-        for (name, found) in [("when", when), ("steps", steps)] {
-            if found.is_none() && !fields.unknown {
-                let help = "A branch has `when` and `steps`, or only `otherwise`.";
-                self.error(codes::BRANCH, fields.start, format!("This branch has no \"{name}\"."), help);
-            }
-        }
-        // A branch whose condition could not be read must not look like `otherwise`.
-        let unread = Expr { source: String::new(), span: fields.start, runs: Vec::new() };
-        Some(Branch { when: Some(condition.unwrap_or(unread)), steps: steps_read, span: node.span })
-    }
 }
 
-/// The word of a later version that a step has, if it has one.
-fn later_word<'n, 't>(node: &'n Node<'t>) -> Option<&'n Entry<'t>> {
-    let Kind::Record(entries) = &node.kind else { return None };
-    // `parallel` is also a field of `each`, and then only the field is of a later version.
-    let loops = entries.iter().any(|entry| entry.key == "each");
-    entries.iter().find(|entry| LATER_WORDS.contains(&entry.key.as_ref()) && !(loops && entry.key == "parallel"))
+/// The keys that go with some step word only.
+fn companions() -> impl Iterator<Item = &'static str> {
+    let mut seen = Vec::new();
+    STEP_WORDS.iter().flat_map(|(_, own, _)| *own).copied().filter(move |name| {
+        let new = !seen.contains(name);
+        seen.push(*name);
+        new
+    })
 }

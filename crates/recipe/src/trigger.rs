@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 use crate::ast::{Dedupe, Places, Span, Spanned, Trigger, TriggerSource, ValueKind};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest, one_of, shown};
-use crate::keys::{self, API_WITH, DEDUPE, LATER_TRIGGERS, SCHEDULE_WITH, TRIGGER, WEBHOOK_WITH};
+use crate::keys::{self, DEDUPE, FAILURE_WITH, INPUT_WITH, SCHEDULE_WITH, TRIGGER, WEBHOOK_WITH};
 use crate::read::{Reader, is_name};
 use crate::scan;
 use crate::yaml::{Entry, Kind, Node};
@@ -18,6 +18,7 @@ impl<'t> Reader<'t> {
         let fields = self.fields(node, &TRIGGER)?;
         let condition = fields.get("if").and_then(|entry| self.decision(entry));
         let dedupe = fields.get("dedupe").and_then(|entry| self.dedupe(&entry.value));
+        let sample = fields.get("sample").map(|entry| self.literal(&entry.value).0);
         let with = fields.get("with");
         let (json, places) = match with.map(|entry| (&entry.value.kind, entry)) {
             None => (Json::Object(serde_json::Map::new()), Places::Leaf),
@@ -30,7 +31,7 @@ impl<'t> Reader<'t> {
         let from = fields.get("from").and_then(|entry| self.source(entry))?;
         self.trigger_with(&from.value, with, fields.start);
         let with_span = with.map_or(node.span, |entry| entry.value.span);
-        Some(Trigger { from, with: json, with_span, with_places: places, condition, dedupe, span: node.span })
+        Some(Trigger { from, with: json, with_span, with_places: places, condition, dedupe, sample, span: node.span })
     }
 
     fn source(&mut self, entry: &Entry<'t>) -> Option<Spanned<TriggerSource>> {
@@ -39,10 +40,8 @@ impl<'t> Reader<'t> {
             "webhook" => TriggerSource::Webhook,
             "schedule" => TriggerSource::Schedule,
             "api" => TriggerSource::Api,
-            later if LATER_TRIGGERS.contains(&later) => {
-                self.later(text.span, later);
-                return None;
-            }
+            "call" => TriggerSource::Call,
+            "failure" => TriggerSource::Failure,
             other => match other.split_once('.') {
                 Some((connection, trigger)) if is_name(connection) && is_name(trigger) => {
                     TriggerSource::Connection { connection: connection.to_owned(), trigger: trigger.to_owned() }
@@ -52,9 +51,9 @@ impl<'t> Reader<'t> {
                     let diagnostic = Diagnostic::error(codes::TRIGGER_NAME, text.span, message);
                     self.out.push(match nearest(other, keys::TRIGGERS.iter().copied()) {
                         Some(near) => diagnostic.suggest(text.span, Some(near)),
-                        None => {
-                            diagnostic.help("Write webhook, schedule, api, or a connection and its trigger, as in `pay.event`.")
-                        }
+                        None => diagnostic.help(
+                            "Write webhook, schedule, api, call, failure, or a connection and its trigger, as in `pay.event`.",
+                        ),
                     });
                     return None;
                 }
@@ -68,8 +67,9 @@ impl<'t> Reader<'t> {
         let table = match from {
             TriggerSource::Webhook => &WEBHOOK_WITH,
             TriggerSource::Schedule => &SCHEDULE_WITH,
-            TriggerSource::Api => &API_WITH,
-            _ => return,
+            TriggerSource::Api | TriggerSource::Call => &INPUT_WITH,
+            TriggerSource::Failure => &FAILURE_WITH,
+            TriggerSource::Connection { .. } => return,
         };
         let Some(with) = with else {
             if table == &SCHEDULE_WITH {
@@ -108,7 +108,7 @@ impl<'t> Reader<'t> {
     }
 
     /// The mistakes people make in a JSON Schema, so that they come up here and not when it is used.
-    fn input_schema(&mut self, node: &Node<'t>) {
+    pub(crate) fn input_schema(&mut self, node: &Node<'t>) {
         let entries = match &node.kind {
             Kind::Record(entries) => entries,
             Kind::Bool(_) | Kind::Broken => return,
@@ -211,6 +211,7 @@ pub(crate) fn no_trigger(span: Span) -> Trigger {
         with_places: Places::Leaf,
         condition: None,
         dedupe: None,
+        sample: None,
         span,
     }
 }

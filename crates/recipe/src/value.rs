@@ -6,7 +6,7 @@ use crate::ast::{Expr, Part, Places, Spanned, Value, ValueKind};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, shown};
 use crate::offsets::OffsetMap;
-use crate::read::Reader;
+use crate::read::{EVALUATED, Reader};
 use crate::scalar::looks_numeric;
 use crate::scan::{self, Piece, Unclosed};
 use crate::yaml::{Entry, Kind, Node};
@@ -88,8 +88,7 @@ impl<'t> Reader<'t> {
             Kind::Text(text, style) => {
                 if let Some(at) = scan::first(text) {
                     let span = OffsetMap::new(self.text, node.span, text, *style).place(at..at + 2);
-                    let help = "Write the value itself. `${ }` works only below with, set, return, fail, each, collect, label and \
-                                dedupe.by, not in a trigger or a default.";
+                    let help = format!("Write the value itself. `${{ }}` works only in {EVALUATED}.");
                     self.error(codes::NOT_EVALUATED, span, "Nothing is evaluated here.", help);
                 }
                 self.warn_numeric(node, text, *style);
@@ -161,6 +160,39 @@ impl<'t> Reader<'t> {
         }
         let start = text.len() - text.trim_start().len();
         Some(expression(&map, source, &(start..start + source.len())))
+    }
+
+    /// A duration, or an expression that gives one.
+    pub(crate) fn duration_value(&mut self, entry: &Entry<'t>) -> Option<Value> {
+        if let Kind::Text(text, _) = &entry.value.kind
+            && scan::first(text).is_some()
+        {
+            return Some(self.value(&entry.value));
+        }
+        self.duration(entry)?;
+        Some(self.value(&entry.value))
+    }
+
+    /// A date-time, a bare formula that gives one, or an expression.
+    pub(crate) fn instant(&mut self, entry: &Entry<'t>) -> Option<Value> {
+        let node = &entry.value;
+        let Kind::Text(text, style) = &node.kind else {
+            self.expected(entry, "an instant", "Write 2026-03-01T08:00:00Z, or an expression that gives such an instant.");
+            return None;
+        };
+        let date = text.trim().get(..5).is_some_and(|start| start.bytes().all(|b| b.is_ascii_digit() || b == b'-'));
+        if date || scan::first(text).is_some() {
+            return Some(self.value(node));
+        }
+        let source = text.trim();
+        if source.is_empty() {
+            self.error(codes::EMPTY_EXPRESSION, node.span, "There is no instant.", "Write 2026-03-01T08:00:00Z, or a formula.");
+            return None;
+        }
+        let start = text.len() - text.trim_start().len();
+        let map = OffsetMap::new(self.text, node.span, text, *style);
+        let expr = expression(&map, source, &(start..start + source.len()));
+        Some(Value { kind: ValueKind::Expr(expr), span: node.span, places: Places::Leaf })
     }
 
     fn value_text(&mut self, node: &Node<'t>, text: &str, style: ScalarStyle) -> Value {

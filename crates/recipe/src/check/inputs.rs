@@ -1,13 +1,18 @@
 //! Values against the JSON Schema of an action or trigger.
 //!
-//! Only what is certain before a run is reported: literals against types, choices and bounds, and the
-//! fields that are there or missing. Where an expression stands, anything may come out.
+//! Only what is certain before a run is reported: literals against types, choices and bounds, the
+//! fields that are there or missing, and expressions that cannot give what is wanted.
+
+use std::collections::HashMap;
 
 use serde_json::{Map, Value as Json};
 
-use crate::ast::{Places, Span, Value, ValueKind};
+use super::known;
+use super::steps::help_for;
+use crate::ast::{Expr, Places, Span, Value, ValueKind};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest, one_of, shown};
+use crate::types::Kinds;
 
 /// Schemas may refer to themselves; deeper than this nothing is checked.
 const DEPTH_MAX: usize = 32;
@@ -22,7 +27,7 @@ pub(crate) enum View<'v> {
 /// What is known of a value.
 enum Known<'v> {
     /// An expression decides.
-    Nothing,
+    Expr(&'v Expr),
     /// Some text, as text with an expression in it always is.
     SomeText,
     Scalar(&'v Json),
@@ -31,7 +36,7 @@ enum Known<'v> {
 }
 
 impl<'v> View<'v> {
-    fn span(self) -> Span {
+    pub(super) fn span(self) -> Span {
         match self {
             Self::Value(value) => value.span,
             Self::Literal(_, span, _) => span,
@@ -42,7 +47,7 @@ impl<'v> View<'v> {
         match self {
             Self::Value(value) => match &value.kind {
                 ValueKind::Literal(json) => View::Literal(json, value.span, &value.places).known(),
-                ValueKind::Expr(_) => Known::Nothing,
+                ValueKind::Expr(expr) => Known::Expr(expr),
                 ValueKind::Text(_) => Known::SomeText,
                 ValueKind::List(items) => Known::List(items.iter().map(View::Value).collect()),
                 ValueKind::Record(fields) => {
@@ -76,10 +81,24 @@ impl<'v> View<'v> {
     }
 }
 
+/// What each expression gives, by its address in the tree.
+pub(super) type Found<'a> = HashMap<*const Expr, known::Known<'a>>;
+
 /// Checks the input of an action or trigger. What is missing at the top is shown at its name.
-pub(crate) fn check(name: &str, name_span: Span, value: View<'_>, schema: &Json, out: &mut Diagnostics) {
-    let mut walker = Walker { root: schema, found: Vec::new() };
-    walker.check(&Target { name, span: value.span(), missing: name_span, required: true }, value, schema, 0);
+pub(super) fn check(name: &str, span: Span, value: View<'_>, schema: &Json, found: &Found<'_>, out: &mut Diagnostics) {
+    let target = Target { name, span: value.span(), missing: span, required: true };
+    walk(&target, value, schema, found, out);
+}
+
+/// Checks one value that has a name.
+pub(super) fn check_field(name: &str, value: View<'_>, schema: &Json, found: &Found<'_>, out: &mut Diagnostics) {
+    let span = value.span();
+    walk(&Target { name, span, missing: span, required: false }, value, schema, found, out);
+}
+
+fn walk(target: &Target<'_>, value: View<'_>, schema: &Json, found: &Found<'_>, out: &mut Diagnostics) {
+    let mut walker = Walker { root: schema, exprs: found, found: Vec::new() };
+    walker.check(target, value, schema, 0);
     walker.found.into_iter().for_each(|diagnostic| out.push(diagnostic));
 }
 
@@ -93,12 +112,13 @@ struct Target<'n> {
     required: bool,
 }
 
-struct Walker<'s> {
+struct Walker<'s, 'f> {
     root: &'s Json,
+    exprs: &'f Found<'f>,
     found: Vec<Diagnostic>,
 }
 
-impl<'s> Walker<'s> {
+impl<'s> Walker<'s, '_> {
     fn check(&mut self, target: &Target<'_>, value: View<'_>, schema: &'s Json, depth: usize) {
         let (Some(schema), true) = (schema.as_object(), depth < DEPTH_MAX) else { return };
         if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
@@ -120,7 +140,7 @@ impl<'s> Walker<'s> {
             return;
         }
         match known {
-            Known::Nothing | Known::SomeText => {}
+            Known::Expr(_) | Known::SomeText => {}
             Known::Scalar(json) => self.scalar(target, json, schema),
             Known::List(items) => {
                 if let Some(schema) = schema.get("items") {
@@ -138,7 +158,7 @@ impl<'s> Walker<'s> {
     fn any(&mut self, target: &Target<'_>, value: View<'_>, schemas: &'s [Json], depth: usize) {
         let mut best: Option<Vec<Diagnostic>> = None;
         for schema in schemas {
-            let mut walker = Walker { root: self.root, found: Vec::new() };
+            let mut walker = Walker { root: self.root, exprs: self.exprs, found: Vec::new() };
             walker.check(target, value, schema, depth);
             if best.as_ref().is_none_or(|best| walker.found.len() < best.len()) {
                 best = Some(walker.found);
@@ -150,7 +170,7 @@ impl<'s> Walker<'s> {
     fn fits_type(&mut self, target: &Target<'_>, known: &Known<'_>, types: &[&str]) -> bool {
         let has = |name: &str| types.contains(&name);
         let (fits, read) = match known {
-            Known::Nothing => return true,
+            Known::Expr(expr) => return self.fits_expression(target, expr, types),
             Known::SomeText => (has("string"), "text with an expression in it".to_owned()),
             Known::List(_) => (has("array"), "a list".to_owned()),
             Known::Record(_) => (has("object"), "a record".to_owned()),
@@ -179,6 +199,18 @@ impl<'s> Walker<'s> {
                 Known::SomeText => diagnostic.help("Write only the expression, with nothing around `${ }`, to keep its type."),
                 _ => diagnostic.help(format!("Write {wanted}, or an expression that gives it.")),
             });
+        }
+        fits
+    }
+
+    fn fits_expression(&mut self, target: &Target<'_>, expr: &Expr, types: &[&str]) -> bool {
+        let Some(known) = self.exprs.get(&std::ptr::from_ref(expr)) else { return true };
+        let given = known.kinds().without(Kinds::NULL);
+        let wanted = types.iter().map(|name| Kinds::named(name)).fold(Kinds::NONE, Kinds::or);
+        let fits = given.is_empty() || given.meets(wanted);
+        if !fits {
+            let message = format!("\"{}\" takes {wanted}, but this gives {given}.", target.name);
+            self.found.push(Diagnostic::error(codes::EXPRESSION_TYPE, expr.span, message).help(help_for(given, wanted)));
         }
         fits
     }
@@ -243,6 +275,16 @@ impl<'s> Walker<'s> {
                 let help = format!("Add `{name}:`. {}", about.unwrap_or_default());
                 self.found.push(Diagnostic::error(codes::REQUIRED, target.missing, message).help(help.trim_end()));
             }
+        }
+    }
+}
+
+impl<'v> View<'v> {
+    /// The fields of a record, literal or not, with the places of their names.
+    pub(super) fn fields(self) -> Vec<(&'v str, Span, View<'v>)> {
+        match self.known() {
+            Known::Record(fields) => fields,
+            _ => Vec::new(),
         }
     }
 }

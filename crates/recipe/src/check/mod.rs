@@ -4,33 +4,52 @@
 //! follow from it, and what the text reader has reported is not reported again.
 
 mod inputs;
+mod known;
+mod lints;
 mod outputs;
 mod places;
 mod reach;
+mod steps;
+mod tests;
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use serde_json::Value as Json;
 
-use crate::ast::{Expr, Part, Places, Recipe, SetValue, Span, Spanned, Step, StepKind, TriggerSource, Value, ValueKind};
+use crate::ast::{Expr, Part, Places, Recipe, Span, Spanned, TriggerSource, Value, ValueKind};
 use crate::catalogue::{ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, TriggerInfo};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest, one_of, shown};
 use crate::read::{Gaps, capital};
+use crate::types::Kinds;
 
 use inputs::View;
-use places::{Around, Index, Place, Seen};
+use known::Known;
+use places::{Index, Seen};
 
 /// Holds a recipe against a catalogue.
 pub(crate) fn run(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, out: &mut Diagnostics) {
-    let index = Index::new(recipe);
     let through = recipe.connections.iter().map(|c| (c.name.value.as_str(), c.connector.value.as_str())).collect();
-    let mut checker = Checker { recipe, catalogue, gaps, out, index, through, next: 0, used: HashSet::new() };
+    let mut checker = Checker {
+        recipe,
+        catalogue,
+        gaps,
+        out,
+        index: Index::new(recipe),
+        through,
+        next: 0,
+        used: Used::default(),
+        outputs: HashMap::new(),
+        items: HashMap::new(),
+        found: HashMap::new(),
+    };
     checker.connections();
     checker.trigger();
-    checker.steps(&recipe.steps, &Rc::from([]));
-    checker.unused();
+    checker.settings();
+    checker.steps(&recipe.steps, &Rc::from([]), &Rc::from([]));
+    checker.tests();
+    checker.lints();
 }
 
 struct Checker<'a> {
@@ -43,8 +62,25 @@ struct Checker<'a> {
     through: HashMap<&'a str, &'a str>,
     /// The order of the next step, counted as [`Index`] counts.
     next: usize,
-    /// The connections that something uses.
-    used: HashSet<&'a str>,
+    used: Used<'a>,
+    /// What each step gives that was checked already.
+    outputs: HashMap<&'a str, Known<'a>>,
+    /// What the item of each loop is.
+    items: HashMap<&'a str, Known<'a>>,
+    /// What each expression gives, by its address in the tree.
+    found: HashMap<*const Expr, Known<'a>>,
+}
+
+/// What something reads or writes.
+#[derive(Default)]
+struct Used<'a> {
+    connections: HashSet<&'a str>,
+    params: HashSet<&'a str>,
+    state: HashSet<&'a str>,
+    saved: HashSet<&'a str>,
+    steps: HashSet<&'a str>,
+    /// Some path reads whatever there is.
+    everything: bool,
 }
 
 /// What stands before the dot of an action or trigger.
@@ -76,16 +112,6 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn unused(&mut self) {
-        for connection in &self.recipe.connections {
-            let name = &connection.name;
-            if !self.used.contains(name.value.as_str()) && !self.gaps.nameless && self.gaps.ids.is_empty() && !self.gaps.trigger {
-                let message = format!("Nothing uses the connection \"{}\".", shown(&name.value));
-                self.out.push(Diagnostic::warning(codes::UNUSED, name.span, message).help("Remove it, or use it in a step."));
-            }
-        }
-    }
-
     fn trigger(&mut self) {
         if self.gaps.trigger {
             return;
@@ -93,13 +119,10 @@ impl<'a> Checker<'a> {
         let trigger = &self.recipe.trigger;
         let seen = Seen::Event;
         if let Some(condition) = &trigger.condition {
-            self.expression(condition, &seen);
+            self.decision(condition, &seen);
         }
         if let Some(dedupe) = &trigger.dedupe {
             self.value(&dedupe.by, &seen);
-        }
-        if let Some(label) = &self.recipe.settings.label {
-            self.value(label, &seen);
         }
         match &trigger.from.value {
             TriggerSource::Schedule => self.schedule(),
@@ -107,7 +130,7 @@ impl<'a> Checker<'a> {
                 if let Some(info) = self.trigger_info() {
                     let with = View::Literal(&trigger.with, trigger.with_span, &trigger.with_places);
                     let name = self.trigger_name();
-                    inputs::check(&name, trigger.from.span, with, &info.config, self.out);
+                    inputs::check(&name, trigger.from.span, with, &info.config, &self.found, self.out);
                 }
             }
             _ => {}
@@ -156,103 +179,100 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn steps(&mut self, steps: &'a [Step], around: &Rc<[Around<'a>]>) {
-        let mut ended = false;
-        for step in steps {
-            if ended {
-                let message = format!("\"{}\" is never reached: the run has always ended before.", shown(&step.id.value));
-                let help = "Remove it, or give the step that ends the run an `if`.";
-                self.out.push(Diagnostic::warning(codes::UNREACHABLE, step.id.span, message).help(help));
-            }
-            self.step(step, around);
-            // Only the first is reported; the rest follows from it.
-            ended = !ended && ends(step);
+    fn settings(&mut self) {
+        let settings = &self.recipe.settings;
+        if let Some(label) = &settings.label {
+            self.value(label, &Seen::Event);
+        }
+        if let Some(key) = settings.concurrency.as_ref().and_then(|c| c.key.as_ref()) {
+            self.value(key, &Seen::Event);
+        }
+        if let Some(on_failure) = settings.on_failure.as_ref().filter(|slug| slug.value == self.recipe.slug.value) {
+            let help = "Name another recipe, one whose trigger is `failure`.";
+            let message = "A recipe cannot be told of its own failures.";
+            self.out.push(Diagnostic::error(codes::OWN_FAILURE, on_failure.span, message).help(help));
         }
     }
 
-    fn step(&mut self, step: &'a Step, around: &Rc<[Around<'a>]>) {
-        let order = self.next;
-        self.next += 1;
-        let here = Seen::Run(Place { order, around: Rc::clone(around) });
-        if let Some(condition) = &step.condition {
-            self.expression(condition, &here);
-        }
-        match &step.kind {
-            StepKind::Do { connection, action, with } => {
-                self.value(with, &here);
-                if let Some(info) = self.action(connection, action) {
-                    let name = format!("{}.{}", connection.value, action.value);
-                    let span = Span { start: connection.span.start, end: action.span.end };
-                    inputs::check(&name, span, View::Value(with), &info.input, self.out);
-                }
-            }
-            StepKind::Set(SetValue::Fields(value)) | StepKind::Return(value) | StepKind::Fail(value) => self.value(value, &here),
-            StepKind::Set(SetValue::Script(script)) => {
-                let judged = (self.catalogue.script)(&script.source);
-                self.judged(codes::SCRIPT, script, judged, &here);
-            }
-            StepKind::Choose(branches) => {
-                for (number, branch) in branches.iter().enumerate() {
-                    if let Some(when) = &branch.when {
-                        self.expression(when, &here);
-                    }
-                    self.steps(&branch.steps, &places::inside(around, Around::branch(step, order, number)));
-                }
-            }
-            StepKind::Each { items, binding, collect, steps } => {
-                self.value(items, &here);
-                if around.iter().any(|a| a.binding() == Some(binding)) {
-                    let message = format!(
-                        "Inside \"{}\", `{1}` hides the `{1}` of the loop around it.",
-                        shown(&step.id.value),
-                        shown(binding)
-                    );
-                    let help = "Give one of the loops another name with `as`.";
-                    self.out.push(Diagnostic::warning(codes::SHADOWED, step.id.span, message).help(help));
-                }
-                let inner = places::inside(around, Around::pass(step, order, binding));
-                self.steps(steps, &inner);
-                if let Some(collect) = collect {
-                    self.value(collect, &Seen::Run(Place { order: self.next, around: inner }));
-                }
-            }
-        }
-    }
-
-    fn value(&mut self, value: &Value, seen: &Seen<'a>) {
+    /// Checks a value; what it is.
+    fn value(&mut self, value: &'a Value, seen: &Seen<'a>) -> Known<'a> {
         match &value.kind {
-            ValueKind::Literal(_) => {}
+            ValueKind::Literal(json) => Known::Json(json),
             ValueKind::Expr(expr) => self.expression(expr, seen),
             ValueKind::Text(parts) => {
                 for part in parts {
                     if let Part::Expr(expr) = part {
-                        self.expression(expr, seen);
+                        let known = self.expression(expr, seen);
+                        self.fits_text(expr, &known);
                     }
                 }
+                Known::Kinds(Kinds::TEXT)
             }
-            ValueKind::List(items) => items.iter().for_each(|item| self.value(item, seen)),
-            ValueKind::Record(fields) => fields.iter().for_each(|(_, item)| self.value(item, seen)),
+            ValueKind::List(items) => Known::Items(items.iter().map(|item| self.value(item, seen)).collect()),
+            ValueKind::Record(fields) => {
+                Known::Record(fields.iter().map(|(name, item)| (name.value.as_str().into(), self.value(item, seen))).collect())
+            }
         }
     }
 
-    fn expression(&mut self, expr: &Expr, seen: &Seen<'a>) {
+    /// Lists and records do not fit into text.
+    fn fits_text(&mut self, expr: &Expr, known: &Known<'_>) {
+        let kinds = known.kinds();
+        if !kinds.without(Kinds::NULL).is_empty() && !kinds.meets(Kinds::TEXT.or(Kinds::NUMBER).or(Kinds::BOOLEAN)) {
+            let message = format!("This gives {}, which does not fit into text.", kinds.without(Kinds::NULL));
+            let help = "Take one field of it, join a list with `join(…, \", \")`, or write it as JSON with `json(…)`.";
+            self.out.push(Diagnostic::error(codes::EXPRESSION_TYPE, expr.span, message).help(help));
+        }
+    }
+
+    /// Checks an expression; what it gives.
+    fn expression(&mut self, expr: &'a Expr, seen: &Seen<'a>) -> Known<'a> {
         // Without text it stands for one that was reported already.
-        if !expr.source.is_empty() {
-            let judged = (self.catalogue.expression)(&expr.source);
-            self.judged(codes::EXPRESSION, expr, judged, seen);
+        if expr.source.is_empty() {
+            return Known::Any;
+        }
+        let judged = (self.catalogue.expression)(&expr.source);
+        let known = self.judged(codes::EXPRESSION, expr, judged, seen);
+        self.found.insert(std::ptr::from_ref(expr), known.clone());
+        known
+    }
+
+    /// Checks a formula that must give true or false.
+    fn decision(&mut self, expr: &'a Expr, seen: &Seen<'a>) {
+        let kinds = self.expression(expr, seen).kinds();
+        if !kinds.meets(Kinds::BOOLEAN) {
+            let message = format!("This gives {kinds}, but a decision needs true or false.");
+            let help = "Compare it with something, as in `… == \"paid\"` or `… > 0`, or ask `present(…)`.";
+            self.out.push(Diagnostic::error(codes::NOT_A_DECISION, expr.span, message).help(help));
         }
     }
 
-    fn judged(&mut self, code: &'static str, expr: &Expr, judged: Result<ExpressionInfo, ExpressionProblem>, seen: &Seen<'a>) {
-        match judged {
-            Ok(info) => info.references.iter().for_each(|reference| self.reference(expr, reference, seen)),
+    fn judged(
+        &mut self,
+        code: &'static str,
+        expr: &'a Expr,
+        judged: Result<ExpressionInfo, ExpressionProblem>,
+        seen: &Seen<'a>,
+    ) -> Known<'a> {
+        let info = match judged {
+            Ok(info) => info,
             Err(problem) => {
-                let end = problem.range.end.min(expr.source.len());
-                let start = problem.range.start.min(end);
-                let diagnostic = Diagnostic::error(code, expr.place(start..end), sentence(&problem.message));
-                self.out.push(Diagnostic { help: problem.hint.as_deref().map(sentence), ..diagnostic });
+                self.out.push(at_range(code, expr, &problem));
+                return Known::Any;
             }
+        };
+        let known: Vec<_> = info.references.iter().map(|reference| self.reference(expr, reference, seen)).collect();
+        if let ([known], [reference]) = (known.as_slice(), info.references.as_slice())
+            && reference.range == (0..expr.source.len())
+        {
+            return if info.is_path { Self::many(known.clone(), reference) } else { known.clone() };
         }
+        let Some(typing) = info.typing else { return Known::Any };
+        let inferred = typing.infer(&|at| known.get(at).map_or(crate::types::Type::ANY, Known::to_type));
+        for problem in &inferred.problems {
+            self.out.push(at_range(codes::EXPRESSION_TYPE, expr, problem));
+        }
+        Known::Type(Rc::new(inferred.gives))
     }
 
     /// The action that a step names; reports when there is none.
@@ -277,7 +297,7 @@ impl<'a> Checker<'a> {
     fn owner(&mut self, name: &Spanned<String>, span: Span, what: &str) -> Option<Owner<'a>> {
         let (recipe, known) = (self.recipe, &self.catalogue.connectors);
         if let Some((connection, id)) = self.through.get_key_value(name.value.as_str()) {
-            self.used.insert(connection);
+            self.used.connections.insert(connection);
             // An unknown connector was reported where it is named.
             let connector = known.iter().find(|c| c.id == *id)?;
             return Some(Owner { connector, connected: true });
@@ -333,14 +353,10 @@ fn sentence(text: &str) -> String {
     if text.ends_with(|c: char| c.is_alphanumeric() || c == '`') { text + "." } else { text }
 }
 
-/// True if no step after this one is ever reached.
-fn ends(step: &Step) -> bool {
-    step.condition.is_none()
-        && match &step.kind {
-            StepKind::Return(_) | StepKind::Fail(_) => true,
-            StepKind::Choose(branches) => {
-                branches.iter().any(|b| b.when.is_none()) && branches.iter().all(|b| b.steps.iter().any(ends))
-            }
-            _ => false,
-        }
+/// A problem of an expression, at its place in the file.
+fn at_range(code: &'static str, expr: &Expr, problem: &ExpressionProblem) -> Diagnostic {
+    let end = problem.range.end.min(expr.source.len());
+    let start = problem.range.start.min(end);
+    let diagnostic = Diagnostic::error(code, expr.place(start..end), sentence(&problem.message));
+    Diagnostic { help: problem.hint.as_deref().map(sentence), ..diagnostic }
 }

@@ -1,141 +1,209 @@
-//! What is known of outputs before any run, and the fields that cannot be in them.
+//! What triggers and steps give.
+
+use std::borrow::Cow;
+use std::rc::Rc;
 
 use serde_json::Value as Json;
 
 use super::Checker;
-use super::inputs::resolve;
+use super::known::Known;
 use super::reach::Source;
-use crate::ast::{SetValue, Step, StepKind, TriggerSource, Value, ValueKind};
-use crate::catalogue::Segment;
+use crate::ast::{BlockName, Step, StepKind, TriggerSource, WaitKind};
+use crate::catalogue::{Reference, Segment, TriggerInfo};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest, one_of, shown};
+use crate::types::Kinds;
 
-/// What is known of the thing a reference reads.
-#[derive(Clone, Copy)]
-pub(super) enum Known<'k> {
-    Nothing,
-    Schema { root: &'k Json, node: &'k Json },
-    Value(&'k Value),
-    Json(&'k Json),
-    Fields(&'k [&'k str]),
+const TEXT: Known<'static> = Known::Kinds(Kinds::TEXT);
+const TEXT_OR_NULL: Known<'static> = Known::Kinds(Kinds::TEXT.or(Kinds::NULL));
+const WHOLE: Known<'static> = Known::Kinds(Kinds::INTEGER);
+const RECORD: Known<'static> = Known::Kinds(Kinds::RECORD);
+
+/// `error` in a handler, and in the event of a failure trigger.
+pub(super) fn error_known<'a>() -> Known<'a> {
+    Known::record([
+        ("class", TEXT),
+        ("code", TEXT),
+        ("message", TEXT),
+        ("next", TEXT_OR_NULL),
+        ("step", TEXT_OR_NULL),
+        ("request", Known::Any),
+        ("response", Known::Any),
+    ])
 }
 
-const WEBHOOK_FIELDS: &[&str] = &["method", "path", "query", "headers", "body"];
-const SCHEDULE_FIELDS: &[&str] = &["scheduled_at", "fired_at", "missed"];
-const CHOOSE_FIELDS: &[&str] = &["branch"];
-const EACH_FIELDS: &[&str] = &["results", "total", "failed"];
+/// `run`.
+pub(super) fn run_known<'a>() -> Known<'a> {
+    Known::record([("id", TEXT), ("recipe", TEXT), ("version", WHOLE), ("started_at", TEXT)])
+}
+
+/// `meta.<id>`.
+pub(super) fn meta_known<'a>() -> Known<'a> {
+    Known::record([
+        ("status", TEXT),
+        ("attempts", WHOLE),
+        ("started_at", TEXT_OR_NULL),
+        ("finished_at", TEXT_OR_NULL),
+        ("error", Known::Any),
+        ("callback", TEXT_OR_NULL),
+    ])
+}
 
 impl<'a> Checker<'a> {
-    pub(super) fn step_known(&self, step: &'a Step) -> Known<'a> {
+    /// What a step gives, once it was checked. `value` is what its own value was found to be.
+    pub(super) fn output(&self, step: &'a Step, value: Known<'a>) -> Known<'a> {
         match &step.kind {
             StepKind::Do { connection, action, .. } => {
                 let id = self.through.get(connection.value.as_str()).copied().unwrap_or(connection.value.as_str());
                 let connector = self.catalogue.connectors.iter().find(|c| c.id == id);
                 let info = connector.and_then(|c| c.actions.iter().find(|info| info.id == action.value));
-                info.map_or(Known::Nothing, |info| Known::Schema { root: &info.output, node: &info.output })
+                info.map_or(Known::Any, |info| Known::schema(&info.output))
             }
-            StepKind::Set(SetValue::Fields(value)) => Known::Value(value),
-            StepKind::Choose(_) => Known::Fields(CHOOSE_FIELDS),
-            StepKind::Each { .. } => Known::Fields(EACH_FIELDS),
-            StepKind::Set(SetValue::Script(_)) | StepKind::Return(_) | StepKind::Fail(_) => Known::Nothing,
+            StepKind::Set(_) => value,
+            StepKind::Choose(_) => Known::record([("branch", Known::Kinds(Kinds::INTEGER.or(Kinds::TEXT).or(Kinds::NULL)))]),
+            StepKind::Each(each) => {
+                let item = if each.collect.is_some() { value } else { self.last(&each.steps) };
+                Known::record([("results", Known::List(Rc::new(item))), ("total", WHOLE), ("failed", WHOLE)])
+            }
+            StepKind::Repeat(repeat) => Known::record([("turns", WHOLE), ("last", self.last(&repeat.steps))]),
+            StepKind::Parallel { branches, .. } => {
+                let branch = |steps: &'a [Step]| {
+                    let one = |step: &'a Step| (Cow::Borrowed(step.id.value.as_str()), self.output_of(step));
+                    Known::Record(steps.iter().map(one).collect())
+                };
+                let fields = branches.iter().map(|(name, steps)| (Cow::Borrowed(name.value.as_str()), branch(steps)));
+                Known::Record(fields.collect())
+            }
+            StepKind::Try { .. } => Known::record([("outcome", TEXT)]),
+            StepKind::Wait(wait) => match &wait.what {
+                WaitKind::For(_) | WaitKind::Until(_) => Known::record([("outcome", TEXT)]),
+                WaitKind::Callback { input } => {
+                    let body = input.as_ref().map_or(Known::Any, Known::schema);
+                    Known::record([("outcome", TEXT), ("body", body), ("headers", RECORD)])
+                }
+                WaitKind::Approval(approval) => {
+                    let field = |p: &'a crate::ast::Param| (Cow::Borrowed(p.name.value.as_str()), Known::schema(&p.schema));
+                    let form = Known::Record(approval.form.iter().map(field).collect());
+                    Known::record([("outcome", TEXT), ("form", form), ("by", TEXT_OR_NULL), ("comment", TEXT_OR_NULL)])
+                }
+            },
+            StepKind::Start { .. } => Known::record([("run_id", TEXT)]),
+            StepKind::Save(_) | StepKind::Respond(_) => Known::Kinds(Kinds::NULL),
+            StepKind::Call { .. } | StepKind::Return(_) | StepKind::Stop(_) | StepKind::Fail(_) => Known::Any,
         }
+    }
+
+    /// What a pass gives by itself: the output of its last step.
+    fn last(&self, steps: &'a [Step]) -> Known<'a> {
+        steps.last().map_or(Known::Any, |step| self.output_of(step))
+    }
+
+    /// What a step that was checked gives.
+    pub(super) fn output_of(&self, step: &'a Step) -> Known<'a> {
+        self.outputs.get(step.id.value.as_str()).cloned().unwrap_or(Known::Any)
     }
 
     pub(super) fn trigger_known(&self) -> Known<'a> {
         let trigger = &self.recipe.trigger;
-        match &trigger.from.value {
-            _ if self.gaps.trigger => Known::Nothing,
-            TriggerSource::Webhook => Known::Fields(WEBHOOK_FIELDS),
-            TriggerSource::Schedule => Known::Fields(SCHEDULE_FIELDS),
-            TriggerSource::Api => {
-                trigger.with.get("input").map_or(Known::Nothing, |input| Known::Schema { root: input, node: input })
+        let declared = match &trigger.from.value {
+            _ if self.gaps.trigger => Known::Any,
+            TriggerSource::Webhook => {
+                return self.with_sample(Known::record([
+                    ("method", TEXT),
+                    ("path", TEXT),
+                    ("query", RECORD),
+                    ("headers", RECORD),
+                    ("body", Known::Any),
+                ]));
             }
-            TriggerSource::Call | TriggerSource::Failure => Known::Nothing,
-            TriggerSource::Connection { connection, trigger } => {
-                let id = self.through.get(connection.as_str()).copied().unwrap_or(connection.as_str());
-                let connector = self.catalogue.connectors.iter().find(|c| c.id == id);
-                let info = connector.and_then(|c| c.triggers.iter().find(|info| info.id == *trigger));
-                info.map_or(Known::Nothing, |info| Known::Schema { root: &info.output, node: &info.output })
+            TriggerSource::Schedule => Known::record([("scheduled_at", TEXT), ("fired_at", TEXT), ("missed", WHOLE)]),
+            TriggerSource::Api | TriggerSource::Call => trigger.with.get("input").map_or(Known::Any, Known::schema),
+            TriggerSource::Failure => Known::record([
+                ("run", run_known()),
+                ("recipe", TEXT),
+                ("step", TEXT_OR_NULL),
+                ("error", error_known()),
+                ("trigger", Known::Any),
+            ]),
+            TriggerSource::Connection { .. } => self.declared_trigger().map_or(Known::Any, |info| Known::schema(&info.output)),
+        };
+        self.with_sample(declared)
+    }
+
+    /// The connector's trigger, without a word if there is none.
+    pub(super) fn declared_trigger(&self) -> Option<&'a TriggerInfo> {
+        let TriggerSource::Connection { connection, trigger } = &self.recipe.trigger.from.value else { return None };
+        let id = self.through.get(connection.as_str()).copied().unwrap_or(connection.as_str());
+        let connector = self.catalogue.connectors.iter().find(|c| c.id == id)?;
+        connector.triggers.iter().find(|info| info.id == *trigger)
+    }
+
+    /// What is declared goes first; where it says nothing, the sample does.
+    fn with_sample(&self, declared: Known<'a>) -> Known<'a> {
+        let Some(sample) = &self.recipe.trigger.sample else { return declared };
+        let Json::Object(sampled) = sample else { return Known::Sample(sample) };
+        let part = |name: &str, known: &Known<'a>| match (known.kinds() == Kinds::ANY, sampled.get(name)) {
+            (true, Some(sample)) => Known::Sample(sample),
+            _ => known.clone(),
+        };
+        match declared {
+            Known::Any => Known::Sample(sample),
+            Known::Record(fields) => {
+                Known::Record(fields.iter().map(|(name, known)| (name.clone(), part(name, known))).collect())
             }
+            Known::Schema { root, .. } => {
+                let Some(properties) = root.get("properties").and_then(Json::as_object) else { return Known::Sample(sample) };
+                let fields = properties.iter().map(|(name, node)| {
+                    let known = Known::Schema { root, node };
+                    (Cow::Borrowed(name.as_str()), part(name, &known))
+                });
+                Known::Record(fields.collect())
+            }
+            other => other,
         }
     }
 
-    /// Follows a path into what is known and reports the first field that cannot be there.
-    pub(super) fn fields(&mut self, at: &Source<'_>, mut known: Known<'a>, from: usize, name: &str) {
+    /// Follows a path into what is known; reports the first field that cannot be there.
+    pub(super) fn fields(&mut self, at: &Source<'_>, mut known: Known<'a>, from: usize, name: &str) -> Known<'a> {
         for (number, segment) in at.reference.path.iter().enumerate().skip(from) {
-            known = match follow(known, segment) {
+            known = match known.follow(segment) {
                 Ok(known) => known,
-                Err(names) => {
-                    let Segment::Key(key) = segment else { return };
+                Err(absent) => {
+                    let Segment::Key(key) = segment else { return Known::Any };
                     let span = at.segment(number);
-                    let before: Vec<_> = at.reference.path[from..number].iter().map(shown_segment).collect();
-                    let message = format!("`{name}{}` has no field \"{}\".", before.concat(), shown(key));
-                    let diagnostic = Diagnostic::error(codes::FIELD, span, message);
-                    let near = nearest(key, names.iter().copied());
+                    let before: String = at.reference.path[from..number].iter().map(shown_segment).collect();
+                    let names = || absent.names.iter().map(String::as_str);
+                    let near = nearest(key, names());
+                    let diagnostic = if absent.sample {
+                        let message = format!("The sample of the trigger has no field \"{}\" in `{name}{before}`.", shown(key));
+                        Diagnostic::warning(codes::NOT_IN_SAMPLE, span, message)
+                    } else {
+                        let message = format!("`{name}{before}` has no field \"{}\".", shown(key));
+                        Diagnostic::error(codes::FIELD, span, message)
+                    };
                     self.out.push(match near {
                         Some(_) => at.suggest(diagnostic, span, key, near),
-                        None if names.is_empty() => diagnostic.help("It has no fields."),
-                        None => diagnostic.help(format!("It has {}.", one_of(names))),
+                        None if absent.names.is_empty() => diagnostic.help("It has no fields."),
+                        None => diagnostic.help(format!("It has {}.", one_of(names()))),
                     });
-                    return;
+                    return Known::Any;
                 }
             };
         }
+        known
+    }
+
+    /// What a reference that is a path with wildcards gives: a list of what it leads to.
+    pub(super) fn many(known: Known<'a>, reference: &Reference) -> Known<'a> {
+        if reference.path.contains(&Segment::Any) { Known::List(Rc::new(known)) } else { known }
     }
 }
 
-/// One step into what is known; the names there are if the one wanted is not among them.
-fn follow<'k>(known: Known<'k>, segment: &Segment) -> Result<Known<'k>, Vec<&'k str>> {
-    Ok(match (known, segment) {
-        (Known::Fields(names), Segment::Key(key)) if !names.contains(&key.as_str()) => return Err(names.to_vec()),
-        (Known::Schema { root, node }, _) => follow_schema(root, node, segment, 0)?,
-        (Known::Value(value), _) => match (&value.kind, segment) {
-            (ValueKind::Literal(json), _) => follow(Known::Json(json), segment)?,
-            (ValueKind::Record(fields), Segment::Key(key)) => match fields.iter().find(|(name, _)| name.value == *key) {
-                Some((_, value)) => Known::Value(value),
-                None => return Err(fields.iter().map(|(name, _)| name.value.as_str()).collect()),
-            },
-            (ValueKind::List(items), Segment::Index(index)) => {
-                usize::try_from(*index).ok().and_then(|index| items.get(index)).map_or(Known::Nothing, Known::Value)
-            }
-            _ => Known::Nothing,
-        },
-        (Known::Json(Json::Object(fields)), Segment::Key(key)) => match fields.get(key) {
-            Some(json) => Known::Json(json),
-            None => return Err(fields.keys().map(String::as_str).collect()),
-        },
-        (Known::Json(Json::Array(items)), Segment::Index(index)) => {
-            usize::try_from(*index).ok().and_then(|index| items.get(index)).map_or(Known::Nothing, Known::Json)
-        }
-        _ => Known::Nothing,
-    })
-}
-
-fn follow_schema<'k>(root: &'k Json, node: &'k Json, segment: &Segment, depth: usize) -> Result<Known<'k>, Vec<&'k str>> {
-    let Some(schema) = node.as_object() else { return Ok(Known::Nothing) };
-    if let Some(reference) = schema.get("$ref").and_then(Json::as_str) {
-        return match resolve(root, reference) {
-            Some(referred) if depth < 32 => follow_schema(root, referred, segment, depth + 1),
-            _ => Ok(Known::Nothing),
-        };
-    }
-    let open = ["anyOf", "oneOf", "allOf", "patternProperties"].iter().any(|word| schema.contains_key(*word));
-    match segment {
-        Segment::Key(key) => {
-            let properties = schema.get("properties").and_then(Json::as_object);
-            if let Some(node) = properties.and_then(|p| p.get(key)) {
-                return Ok(Known::Schema { root, node });
-            }
-            match schema.get("additionalProperties") {
-                Some(Json::Bool(false)) if !open => {
-                    Err(properties.map(|p| p.keys().map(String::as_str).collect()).unwrap_or_default())
-                }
-                Some(node) if !open => Ok(Known::Schema { root, node }),
-                _ => Ok(Known::Nothing),
-            }
-        }
-        Segment::Index(_) => Ok(schema.get("items").map_or(Known::Nothing, |node| Known::Schema { root, node })),
-        Segment::Any => Ok(Known::Nothing),
+/// How the steps of a list are reached from after the step that holds it.
+pub(super) fn from_outside(block: BlockName<'_>, owner: &str, id: &str) -> Option<String> {
+    match block {
+        BlockName::Named(branch) => Some(format!("steps.{owner}.{branch}.{id}")),
+        _ => None,
     }
 }
 

@@ -141,8 +141,8 @@ fn top_level() {
     head("liaison: 1\nrecipe:\ntrigger: { from: webhook }", &["L0104 2:1"]);
     head(&format!("{TOP}title: ${{ x }}\ntags: one\ntrigger: {{ from: webhook }}"), &["L0203 3:8", "L0104 4:7"]);
     head(
-        &format!("{TOP}state: {{ x: 1 }}\ndefaults: {{}}\ntests: []\ntrigger: {{ from: webhook }}"),
-        &["L0103 3:1", "L0103 4:1", "L0103 5:1"],
+        &format!("{TOP}state: {{ x: 1 }}\ndefaults: []\ntests: {{}}\ntrigger: {{ from: webhook }}"),
+        &["L0104 3:13", "L0104 4:11", "L0104 5:8"],
     );
     check("liaison: 1\nrecipe: test\ntrigger: { from: webhook }\nstpes: []\n", &["L0102 4:1"]);
     check("liaison: 1\nrecipe: test\ntrigger: { from: webhook }\n", &["L0101 1:1"]);
@@ -155,10 +155,10 @@ fn top_level() {
 fn connections_and_params() {
     let with = |lines: &str, expected: &[&str]| head(&format!("{TOP}trigger: {{ from: webhook }}\n{lines}"), expected);
     with("connections: [sf]", &["L0104 4:14"]);
-    with("connections: { Sf: salesforce }", &["L0120 4:16", "L0307 4:16w"]);
-    with("connections: { sf: salesforc }", &["L0307 4:16w", "L0301 4:20"]);
+    with("connections: { Sf: salesforce }", &["L0120 4:16"]);
+    with("connections: { sf: salesforc }", &["L0301 4:20"]);
     with("connections: { sf: { of: salesforce } }", &["L0104 4:20"]);
-    with("connections: { http: http }", &["L0306 4:16", "L0307 4:16w"]);
+    with("connections: { http: http }", &["L0306 4:16"]);
     with("connections: { sf: salesforce }", &["L0307 4:16w"]);
     with("params: { a: 1 }", &["L0104 4:14"]);
     with("params: { a: { default: 1 } }", &["L0101 4:16"]);
@@ -172,7 +172,7 @@ fn triggers() {
     trigger("  with: {}", &["L0101 4:3"]);
     trigger("  from: webhok", &["L0113 4:9"]);
     trigger("  from: email", &["L0113 4:9"]);
-    trigger("  from: call", &["L0103 4:9"]);
+    trigger("  from: calls", &["L0113 4:9"]);
     trigger("  from: sf.event", &["L0302 4:9"]);
     trigger("  from: salesforce.event", &["L0302 4:9"]);
     trigger("  from: schedule", &["L0101 4:3"]);
@@ -221,7 +221,7 @@ fn settings_and_retry() {
         &["L0115 5:28", "L0115 5:41", "L0116 5:54", "L0116 5:74", "L0116 5:80"],
     );
     with("  retry: { times: 3, on: [] }", &["L0117 5:26"]);
-    with("  concurrency: 1\n  keep: {}\n  on_failure: x", &["L0103 5:3", "L0103 6:3", "L0103 7:3"]);
+    with("  concurrency: 1\n  keep: {}\n  on_failure: test", &["L0104 5:16", "L0310 7:15"]);
     with("  label: 5", &["L0104 5:10"]);
     with("  label: \"${ run.id } ${ steps.a.x }\"", &["L0501 5:14", "L0503 5:26"]);
     with("  labl: x", &["L0102 5:3"]);
@@ -239,16 +239,16 @@ fn step_shapes() {
     steps("- id: a\n  set: { x: 1 }\n  with: { x: 1 }\n  as: x\n", &["L0122 3:3", "L0122 4:3"]);
     steps("- id: a\n  x-mine: 1\n  set: {}\n", &["L0117 3:8"]);
     steps("- id: a\n  set: [1]\n- id: b\n  set: \"\"\n- id: c\n  set: ${ x }\n", &["L0104 2:8", "L0202 4:8", "L0204 6:8"]);
-    steps("- id: a\n  wait: { for: 1h }\n- id: b\n  repeat:\n  - id: c\n  until: x\n", &["L0103 2:3", "L0103 4:3"]);
+    steps("- id: a\n  wait: { for: 1h }\n- id: b\n  repeat:\n  - id: c\n  until: x\n", &["L0104 5:5", "L0102 6:3"]);
     steps(
-        "- id: a\n  do: http.request\n  on_error: continue\n  undo: {}\n  disabled: true\n  fallback: 1\n",
-        &["L0103 3:3", "L0103 4:3", "L0103 5:3", "L0103 6:3"],
+        "- id: a\n  do: http.request\n  on_error: continue\n  undo: {}\n  disabled: 1\n  fallback: 1\n",
+        &["L0611 1:7w", "L0101 4:9", "L0104 5:13"],
     );
     steps(
-        "- id: a\n  each: [1]\n  parallel: 4\n  batch: 2\n  steps:\n  - id: b\n    set: { x: 1 }\n",
-        &["L0103 3:3", "L0103 4:3"],
+        "- id: a\n  each: [1]\n  parallel: 0\n  batch: two\n  partial: go\n  steps:\n  - id: b\n    set: { x: 1 }\n",
+        &["L0115 3:13", "L0104 4:10", "L0116 5:12"],
     );
-    steps("- id: a\n  parallel: { x: [] }\n", &["L0103 2:3"]);
+    steps("- id: a\n  parallel: { x: [] }\n", &["L0117 2:15"]);
     steps("- id: a\n  each: [1]\n", &["L0101 2:3"]);
     steps("- id: a\n  each: [1]\n  stepz:\n  - id: b\n", &["L0102 3:3"]);
     steps("- id: a\n  each: trigger.data\n  as: Item\n  steps: []\n", &["L0104 2:9", "L0120 3:7", "L0117 4:3"]);
@@ -267,7 +267,10 @@ fn step_shapes() {
 fn branches() {
     steps("- id: a\n  choose: {}\n", &["L0104 2:11"]);
     steps("- id: a\n  choose: []\n", &["L0117 2:3"]);
-    steps("- id: a\n  choose:\n  - when: true\n  - steps:\n    - id: b\n      set: { x: 1 }\n", &["L0119 3:5", "L0119 4:5"]);
+    steps(
+        "- id: a\n  choose:\n  - when: true\n  - steps:\n    - id: b\n      set: { x: 1 }\n",
+        &["L0119 3:5", "L0119 4:5", "L0601 5:11w"],
+    );
     steps(
         "- id: a\n  choose:\n  - otherwise:\n    - id: b\n      set: { x: 1 }\n  - when: true\n    steps: []\n",
         &["L0118 3:5", "L0117 7:5"],
@@ -321,7 +324,7 @@ fn inputs() {
     );
     steps(
         "- id: a\n  do: sf.query\n  with: { soql: \"x ${ trigger.id }\", limit: \"n ${ trigger.id }\", all: \"${ trigger.id }\" }\n",
-        &["L0403 3:45"],
+        &["L0604 3:23", "L0403 3:45", "L0208 3:75"],
     );
     steps(
         "- id: a\n  do: sf.query\n  with:\n    soql: x\n    page: { size: 1, next: { size: a, next: {} } }\n",
@@ -346,7 +349,7 @@ fn references() {
     );
     second(
         "  set: { x: \"${ steps.first.m } ${ steps.first.deep.k[0].y } ${ $.steps.first['q'] } ${ steps.first.e.any }\" }\n",
-        &["L0506 4:29", "L0506 4:58", "L0506 4:80"],
+        &["L0506 4:29", "L0506 4:58", "L0506 4:80", "L0506 4:103"],
     );
     second(
         "  set: { x: \"${ params.max + params.min + triger.id + first.n + min }\" }\n",
@@ -354,10 +357,10 @@ fn references() {
     );
     second(
         "  set: { x: \"${ state.x } ${ error.message } ${ item.x } ${ index }\" }\n",
-        &["L0103 4:17", "L0103 4:30", "L0508 4:49", "L0508 4:61"],
+        &["L0509 4:23", "L0510 4:30", "L0508 4:49", "L0508 4:61"],
     );
     second("  set: { x: \"${ trigger.dat } ${ trigger.data.anything }\" }\n", &["L0506 4:25"]);
-    second("  if: $..id == 1\n  set: { x: \"${ meta.first.status } ${ meta.nobody }\" }\n", &["L0502 5:45"]);
+    second("  if: $..id == 1\n  set: { x: \"${ meta.first.status } ${ meta.nobody }\" }\n", &["L0207 4:7", "L0502 5:45"]);
     second(
         "  do: sf.query\n  with: { soql: x }\n- id: c\n  set: { a: \"${ steps.second.totl_size + steps.second.records[0].ID + steps.second.raw.x.y }\" }\n",
         &["L0506 7:30", "L0506 7:66"],
@@ -384,7 +387,6 @@ fn references_across_branches_and_loops() {
 #[test]
 fn one_cause_one_problem() {
     // Steps that could not be read are not unknown as well.
-    steps("- id: a\n  wait: { for: 1h }\n- id: b\n  set: { x: \"${ steps.a.outcome }\" }\n", &["L0103 2:3"]);
     steps("- id: a\n  fial: x\n- id: b\n  set: { x: \"${ steps.a.outcome }\" }\n", &["L0102 2:3"]);
     steps("- idd: a\n  set: { x: 1 }\n- id: b\n  set: { x: \"${ steps.a.x }\" }\n", &["L0102 1:3"]);
     steps("- id: a-b\n  set: { x: 1 }\n- id: b\n  set: { x: \"${ $.steps['a-b'].x }\" }\n", &["L0107 1:7"]);
@@ -447,7 +449,10 @@ pub(crate) const SHAPES: &[(&str, &str)] = &[
     ("/recipe", "\"Not A Slug\""),
     ("/title", "5"),
     ("/tags", "\"x\""),
-    ("/state", "{}"),
+    ("/state", "[]"),
+    ("/state/seen", "5"),
+    ("/defaults", "[]"),
+    ("/defaults/label", "\"x\""),
     ("/stpes", "[]"),
     ("/connections/Sf", "\"salesforce\""),
     ("/connections/sf", "1"),
@@ -469,7 +474,19 @@ pub(crate) const SHAPES: &[(&str, &str)] = &[
     ("/settings/retry/on", "[\"slow\"]"),
     ("/settings/retry/on", "[]"),
     ("/settings/jitter", "\"full\""),
-    ("/settings/keep", "{}"),
+    ("/settings/keep", "[]"),
+    ("/settings/keep/payloads", "\"some\""),
+    ("/settings/keep/running", "\"1d\""),
+    ("/settings/concurrency", "1"),
+    ("/settings/concurrency/limit", "0"),
+    ("/settings/concurrency/on_overlap", "\"wait\""),
+    ("/settings/on_failure", "\"Not A Slug\""),
+    ("/params/min/minimum", "\"0\""),
+    ("/params/min/required", "\"yes\""),
+    ("/params/size/enum", "\"s\""),
+    ("/params/day/format", "\"day\""),
+    ("/params/tags/items", "5"),
+    ("/params/box/properties", "[]"),
     ("/settings/timeout", "5"),
     ("/settings/label", "5"),
     ("/steps", "[]"),
@@ -492,4 +509,56 @@ pub(crate) const SHAPES: &[(&str, &str)] = &[
     ("/steps/4/as", "\"trigger\""),
     ("/steps/4/steps", "[]"),
     ("/steps/4/steps/0/set", "5"),
+    ("/steps/0/on_error", "\"go\""),
+    ("/steps/0/disabled", "\"yes\""),
+    ("/steps/0/undo/do", "\"query\""),
+    ("/steps/0/undo/id", "\"x\""),
+    ("/steps/0/catch", "[]"),
+    ("/steps/0/wait_for", "\"all\""),
+    ("/steps/0/batch", "2"),
+    ("/steps/0/parallel", "2"),
+    ("/steps/4/batch", "0"),
+    ("/steps/4/parallel", "{}"),
+    ("/steps/4/partial", "\"go\""),
+    ("/steps/6/repeat", "{}"),
+    ("/steps/6/repeat/max", "0"),
+    ("/steps/6/repeat/until", "\"${ x }\""),
+    ("/steps/6/repeat/wait", "\"soon\""),
+    ("/steps/7/parallel", "{}"),
+    ("/steps/7/parallel", "[]"),
+    ("/steps/7/parallel", "2"),
+    ("/steps/7/parallel/left", "[]"),
+    ("/steps/7/parallel/Left", "[]"),
+    ("/steps/7/wait_for", "\"most\""),
+    ("/steps/7/wait_for", "0"),
+    ("/steps/8/try", "[]"),
+    ("/steps/8/catch", "{}"),
+    ("/steps/9/save", "[]"),
+    ("/steps/10/wait", "{}"),
+    ("/steps/10/wait", "\"1s\""),
+    ("/steps/10/wait/until", "\"2026-01-01T00:00:00Z\""),
+    ("/steps/10/wait/for", "\"soon\""),
+    ("/steps/12/wait/callback", "5"),
+    ("/steps/12/wait/callback/input", "5"),
+    ("/steps/13/wait/approval", "{}"),
+    ("/steps/13/wait/approval/from", "{}"),
+    ("/steps/13/wait/approval/from/people", "\"x\""),
+    ("/steps/13/wait/approval/ask", "5"),
+    ("/steps/13/wait/approval/form/centre", "{}"),
+    ("/steps/14/call", "\"Not A Slug\""),
+    ("/steps/15/with", "5"),
+    ("/steps/16/respond", "202"),
+    ("/steps/16/respond/headers", "[]"),
+    ("/steps/16/respond/code", "5"),
+    ("/steps/17/stop", "5"),
+    ("/tests/0/title", "5"),
+    ("/tests/0/given", "[]"),
+    ("/tests/0/fails", "[]"),
+    ("/tests/0/fails/a", "{}"),
+    ("/tests/0/fails/a/class", "\"slow\""),
+    ("/tests/0/expect", "{}"),
+    ("/tests/0/expect/status", "\"done\""),
+    ("/tests/0/expect/match", "\"some\""),
+    ("/tests/0/expect/calls", "[]"),
+    ("/tests/0/wanted", "{}"),
 ];

@@ -1,12 +1,13 @@
 //! A catalogue for tests, with a small reader of expressions in place of the real one.
 
 use recipe::{
-    ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, Reference, ScheduleProblem, Segment, TriggerInfo,
+    ActionInfo, Catalogue, ConnectorInfo, Effect, ExpressionInfo, ExpressionProblem, Reference, ScheduleProblem, Segment,
+    TriggerInfo,
 };
 use serde_json::json;
 
 pub(crate) fn catalogue() -> Catalogue {
-    Catalogue { connectors: connectors(), expression, script, schedule }
+    Catalogue { connectors: connectors(), expression, script, instant: |text| text.ends_with('Z'), schedule }
 }
 
 fn connectors() -> Vec<ConnectorInfo> {
@@ -14,6 +15,7 @@ fn connectors() -> Vec<ConnectorInfo> {
         id: "query".into(),
         title: "Query".into(),
         needs_connection: true,
+        effect: Effect::None.into(),
         input: json!({
             "type": "object",
             "properties": {
@@ -49,6 +51,7 @@ fn connectors() -> Vec<ConnectorInfo> {
         id: "request".into(),
         title: "Request".into(),
         needs_connection: false,
+        effect: Effect::Once.into(),
         input: json!({"type": "object", "properties": {"url": {"type": "string"}, "json": {}}, "additionalProperties": false}),
         output: json!({
             "type": "object",
@@ -66,6 +69,7 @@ fn connectors() -> Vec<ConnectorInfo> {
             "additionalProperties": false
         }),
         output: json!({"type": "object", "properties": {"id": {"type": "string"}, "data": {}}, "additionalProperties": false}),
+        dedupes: true,
     };
     let connector = |id: &str, title: &str, builtin, actions, triggers| ConnectorInfo {
         id: id.into(),
@@ -108,7 +112,7 @@ fn expression(source: &str) -> Result<ExpressionInfo, ExpressionProblem> {
     }
     if source.starts_with("$..") {
         let everything = Reference { root: String::new(), path: vec![Segment::Any], range: 0..source.len() };
-        return Ok(ExpressionInfo { references: vec![everything], is_path: true });
+        return Ok(ExpressionInfo { references: vec![everything], is_path: true, typing: None });
     }
     let bytes = source.as_bytes();
     let is_path = source.starts_with('$');
@@ -169,5 +173,5 @@ fn expression(source: &str) -> Result<ExpressionInfo, ExpressionProblem> {
             _ => at += 1,
         }
     }
-    Ok(ExpressionInfo { references, is_path })
+    Ok(ExpressionInfo { references, is_path, typing: None })
 }
