@@ -77,6 +77,20 @@ fn read(text: &[u8]) -> (Option<Recipe>, Gaps, Diagnostics) {
     (recipe, reader.gaps, reader.out)
 }
 
+/// Any text as plain data, without the words of the language. For tests that hold our reading of
+/// YAML against others'; with an error among the problems the data may lack parts.
+#[doc(hidden)]
+#[must_use]
+pub fn data(text: &[u8]) -> (Option<serde_json::Value>, Vec<Diagnostic>) {
+    let mut out = Diagnostics::default();
+    let Some((text, root)) = yaml::read(text, &mut out) else {
+        return (None, out.finish());
+    };
+    let mut reader = Reader::new(text, out);
+    let (data, _) = reader.literal(&root);
+    (Some(data), reader.out.finish())
+}
+
 /// Holds a recipe against a catalogue, in the order of the text.
 ///
 /// Meant for recipes that were read without errors; [`parse_and_check`] also knows what could not be

@@ -5,6 +5,7 @@ mod catalogue;
 mod good;
 mod properties;
 mod schema;
+mod yaml_suite;
 
 use recipe::{Diagnostic, LineIndex, Parsed, Severity};
 
