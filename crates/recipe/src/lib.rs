@@ -12,6 +12,7 @@ mod codes;
 mod diagnostic;
 mod document;
 mod duration;
+mod edit;
 mod keys;
 mod offsets;
 mod params;
@@ -36,6 +37,9 @@ pub use catalogue::{
 pub use codes::{CodeInfo, codes};
 pub use diagnostic::{Diagnostic, Edit, LineIndex, Severity};
 pub use duration::parse_duration;
+pub use edit::{
+    Change, EditCode, EditError, Edited, FieldPath, NewValue, Patch, PathPart, Place, StepList, Wrapper, apply, edit, step_text,
+};
 pub use schema::schema;
 pub use types::{Inferred, Kinds, Type, Typing};
 

@@ -10,6 +10,30 @@ pub(crate) fn catalogue() -> Catalogue {
     Catalogue { connectors: connectors(), expression, script, instant: |text| text.ends_with('Z'), schedule }
 }
 
+/// The same with the formulas of the product.
+pub(crate) fn real() -> Catalogue {
+    fn info(read: Result<formula::Expression, formula::SyntaxProblem>) -> Result<ExpressionInfo, ExpressionProblem> {
+        let expression = read.map_err(|p| ExpressionProblem { message: p.message, range: p.range, hint: p.hint })?;
+        let segment = |segment: &formula::Segment| match segment {
+            formula::Segment::Key(key) => Segment::Key(key.clone()),
+            formula::Segment::Index(index) => Segment::Index(*index),
+            formula::Segment::Any => Segment::Any,
+        };
+        let reference = |r: &formula::Reference| Reference {
+            root: r.root.clone(),
+            path: r.path.iter().map(segment).collect(),
+            range: r.range.clone(),
+        };
+        let references = expression.references().iter().map(reference).collect();
+        Ok(ExpressionInfo { references, is_path: expression.is_path() })
+    }
+    Catalogue {
+        expression: |source| info(formula::Expression::compile(source)),
+        script: |source| info(formula::Expression::compile_script(source)),
+        ..catalogue()
+    }
+}
+
 fn connectors() -> Vec<ConnectorInfo> {
     let query = ActionInfo {
         id: "query".into(),

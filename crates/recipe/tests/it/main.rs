@@ -2,6 +2,7 @@
 
 mod broken;
 mod catalogue;
+mod edit;
 mod good;
 mod properties;
 mod schema;

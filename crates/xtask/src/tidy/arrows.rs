@@ -24,6 +24,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 
 /// What their tests may know besides.
 const TEST_ARROWS: &[(&str, &[&str])] = &[
+    // Renames are proved on the formulas people write.
+    ("recipe", &["formula"]),
     // Stories run on real stores.
     ("engine", &["connectors", "store-sqlite", "store-postgres"]),
     // Pages and API answer from a real store.
