@@ -132,6 +132,9 @@ fn cause(error: EvalAltResult) -> (EvalAltResult, Position) {
     (error, position)
 }
 
+/// The longest message a script can give.
+const THROWN_CHARS_MAX: usize = 500;
+
 fn sentence(error: EvalAltResult) -> EvalError {
     match error {
         EvalAltResult::ErrorRuntime(value, _) if value.is::<EvalError>() => value.cast::<EvalError>(),
@@ -171,8 +174,14 @@ fn sentence(error: EvalAltResult) -> EvalError {
     }
 }
 
+/// What a script says about itself, as far as a person reads.
 fn thrown(value: &Dynamic) -> String {
-    value.to_string()
+    let text = value.to_string();
+    match text.char_indices().nth(THROWN_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None if text.trim().is_empty() => "the script gave up without a word".to_owned(),
+        None => text,
+    }
 }
 
 fn too_large(what: &str) -> String {

@@ -30,3 +30,5 @@ pub const VARIABLE_DEPTH_MAX: usize = 64;
 pub const VALUE_DEPTH_MAX: usize = 128;
 /// Most different places one formula reads.
 pub const REFERENCES_MAX: usize = 256;
+/// Most filters in one JSONPath.
+pub const PATH_FILTERS_MAX: usize = 8;

@@ -11,7 +11,7 @@ use std::ops::Range;
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 
-use crate::{Reference, Scope, Segment, SyntaxProblem, reference, singular};
+use crate::{Reference, Scope, Segment, SyntaxProblem, limits, reference, singular};
 
 /// A JSONPath, parsed once.
 #[derive(Debug, Clone)]
@@ -46,6 +46,7 @@ enum Needs {
 impl Path {
     /// Reads a path; the text must be nothing else.
     pub fn parse(text: &str) -> Result<Self, SyntaxProblem> {
+        check_nesting(text)?;
         let whole = JsonPath::parse(text).map_err(|error| problem(text, &error))?;
         let (lead, at) = singular::lead(text);
         if at == text.len() {
@@ -145,6 +146,18 @@ fn needs(lead: &[Segment], tail: &str) -> Needs {
     names.sort();
     names.dedup();
     Needs::Names(names)
+}
+
+/// The parser takes twice as long for each filter inside a filter, so their depth is bounded first.
+fn check_nesting(text: &str) -> Result<(), SyntaxProblem> {
+    match singular::unquoted(text, 0).filter(|(_, byte)| *byte == b'?').nth(limits::PATH_FILTERS_MAX) {
+        None => Ok(()),
+        Some((at, _)) => {
+            let message = format!("a JSONPath has at most {} filters", limits::PATH_FILTERS_MAX);
+            Err(SyntaxProblem::new(at..at + 1, message)
+                .with_hint("Filter step by step with a formula: trigger.lines.filter(|line| …)"))
+        }
+    }
 }
 
 fn problem(text: &str, error: &serde_json_path::ParseError) -> SyntaxProblem {

@@ -140,7 +140,7 @@ fn blank(bytes: &[u8], mut at: usize) -> usize {
 }
 
 /// The bytes outside of quoted names.
-fn unquoted(text: &str, from: usize) -> impl Iterator<Item = (usize, u8)> {
+pub(crate) fn unquoted(text: &str, from: usize) -> impl Iterator<Item = (usize, u8)> {
     let mut quote = None;
     let mut escaped = false;
     text.bytes().enumerate().skip(from).filter(move |(_, byte)| match quote {

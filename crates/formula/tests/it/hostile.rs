@@ -51,6 +51,25 @@ fn deep_sources_are_refused() {
 }
 
 #[test]
+fn nested_filters_are_refused_before_they_are_read() {
+    let nested = |levels: usize| format!("{}@.a == 1{}", "$[?(".repeat(levels), ")]".repeat(levels));
+    assert_eq!(run(nested(200), false), Err("syntax"));
+    assert_eq!(run(nested(3), false), Ok(json!([])));
+}
+
+#[test]
+fn what_a_script_throws_is_a_message() {
+    let message = |source: &str| {
+        let error = Expression::compile_script(source).unwrap().eval(&Scope::new()).unwrap_err();
+        assert_eq!(error.code, "thrown");
+        error.message
+    };
+    assert_eq!(message("throw \"no customer\""), "no customer");
+    assert_eq!(message("throw trigger.missing"), "the script gave up without a word");
+    assert_eq!(message("let x = \"ab\"; loop { if x.len() > 9000 { throw x } x += x; }").chars().count(), 501);
+}
+
+#[test]
 fn endless_scripts_stop() {
     for source in [
         "loop {}",

@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("connectors", &["connector"]),
     ("engine", &["recipe", "formula", "connector", "store"]),
     ("formula", &[]),
+    ("fuzz", &["recipe", "formula"]),
     ("liaison", &["server", "engine", "connector", "connectors", "recipe", "formula", "store", "store-sqlite", "store-postgres"]),
     ("recipe", &[]),
     ("server", &["engine", "recipe", "formula", "connector", "store"]),
