@@ -1,7 +1,7 @@
 //! A small world for recipes: two connectors, and formulas as they really are read.
 
 use formula::{Expression, SyntaxProblem};
-use recipe::{ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, Reference, Segment, TriggerInfo};
+use recipe::{ActionInfo, Catalogue, ConnectorInfo, Effect, ExpressionInfo, ExpressionProblem, Reference, Segment, TriggerInfo};
 use serde_json::{Value as Json, json};
 
 pub(super) fn catalogue() -> Catalogue {
@@ -9,6 +9,7 @@ pub(super) fn catalogue() -> Catalogue {
         connectors: connectors(),
         expression: |source| Expression::compile(source).map(|expression| info(&expression)).map_err(problem),
         script: |source| Expression::compile_script(source).map(|expression| info(&expression)).map_err(problem),
+        instant: |text| text.contains('T') && text.ends_with('Z'),
         schedule: |cron, _| match cron.split_whitespace().count() {
             5 => Ok(()),
             _ => Err(("cron".to_owned(), "A schedule has five fields.".to_owned())),
@@ -17,13 +18,23 @@ pub(super) fn catalogue() -> Catalogue {
 }
 
 fn connectors() -> Vec<ConnectorInfo> {
-    let request = action("request", false, &json!({"url": {"type": "string"}, "method": {"enum": ["GET", "POST"]}, "json": {}}));
-    let query =
-        action("query", true, &json!({"soql": {"type": "string"}, "limit": {"type": "integer", "minimum": 1, "maximum": 9}}));
+    let request = action(
+        "request",
+        Effect::Once,
+        false,
+        &json!({"url": {"type": "string"}, "method": {"enum": ["GET", "POST"]}, "json": {}}),
+    );
+    let query = action(
+        "query",
+        Effect::None,
+        true,
+        &json!({"soql": {"type": "string"}, "limit": {"type": "integer", "minimum": 1, "maximum": 9}}),
+    );
     let event = TriggerInfo {
         id: "event".to_owned(),
         title: "Event".to_owned(),
         config: record(&json!({"types": {"type": "array", "items": {"type": "string"}}})),
+        dedupes: true,
         output: record(&json!({"id": {"type": "string"}, "data": {"type": "object"}})),
     };
     let connector = |id: &str, builtin, actions, triggers| ConnectorInfo {
@@ -35,15 +46,15 @@ fn connectors() -> Vec<ConnectorInfo> {
     };
     vec![
         connector("http", true, vec![request.clone()], Vec::new()),
-        connector("log", true, vec![action("write", false, &json!({"message": {}}))], Vec::new()),
+        connector("log", true, vec![action("write", Effect::Idempotent, false, &json!({"message": {}}))], Vec::new()),
         connector("salesforce", false, vec![query, request], vec![event]),
     ]
 }
 
-fn action(id: &str, needs_connection: bool, input: &Json) -> ActionInfo {
+fn action(id: &str, effect: Effect, needs_connection: bool, input: &Json) -> ActionInfo {
     let output =
         record(&json!({"status": {"type": "integer"}, "records": {"type": "array", "items": {"type": "object"}}, "body": {}}));
-    ActionInfo { id: id.to_owned(), title: id.to_owned(), input: record(input), output, needs_connection }
+    ActionInfo { id: id.to_owned(), title: id.to_owned(), input: record(input), output, needs_connection, effect: effect.into() }
 }
 
 fn record(properties: &Json) -> Json {
@@ -61,7 +72,11 @@ fn info(expression: &Expression) -> ExpressionInfo {
         path: reference.path.iter().map(segment).collect(),
         range: reference.range.clone(),
     };
-    ExpressionInfo { references: expression.references().iter().map(reference).collect(), is_path: expression.is_path() }
+    ExpressionInfo {
+        references: expression.references().iter().map(reference).collect(),
+        is_path: expression.is_path(),
+        typing: None,
+    }
 }
 
 fn problem(problem: SyntaxProblem) -> ExpressionProblem {
