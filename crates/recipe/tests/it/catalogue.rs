@@ -25,7 +25,7 @@ pub(crate) fn real() -> Catalogue {
             range: r.range.clone(),
         };
         let references = expression.references().iter().map(reference).collect();
-        Ok(ExpressionInfo { references, is_path: expression.is_path() })
+        Ok(ExpressionInfo { references, is_path: expression.is_path(), ..ExpressionInfo::default() })
     }
     Catalogue {
         expression: |source| info(formula::Expression::compile(source)),
