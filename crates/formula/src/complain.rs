@@ -24,6 +24,10 @@ impl Lines {
         Self { lines: std::mem::take(&mut translation.lines), tokens: std::mem::take(&mut translation.tokens) }
     }
 
+    pub(crate) fn tokens(&self) -> &[Token] {
+        &self.tokens
+    }
+
     fn range(&self, position: Position) -> Option<Range<usize>> {
         self.lines.get(position.line()?.checked_sub(1)?).cloned()
     }

@@ -32,7 +32,7 @@ struct Inner {
 }
 
 #[derive(Debug)]
-enum Plan {
+pub(crate) enum Plan {
     Literal(Arc<Json>),
     /// A place in the data, and what null counts as.
     Place {
@@ -49,9 +49,11 @@ enum Plan {
     Formula(Box<Formula>),
 }
 
+/// A formula or a script that rhai runs.
 #[derive(Debug)]
-struct Formula {
+pub(crate) struct Formula {
     ast: AST,
+    script: bool,
     slots: Vec<Slot>,
     now: bool,
     order: Vec<String>,
@@ -161,6 +163,10 @@ impl Expression {
         &self.0.source
     }
 
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.0.plan
+    }
+
     fn path(source: &str, blank: usize) -> Result<Self, SyntaxProblem> {
         let (text, default) = match singular::default_mark(source) {
             Some(mark) => (&source[..mark], Some(json_literal(source, mark + 2)?)),
@@ -208,7 +214,15 @@ impl Formula {
         let Translation { text, slots, order, now, .. } = translation;
         let ast = if script { MACHINE.compile(&text) } else { MACHINE.compile_expression(&text) };
         let ast = ast.map_err(|error| complain::syntax(&error, &lines, source))?;
-        Ok(Self { ast, slots, now, order, lines })
+        Ok(Self { ast, script, slots, now, order, lines })
+    }
+
+    pub(crate) fn tokens(&self) -> &[lex::Token] {
+        self.lines.tokens()
+    }
+
+    pub(crate) const fn is_script(&self) -> bool {
+        self.script
     }
 
     fn run(&self, scope: &Scope, source: &str) -> Result<Dynamic, EvalError> {

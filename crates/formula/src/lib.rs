@@ -24,6 +24,7 @@ mod shared;
 mod singular;
 mod suggest;
 mod translate;
+mod types;
 mod value;
 
 pub use serde_json::Value as Json;
@@ -35,3 +36,4 @@ pub use path::Path;
 pub use reference::{Reference, Segment};
 pub use scope::Scope;
 pub use shared::Shared;
+pub use types::{Inferred, Kind, Type, TypeProblem};

@@ -32,3 +32,14 @@ pub const VALUE_DEPTH_MAX: usize = 128;
 pub const REFERENCES_MAX: usize = 256;
 /// Most filters in one JSONPath.
 pub const PATH_FILTERS_MAX: usize = 8;
+/// Deepest nesting of lists and records in a type; what lies deeper counts as anything.
+pub const TYPE_DEPTH_MAX: u8 = 32;
+/// Most parts of one type, fields of fields counted together; a larger one counts as any record
+/// or list.
+pub const TYPE_PARTS_MAX: u16 = 2048;
+/// Most steps of inferring the type of one expression; what comes later counts as anything.
+pub const INFERENCE_STEPS_MAX: u32 = 20_000;
+/// Deepest nesting of a JSON Schema that is read as a type.
+pub const SCHEMA_DEPTH_MAX: u32 = 64;
+/// Most parts of one JSON Schema that are read as a type.
+pub const SCHEMA_PARTS_MAX: u32 = 4096;

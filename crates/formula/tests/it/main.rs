@@ -6,6 +6,7 @@ mod problems;
 mod properties;
 mod semantics;
 mod surface;
+mod types;
 
 use std::sync::Arc;
 

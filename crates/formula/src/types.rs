@@ -1,0 +1,104 @@
+//! What an expression gives, and what in it cannot work, told before anything runs.
+//!
+//! The caller says what the places an expression reads may hold; the rules of the language do the
+//! rest. Whatever is not understood counts as anything and is never a problem: a problem is only
+//! what fails whenever evaluation gets to it.
+
+mod describe;
+mod infer;
+mod look;
+mod schema;
+mod shape;
+mod signature;
+mod tree;
+
+use std::ops::Range;
+
+pub use shape::{Kind, Type};
+
+use crate::{Expression, Reference, Segment, expression::Plan};
+
+/// What is known of an expression.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inferred {
+    /// What it gives when it does not fail.
+    pub gives: Type,
+    /// What in it cannot work, in the order of the source.
+    pub problems: Vec<TypeProblem>,
+}
+
+/// A piece of an expression that fails with the types it meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeProblem {
+    /// Where in the source, in bytes.
+    pub range: Range<usize>,
+    /// What is wrong, as evaluation would say it.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+    /// Whether every evaluation fails. False for what stands in a branch, a closure or a loop,
+    /// and so fails only if evaluation gets there.
+    pub always: bool,
+}
+
+impl Expression {
+    /// What it gives if the places it reads hold what `types` says. `types` is asked with places
+    /// of [`Expression::references`], or the beginnings of such: it says [`Type::any`] for what it
+    /// does not know.
+    pub fn infer(&self, types: &dyn Fn(&Reference) -> Type) -> Inferred {
+        let (gives, problems) = match self.plan() {
+            Plan::Literal(value) => (Type::of_json(value), Vec::new()),
+            Plan::Place { default, .. } => {
+                let place = self.references().first().map_or_else(Type::any, types);
+                (or_default(place, default.as_ref()), Vec::new())
+            }
+            Plan::Path { path, default } => {
+                let found = self.path_type(path.is_singular(), types);
+                (or_default(found, default.as_ref()), Vec::new())
+            }
+            Plan::Formula(formula) => infer::formula(self.source(), formula, self.references(), types),
+        };
+        Inferred { gives, problems }
+    }
+
+    /// As [`Expression::infer`], for a decision: it also has a problem if it never gives true or
+    /// false.
+    pub fn infer_decision(&self, types: &dyn Fn(&Reference) -> Type) -> Inferred {
+        let mut inferred = self.infer(types);
+        if inferred.problems.is_empty() && !inferred.gives.may_be(Kind::Boolean) && inferred.gives != Type::never() {
+            let source = self.source();
+            let start = source.len() - source.trim_start().len();
+            let range = start..start + source.trim().len();
+            inferred.problems.push(infer::no_decision(source, range, &inferred.gives));
+        }
+        inferred
+    }
+
+    /// A path that may match many times gives a list of what it finds.
+    fn path_type(&self, singular: bool, types: &dyn Fn(&Reference) -> Type) -> Type {
+        let [reference, ..] = self.references() else { return Type::any() };
+        if singular {
+            // Of data without names nothing is known.
+            return if reference.root.is_empty() { Type::any() } else { types(reference) };
+        }
+        // Behind `..` the references know nothing of the path.
+        if reference.root.is_empty() || self.source().contains("..") {
+            return Type::kind(Kind::List);
+        }
+        let (known, rest) = reference.path.split_at(plain(&reference.path));
+        let start = Reference { path: known.to_vec(), ..reference.clone() };
+        Type::list(types(&start).found(rest))
+    }
+}
+
+fn or_default(found: Type, default: Option<&crate::Json>) -> Type {
+    match default {
+        Some(default) if found.may_be(Kind::Null) => found.without_null().or(&Type::of_json(default)),
+        _ => found,
+    }
+}
+
+/// How many segments there are before the first that is known only when it runs.
+fn plain(path: &[Segment]) -> usize {
+    path.iter().position(|segment| *segment == Segment::Any).unwrap_or(path.len())
+}
