@@ -1,8 +1,7 @@
 //! What an expression gives, and what in it cannot work, told before anything runs.
 //!
 //! The caller says what the places an expression reads may hold; the rules of the language do the
-//! rest. Whatever is not understood counts as anything and is never a problem: a problem is only
-//! what fails whenever evaluation gets to it.
+//! rest. Whatever is not understood counts as anything and is never a problem.
 
 mod describe;
 mod infer;
@@ -16,7 +15,7 @@ use std::ops::Range;
 
 pub use shape::{Kind, Type};
 
-use crate::{Expression, Reference, Segment, expression::Plan};
+use crate::{Expression, Reference, expression::Plan};
 
 /// What is known of an expression.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,14 +36,15 @@ pub struct TypeProblem {
     /// What to write instead.
     pub hint: Option<String>,
     /// Whether every evaluation fails. False for what stands in a branch, a closure or a loop,
-    /// and so fails only if evaluation gets there.
+    /// and so fails only if evaluation gets there; and for `==` with what may be null, which
+    /// fails only if it is not.
     pub always: bool,
 }
 
 impl Expression {
-    /// What it gives if the places it reads hold what `types` says. `types` is asked with places
-    /// of [`Expression::references`], or the beginnings of such: it says [`Type::any`] for what it
-    /// does not know.
+    /// What it gives if the places it reads hold what `types` says. `types` is asked with the
+    /// elements of [`Expression::references`], and says [`Type::any`] for what it does not know.
+    /// For a place with a part that is known only when it runs, it says what any such place holds.
     pub fn infer(&self, types: &dyn Fn(&Reference) -> Type) -> Inferred {
         let (gives, problems) = match self.plan() {
             Plan::Literal(value) => (Type::of_json(value), Vec::new()),
@@ -77,17 +77,13 @@ impl Expression {
     /// A path that may match many times gives a list of what it finds.
     fn path_type(&self, singular: bool, types: &dyn Fn(&Reference) -> Type) -> Type {
         let [reference, ..] = self.references() else { return Type::any() };
-        if singular {
-            // Of data without names nothing is known.
-            return if reference.root.is_empty() { Type::any() } else { types(reference) };
+        // Of data without names nothing is known, and behind `..` the references know no more.
+        match (singular, reference.root.is_empty() || self.source().contains("..")) {
+            (true, true) => Type::any(),
+            (true, false) => types(reference),
+            (false, true) => Type::kind(Kind::List),
+            (false, false) => Type::list(types(reference)),
         }
-        // Behind `..` the references know nothing of the path.
-        if reference.root.is_empty() || self.source().contains("..") {
-            return Type::kind(Kind::List);
-        }
-        let (known, rest) = reference.path.split_at(plain(&reference.path));
-        let start = Reference { path: known.to_vec(), ..reference.clone() };
-        Type::list(types(&start).found(rest))
     }
 }
 
@@ -96,9 +92,4 @@ fn or_default(found: Type, default: Option<&crate::Json>) -> Type {
         Some(default) if found.may_be(Kind::Null) => found.without_null().or(&Type::of_json(default)),
         _ => found,
     }
-}
-
-/// How many segments there are before the first that is known only when it runs.
-fn plain(path: &[Segment]) -> usize {
-    path.iter().position(|segment| *segment == Segment::Any).unwrap_or(path.len())
 }

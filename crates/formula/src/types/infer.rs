@@ -9,8 +9,8 @@ mod scripts;
 use std::ops::Range;
 
 use super::{
-    TypeProblem, plain,
-    shape::{BOOLEAN, FRACTION, INNER, Kinds, NULL, NUMBER, TEXT, TIMES, Type, WHOLE},
+    TypeProblem,
+    shape::{ALL, BOOLEAN, FRACTION, INNER, Kinds, NULL, NUMBER, TEXT, TIMES, Type, WHOLE},
     tree::{self, Kind, Link, LinkKind, Node},
 };
 use crate::{Reference, expression::Formula, limits};
@@ -281,10 +281,13 @@ impl<'a> Inference<'a> {
     fn operation(&mut self, sign: &str, left: &Type, right: &Type, node: &Node<'a>) -> Type {
         match operators::binary(sign, left, right) {
             Ok(found) => found,
-            Err(Misfit { message, hint }) => {
+            Err(Misfit { message, hint, spares_null }) => {
                 let message = message.replacen("this", &piece(self.source, &node.range, "a formula"), 1);
+                let sure = self.sure && !spares_null;
+                let sure = std::mem::replace(&mut self.sure, sure);
                 self.problem(node.range.clone(), message, hint);
-                Type::any()
+                self.sure = sure;
+                if spares_null { Type::of(BOOLEAN) } else { Type::any() }
             }
         }
     }
@@ -293,9 +296,7 @@ impl<'a> Inference<'a> {
     fn name(&mut self, name: &'a str, at: usize, links: &[Link<'a>]) -> (Type, usize) {
         let references = self.references;
         if let Ok(place) = references.binary_search_by_key(&at, |reference| reference.range.start) {
-            let reference = &references[place];
-            let known = plain(&reference.path).min(links.len());
-            return (self.place(place, known), known);
+            return (self.place(place), references[place].path.len().min(links.len()));
         }
         if self.blind || self.doubts_local(name) {
             return (Type::any(), 0);
@@ -305,21 +306,14 @@ impl<'a> Inference<'a> {
         (known.map_or_else(Type::any, |(_, value)| value.clone()), 0)
     }
 
-    /// What a place holds, up to so many segments.
-    fn place(&mut self, at: usize, known: usize) -> Type {
+    /// What a place holds.
+    fn place(&mut self, at: usize) -> Type {
         let reference = &self.references[at];
-        let path = &reference.path[..known];
-        if self.doubts_place(&reference.root, path) {
+        if self.doubts_place(reference) {
             return Type::any();
         }
         let types = self.types;
-        let found = self.places[at].get_or_insert_with(|| {
-            if known == reference.path.len() {
-                return types(reference);
-            }
-            types(&Reference { path: path.to_vec(), ..reference.clone() })
-        });
-        found.clone()
+        self.places[at].get_or_insert_with(|| types(reference)).clone()
     }
 
     fn chain(&mut self, head: &Node<'a>, links: &[Link<'a>]) -> Type {
@@ -332,6 +326,9 @@ impl<'a> Inference<'a> {
         let mut or_null = false;
         let mut end = head.range.end;
         for link in links.iter().take(skip) {
+            if let LinkKind::At(key) = &link.kind {
+                self.key(key);
+            }
             end = link.end;
         }
         for link in &links[skip..] {
@@ -357,18 +354,23 @@ impl<'a> Inference<'a> {
 
     /// `x[key]`.
     fn at(&mut self, value: &Type, key: &Node<'a>) -> Type {
-        const FITS: Kinds = TEXT | WHOLE | NULL;
+        let kinds = self.key(key);
+        match &key.kind {
+            Kind::Text(name) => value.field(name),
+            _ if kinds & (TEXT | NULL) == 0 => value.items().or_null(),
+            _ => value.part(),
+        }
+    }
+
+    /// What stands between brackets: a name, a whole number or null.
+    fn key(&mut self, key: &Node<'a>) -> Kinds {
         let found = self.value(key);
-        if found.kinds & FITS == 0 && found.kinds != 0 {
+        if found.kinds & (TEXT | WHOLE | NULL) == 0 && found.kinds != 0 {
             let message = format!("between the brackets stands {}", found.describe());
             let hint = (found.kinds & FRACTION == 0).then_some("Items have numbers, x[0]; fields have names, x[\"a name\"].");
             self.problem(key.range.clone(), message, hint);
-            return Type::any();
+            return ALL;
         }
-        match &key.kind {
-            Kind::Text(name) => value.field(name),
-            _ if found.kinds & (TEXT | NULL) == 0 => value.items().or_null(),
-            _ => value.part(),
-        }
+        found.kinds
     }
 }

@@ -36,17 +36,6 @@ impl Type {
         self.items().or(&fields).or_null()
     }
 
-    /// What a query finds at the end of a path, many times or never; what is missing is not found.
-    pub(super) fn found(&self, path: &[Segment]) -> Self {
-        path.iter().fold(self.clone(), |found, segment| match segment {
-            Segment::Key(_) if found.kinds & RECORD == 0 => Self::never(),
-            Segment::Key(name) => found.only(RECORD).field(name),
-            Segment::Index(_) => found.items(),
-            Segment::Any if found.kinds & RECORD == 0 => found.items(),
-            Segment::Any => found.part(),
-        })
-    }
-
     /// What is found at the end of a path: null where it leads nowhere.
     #[must_use]
     pub fn at(&self, path: &[Segment]) -> Self {

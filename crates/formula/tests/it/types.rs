@@ -111,10 +111,10 @@ fn literals_and_places() {
     gives("(trigger.record).a", "text");
     gives("$.trigger.id", "text");
     gives("$.trigger.note ?? 5", "a whole number or text");
-    gives("$.trigger.items[*].sku", "a list of texts");
-    gives("$.trigger.items[?@.n > 1]", "a list of records");
+    gives("$.trigger.items[*].sku", "a list of texts and null");
+    gives("$.trigger.items[?@.n > 1]", "a list of records and null");
     gives("$..sku", "a list");
-    gives("$.trigger['items'][0, 1].n", "a list of whole numbers");
+    gives("$.trigger['items'][0, 1].n", "a list of whole numbers and null");
 }
 
 #[test]
@@ -135,6 +135,7 @@ fn operators() {
     gives("trigger.nothing == 5", "true or false");
     gives("2 + 3 * 4 == 14", "true or false");
     refuses("trigger.amount == '5'", "trigger.amount == '5'", true, "compares a whole number with text Turn the text");
+    refuses("trigger.note == 5", "trigger.note == 5", false, "compares text or null with a whole number");
     refuses("trigger.note > 5", "trigger.note > 5", true, "compares text or null with a whole number");
     refuses("trigger.amount > null", "trigger.amount > null", true, "no order Say what");
     refuses("1 + trigger.amount + 'x'", "1 + trigger.amount + 'x'", true, "to_text(…) to join");

@@ -6,10 +6,7 @@
 use super::Inference;
 use crate::{
     Reference, Segment,
-    types::{
-        plain,
-        tree::{Kind, Link, LinkKind, Node},
-    },
+    types::tree::{Kind, Link, LinkKind, Node},
 };
 
 /// Something a condition asks about.
@@ -28,9 +25,9 @@ impl<'a> Inference<'a> {
         out
     }
 
-    pub(super) fn doubts_place(&self, root: &str, path: &[Segment]) -> bool {
+    pub(super) fn doubts_place(&self, place: &Reference) -> bool {
         self.doubts.iter().any(|doubt| match doubt {
-            Doubt::Place(doubted, start) => *doubted == root && path.starts_with(start),
+            Doubt::Place(root, start) => *root == place.root && place.path.starts_with(start),
             Doubt::Local(_) => false,
         })
     }
@@ -74,7 +71,7 @@ impl<'a> Inference<'a> {
         self.doubts.push(match references.binary_search_by_key(at, |reference| reference.range.start) {
             Ok(place) => {
                 let Reference { root, path, .. } = &references[place];
-                Doubt::Place(root, &path[..plain(path).min(links.len())])
+                Doubt::Place(root, &path[..path.len().min(links.len())])
             }
             Err(_) => Doubt::Local(name),
         });

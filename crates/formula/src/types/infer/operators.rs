@@ -7,6 +7,8 @@ use crate::types::shape::{BOOLEAN, INNER, Kinds, LIST, NULL, NUMBER, RECORD, TEX
 pub(super) struct Misfit {
     pub(super) message: String,
     pub(super) hint: Option<&'static str>,
+    /// Whether it goes well, and gives false, while one of the values is null.
+    pub(super) spares_null: bool,
 }
 
 /// What an operator between two values gives, or why it always fails.
@@ -34,20 +36,21 @@ const ORDERED: [Kinds; 3] = [NUMBER, TEXT, TIMES];
 
 fn compare(a: &Type, b: &Type, alike: &[Kinds], null: bool) -> Result<Type, Misfit> {
     let fits = alike.iter().any(|kinds| a.kinds & kinds != 0 && b.kinds & kinds != 0);
-    if fits || (null && (a.kinds | b.kinds) & NULL != 0) || times(a, b) {
+    if fits || (null && (a.kinds == NULL || b.kinds == NULL)) || times(a, b) {
         return Ok(Type::of(BOOLEAN));
     }
     if !null && (a.kinds == NULL || b.kinds == NULL) {
         return Err(Misfit {
             message: "this compares with null, which has no order".to_owned(),
             hint: Some("Say what a missing value counts as: (… ?? 0)"),
+            spares_null: false,
         });
     }
     if !null && (a.kinds & b.kinds & !NULL) != 0 {
         let message = format!("this orders {} and {}; only numbers and texts have an order", a.describe(), b.describe());
-        return Err(Misfit { message, hint: None });
+        return Err(Misfit { message, hint: None, spares_null: false });
     }
-    Err(unlike("compares", a, b))
+    Err(Misfit { spares_null: null && (a.kinds | b.kinds) & NULL != 0, ..unlike("compares", a, b) })
 }
 
 fn contains(whole: &Type, part: &Type) -> Result<Type, Misfit> {
@@ -59,9 +62,10 @@ fn contains(whole: &Type, part: &Type) -> Result<Type, Misfit> {
         Misfit {
             message: "what should contain something is null".to_owned(),
             hint: Some("Say what a missing list counts as: (… ?? [])"),
+            spares_null: false,
         }
     } else {
-        Misfit { message: format!("{} cannot contain {}", whole.describe(), part.describe()), hint: None }
+        Misfit { message: format!("{} cannot contain {}", whole.describe(), part.describe()), hint: None, spares_null: false }
     })
 }
 
@@ -85,7 +89,7 @@ fn add(a: &Type, b: &Type) -> Result<Type, Misfit> {
     }
     if a.kinds == RECORD && b.kinds == RECORD {
         let hint = Some("Put one over the other with merge(a, b).");
-        return Err(Misfit { message: "this adds two records".to_owned(), hint });
+        return Err(Misfit { message: "this adds two records".to_owned(), hint, spares_null: false });
     }
     Err(unlike("adds", a, b))
 }
@@ -117,6 +121,7 @@ fn unlike(verb: &str, a: &Type, b: &Type) -> Misfit {
         return Misfit {
             message: format!("this {verb} {} and null", other.describe()),
             hint: Some("Say what a missing value counts as: (… ?? 0) or (… ?? \"\")"),
+            spares_null: false,
         };
     }
     let pair = |one: Kinds, other: Kinds| {
@@ -134,5 +139,5 @@ fn unlike(verb: &str, a: &Type, b: &Type) -> Misfit {
     } else {
         None
     };
-    Misfit { message: format!("this {verb} {} {with} {}", a.describe(), b.describe()), hint }
+    Misfit { message: format!("this {verb} {} {with} {}", a.describe(), b.describe()), hint, spares_null: false }
 }
