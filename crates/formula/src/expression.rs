@@ -91,7 +91,7 @@ impl Expression {
                     (None, None) => Json::Null,
                 })
             }
-            Plan::Path { path, default } => Ok(match (path.eval(scope), default) {
+            Plan::Path { path, default } => Ok(match (path.eval(scope)?, default) {
                 (Json::Null, Some(default)) => default.clone(),
                 (value, _) => value,
             }),
@@ -176,7 +176,7 @@ impl Expression {
         let range = blank..blank + text.len();
         let path = Path::parse(text)
             .map_err(|problem| SyntaxProblem { range: problem.range.start + blank..problem.range.end + blank, ..problem })?;
-        let references = path.references(&range, text);
+        let references = path.references(&range);
         let plan = match path.singular().and_then(<[Segment]>::split_first) {
             Some((Segment::Key(root), rest)) => Plan::Place { root: root.clone(), path: rest.to_vec(), default, is_path: true },
             // A list needs no default: it is there, and may be empty.

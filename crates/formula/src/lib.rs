@@ -12,6 +12,7 @@ mod complain;
 mod error;
 mod expression;
 mod functions;
+mod jsonpath;
 mod lex;
 pub mod limits;
 mod machine;

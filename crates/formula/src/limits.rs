@@ -30,8 +30,6 @@ pub const VARIABLE_DEPTH_MAX: usize = 64;
 pub const VALUE_DEPTH_MAX: usize = 128;
 /// Most different places one formula reads.
 pub const REFERENCES_MAX: usize = 256;
-/// Most filters in one JSONPath.
-pub const PATH_FILTERS_MAX: usize = 8;
 /// Deepest nesting of lists and records in a type; what lies deeper counts as anything.
 pub const TYPE_DEPTH_MAX: u8 = 32;
 /// Most parts of one type, fields of fields counted together; a larger one counts as any record
@@ -43,3 +41,11 @@ pub const INFERENCE_STEPS_MAX: u32 = 20_000;
 pub const SCHEMA_DEPTH_MAX: u32 = 64;
 /// Most parts of one JSON Schema that are read as a type.
 pub const SCHEMA_PARTS_MAX: u32 = 4096;
+/// Deepest nesting of brackets, filters and functions in a JSONPath.
+pub const PATH_DEPTH_MAX: usize = 32;
+/// Steps of one JSONPath over data: places looked at and found, 64 bytes of text as one.
+pub const PATH_STEPS_MAX: u64 = 2_000_000;
+/// Longest regular expression of a filter.
+pub const PATTERN_BYTES_MAX: usize = 1_000;
+/// Most memory the program of a regular expression may take.
+pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;

@@ -2,42 +2,33 @@
 //!
 //! A path that can match once (names and single indexes only) gives the value or null; any other
 //! gives a list, always: decided from the text, never from the data. Paths that can match once
-//! are walked directly. Everything else goes through `serde_json_path`: its last release is of
-//! February 2025, but it passes all 703 cases of the compliance suite, where the livelier
-//! `jsonpath-rust` passes 694 and is several times slower. `tests/it/jsonpath.rs` runs that suite.
+//! are walked directly. `tests/it/jsonpath.rs` runs the compliance suite.
 
 use std::ops::Range;
 
 use serde_json::Value as Json;
-use serde_json_path::JsonPath;
 
-use crate::{Reference, Scope, Segment, SyntaxProblem, limits, reference, singular};
+use crate::{
+    EvalError, Reference, Scope, Segment, SyntaxProblem,
+    jsonpath::{self, Steps},
+    reference, value,
+};
 
 /// A JSONPath, parsed once.
 #[derive(Debug, Clone)]
 pub struct Path {
-    // The names and indexes it begins with; all of it when `rest` is none.
+    // The names and indexes it begins with.
     lead: Vec<Segment>,
-    rest: Option<Rest>,
-}
-
-#[derive(Debug, Clone)]
-struct Rest {
-    // The whole path, for one whole document.
-    whole: JsonPath,
-    // What follows `lead`, for the value found there.
-    tail: JsonPath,
+    // What follows them; nothing for a path that can match once.
+    tail: Vec<jsonpath::Segment>,
     needs: Needs,
-    // Where the text of `tail` begins.
-    at: usize,
 }
 
-/// What has to be put together before a path that is no single walk can run.
+/// What has to be put together before the `$` in filters can be looked up.
 #[derive(Debug, Clone)]
 enum Needs {
-    /// Only the value at `lead`.
-    Lead,
-    /// A document with these names: its filters look elsewhere through `$`.
+    Nothing,
+    /// A document with these names.
     Names(Vec<String>),
     /// A document with everything.
     Everything,
@@ -45,64 +36,80 @@ enum Needs {
 
 impl Path {
     /// Reads a path; the text must be nothing else.
+    ///
+    /// # Errors
+    /// Where it stops to be one.
     pub fn parse(text: &str) -> Result<Self, SyntaxProblem> {
-        check_nesting(text)?;
-        let whole = JsonPath::parse(text).map_err(|error| problem(text, &error))?;
-        let (lead, at) = singular::lead(text);
-        if at == text.len() {
-            return Ok(Self { lead, rest: None });
-        }
-        // What is left after a valid beginning is a valid path behind a `$` of its own.
-        let tail = JsonPath::parse(&format!("${}", &text[at..])).map_err(|error| problem(text, &error))?;
-        let needs = needs(&lead, &text[at..]);
-        Ok(Self { lead, rest: Some(Rest { whole, tail, needs, at }) })
+        let mut tail = jsonpath::read(text)?;
+        let lead: Vec<Segment> = tail.iter().map_while(jsonpath::Segment::single).collect();
+        tail.drain(..lead.len());
+        let needs = needs(&tail);
+        Ok(Self { lead, tail, needs })
     }
 
     /// Whether it can match once, and so gives a value and not a list.
     #[must_use]
     pub const fn is_singular(&self) -> bool {
-        self.rest.is_none()
+        self.tail.is_empty()
     }
 
     /// Everything it finds in one document.
-    #[must_use]
-    pub fn query<'a>(&self, document: &'a Json) -> Vec<&'a Json> {
-        match &self.rest {
-            None => reference::walk(document, &self.lead).into_iter().collect(),
-            Some(rest) => rest.whole.query(document).all(),
+    ///
+    /// # Errors
+    /// When it looks at more places than [`crate::limits::PATH_STEPS_MAX`].
+    pub fn query<'a>(&self, document: &'a Json) -> Result<Vec<&'a Json>, EvalError> {
+        match reference::walk(document, &self.lead) {
+            Some(start) => jsonpath::follow(&self.tail, start, document, &mut Steps::new()),
+            None => Ok(Vec::new()),
         }
     }
 
     /// The names and indexes of a path that can match once.
     pub(crate) fn singular(&self) -> Option<&[Segment]> {
-        self.rest.is_none().then_some(&self.lead[..])
+        self.is_singular().then_some(&self.lead[..])
     }
 
     /// What a path of any shape gives in a scope.
-    pub(crate) fn eval(&self, scope: &Scope) -> Json {
-        let list = |found: Vec<&Json>| Json::Array(found.into_iter().cloned().collect());
-        match (&self.rest, self.lead.split_first()) {
-            (None, Some((Segment::Key(root), path))) => {
-                scope.resolve_open(root, path).map_or(Json::Null, |place| place.into_json())
-            }
-            (None, _) => reference::walk(&scope.document(None), &self.lead).cloned().unwrap_or(Json::Null),
-            (Some(Rest { needs: Needs::Lead, tail, .. }), Some((Segment::Key(root), path))) => {
-                match scope.resolve_open(root, path) {
-                    Some(place) => list(tail.query(place.value()).all()),
-                    None => list(Vec::new()),
-                }
-            }
-            (Some(Rest { needs: Needs::Names(names), whole, .. }), _) => list(whole.query(&scope.document(Some(names))).all()),
-            (Some(rest), _) => list(rest.whole.query(&scope.document(None)).all()),
+    pub(crate) fn eval(&self, scope: &Scope) -> Result<Json, EvalError> {
+        let document = match (&self.needs, self.lead.first()) {
+            (Needs::Nothing, Some(Segment::Key(_))) => Json::Null,
+            (Needs::Names(names), Some(Segment::Key(_))) => scope.document(Some(names)),
+            _ => scope.document(None),
+        };
+        match self.lead.split_first() {
+            Some((Segment::Key(root), path)) => match scope.resolve_open(root, path) {
+                Some(place) => self.found(place.value(), &document),
+                None => self.found_nothing(),
+            },
+            _ => match reference::walk(&document, &self.lead) {
+                Some(start) => self.found(start, &document),
+                None => self.found_nothing(),
+            },
         }
     }
 
-    /// The places it reads, for a path that stands at `range` of a source.
-    pub(crate) fn references(&self, range: &Range<usize>, text: &str) -> Vec<Reference> {
-        let mut path = self.lead.clone();
-        if let Some(rest) = &self.rest {
-            singular::follow(&text[rest.at..], &mut path);
+    fn found(&self, start: &Json, document: &Json) -> Result<Json, EvalError> {
+        if self.is_singular() {
+            return Ok(start.clone());
         }
+        let mut steps = Steps::new();
+        let found = jsonpath::follow(&self.tail, start, document, &mut steps)?;
+        for value in &found {
+            // A place may be found below another one, so copies can be more than the data.
+            steps.spend(value::weigh(value, usize::MAX)?)?;
+        }
+        Ok(Json::Array(found.into_iter().cloned().collect()))
+    }
+
+    fn found_nothing(&self) -> Result<Json, EvalError> {
+        Ok(if self.is_singular() { Json::Null } else { Json::Array(Vec::new()) })
+    }
+
+    /// The places it reads, for a path that stands at `range` of a source.
+    pub(crate) fn references(&self, range: &Range<usize>) -> Vec<Reference> {
+        let mut path = self.lead.clone();
+        let known = self.tail.iter().take_while(|segment| !segment.descends);
+        path.extend(known.map(|segment| segment.single().unwrap_or(Segment::Any)));
         let root = match path.first() {
             Some(Segment::Key(_)) => match path.remove(0) {
                 Segment::Key(key) => key,
@@ -110,75 +117,33 @@ impl Path {
             },
             _ => String::new(),
         };
-        let mut references = vec![Reference { root, path, range: range.clone() }];
-        if let Some(Rest { needs, .. }) = &self.rest {
-            match needs {
-                Needs::Lead => {}
-                Needs::Names(names) => {
-                    for name in names.iter().filter(|name| **name != references[0].root).cloned().collect::<Vec<_>>() {
-                        references.push(Reference { root: name, path: Vec::new(), range: range.clone() });
-                    }
-                }
-                Needs::Everything if !references[0].root.is_empty() => {
-                    references.push(Reference { root: String::new(), path: Vec::new(), range: range.clone() });
-                }
-                Needs::Everything => {}
+        let whole = |root: &str| Reference { root: root.to_owned(), path: Vec::new(), range: range.clone() };
+        let others = match &self.needs {
+            Needs::Names(names) => names.iter().filter(|name| **name != root).map(|name| whole(name)).collect(),
+            Needs::Everything if !root.is_empty() => vec![whole("")],
+            _ => Vec::new(),
+        };
+        [vec![Reference { root, path, range: range.clone() }], others].concat()
+    }
+}
+
+/// What filters ask for: each `$` in them looks at the document again.
+fn needs(tail: &[jsonpath::Segment]) -> Needs {
+    let mut names = Vec::new();
+    let mut everything = false;
+    jsonpath::queries(tail, &mut |query| {
+        if query.absolute {
+            match query.segments.first().and_then(jsonpath::Segment::single) {
+                Some(Segment::Key(name)) => names.push(name),
+                _ => everything = true,
             }
         }
-        references
-    }
-}
-
-/// What the part after `lead` asks for: each `$` in a filter looks at the document again.
-fn needs(lead: &[Segment], tail: &str) -> Needs {
-    let Some(Segment::Key(root)) = lead.first() else { return Needs::Everything };
-    let mut names = Vec::new();
-    for at in singular::roots(tail) {
-        match singular::lead(&tail[at..]).0.into_iter().next() {
-            Some(Segment::Key(name)) => names.push(name),
-            _ => return Needs::Everything,
-        }
-    }
-    if names.is_empty() {
-        return Needs::Lead;
-    }
-    names.push(root.clone());
+    });
     names.sort();
     names.dedup();
-    Needs::Names(names)
-}
-
-/// The parser takes twice as long for each filter inside a filter, so their depth is bounded first.
-fn check_nesting(text: &str) -> Result<(), SyntaxProblem> {
-    match singular::unquoted(text, 0).filter(|(_, byte)| *byte == b'?').nth(limits::PATH_FILTERS_MAX) {
-        None => Ok(()),
-        Some((at, _)) => {
-            let message = format!("a JSONPath has at most {} filters", limits::PATH_FILTERS_MAX);
-            Err(SyntaxProblem::new(at..at + 1, message)
-                .with_hint("Filter step by step with a formula: trigger.lines.filter(|line| …)"))
-        }
+    match (everything, names.is_empty()) {
+        (true, _) => Needs::Everything,
+        (false, true) => Needs::Nothing,
+        (false, false) => Needs::Names(names),
     }
-}
-
-fn problem(text: &str, error: &serde_json_path::ParseError) -> SyntaxProblem {
-    // The parser points at the beginning of what it could not finish; the plain part goes on.
-    let lead = singular::lead(text).1;
-    let lead = lead + (text[lead..].len() - text[lead..].trim_start().len());
-    let mut at = error.position().saturating_sub(1).max(lead).min(text.len());
-    while !text.is_char_boundary(at) {
-        at -= 1;
-    }
-    let end = text[at..].chars().next().map_or(at, |c| at + c.len_utf8());
-    let message = match text[at..].chars().next() {
-        Some(c) => format!("`{c}` does not fit into this JSONPath"),
-        None => "this JSONPath stops too early".to_owned(),
-    };
-    let hint = if text.contains('-') {
-        "Names with other signs than letters, digits and `_` stand in brackets: $.trigger.headers['idempotency-key']"
-    } else if text.contains(['+', '*', '>', '<', '=']) && !text.contains('?') {
-        "A JSONPath stands alone. To compute, write a formula without `$`: trigger.amount * 100"
-    } else {
-        "A path looks like $.trigger.items[0].name, $.trigger.items[*].name or $.trigger['a name']"
-    };
-    SyntaxProblem::new(at..end, message).with_hint(hint)
 }

@@ -74,7 +74,7 @@ pub(crate) fn translate(source: &str, script: bool) -> Result<Translation, Synta
     reader.functions = names::declared_functions(&tokens);
     let mut at = 0;
     while at < tokens.len() {
-        at = reader.token(at)?;
+        at = reader.token(at)?.max(at + 1);
     }
     reader.end_guards(tokens.len());
     let Reader { out, lines, slots, references, order, now, .. } = reader;
@@ -297,6 +297,7 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether a bracket opens right behind the token at `at`.
     fn is_call(&self, at: usize) -> bool {
         matches!(self.tokens.get(at + 1), Some(Token { kind: Kind::Open("("), .. }))
     }

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod formula;
+mod path;
 mod recipe;
 mod scan;
 
@@ -12,6 +13,7 @@ use crate::Target;
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
     Target { name: "formula", check: formula::check, words: formula::WORDS, rounds: 3_000 },
+    Target { name: "path", check: path::check, words: path::WORDS, rounds: 10_000 },
     Target { name: "recipe", check: recipe::check, words: recipe::WORDS, rounds: 1_000 },
     Target { name: "scan", check: scan::check, words: scan::WORDS, rounds: 50_000 },
 ];

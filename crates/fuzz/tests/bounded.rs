@@ -25,4 +25,4 @@ macro_rules! bounded {
     };
 }
 
-bounded! { formula recipe scan }
+bounded! { formula path recipe scan }

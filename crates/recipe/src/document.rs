@@ -73,7 +73,7 @@ impl<'t> Reader<'t> {
                 let newer = matches!(&node.kind, Kind::Number(number) if number.as_u64().is_some_and(|n| n > 1));
                 self.out.push(if newer {
                     diagnostic.help("The recipe was written for a newer version; use that one.")
-                } else if node.span.start < node.span.end {
+                } else if node.span.start < node.span.end && !matches!(node.kind, Kind::List(_) | Kind::Record(_)) {
                     diagnostic.edit(node.span, "1", "Change to 1")
                 } else {
                     diagnostic

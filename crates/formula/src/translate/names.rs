@@ -108,7 +108,9 @@ impl Reader<'_> {
             }
             "for" => return self.for_loop(at),
             "catch" => {
-                if let (Some(name), Some(body)) = (self.name_at(at + 2), self.tokens.get(at + 1).map(|open| open.partner + 1)) {
+                if self.is_call(at)
+                    && let (Some(name), Some(body)) = (self.name_at(at + 2), self.tokens.get(at + 1).map(|open| open.partner + 1))
+                {
                     let seen = body..self.tokens.get(body).map_or(body, |open| open.partner);
                     self.declare(at + 2, &name, seen)?;
                     self.line(at, "catch (");
@@ -118,7 +120,9 @@ impl Reader<'_> {
                 }
             }
             "fn" => {
-                if let (Some(name), Some(open)) = (self.name_at(at + 1), self.tokens.get(at + 2)) {
+                if self.is_call(at + 1)
+                    && let (Some(name), Some(open)) = (self.name_at(at + 1), self.tokens.get(at + 2))
+                {
                     let close = open.partner;
                     let body = close + 1..self.tokens.get(close + 1).map_or(close + 1, |open| open.partner);
                     self.line(at, "fn");

@@ -53,7 +53,8 @@ fn deep_sources_are_refused() {
 #[test]
 fn nested_filters_are_refused_before_they_are_read() {
     let nested = |levels: usize| format!("{}@.a == 1{}", "$[?(".repeat(levels), ")]".repeat(levels));
-    assert_eq!(run(nested(200), false), Err("syntax"));
+    assert_eq!(run(nested(2_000), false), Err("syntax"));
+    assert_eq!(run(format!("$[?{}@.a{}]", "!(".repeat(2_000), ")".repeat(2_000)), false), Err("syntax"));
     assert_eq!(run(nested(3), false), Ok(json!([])));
 }
 
@@ -67,6 +68,57 @@ fn what_a_script_throws_is_a_message() {
     assert_eq!(message("throw \"no customer\""), "no customer");
     assert_eq!(message("throw trigger.missing"), "the script gave up without a word");
     assert_eq!(message("let x = \"ab\"; loop { if x.len() > 9000 { throw x } x += x; }").chars().count(), 501);
+}
+
+#[test]
+fn words_without_their_brackets_are_refused() {
+    for source in [
+        "a[0catch ]_b",
+        "x[0 fn f ]_b",
+        "[fn ] x",
+        "catch",
+        "catch (",
+        "fn",
+        "fn f",
+        "fn f(",
+        "try {} catch x {}",
+        "for",
+        "for (",
+        "for (a",
+    ] {
+        assert_eq!(run(source.to_owned(), true), Err("syntax"), "{source}");
+    }
+}
+
+#[test]
+fn paths_that_find_without_end_stop() {
+    let deep = (0..100).fold(json!(1), |inner, _| json!({ "a": inner }));
+    let wide: Vec<_> = (0..3_000).map(|n| json!({ "a": format!("{}{n}", "a".repeat(40)), "p": "(a|b)*a(a|b){12}" })).collect();
+    let scope = Scope::from_json(Arc::new(json!({ "deep": deep, "wide": wide, "long": "ab".repeat(300_000) })));
+    for source in [
+        format!("${}", "..*".repeat(8)),
+        format!("$.deep{}", "['a','a']".repeat(40)),
+        "$.wide[?count($.wide[*]) > 1]".to_owned(),
+        "$.wide[?search(@.a, @.p)]".to_owned(),
+        "$.wide[?search($.long, 'b{9}c')]".to_owned(),
+        "$.wide[?length($.long) > 1]".to_owned(),
+        format!("${}{}", "[?@..*".repeat(5), "]".repeat(5)),
+    ] {
+        let path = Expression::compile(&source).unwrap();
+        assert_eq!(path.eval(&scope).map_err(|error| error.code), Err("limit"), "{source}");
+        assert_eq!(path.eval_bool(&scope).map_err(|error| error.code), Err("limit"), "{source}");
+    }
+    let found = Expression::compile("$.wide[?match(@.a, 'a+1{2}')].a").unwrap().eval(&scope);
+    assert_eq!(found.map(|found| found.as_array().map(Vec::len)), Ok(Some(1)));
+}
+
+#[test]
+fn regular_expressions_that_explode_are_refused() {
+    for pattern in ["((a{100}){100}){100}", "(\\\\p{L}{200}){50}", &"a".repeat(2_000)] {
+        assert_eq!(run(format!("$.list[?search(@, '{pattern}')]"), false), Err("syntax"), "{pattern}");
+    }
+    // No regular expression at all matches nothing, as RFC 9535 has it.
+    assert_eq!(run("$.list[?search(@, '(')]".to_owned(), false), Ok(json!([])));
 }
 
 #[test]
