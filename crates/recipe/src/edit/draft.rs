@@ -42,14 +42,16 @@ impl<'t, 'c> Draft<'t, 'c> {
     /// Writes what was changed, and proves that the new text says it.
     pub(crate) fn finish(mut self) -> Result<Edited, EditError> {
         self.target.sweep();
-        let writer = Writer::new(&self.sources, self.joined);
+        // As one would write it; else without block text and blank lines, which may take in what follows.
+        self.written(false).or_else(|error| if error.code == EditCode::Layout { self.written(true) } else { Err(error) })
+    }
+
+    fn written(&self, careful: bool) -> Result<Edited, EditError> {
+        let writer = Writer::new(&self.sources, &self.joined, careful);
         let old = self.sources[0].text;
         let layout = || {
-            EditError::new(
-                EditCode::Layout,
-                "This cannot be changed without changing something else, the way the text is laid out here.",
-            )
-            .help("Make the change in the text itself.")
+            let message = "This cannot be changed without changing something else, the way the text is laid out here.";
+            EditError::new(EditCode::Layout, message).help("Make the change in the text itself.")
         };
         let patches = tidy(old, writer.patches(&self.target)).ok_or_else(layout)?;
         let text = apply(old, &patches).ok_or_else(layout)?;
@@ -86,7 +88,7 @@ impl<'t, 'c> Draft<'t, 'c> {
         let step = self.step(id)?;
         let slot = Slot { holder: Origin { source: 0, node: step.list }, index: step.index };
         let part = Part { slot: Some(slot), ..Part::new("", Target::Kept(Origin { source: 0, node: step.node })) };
-        Ok(Writer::new(&self.sources, HashSet::new()).alone(&part))
+        Ok(Writer::new(&self.sources, &self.joined, false).alone(&part))
     }
 
     /// The part of a list or record, as it is by now; `None` if it was moved.

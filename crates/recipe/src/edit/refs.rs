@@ -98,9 +98,10 @@ pub(crate) fn spoken(text: &str, kind: Kinds, ways: &[Way], catalogue: &Catalogu
         in_expression(text.trim(), script, ways, name, catalogue).map(|found| moved(found, start))
     };
     match kind {
-        Kinds::Script => whole(true),
+        // With `${` at its start it is no script, and the checker says so.
+        Kinds::Script if !text.trim_start().starts_with("${") => whole(true),
         Kinds::Formula if !text.contains("${") => whole(false),
-        Kinds::Formula | Kinds::Mixed => {
+        _ => {
             let mut found = Vec::new();
             let pieces = match scan::pieces(text) {
                 Ok(pieces) => pieces,

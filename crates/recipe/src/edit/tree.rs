@@ -115,6 +115,25 @@ impl<'t> Source<'t> {
         Ok(source)
     }
 
+    /// The comments between two places. Reads the text again, as few changes ask for them.
+    pub(crate) fn comments(&self, start: usize, end: usize) -> Vec<Span> {
+        let options = granit_parser::options! {
+            emit_comments: true,
+            emit_unresolved_aliases: true,
+            max_buffered_comment_events: TEXT_BYTES_MAX,
+        };
+        let mut found = Vec::new();
+        for (event, span) in Parser::new_from_str_with_options(self.text, options).map_while(Result::ok) {
+            if let (Event::Comment(..), Some(range)) = (event, span.byte_range())
+                && range.start >= start
+                && range.end <= end
+            {
+                found.push(Span { start: range.start, end: range.end });
+            }
+        }
+        found
+    }
+
     pub(crate) fn node(&self, node: usize) -> &Node<'t> {
         &self.nodes[node]
     }
@@ -257,7 +276,8 @@ impl<'t> Source<'t> {
                 let head = &text[span.start..];
                 let head = span.start + head.find([' ', '\t', '\n', '\r', '#']).unwrap_or(head.len());
                 let keep = text[span.start..head].contains('+');
-                let raw = &text[body.start.max(head)..body.end.max(head)];
+                // The parser's place may reach into the indentation of the line below.
+                let raw = text[body.start.max(head)..body.end.max(head)].trim_end_matches([' ', '\t']);
                 // Blank lines behind the text belong to it only if it keeps them.
                 span.end = if empty && !keep {
                     head

@@ -3,6 +3,9 @@
 mod broken;
 mod catalogue;
 mod edit;
+mod edit_corpus;
+mod edit_model;
+mod edit_properties;
 mod good;
 mod properties;
 mod schema;

@@ -71,7 +71,7 @@ impl Writer<'_, '_> {
             (Some(after), None) => after.checked_sub(1),
             (None, before) => before.or(Some(0)).filter(|before| before + 1 < count),
         };
-        let Some(meeting) = meeting else { return 0 };
+        let Some(meeting) = meeting.filter(|_| !self.careful) else { return 0 };
         let (blanks, _) = blanks_below(self.text(holder), self.region(holder, meeting).end);
         // A short entry stands close to what is above it; only blocks are set apart.
         let short = |lines: &String| line_end(lines, 0) + 2 >= lines.len();
@@ -116,6 +116,12 @@ impl Writer<'_, '_> {
         out.push(Patch::new(region.start, region.end, text));
         let rest = Group { after: Some(first), before: group.before, gone: first + 1..group.gone.end, new: Vec::new() };
         self.remove_lines(holder, &rest, out);
+    }
+
+    /// Removes every part; what stands alone between them stays.
+    pub(super) fn remove_all(&self, holder: Origin, out: &mut Vec<Patch>) {
+        let count = self.source(holder).parts(holder.node).len();
+        self.remove_lines(holder, &Group { after: None, before: None, gone: 0..count, new: Vec::new() }, out);
     }
 
     fn remove_lines(&self, holder: Origin, group: &Group<'_>, out: &mut Vec<Patch>) {
@@ -179,8 +185,8 @@ impl Writer<'_, '_> {
         let source = self.source(slot.holder);
         let old = &source.parts(slot.holder.node)[slot.index];
         if matches!(source.node(slot.holder.node).kind, Kind::Record { .. }) && old.key != part.key {
-            let json = source.text[old.key_span.start..].starts_with('"');
-            out.push(Patch::new(old.key_span.start, old.key_span.end, super::scalar::key(&part.key, json)));
+            let key = super::scalar::key_like(&source.text[old.key_span.start..old.key_span.end], &part.key);
+            out.push(Patch::new(old.key_span.start, old.key_span.end, key));
         }
         self.patch_value(slot, &part.value, out);
     }
@@ -197,7 +203,11 @@ impl Writer<'_, '_> {
         }
         let place = Place { flow: false, json: false, column: column_to, item: list };
         let written = self.written(&part.value, place, None);
-        let mut lines = Self::spaces(column_to);
+        let mut lines = String::new();
+        for comment in part.slot.map(|slot| self.comments(slot, self.keeps_bytes(&part.value, place))).unwrap_or_default() {
+            lines.push_str(&format!("{}{comment}{}", Self::spaces(column_to), self.newline));
+        }
+        lines.push_str(&Self::spaces(column_to));
         if list {
             lines.push('-');
         } else {
@@ -237,6 +247,15 @@ impl Writer<'_, '_> {
         let from = column(source.text, old.start);
         if region.inline {
             lines.insert_str(0, &Self::spaces(from));
+        } else {
+            // A comment above that stands deeper would look like that of the part before.
+            let above = line_start(source.text, old.start) - region.start;
+            let level = |line: &str| {
+                let text = line.trim_start_matches(' ');
+                format!("{}{text}", Self::spaces(from.min(line.len() - text.len())))
+            };
+            let leveled: String = lines[..above].split_inclusive('\n').map(level).collect();
+            lines.replace_range(..above, &leveled);
         }
         Some(self.moved(&lines, from, column_to))
     }

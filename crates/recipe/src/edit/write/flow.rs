@@ -17,16 +17,16 @@ impl Writer<'_, '_> {
             self.patch_part(Slot { holder, index }, part, out);
         }
         let record = matches!(source.node(holder.node).kind, Kind::Record { .. });
-        let place = Place { flow: true, json: self.is_json(holder), column: 0, item: !record };
+        let first = source.parts(holder.node).first().map_or(0, |part| part.start);
+        let place =
+            Place { flow: true, json: self.is_json(holder), column: Self::indentation(source.text, first), item: !record };
         for group in groups(source.parts(holder.node).len(), parts, &stays) {
-            let new: Vec<_> = group.new.iter().map(|part| self.flow_part(part, place)).collect();
+            let new: Vec<_> = group.new.iter().map(|part| self.flow_part(part, place, false)).collect();
             match (new.is_empty(), group.gone.is_empty()) {
                 (true, _) => self.remove_flow(holder, &group, out),
                 (false, true) => self.insert_flow(holder, &group, &new, out),
                 (false, false) => {
-                    let parts = source.parts(holder.node);
-                    let (first, last) = (&parts[group.gone.start], &parts[group.gone.end - 1]);
-                    out.push(Patch::new(first.start, source.part_end(last), new.join(", ")));
+                    self.replace_flow(holder, &group, new.join(", "), out);
                 }
             }
         }
@@ -47,8 +47,8 @@ impl Writer<'_, '_> {
         false
     }
 
-    /// A value between brackets.
-    pub(super) fn flow_text(&self, value: &Target, place: Place) -> String {
+    /// A value between brackets. `told`: its comments stand above already.
+    pub(super) fn flow_text(&self, value: &Target, place: Place, told: bool) -> String {
         let shape = value.shape(self.sources);
         if shape == Shape::Scalar {
             return self.written(value, Place { flow: true, ..place }, None).head;
@@ -56,7 +56,7 @@ impl Writer<'_, '_> {
         let mut opened = value.clone();
         let parts = opened.parts_mut(self.sources).map(std::mem::take).unwrap_or_default();
         let place = Place { flow: true, item: shape == Shape::List, ..place };
-        let parts: Vec<_> = parts.iter().map(|part| self.flow_part(part, place)).collect();
+        let parts: Vec<_> = parts.iter().map(|part| self.flow_part(part, place, told)).collect();
         let padded = self.style.padded && !place.json && !parts.is_empty();
         match (shape, padded) {
             (Shape::List, _) => format!("[{}]", parts.join(", ")),
@@ -65,12 +65,42 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn flow_part(&self, part: &Part, place: Place) -> String {
-        if let Some(text) = part.slot.and_then(|slot| self.carried_flow(slot, part, place)) {
+    fn flow_part(&self, part: &Part, place: Place, told: bool) -> String {
+        let carried = part.slot.and_then(|slot| self.carried_flow(slot, part, place));
+        let carried = carried.filter(|text| !told || !text.contains('#'));
+        let comments =
+            part.slot.filter(|_| !place.json && !told).map(|slot| self.comments(slot, carried.is_some())).unwrap_or_default();
+        let text = carried.unwrap_or_else(|| {
+            let value = self.flow_text(&part.value, place, told || part.slot.is_some());
+            if place.item { value } else { format!("{}: {value}", scalar::key(&part.key, place.json)) }
+        });
+        if comments.is_empty() {
             return text;
         }
-        let value = self.flow_text(&part.value, place);
-        if place.item { value } else { format!("{}: {value}", scalar::key(&part.key, place.json)) }
+        // Comments end their line, so they and what they belong to take lines of their own.
+        let indent = format!("{}{}", self.newline, Self::spaces(place.column));
+        let above: String = comments.iter().map(|comment| format!("{indent}{comment}")).collect();
+        format!("{above}{indent}{text}")
+    }
+
+    /// The comments of a part that goes to where its lines cannot go; without those inside it, if
+    /// its bytes go.
+    pub(super) fn comments(&self, slot: Slot, bytes_go: bool) -> Vec<String> {
+        let source = self.source(slot.holder);
+        let part = &source.parts(slot.holder.node)[slot.index];
+        let (start, end) = if source.is_block(slot.holder.node) {
+            let region = self.region(slot.holder, slot.index);
+            (region.start, region.end)
+        } else {
+            let (start, own_line) = Self::flow_start(source, slot.holder, slot.index);
+            if own_line { (start, Self::flow_end(source, slot.holder, slot.index)) } else { (part.start, source.part_end(part)) }
+        };
+        let inside = |at: usize| bytes_go && part.start <= at && at < source.part_end(part);
+        if !source.text[start..end].contains('#') {
+            return Vec::new();
+        }
+        let comments = source.comments(start, end).into_iter().filter(|span| !inside(span.start));
+        comments.map(|span| source.text[span.start..span.end].to_owned()).collect()
     }
 
     /// A part as it is in its source, with the changes inside it.
@@ -88,7 +118,10 @@ impl Writer<'_, '_> {
             patch.span.end = patch.span.end.checked_sub(old.start)?;
         }
         let raw = source.text.get(old.start..source.part_end(old))?;
-        apply(raw, &tidy(raw, patches)?)
+        let text = apply(raw, &tidy(raw, patches)?)?;
+        let end = line_end(&text, 0);
+        let from = Self::indentation(source.text, old.start);
+        Some(format!("{}{}", &text[..end], self.moved(&text[end..], from, place.column)))
     }
 
     /// Where a part begins, with the comments above it if it begins a line.
@@ -118,6 +151,23 @@ impl Writer<'_, '_> {
         if rest.starts_with('#') || rest.is_empty() { line_end(source.text, at) } else { at }
     }
 
+    /// Puts parts in the place of others, whose comments go with them.
+    fn replace_flow(&self, holder: Origin, group: &Group<'_>, text: String, out: &mut Vec<Patch>) {
+        let source = self.source(holder);
+        let parts = source.parts(holder.node);
+        let (first, last) = (group.gone.start, group.gone.end - 1);
+        let (start, own_line) = Self::flow_start(source, holder, first);
+        let end = source.part_end(&parts[last]);
+        if own_line {
+            out.push(Patch::new(start, line_start(source.text, parts[first].start), ""));
+        }
+        out.push(Patch::new(parts[first].start, end, text));
+        if Self::begins_line(source.text, parts[last].start) {
+            let comma = Self::comma(source, holder, last).map_or(end, |comma| comma + 1);
+            out.push(Patch::new(comma, Self::flow_end(source, holder, last).max(comma), ""));
+        }
+    }
+
     fn remove_flow(&self, holder: Origin, group: &Group<'_>, out: &mut Vec<Patch>) {
         let source = self.source(holder);
         let parts = source.parts(holder.node);
@@ -136,7 +186,9 @@ impl Writer<'_, '_> {
                 Some(after) => Self::comma(source, holder, after).map_or(start, |comma| comma + 1),
                 None => start,
             };
-            out.push(Patch::new(from.min(start), Self::flow_end(source, holder, last), ""));
+            // A comment beside several parts is not that of the last.
+            let end = Self::comma(source, holder, last).map_or(source.part_end(&parts[last]), |comma| comma + 1);
+            out.push(Patch::new(from.min(start), end, ""));
         }
     }
 
@@ -160,7 +212,9 @@ impl Writer<'_, '_> {
         if let (Some(comma), None) = (Self::comma(source, holder, after), Self::comma(source, holder, last)) {
             out.push(Patch::new(comma, comma + 1, ""));
         }
-        let to = next_line(source.text, Self::flow_end(source, holder, last));
+        let to = Self::flow_end(source, holder, last);
+        // The closing bracket may stand behind.
+        let to = if line_end(source.text, to) == to { next_line(source.text, to) } else { to };
         out.push(Patch::new(start, to, ""));
     }
 
@@ -172,7 +226,9 @@ impl Writer<'_, '_> {
             let (start, own_line) = Self::flow_start(source, holder, before);
             if own_line {
                 let indent = Self::spaces(column(source.text, parts[before].start));
-                let lines: String = new.iter().map(|text| format!("{indent}{text},{}", self.newline)).collect();
+                let text =
+                    |text: &String| text.strip_prefix(self.newline).map_or_else(|| format!("{indent}{text}"), str::to_owned);
+                let lines: String = new.iter().map(|new| format!("{},{}", text(new), self.newline)).collect();
                 return out.push(Patch::new(start, start, lines));
             }
             return out.push(Patch::new(start, start, format!("{}, ", new.join(", "))));
@@ -191,7 +247,8 @@ impl Writer<'_, '_> {
         if comma.is_none() {
             out.push(Patch::new(end, end, ","));
         }
-        let mut lines = new.iter().map(|text| format!("{indent}{text}")).collect::<Vec<_>>().join(",");
+        let line = |text: &String| if text.starts_with(self.newline) { text.clone() } else { format!("{indent}{text}") };
+        let mut lines = new.iter().map(line).collect::<Vec<_>>().join(",");
         if comma.is_some() {
             lines.push(',');
         }

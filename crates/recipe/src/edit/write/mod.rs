@@ -25,7 +25,9 @@ pub(crate) struct Writer<'s, 't> {
     newline: &'static str,
     style: Style,
     /// Parts that take along what stands between them and the part before.
-    joined: HashSet<Slot>,
+    joined: &'s HashSet<Slot>,
+    /// Without block text and blank lines, which take in what follows where it is indented deeper.
+    careful: bool,
 }
 
 /// Where a value is written.
@@ -49,10 +51,10 @@ struct Written {
 }
 
 impl<'s, 't> Writer<'s, 't> {
-    pub(crate) fn new(sources: &'s [Source<'t>], joined: HashSet<Slot>) -> Self {
+    pub(crate) fn new(sources: &'s [Source<'t>], joined: &'s HashSet<Slot>, careful: bool) -> Self {
         let newline = sources.first().map_or("\n", |source| newline(source.text));
         let style = sources.first().map(Style::of).unwrap_or_default();
-        Self { sources, newline, style, joined }
+        Self { sources, newline, style, joined, careful }
     }
 
     /// The patches that make the first source say what the target says.
@@ -83,6 +85,11 @@ impl<'s, 't> Writer<'s, 't> {
 
     fn text(&self, origin: Origin) -> &'t str {
         self.sources[origin.source].text
+    }
+
+    /// How many spaces begin the line of `at`.
+    fn indentation(text: &str, at: usize) -> usize {
+        text[line_start(text, at)..at].bytes().take_while(|b| *b == b' ').count()
     }
 
     fn spaces(count: usize) -> String {

@@ -12,6 +12,12 @@ pub(super) fn key(key: &str, json: bool) -> String {
     if !json && (is_plain(key, true) || is_old_boolean(key)) { key.to_owned() } else { double_quoted(key) }
 }
 
+/// A key in the quotes of the one before.
+pub(super) fn key_like(before: &str, new: &str) -> String {
+    let quoted = if before.starts_with('\'') { single_quoted(new) } else { None };
+    quoted.unwrap_or_else(|| key(new, before.starts_with('"')))
+}
+
 /// Text in double quotes, as JSON and YAML both read it.
 pub(super) fn double_quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
@@ -89,7 +95,7 @@ impl Writer<'_, '_> {
         if place.json {
             return Written::head(double_quoted(text));
         }
-        let block = || if place.flow { None } else { self.block_text(text, prefer, place) };
+        let block = || if place.flow || self.careful { None } else { self.block_text(text, prefer, place) };
         let chosen = match prefer {
             Some(ScalarStyle::DoubleQuoted) if !text.contains('\n') => Some(Written::head(double_quoted(text))),
             Some(ScalarStyle::SingleQuoted) => single_quoted(text).map(Written::head),

@@ -4,7 +4,7 @@ use granit_parser::ScalarStyle;
 
 use super::scalar::{double_quoted, is_plain, reads_back};
 use super::{Place, Writer, Written};
-use crate::edit::lines::{break_len, column, line_end, line_start, next_line, skip};
+use crate::edit::lines::{break_len, column, line_end, line_start, next_line};
 use crate::edit::patch::{Patch, apply, tidy};
 use crate::edit::target::{Body, Origin, Scalar, Shape, Slot, Target, scalar_of};
 use crate::edit::tree::{Kind, Meaning, meaning};
@@ -30,8 +30,23 @@ impl Writer<'_, '_> {
             }
             (Body::List(parts), Kind::List { .. }) | (Body::Record(parts), Kind::Record { .. })
                 if !has_parts && parts.is_empty() => {}
+            (Body::List(parts), Kind::List { flow: false, .. }) | (Body::Record(parts), Kind::Record { flow: false, .. })
+                if parts.is_empty() && self.stands_below(slot) =>
+            {
+                let empty = if matches!(body, Body::List(_)) { " []" } else { " {}" };
+                let after = source.parts(slot.holder.node)[slot.index].after;
+                out.push(Patch::new(after, after, empty));
+                self.remove_all(here, out);
+            }
             _ => self.replace_value(slot, value, out),
         }
+    }
+
+    /// True if a value begins on a line below its key or dash.
+    fn stands_below(&self, slot: Slot) -> bool {
+        let source = self.source(slot.holder);
+        let part = &source.parts(slot.holder.node)[slot.index];
+        line_start(source.text, source.node(part.value).span.start) > part.after
     }
 
     fn patch_scalar(&self, slot: Slot, here: Origin, scalar: &Scalar, out: &mut Vec<Patch>) {
@@ -115,7 +130,6 @@ impl Writer<'_, '_> {
             out.push(Patch::new(part.after, part.after, format!("{colon}{head}")));
             return self.insert_body(source.text, part.after, written.body, out);
         }
-        let below = line_start(source.text, start) > part.after;
         match &old.kind {
             Kind::Scalar { style: ScalarStyle::Literal | ScalarStyle::Folded, .. } => {
                 let raw = &source.text[old.span.start..end];
@@ -125,7 +139,7 @@ impl Writer<'_, '_> {
                 let last = if head == end { lines } else { next_line(source.text, end) };
                 self.replace_body(source.text, lines, last.max(lines), written.body, out);
             }
-            Kind::List { flow: false, .. } | Kind::Record { flow: false, .. } if below => {
+            Kind::List { flow: false, .. } | Kind::Record { flow: false, .. } if self.stands_below(slot) => {
                 if !written.head.is_empty() {
                     out.push(Patch::new(part.after, part.after, format!(" {}", written.head)));
                 }
@@ -172,7 +186,7 @@ impl Writer<'_, '_> {
             return self.written_scalar(value, place, style);
         }
         if place.flow {
-            return Written::head(self.flow_text(value, place));
+            return Written::head(self.flow_text(value, place, false));
         }
         let list = value.shape(self.sources) == Shape::List;
         let mut opened = value.clone();
@@ -180,8 +194,7 @@ impl Writer<'_, '_> {
         if parts.is_empty() {
             return Written::head(if list { "[]" } else { "{}" });
         }
-        let origin = value.origin().filter(|o| self.source(*o).is_flow(o.node) && !self.source(*o).parts(o.node).is_empty());
-        if let Some(raw) = origin.and_then(|origin| self.raw_flow(origin, value, place)) {
+        if let Some(raw) = self.raw_flow(value, place) {
             return Written::head(raw);
         }
         let column =
@@ -196,8 +209,15 @@ impl Writer<'_, '_> {
         Written { head: String::new(), body }
     }
 
+    /// True if the value is written with the bytes it has.
+    pub(super) fn keeps_bytes(&self, value: &Target, place: Place) -> bool {
+        !place.flow && self.raw_flow(value, place).is_some()
+    }
+
     /// A list or record between brackets as it is in its source, with the changes inside.
-    fn raw_flow(&self, origin: Origin, value: &Target, place: Place) -> Option<String> {
+    fn raw_flow(&self, value: &Target, place: Place) -> Option<String> {
+        let has_parts = |o: &Origin| self.source(*o).is_flow(o.node) && !self.source(*o).parts(o.node).is_empty();
+        let origin = value.origin().filter(has_parts)?;
         let source = self.source(origin);
         let node = source.node(origin.node);
         let same_shape = matches!(
@@ -216,8 +236,7 @@ impl Writer<'_, '_> {
         }
         let raw = &source.text[node.span.start..node.span.end];
         let text = apply(raw, &tidy(raw, patches)?)?;
-        let first = line_start(source.text, node.span.start);
-        let from = skip(source.text, first, false).min(node.span.start) - first;
+        let from = Self::indentation(source.text, node.span.start);
         let end = line_end(&text, 0);
         Some(format!("{}{}", &text[..end], self.moved(&text[end..], from, place.column)))
     }
