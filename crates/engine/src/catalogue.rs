@@ -1,5 +1,7 @@
 //! Connectors, formulas and schedules as the checker of `recipe` sees them.
 
+mod typing;
+
 use std::sync::Arc;
 
 use connector::Connector;
@@ -9,6 +11,7 @@ use recipe::{
 };
 
 use crate::cron::Schedule;
+use typing::Typed;
 
 /// What the checker needs to know of these connectors.
 #[must_use]
@@ -87,7 +90,7 @@ fn info(expression: &Expression) -> ExpressionInfo {
             })
             .collect(),
         is_path: expression.is_path(),
-        typing: None,
+        typing: Some(Arc::new(Typed(expression.clone()))),
     }
 }
 

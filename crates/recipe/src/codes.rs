@@ -5,6 +5,8 @@
 //! problem lies: L00 the text, L01 the shape of the language, L02 expressions, L03 names of
 //! connections, connectors and actions, L04 values against schemas, L05 references, L06 advice.
 
+mod examples;
+
 use serde::Serialize;
 
 /// One code and what it means.
@@ -16,6 +18,24 @@ pub struct CodeInfo {
     pub title: &'static str,
     /// Why it is a problem and what to do.
     pub explanation: &'static str,
+}
+
+impl CodeInfo {
+    /// Lines of a recipe that have the problem, and the same lines without it. [`example`] makes a
+    /// whole recipe of them. `None` for codes that one recipe alone cannot have.
+    #[must_use]
+    pub fn examples(&self) -> Option<(&'static str, &'static str)> {
+        examples::EXAMPLES.iter().find(|(code, ..)| *code == self.code).map(|(_, bad, good)| (*bad, *good))
+    }
+}
+
+/// A whole recipe around the lines of an example.
+///
+/// Lines that start with `- ` are its steps; keys at the top replace those of the plain recipe around
+/// them. Connections and parameters are declared as the lines use them.
+#[must_use]
+pub fn example(lines: &str) -> Vec<u8> {
+    examples::whole(lines)
 }
 
 /// All codes, ascending.
@@ -102,6 +122,8 @@ codes! {
     ZONE "L0309" "Unknown time zone": "Zones are named like Europe/Berlin or UTC.";
     OWN_FAILURE "L0310" "Told of its own failure": "`on_failure` names another recipe; a recipe that fails while it is told of a failure would start itself without end.";
     CALLS_ITSELF "L0311" "Calls itself": "A recipe that calls or starts itself, directly or through others, never ends by itself.";
+    UNKNOWN_RECIPE "L0312" "Unknown recipe": "No recipe among those checked has this name. It must exist where the recipe is switched on.";
+    NOT_CALLABLE "L0313" "Recipe cannot be started like that": "`call` and `start` start recipes whose trigger is `call` or `api`; `on_failure` names one whose trigger is `failure`.";
 
     REQUIRED "L0401" "Required field missing": "The action or trigger cannot work without the field.";
     UNKNOWN_FIELD "L0402" "Unknown field": "The action or trigger does not know the field.";

@@ -34,14 +34,15 @@ pub use catalogue::{
     ActionInfo, Catalogue, ConnectorInfo, Effect, EffectOf, ExpressionInfo, ExpressionProblem, Reference, ScheduleProblem,
     Segment, TriggerInfo,
 };
-pub use codes::{CodeInfo, codes};
+pub use check::check_together;
+pub use codes::{CodeInfo, codes, example};
 pub use diagnostic::{Diagnostic, Edit, LineIndex, Severity};
 pub use duration::parse_duration;
 pub use edit::{
     Change, EditCode, EditError, Edited, FieldPath, NewValue, Patch, PathPart, Place, StepList, Wrapper, apply, edit, step_text,
 };
 pub use schema::schema;
-pub use types::{Inferred, Kinds, Type, Typing};
+pub use types::{Inferred, Kinds, Type, TypeProblem, Typing};
 
 use crate::diagnostic::Diagnostics;
 use crate::read::{Gaps, Reader};

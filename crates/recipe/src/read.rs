@@ -93,6 +93,8 @@ impl<'t> Reader<'t> {
                 None if entry.key.starts_with("x-") => {}
                 None => {
                     fields.unknown = true;
+                    // Steps below a misspelt key are not unknown as well.
+                    self.leave_out(&entry.value);
                     meant.extend(self.unknown_key(entry, table));
                 }
             }

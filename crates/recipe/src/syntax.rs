@@ -17,7 +17,12 @@ pub(crate) fn explain(text: &str, error: &ScanError) -> Diagnostic {
         ErrorKind::TabInIndentation
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabNotAllowed
-        | ErrorKind::TabAtBlockScalarStart => return tab(span),
+        | ErrorKind::TabAtBlockScalarStart => {
+            // The parser stands behind the tab by now.
+            let line = text[..start].rfind('\n').map_or(0, |i| i + 1);
+            let at = text[line..start].find('\t').map_or(start, |at| line + at);
+            return tab(Span { start: at, end: (at + 1).min(text.len()) });
+        }
         ErrorKind::DirectiveDisallowed => {
             let message = "Lines that start with `%` are not part of the language.";
             return Diagnostic::error(codes::DIRECTIVE, span, message).help("Remove the line.");
@@ -71,8 +76,23 @@ pub(crate) fn explain(text: &str, error: &ScanError) -> Diagnostic {
         _ => (format!("This is not well-formed YAML: {}.", error.info()), "Look at the quotes, colons and indentation here."),
     };
     let line_start = text[..start].rfind('\n').map_or(0, |i| i + 1);
-    if let Some(at) = tab_indentation(text, line_start) {
+    let before = text[..line_start.saturating_sub(1)].rfind('\n').map_or(0, |i| i + 1);
+    if let Some(at) = tab_indentation(text, before) {
         return tab(Span { start: at, end: at + 1 });
+    }
+    // What is never closed is noticed only lines later; people look for where it opens.
+    let open = match error.kind() {
+        ErrorKind::InvalidQuotedScalarIndent | ErrorKind::DocumentIndicatorInQuotedScalar => unclosed(text, start, &['"', '\'']),
+        ErrorKind::InvalidColonPlacement | ErrorKind::InvalidFlowScalarIndent => unclosed(text, start, &['[', '{']),
+        _ => None,
+    };
+    if let Some((at, open)) = open {
+        let span = Span { start: at, end: at + 1 };
+        let (message, help) = match open {
+            '"' | '\'' => (format!("The quote {open} that opens here is never closed."), "Close it."),
+            _ => (format!("The `{open}` here is never closed."), "Close it, or put quotes around the text."),
+        };
+        return Diagnostic::error(codes::SYNTAX, span, message).help(help);
     }
     let line = text[line_start..].lines().next().unwrap_or_default();
     let diagnostic = Diagnostic::error(codes::SYNTAX, span, message);
@@ -96,19 +116,46 @@ pub(crate) fn tab(span: Span) -> Diagnostic {
         .help("Replace the tab by spaces.")
 }
 
-/// The tab that indents this line or the next, which YAML may take for the cause of something else.
+/// The tab that indents this line or one of the next two, which YAML may take for the cause of something else.
 fn tab_indentation(text: &str, line_start: usize) -> Option<usize> {
     // In JSON tabs are fine.
     if text.trim_start().starts_with(['{', '[']) {
         return None;
     }
     let mut at = line_start;
-    for line in text[line_start..].split_inclusive('\n').take(2) {
+    for line in text[line_start..].split_inclusive('\n').take(3) {
         let indent = &line[..line.len() - line.trim_start_matches([' ', '\t']).len()];
         if let Some(tab) = indent.find('\t') {
             return Some(at + tab);
         }
         at += line.len();
+    }
+    None
+}
+
+/// The last of these characters before an offset that its own line does not close.
+fn unclosed(text: &str, before: usize, wanted: &[char]) -> Option<(usize, char)> {
+    const LINES_MAX: usize = 50;
+    let mut end = before + text[before..].find('\n').unwrap_or(text.len() - before);
+    for _ in 0..LINES_MAX {
+        let start = text[..end].rfind('\n').map_or(0, |i| i + 1);
+        let mut open: Vec<(usize, char)> = Vec::new();
+        for (at, c) in text[start..end].char_indices() {
+            let quoted = open.last().filter(|(_, open)| matches!(open, '"' | '\'')).map(|(_, open)| *open);
+            match (quoted, c) {
+                (Some(quote), c) if c == quote => drop(open.pop()),
+                (Some(_), _) => {}
+                (None, '[' | '{' | '"') => open.push((start + at, c)),
+                // An apostrophe inside a word quotes nothing.
+                (None, '\'') if !text[start..start + at].ends_with(char::is_alphanumeric) => open.push((start + at, c)),
+                (None, ']' | '}') => drop(open.pop()),
+                _ => {}
+            }
+        }
+        if let Some(found) = open.into_iter().rev().find(|(at, open)| wanted.contains(open) && *at < before) {
+            return Some(found);
+        }
+        end = start.checked_sub(1)?;
     }
     None
 }

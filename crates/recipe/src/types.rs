@@ -1,11 +1,10 @@
 //! What is known of values before any run.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use serde_json::Value as Json;
-
-use crate::catalogue::ExpressionProblem;
 
 /// A set of kinds a value may be of.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -185,8 +184,21 @@ impl Type {
 pub struct Inferred {
     /// Its value.
     pub gives: Type,
-    /// What is certain to fail whenever it is evaluated.
-    pub problems: Vec<ExpressionProblem>,
+    /// What in it cannot work.
+    pub problems: Vec<TypeProblem>,
+}
+
+/// A piece of an expression that fails with the types it meets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeProblem {
+    /// What is wrong.
+    pub message: String,
+    /// The bytes concerned in the expression.
+    pub range: Range<usize>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// Every evaluation fails, not only one that gets there.
+    pub always: bool,
 }
 
 /// An expression that can tell what it gives.

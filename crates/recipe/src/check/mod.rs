@@ -11,8 +11,10 @@ mod places;
 mod reach;
 mod steps;
 mod tests;
+mod together;
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 use std::rc::Rc;
 
 use serde_json::Value as Json;
@@ -27,6 +29,8 @@ use crate::types::Kinds;
 use inputs::View;
 use known::Known;
 use places::{Index, Seen};
+
+pub use together::check_together;
 
 /// Holds a recipe against a catalogue.
 pub(crate) fn run(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, out: &mut Diagnostics) {
@@ -257,7 +261,7 @@ impl<'a> Checker<'a> {
         let info = match judged {
             Ok(info) => info,
             Err(problem) => {
-                self.out.push(at_range(code, expr, &problem));
+                self.out.push(at_range(Diagnostic::error, code, expr, &problem.message, problem.range, problem.hint.as_deref()));
                 return Known::Any;
             }
         };
@@ -269,8 +273,10 @@ impl<'a> Checker<'a> {
         }
         let Some(typing) = info.typing else { return Known::Any };
         let inferred = typing.infer(&|at| known.get(at).map_or(crate::types::Type::ANY, Known::to_type));
-        for problem in &inferred.problems {
-            self.out.push(at_range(codes::EXPRESSION_TYPE, expr, problem));
+        for problem in inferred.problems {
+            let level = if problem.always { Diagnostic::error } else { Diagnostic::warning };
+            let hint = problem.hint.as_deref();
+            self.out.push(at_range(level, codes::EXPRESSION_TYPE, expr, &problem.message, problem.range, hint));
         }
         Known::Type(Rc::new(inferred.gives))
     }
@@ -354,9 +360,15 @@ fn sentence(text: &str) -> String {
 }
 
 /// A problem of an expression, at its place in the file.
-fn at_range(code: &'static str, expr: &Expr, problem: &ExpressionProblem) -> Diagnostic {
-    let end = problem.range.end.min(expr.source.len());
-    let start = problem.range.start.min(end);
-    let diagnostic = Diagnostic::error(code, expr.place(start..end), sentence(&problem.message));
-    Diagnostic { help: problem.hint.as_deref().map(sentence), ..diagnostic }
+fn at_range(
+    level: fn(&'static str, Span, String) -> Diagnostic,
+    code: &'static str,
+    expr: &Expr,
+    message: &str,
+    range: Range<usize>,
+    hint: Option<&str>,
+) -> Diagnostic {
+    let end = range.end.min(expr.source.len());
+    let start = range.start.min(end);
+    Diagnostic { help: hint.map(sentence), ..level(code, expr.place(start..end), sentence(message)) }
 }

@@ -44,7 +44,8 @@ impl<'t> Reader<'t> {
         let own = self.fields(&entry.value, &REPEAT)?;
         let until = own.get("until").and_then(|entry| self.decision(entry));
         let wait = own.get("wait").and_then(|entry| self.duration(entry));
-        let max = own.get("max").and_then(|entry| self.whole(entry, 1, 100_000));
+        // A malformed limit is still one.
+        let max = own.get("max").map(|entry| self.whole(entry, 1, 100_000).unwrap_or(100_000));
         if own.get("until").is_none() && own.get("max").is_none() && !own.unknown {
             let help = "Write `until:` with a formula, `max:` with a number of turns, or both.";
             self.error(codes::NO_END, entry.key_span, "Nothing ends this loop.", help);

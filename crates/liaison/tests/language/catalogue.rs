@@ -1,0 +1,77 @@
+//! The connectors that are shipped, and one system with queries, as examples need it.
+
+use recipe::{ActionInfo, Catalogue, ConnectorInfo, Effect, TriggerInfo};
+use serde_json::{Value as Json, json};
+
+pub(crate) fn catalogue() -> Catalogue {
+    let mut catalogue = engine::catalogue::of(&connectors::all());
+    if !catalogue.connectors.iter().any(|connector| connector.id == "salesforce") {
+        catalogue.connectors.push(salesforce());
+    }
+    catalogue
+}
+
+fn action(id: &str, effect: Effect, input: Json, output: Json) -> ActionInfo {
+    let (id, title) = (id.to_owned(), id.to_owned());
+    ActionInfo { id, title, input, output, needs_connection: true, effect: effect.into() }
+}
+
+fn salesforce() -> ConnectorInfo {
+    let query = action(
+        "query",
+        Effect::None,
+        json!({
+            "type": "object",
+            "properties": {
+                "soql": {"type": "string", "x-syntax": "soql"},
+                "params": {"type": "object"},
+                "limit": {"type": "integer", "minimum": 1, "maximum": 2000}
+            },
+            "required": ["soql"],
+            "additionalProperties": false
+        }),
+        json!({
+            "type": "object",
+            "properties": {
+                "total_size": {"type": "integer"},
+                "records": {"type": "array", "items": {"type": "object", "properties": {"Id": {"type": "string"}}}}
+            },
+            "additionalProperties": false
+        }),
+    );
+    let write = json!({
+        "type": "object",
+        "properties": {
+            "object": {"type": "string"},
+            "external_id": {"type": "object"},
+            "id": {"type": "string"},
+            "fields": {"type": "object", "properties": {"Amount": {"type": "number"}, "Name": {"type": "string"}}}
+        },
+        "required": ["object"],
+        "additionalProperties": false
+    });
+    let written = json!({
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "created": {"type": "boolean"}},
+        "additionalProperties": false
+    });
+    let event = TriggerInfo {
+        id: "event".to_owned(),
+        title: "Event".to_owned(),
+        config: json!({"type": "object", "properties": {"types": {"type": "array"}}, "additionalProperties": false}),
+        output: json!({"type": "object", "properties": {"id": {"type": "string"}, "data": {}}, "additionalProperties": false}),
+        dedupes: true,
+    };
+    ConnectorInfo {
+        id: "salesforce".to_owned(),
+        title: "Salesforce".to_owned(),
+        builtin: false,
+        actions: vec![
+            query,
+            action("upsert", Effect::Idempotent, write.clone(), written.clone()),
+            action("create", Effect::Once, write.clone(), written.clone()),
+            action("delete", Effect::Idempotent, write, json!({"type": "null"})),
+        ],
+        triggers: vec![event],
+    }
+}
