@@ -1,7 +1,7 @@
 //! Pieces of YAML that come from outside: a step, or a value.
 
 use super::error::{EditCode, EditError};
-use super::lines::{column, line_start, next_line, shift};
+use super::lines::{column, line_start, newline, next_line, shift};
 use super::tree::{Kind, Source};
 
 /// A piece of YAML, laid out so that its bytes can be carried into a recipe.
@@ -66,7 +66,8 @@ impl Fragment {
 
 fn ended(mut text: String) -> String {
     if !text.ends_with(['\n', '\r']) {
-        text.push('\n');
+        let newline = newline(&text);
+        text.push_str(newline);
     }
     text
 }

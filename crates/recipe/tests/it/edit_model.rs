@@ -51,9 +51,12 @@ fn walk(json: &Json, list: &str, found: &mut Vec<Found>) {
     }
 }
 
-/// The fields of a step that are no steps themselves.
-fn fields(json: &Json, pointer: &str, step: &str) -> Vec<FieldPath> {
-    fn inside(json: &Json, path: &mut Vec<PathPart>, step: &str, out: &mut Vec<FieldPath>) {
+/// The keys of a step that hold steps, and its id.
+const OWN: &[&str] = &["id", "steps", "choose", "parallel", "try", "catch", "finally"];
+
+/// The fields of a record, but for some keys.
+fn fields(json: &Json, pointer: &str, step: &str, without: &[&str]) -> Vec<FieldPath> {
+    fn inside(json: &Json, path: &mut Vec<PathPart>, step: &str, without: &[&str], out: &mut Vec<FieldPath>) {
         if !path.is_empty() {
             out.push(FieldPath { step: Some(step.to_owned()), path: path.clone() });
         }
@@ -63,20 +66,32 @@ fn fields(json: &Json, pointer: &str, step: &str) -> Vec<FieldPath> {
             _ => return,
         };
         for (part, value) in children {
-            const OWN: &[&str] = &["id", "steps", "choose", "parallel", "try", "catch", "finally"];
-            if path.is_empty() && matches!(&part, PathPart::Key(key) if OWN.contains(&key.as_str())) {
+            if path.is_empty() && matches!(&part, PathPart::Key(key) if without.contains(&key.as_str())) {
                 continue;
             }
             path.push(part);
-            inside(value, path, step, out);
+            inside(value, path, step, without, out);
             path.pop();
         }
     }
     let mut out = Vec::new();
     if let Some(json) = json.pointer(pointer) {
-        inside(json, &mut Vec::new(), step, &mut out);
+        inside(json, &mut Vec::new(), step, without, &mut out);
     }
     out
+}
+
+/// Every value of a recipe that is no list and no record, found from its root.
+pub(crate) fn scalars(json: &Json) -> Vec<FieldPath> {
+    let all = fields(json, "", "", &[]);
+    let plain = |at: &FieldPath| {
+        let value = at.path.iter().try_fold(json, |json, part| match part {
+            PathPart::Index(index) => json.get(index),
+            PathPart::Key(key) => json.get(key),
+        });
+        value.is_some_and(|value| !value.is_object() && !value.is_array())
+    };
+    all.into_iter().filter(plain).map(|at| FieldPath { step: None, path: at.path }).collect()
 }
 
 /// A change that can be made to this recipe.
@@ -84,7 +99,7 @@ pub(crate) fn change(tape: &mut Tape<'_>, json: &Json) -> Change {
     let steps = found(json);
     let step = &steps[tape.below(steps.len())];
     let id = step.id.clone();
-    let fields = fields(json, &format!("{}/{}", step.list, step.index), &id);
+    let fields = fields(json, &format!("{}/{}", step.list, step.index), &id, OWN);
     let at = fields.get(tape.below(fields.len())).cloned().unwrap_or(FieldPath::recipe(["title"]));
     match tape.below(11) {
         0 => Change::SetField { at, value: NewValue::Json(value(tape, 0)) },

@@ -160,6 +160,81 @@ fn survives(text: &str, change: &Change) {
     }
 }
 
+/// The recipes of the repository, as they are and as Windows writes them.
+fn files() -> Vec<String> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).expect("the folder").map(|entry| entry.expect("a file").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    paths.sort();
+    let mut texts: Vec<_> = paths.iter().map(|path| std::fs::read_to_string(path).expect("text")).collect();
+    assert!(!texts.is_empty());
+    texts.push(FULL.to_owned());
+    let windows: Vec<_> = texts.iter().map(|text| format!("\u{feff}{}", text.replace('\n', "\r\n"))).collect();
+    texts.extend(windows);
+    texts
+}
+
+#[test]
+fn every_step_of_every_file_can_be_changed_in_every_way() {
+    for text in files() {
+        let steps = found(&read(&text).expect("a readable text"));
+        for step in &steps {
+            let id = step.id.clone();
+            let list = steps
+                .iter()
+                .find(|other| other.id != id)
+                .map_or(recipe::Place::First(recipe::StepList::Recipe), |other| recipe::Place::Before(other.id.clone()));
+            let wrapper = recipe::Wrapper::Try { id: "wrapped".into() };
+            let title = NewValue::Json(json!("Another: title"));
+            for change in [
+                Change::RemoveStep { id: id.clone() },
+                Change::MoveStep { id: id.clone(), to: list },
+                Change::MoveStep { id: id.clone(), to: recipe::Place::Last(recipe::StepList::Recipe) },
+                Change::DuplicateStep { id: id.clone() },
+                Change::WrapStep { ids: vec![id.clone()], wrapper },
+                Change::RenameId { from: id.clone(), to: "renamed".into() },
+                Change::InsertStep { at: recipe::Place::After(id.clone()), step: "id: fresh\nstop: why\n".into() },
+                Change::SetField { at: FieldPath::step(id.clone(), ["title"]), value: title },
+                Change::ReplaceStep { id: id.clone(), step: step_text(&text, &id, &real()).expect("the step") },
+            ] {
+                let edited = edit(&text, &change, &real());
+                assert!(
+                    edited.is_ok() || matches!(&edited, Err(e) if e.code == EditCode::InsideItself),
+                    "{edited:?}\n{change:?}"
+                );
+                holds(&text, &change).unwrap_or_else(|error| panic!("{error}"));
+                if let (Change::ReplaceStep { .. }, Ok(edited)) = (&change, &edited) {
+                    assert_eq!(edited.text, text, "what was shown and put back is the same");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_value_of_every_file_can_be_set_on_its_own_line() {
+    for text in files() {
+        let json = read(&text).expect("a readable text");
+        for at in crate::edit_model::scalars(&json) {
+            let change = Change::SetField { at, value: NewValue::Json(json!("x: ${ 1 }")) };
+            let Change::SetField { at, .. } = &change else { continue };
+            if matches!(at.path.last(), Some(recipe::PathPart::Key(key)) if key == "id") && at.path.len() == 3 {
+                continue;
+            }
+            let edited = edit(&text, &change, &real()).unwrap_or_else(|error| panic!("{error}\n{change:?}\n{text}"));
+            assert_eq!(apply(&edited.text, &edited.undo).as_deref(), Some(text.as_str()));
+            assert_eq!(changed(&json, &change), read(&edited.text), "{change:?}");
+            let old: Vec<_> = text.lines().collect();
+            let new: Vec<_> = edited.text.lines().collect();
+            let front = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
+            let back = old.iter().rev().zip(new.iter().rev()).take_while(|(a, b)| a == b).count();
+            // Text in lines has a line more, its head.
+            let most = if old.len() > front + back + 1 { 2 } else { 1 };
+            assert!(new.len() <= front + back + most, "{change:?}\n{}", edited.text);
+        }
+    }
+}
+
 /// More cases with `PROPTEST_CASES`.
 fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(120);
