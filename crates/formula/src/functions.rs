@@ -7,12 +7,15 @@ mod list;
 mod number;
 mod other;
 mod record;
+mod signature;
 mod text;
 
-use std::{any::TypeId, ops::RangeInclusive, sync::LazyLock};
+use std::{any::TypeId, collections::HashMap, ops::RangeInclusive, sync::LazyLock};
 
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, NativeCallContext};
 
+use self::signature::Signature;
+pub use self::signature::{Param, ValueType};
 use crate::{
     EvalError, Segment, limits,
     machine::{Fault, fault, spend},
@@ -22,21 +25,28 @@ use crate::{
     value::{self, Kind, List, Record},
 };
 
-/// A function, for help and completion.
+/// A function, for checks, help and completion.
 #[derive(Debug, Clone)]
 pub struct FunctionInfo {
     /// What it is called by.
     pub name: &'static str,
     /// `text`, `number`, `list`, `record`, `value` or `script`.
     pub group: &'static str,
-    /// How it is written, with what may be left out in brackets.
+    /// What it takes and gives, such as `pad(text: text|number, width: integer, [fill: text]) -> text`:
+    /// the source of `usage`, `params`, `gives` and `arguments`.
     pub signature: &'static str,
+    /// How it is written, with what may be left out in brackets: `pad(text, width, [fill])`.
+    pub usage: String,
     /// What it gives, in a sentence.
     pub doc: &'static str,
     /// A formula that uses it.
     pub example: &'static str,
     /// What the example gives, as JSON.
     pub result: &'static str,
+    /// What it takes, in order.
+    pub params: Vec<Param>,
+    /// What it may give, one of these.
+    pub gives: Vec<ValueType>,
     /// How many values it takes.
     pub arguments: RangeInclusive<usize>,
     run: Run,
@@ -45,17 +55,31 @@ pub struct FunctionInfo {
 /// What a function does with its values.
 type Run = fn(&mut Call<'_, '_>) -> Result<Dynamic, Fault>;
 
+/// A line of a table.
+struct Line {
+    group: &'static str,
+    signature: &'static str,
+    doc: &'static str,
+    example: &'static str,
+    result: &'static str,
+    run: Run,
+}
+
 /// All functions, by group.
 #[must_use]
 pub fn functions() -> &'static [FunctionInfo] {
-    static ALL: LazyLock<Vec<FunctionInfo>> =
-        LazyLock::new(|| [text::FUNCTIONS, number::FUNCTIONS, list::FUNCTIONS, record::FUNCTIONS, other::FUNCTIONS].concat());
+    static ALL: LazyLock<Vec<FunctionInfo>> = LazyLock::new(|| {
+        let tables = [text::FUNCTIONS, number::FUNCTIONS, list::FUNCTIONS, record::FUNCTIONS, other::FUNCTIONS];
+        tables.into_iter().flatten().map(info).collect()
+    });
     &ALL
 }
 
 /// The function of a name.
 pub(crate) fn find(name: &str) -> Option<&'static FunctionInfo> {
-    functions().iter().find(|function| function.name == name)
+    static BY_NAME: LazyLock<HashMap<&'static str, &'static FunctionInfo>> =
+        LazyLock::new(|| functions().iter().map(|function| (function.name, function)).collect());
+    BY_NAME.get(name).copied()
 }
 
 /// What rhai calls it: a name nobody can write by accident.
@@ -82,17 +106,18 @@ const fn function(
     doc: &'static str,
     example: &'static str,
     result: &'static str,
-    arguments: RangeInclusive<usize>,
     run: Run,
-) -> FunctionInfo {
-    let name = {
-        let mut len = 0;
-        while signature.as_bytes()[len] != b'(' {
-            len += 1;
-        }
-        signature.split_at(len).0
-    };
-    FunctionInfo { name, group, signature, doc, example, result, arguments, run }
+) -> Line {
+    Line { group, signature, doc, example, result, run }
+}
+
+fn info(line: &Line) -> FunctionInfo {
+    let Line { group, signature, doc, example, result, run } = *line;
+    // The table is ours, and any test that looks at a function meets a line that cannot be read.
+    let read = Signature::parse(signature).unwrap_or_else(|why| panic!("the signature {signature}: {why}"));
+    let (usage, arguments) = (read.usage(), read.arguments());
+    let Signature { name, params, gives } = read;
+    FunctionInfo { name, group, signature, usage, doc, example, result, params, gives, arguments, run }
 }
 
 /// One call with its values.

@@ -32,7 +32,7 @@ pub use serde_json::Value as Json;
 
 pub use error::{EvalError, SyntaxProblem};
 pub use expression::Expression;
-pub use functions::{FunctionInfo, functions};
+pub use functions::{FunctionInfo, Param, ValueType, functions};
 pub use path::Path;
 pub use reference::{Reference, Segment};
 pub use scope::Scope;

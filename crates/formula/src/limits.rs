@@ -49,3 +49,5 @@ pub const PATH_STEPS_MAX: u64 = 2_000_000;
 pub const PATTERN_BYTES_MAX: usize = 1_000;
 /// Most memory the program of a regular expression may take.
 pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
+/// Most values a function such as `min(1, 2, …)` takes one by one; lists may be longer.
+pub const REPEATED_VALUES_MAX: usize = 16;

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use rhai::{Array, Dynamic};
 use serde_json::{Map, Value as Json};
 
-use super::{Call, FunctionInfo, as_text, function, has_value};
+use super::{Call, Line, as_text, function, has_value};
 use crate::{
     EvalError, Shared,
     machine::{Fault, fault, spend},
@@ -18,32 +18,29 @@ use crate::{
 
 const GROUP: &str = "list";
 
-pub(super) const FUNCTIONS: &[FunctionInfo] = &[
+pub(super) const FUNCTIONS: &[Line] = &[
     function(
         GROUP,
-        "map(list, closure)",
+        "map(list: list, closure: closure|text) -> list",
         "What the closure makes of each item.",
         "[1, 2].map(|x| x * 10)",
         "[10,20]",
-        2..=2,
         map,
     ),
     function(
         GROUP,
-        "filter(list, closure)",
+        "filter(list: list, closure: closure) -> list",
         "The items for which the closure gives true.",
         "[1, 2, 3].filter(|x| x > 1)",
         "[2,3]",
-        2..=2,
         filter,
     ),
     function(
         GROUP,
-        "find(list, closure)",
+        "find(list: list, closure: closure) -> any",
         "The first item for which the closure gives true, or null.",
         "[1, 2, 3].find(|x| x > 1)",
         "2",
-        2..=2,
         |call| {
             let closure = call.closure(1)?;
             for item in call.list(0)?.iter() {
@@ -57,29 +54,26 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     ),
     function(
         GROUP,
-        "any(list, closure)",
+        "any(list: list, closure: closure) -> boolean",
         "Whether the closure gives true for one item at least.",
         "[1, 2].any(|x| x > 1)",
         "true",
-        2..=2,
         |call| quantify(call, true),
     ),
     function(
         GROUP,
-        "all(list, closure)",
+        "all(list: list, closure: closure) -> boolean",
         "Whether the closure gives true for every item.",
         "[1, 2].all(|x| x > 1)",
         "false",
-        2..=2,
         |call| quantify(call, false),
     ),
     function(
         GROUP,
-        "reduce(list, start, closure)",
+        "reduce(list: list, start: any, closure: closure) -> any",
         "One value of all items: the closure gets what came so far and the next item.",
         "[1, 2, 3].reduce(1, |so_far, x| so_far * x)",
         "6",
-        3..=3,
         |call| {
             let closure = call.closure(2)?;
             let mut so_far = call.value(1);
@@ -92,20 +86,18 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     ),
     function(
         GROUP,
-        "where(list, path, op, value)",
+        "where(list: list, path: text, op: text, value: any) -> list",
         "The items whose field compares: op is ==, !=, <, <=, >, >=, in or contains. A missing field is null, and null has no order.",
         "where([#{ n: 1 }, #{ n: 5 }], \"n\", \">\", 2)",
         "[{\"n\":5}]",
-        4..=4,
         where_,
     ),
     function(
         GROUP,
-        "pluck(list, path)",
+        "pluck(list: list, path: text) -> list",
         "One field of each item.",
         "pluck([#{ id: 1 }, #{ id: 2 }], \"id\")",
         "[1,2]",
-        2..=2,
         |call| {
             let (list, path) = (call.list(0)?, call.path(1)?);
             let fields: Result<Array, _> = (0..list.len()).map(|index| list.follow(index, &path)).collect();
@@ -114,20 +106,18 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     ),
     function(
         GROUP,
-        "sum(list, [path])",
+        "sum(list: list, [path: text]) -> number",
         "The sum of the items, or of one field of them.",
         "sum([0.1, 0.2])",
         "0.3",
-        1..=2,
         |call| Ok(total(call)?.0.into()),
     ),
     function(
         GROUP,
-        "average(list, [path])",
+        "average(list: list, [path: text]) -> number|null",
         "The mean of the items, null for an empty list.",
         "average([1, 2])",
         "1.5",
-        1..=2,
         |call| {
             let (sum, count) = total(call)?;
             if count == 0 {
@@ -138,76 +128,69 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     ),
     function(
         GROUP,
-        "count(list, [closure])",
+        "count(list: list, [closure: closure]) -> integer",
         "How many items there are, or for how many the closure gives true.",
         "count([1, 2, 3], |x| x > 1)",
         "2",
-        1..=2,
         count,
     ),
-    function(GROUP, "first(list)", "The first item, null if there is none.", "first([1, 2])", "1", 1..=1, |call| {
+    function(GROUP, "first(list: list) -> any", "The first item, null if there is none.", "first([1, 2])", "1", |call| {
         call.list(0)?.get(0).map_err(fault)
     }),
-    function(GROUP, "last(list)", "The last item, null if there is none.", "last([1, 2])", "2", 1..=1, |call| {
+    function(GROUP, "last(list: list) -> any", "The last item, null if there is none.", "last([1, 2])", "2", |call| {
         call.list(0)?.get(-1).map_err(fault)
     }),
     function(
         GROUP,
-        "slice(list, start, [count])",
+        "slice(list: list, start: integer, [count: integer]) -> list",
         "A part of the list; a negative start counts from the end.",
         "slice([1, 2, 3], 1)",
         "[2,3]",
-        2..=3,
         slice,
     ),
     function(
         GROUP,
-        "sort(list)",
+        "sort(list: list) -> list",
         "The items in rising order: numbers or texts, not both.",
         "sort([2, 1])",
         "[1,2]",
-        1..=1,
         |call| sorted(call, false),
     ),
     function(
         GROUP,
-        "sort_by(list, path)",
+        "sort_by(list: list, path: text|closure) -> list",
         "The items in rising order of a field, or of what a closure gives.",
         "sort_by([#{ n: 2 }, #{ n: 1 }], \"n\")",
         "[{\"n\":1},{\"n\":2}]",
-        2..=2,
         |call| sorted(call, true),
     ),
-    function(GROUP, "reverse(list)", "The items from the last to the first.", "reverse([1, 2])", "[2,1]", 1..=1, |call| {
+    function(GROUP, "reverse(list: list) -> list", "The items from the last to the first.", "reverse([1, 2])", "[2,1]", |call| {
         let mut items: Array = call.list(0)?.iter().collect::<Result<_, _>>().map_err(fault)?;
         items.reverse();
         Ok(Dynamic::from_array(items))
     }),
     function(
         GROUP,
-        "unique(list, [path])",
+        "unique(list: list, [path: text|closure]) -> list",
         "The items without those that came before, or whose field did.",
         "unique([1, 2, 1.0])",
         "[1,2]",
-        1..=2,
         unique,
     ),
     function(
         GROUP,
-        "group_by(list, path)",
+        "group_by(list: list, path: text|closure) -> record",
         "A record of lists, by the text of a field or of what a closure gives.",
         "group_by([#{ a: \"x\", n: 1 }, #{ a: \"y\", n: 2 }], \"a\").keys()",
         "[\"x\",\"y\"]",
-        2..=2,
         group_by,
     ),
     function(
         GROUP,
-        "flatten(list)",
+        "flatten(list: list) -> list",
         "The items of the lists in it, one level.",
         "flatten([[1], [2, 3], 4])",
         "[1,2,3,4]",
-        1..=1,
         flatten,
     ),
 ];

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use rhai::Dynamic;
 use rust_decimal::{Decimal, RoundingStrategy};
 
-use super::{Call, FunctionInfo, function};
+use super::{Call, Line, function};
 use crate::{
     EvalError,
     machine::{Fault, fault},
@@ -16,38 +16,41 @@ use crate::{
 
 const GROUP: &str = "number";
 
-pub(super) const FUNCTIONS: &[FunctionInfo] = &[
+pub(super) const FUNCTIONS: &[Line] = &[
     function(
         GROUP,
-        "round(number, [digits])",
+        "round(number: number, [digits: integer]) -> number",
         "Rounded; a half goes away from zero, as in trade.",
         "round(2.345, 2)",
         "2.35",
-        1..=2,
         round,
     ),
-    function(GROUP, "floor(number)", "The next whole number below.", "floor(-1.5)", "-2", 1..=1, |call| {
+    function(GROUP, "floor(number: number) -> integer", "The next whole number below.", "floor(-1.5)", "-2", |call| {
         Ok(Number::from(call.number(0)?.decimal().floor()).into())
     }),
-    function(GROUP, "ceil(number)", "The next whole number above.", "ceil(1.2)", "2", 1..=1, |call| {
+    function(GROUP, "ceil(number: number) -> integer", "The next whole number above.", "ceil(1.2)", "2", |call| {
         Ok(Number::from(call.number(0)?.decimal().ceil()).into())
     }),
-    function(GROUP, "abs(number)", "The number without its sign.", "abs(-3)", "3", 1..=1, |call| {
+    function(GROUP, "abs(number: number) -> number", "The number without its sign.", "abs(-3)", "3", |call| {
         Ok(Number::from(call.number(0)?.decimal().abs()).into())
     }),
-    function(GROUP, "min(values)", "The smallest of a list, or of the values given.", "min(3, 1, 2)", "1", 1..=8, |call| {
-        extreme(call, Ordering::Less)
-    }),
-    function(GROUP, "max(values)", "The largest of a list, or of the values given.", "max([3, 1])", "3", 1..=8, |call| {
+    function(
+        GROUP,
+        "min(values: any...) -> any",
+        "The smallest of a list, or of the values given.",
+        "min(3, 1, 2)",
+        "1",
+        |call| extreme(call, Ordering::Less),
+    ),
+    function(GROUP, "max(values: any...) -> any", "The largest of a list, or of the values given.", "max([3, 1])", "3", |call| {
         extreme(call, Ordering::Greater)
     }),
     function(
         GROUP,
-        "to_number(text)",
+        "to_number(text: text|number) -> number",
         "The number a text says, such as \"12.50\".",
         "to_number(\"12.50\") * 2",
         "25",
-        1..=1,
         to_number,
     ),
 ];

@@ -5,7 +5,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use rhai::Dynamic;
 use serde_json::Value as Json;
 
-use super::{Call, FunctionInfo, function};
+use super::{Call, Line, function};
 use crate::{
     EvalError, Shared,
     machine::{Fault, fault, spend},
@@ -19,73 +19,87 @@ const SCRIPT: &str = "script";
 /// What stands as it is in a part of an address (RFC 3986, unreserved).
 const UNRESERVED: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-pub(super) const FUNCTIONS: &[FunctionInfo] = &[
+pub(super) const FUNCTIONS: &[Line] = &[
     function(
         GROUP,
-        "present(value)",
+        "present(value: any) -> boolean",
         "Whether it is neither null nor an empty text, list or record.",
         "present(\"\")",
         "false",
-        1..=1,
         |call| Ok(present(&call.value(0)).into()),
     ),
     function(
         GROUP,
-        "default(value, other)",
+        "default(value: any, other: any) -> any",
         "The value, or the other if it is not present. For null alone there is `??`.",
         "default(\"\", \"none\")",
         "\"none\"",
-        2..=2,
         |call| {
             let value = call.value(0);
             Ok(if present(&value) { value } else { call.value(1) })
         },
     ),
-    function(GROUP, "is_text(value)", "Whether it is text.", "is_text(\"a\")", "true", 1..=1, |call| is(call, Kind::Text)),
-    function(GROUP, "is_number(value)", "Whether it is a number.", "is_number(\"1\")", "false", 1..=1, |call| {
+    function(GROUP, "is_text(value: any) -> boolean", "Whether it is text.", "is_text(\"a\")", "true", |call| {
+        is(call, Kind::Text)
+    }),
+    function(GROUP, "is_number(value: any) -> boolean", "Whether it is a number.", "is_number(\"1\")", "false", |call| {
         is(call, Kind::Number)
     }),
-    function(GROUP, "is_list(value)", "Whether it is a list.", "is_list([])", "true", 1..=1, |call| is(call, Kind::List)),
-    function(GROUP, "is_record(value)", "Whether it is a record.", "is_record(#{})", "true", 1..=1, |call| {
+    function(GROUP, "is_list(value: any) -> boolean", "Whether it is a list.", "is_list([])", "true", |call| {
+        is(call, Kind::List)
+    }),
+    function(GROUP, "is_record(value: any) -> boolean", "Whether it is a record.", "is_record(#{})", "true", |call| {
         is(call, Kind::Record)
     }),
     function(
         GROUP,
-        "json(value)",
+        "json(value: any) -> text",
         "The value as JSON text.",
         "json([1, #{ a: null }])",
         "\"[1,{\\\"a\\\":null}]\"",
-        1..=1,
         |call| {
             let text = value::json(call.value(0), &[]).map_err(fault)?.to_string();
             spend(text.len() / 64).map_err(fault)?;
             Ok(text.into())
         },
     ),
-    function(GROUP, "parse_json(text)", "The value that a JSON text says.", "parse_json(\"[1, 2]\")[1]", "2", 1..=1, parse_json),
-    function(GROUP, "base64(text)", "The text in Base64.", "base64(\"a:b\")", "\"YTpi\"", 1..=1, |call| {
+    function(
+        GROUP,
+        "parse_json(text: text) -> any",
+        "The value that a JSON text says.",
+        "parse_json(\"[1, 2]\")[1]",
+        "2",
+        parse_json,
+    ),
+    function(GROUP, "base64(text: text) -> text", "The text in Base64.", "base64(\"a:b\")", "\"YTpi\"", |call| {
         Ok(STANDARD.encode(call.text(0)?.as_bytes()).into())
-    }),
-    function(GROUP, "from_base64(text)", "The text that stands in Base64.", "from_base64(\"YTpi\")", "\"a:b\"", 1..=1, |call| {
-        let bytes = STANDARD.decode(call.text(0)?.trim().as_bytes()).map_err(|_| call.bad("gets a text that is not Base64"))?;
-        String::from_utf8(bytes).map(Dynamic::from).map_err(|_| call.bad("finds bytes that are no text"))
     }),
     function(
         GROUP,
-        "url_encode(text)",
+        "from_base64(text: text) -> text",
+        "The text that stands in Base64.",
+        "from_base64(\"YTpi\")",
+        "\"a:b\"",
+        |call| {
+            let bytes =
+                STANDARD.decode(call.text(0)?.trim().as_bytes()).map_err(|_| call.bad("gets a text that is not Base64"))?;
+            String::from_utf8(bytes).map(Dynamic::from).map_err(|_| call.bad("finds bytes that are no text"))
+        },
+    ),
+    function(
+        GROUP,
+        "url_encode(text: text) -> text",
         "The text as a part of an address.",
         "url_encode(\"a b&c\")",
         "\"a%20b%26c\"",
-        1..=1,
         |call| Ok(utf8_percent_encode(&call.text(0)?, &UNRESERVED).to_string().into()),
     ),
     function(
         GROUP,
-        "url_decode(text)",
+        "url_decode(text: text) -> text",
         "The text that stands in a part of an address.",
         "url_decode(\"a%20b\")",
         "\"a b\"",
-        1..=1,
         |call| {
             let text = call.text(0)?;
             percent_decode_str(&text)
@@ -97,31 +111,36 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     // The translation puts the instant in its place; this is only its line in the table.
     function(
         GROUP,
-        "now()",
+        "now() -> text",
         "The instant as text in ISO 8601, the same for a whole try of a step.",
         "now()",
         "\"2026-01-02T03:04:05Z\"",
-        0..=0,
         |_| Ok(Dynamic::UNIT),
     ),
-    function(SCRIPT, "push(list, item)", "Adds an item to a list of the script.", "[1].push(2)", "null", 2..=2, |call| {
-        let item = call.value(1);
-        value::check_depth(&item).map_err(fault)?;
-        change_list(call, |items| {
-            items.push(item);
-            Dynamic::UNIT
-        })
-    }),
-    function(SCRIPT, "pop(list)", "Takes the last item off a list of the script.", "[1, 2].pop()", "2", 1..=1, |call| {
+    function(
+        SCRIPT,
+        "push(list: list, item: any) -> null",
+        "Adds an item to a list of the script.",
+        "[1].push(2)",
+        "null",
+        |call| {
+            let item = call.value(1);
+            value::check_depth(&item).map_err(fault)?;
+            change_list(call, |items| {
+                items.push(item);
+                Dynamic::UNIT
+            })
+        },
+    ),
+    function(SCRIPT, "pop(list: list) -> any", "Takes the last item off a list of the script.", "[1, 2].pop()", "2", |call| {
         change_list(call, |items| items.pop().unwrap_or(Dynamic::UNIT))
     }),
     function(
         SCRIPT,
-        "insert(list, place, item)",
+        "insert(list: list, place: integer, item: any) -> null",
         "Puts an item into a list of the script.",
         "[1].insert(0, 2)",
         "null",
-        3..=3,
         |call| {
             let (at, item) = (call.whole(1)?, call.value(2));
             value::check_depth(&item).map_err(fault)?;
@@ -134,14 +153,13 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     ),
     function(
         SCRIPT,
-        "remove(value, key)",
+        "remove(value: list|record, key: integer|text) -> any",
         "Takes an item off a list, or a field off a record, of the script.",
         "#{ a: 1 }.remove(\"a\")",
         "1",
-        2..=2,
         remove,
     ),
-    function(SCRIPT, "clear(list)", "Empties a list of the script.", "[1].clear()", "null", 1..=1, |call| {
+    function(SCRIPT, "clear(list: list) -> null", "Empties a list of the script.", "[1].clear()", "null", |call| {
         change_list(call, |items| {
             items.clear();
             Dynamic::UNIT

@@ -3,7 +3,7 @@
 use rhai::{Array, Dynamic};
 use serde_json::{Map, Value as Json};
 
-use super::{Call, FunctionInfo, function};
+use super::{Call, Line, function};
 use crate::{
     Shared, limits,
     machine::{Fault, fault, spend},
@@ -12,22 +12,26 @@ use crate::{
 
 const GROUP: &str = "record";
 
-pub(super) const FUNCTIONS: &[FunctionInfo] = &[
-    function(GROUP, "keys(record)", "The names of the fields.", "keys(#{ a: 1, b: 2 })", "[\"a\",\"b\"]", 1..=1, |call| {
-        Ok(Dynamic::from_array(call.record(0)?.keys().into_iter().map(Dynamic::from).collect::<Array>()))
-    }),
-    function(GROUP, "values(record)", "The values of the fields.", "values(#{ a: 1, b: 2 })", "[1,2]", 1..=1, |call| {
+pub(super) const FUNCTIONS: &[Line] = &[
+    function(
+        GROUP,
+        "keys(record: record) -> list",
+        "The names of the fields.",
+        "keys(#{ a: 1, b: 2 })",
+        "[\"a\",\"b\"]",
+        |call| Ok(Dynamic::from_array(call.record(0)?.keys().into_iter().map(Dynamic::from).collect::<Array>())),
+    ),
+    function(GROUP, "values(record: record) -> list", "The values of the fields.", "values(#{ a: 1, b: 2 })", "[1,2]", |call| {
         let record = call.record(0)?;
         let values: Result<Array, _> = record.keys().iter().map(|key| record.get(key)).collect();
         values.map(Dynamic::from_array).map_err(fault)
     }),
     function(
         GROUP,
-        "entries(record)",
+        "entries(record: record) -> list",
         "A list of records with `key` and `value`.",
         "entries(#{ a: 1 })",
         "[{\"key\":\"a\",\"value\":1}]",
-        1..=1,
         |call| {
             let mut out = Vec::new();
             let record = call.record(0)?;
@@ -42,32 +46,34 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     ),
     function(
         GROUP,
-        "from_entries(list)",
+        "from_entries(list: list) -> record",
         "The record of a list with `key` and `value`.",
         "from_entries([#{ key: \"a\", value: 1 }])",
         "{\"a\":1}",
-        1..=1,
         from_entries,
     ),
-    function(GROUP, "pick(record, names)", "Only these fields.", "pick(#{ a: 1, b: 2 }, [\"b\"])", "{\"b\":2}", 2..=2, |call| {
-        chosen(call, true)
-    }),
     function(
         GROUP,
-        "omit(record, names)",
+        "pick(record: record, names: list|text) -> record",
+        "Only these fields.",
+        "pick(#{ a: 1, b: 2 }, [\"b\"])",
+        "{\"b\":2}",
+        |call| chosen(call, true),
+    ),
+    function(
+        GROUP,
+        "omit(record: record, names: list|text) -> record",
         "All but these fields.",
         "omit(#{ a: 1, b: 2 }, [\"b\"])",
         "{\"a\":1}",
-        2..=2,
         |call| chosen(call, false),
     ),
     function(
         GROUP,
-        "merge(record, more)",
+        "merge(records: record|null...) -> record",
         "The fields of all; the last one wins.",
         "merge(#{ a: 1, b: 2 }, #{ b: 3 })",
         "{\"a\":1,\"b\":3}",
-        2..=8,
         |call| {
             let mut out = Map::new();
             for at in 0..call.args.len() {
@@ -82,11 +88,10 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     ),
     function(
         GROUP,
-        "get(value, path, [default])",
+        "get(value: any, path: text, [default: any]) -> any",
         "What a path leads to, or the default, or null.",
         "get(#{ a: [#{ b: 1 }] }, \"a[0].b\")",
         "1",
-        2..=3,
         |call| {
             let found = value::follow(&call.value(0), &call.path(1)?).map_err(fault)?;
             Ok(if found.is_unit() { call.value(2) } else { found })
@@ -94,11 +99,10 @@ pub(super) const FUNCTIONS: &[FunctionInfo] = &[
     ),
     function(
         GROUP,
-        "has(record, name)",
+        "has(record: record, name: text) -> boolean",
         "Whether there is such a field, even if it is null.",
         "has(#{ a: null }, \"a\")",
         "true",
-        2..=2,
         |call| Ok(call.record(0)?.has(&call.text(1)?).into()),
     ),
 ];

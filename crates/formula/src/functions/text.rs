@@ -2,7 +2,7 @@
 
 use rhai::{Array, Dynamic};
 
-use super::{Call, FunctionInfo, as_text, function, has_value};
+use super::{Call, Line, as_text, function, has_value};
 use crate::{
     limits,
     machine::{Fault, fault},
@@ -11,92 +11,96 @@ use crate::{
 
 const GROUP: &str = "text";
 
-pub(super) const FUNCTIONS: &[FunctionInfo] = &[
-    function(GROUP, "upper(text)", "The text in capital letters.", "upper(\"ab\")", "\"AB\"", 1..=1, |call| {
+pub(super) const FUNCTIONS: &[Line] = &[
+    function(GROUP, "upper(text: text) -> text", "The text in capital letters.", "upper(\"ab\")", "\"AB\"", |call| {
         Ok(call.text(0)?.to_uppercase().into())
     }),
-    function(GROUP, "lower(text)", "The text in small letters.", "\"AB\".lower()", "\"ab\"", 1..=1, |call| {
+    function(GROUP, "lower(text: text) -> text", "The text in small letters.", "\"AB\".lower()", "\"ab\"", |call| {
         Ok(call.text(0)?.to_lowercase().into())
     }),
-    function(GROUP, "trim(text)", "The text without blanks at both ends.", "trim(\" a b \")", "\"a b\"", 1..=1, |call| {
+    function(GROUP, "trim(text: text) -> text", "The text without blanks at both ends.", "trim(\" a b \")", "\"a b\"", |call| {
         Ok(call.text(0)?.trim().into())
     }),
     function(
         GROUP,
-        "len(value)",
+        "len(value: text|list|record) -> integer",
         "How many characters a text, items a list or fields a record has.",
         "len(\"größe\")",
         "5",
-        1..=1,
         len,
     ),
     function(
         GROUP,
-        "contains(value, part)",
+        "contains(value: text|list|record, part: any) -> boolean",
         "Whether a text has a part, a list an item, a record a field.",
         "contains([1, 2], 2)",
         "true",
-        2..=2,
         |call| has_value(&call.value(0), &call.value(1)).map(Dynamic::from).map_err(fault),
     ),
     function(
         GROUP,
-        "starts_with(text, part)",
+        "starts_with(text: text, part: text) -> boolean",
         "Whether the text begins with the part.",
         "\"INV-7\".starts_with(\"INV\")",
         "true",
-        2..=2,
         |call| Ok(call.text(0)?.starts_with(call.text(1)?.as_str()).into()),
     ),
     function(
         GROUP,
-        "ends_with(text, part)",
+        "ends_with(text: text, part: text) -> boolean",
         "Whether the text ends with the part.",
         "ends_with(\"a.pdf\", \".pdf\")",
         "true",
-        2..=2,
         |call| Ok(call.text(0)?.ends_with(call.text(1)?.as_str()).into()),
     ),
     function(
         GROUP,
-        "replace(text, old, new)",
+        "replace(text: text, old: text, new: text) -> text",
         "The text with every `old` replaced.",
         "replace(\"a-b-c\", \"-\", \"\")",
         "\"abc\"",
-        3..=3,
         replace,
     ),
     function(
         GROUP,
-        "split(text, separator)",
+        "split(text: text, separator: text) -> list",
         "The pieces between the separators, as a list.",
         "split(\"a,b\", \",\")",
         "[\"a\",\"b\"]",
-        2..=2,
         split,
     ),
-    function(GROUP, "join(list, [separator])", "The items as one text.", "join([\"a\", 1], \", \")", "\"a, 1\"", 1..=2, join),
     function(
         GROUP,
-        "substring(text, start, [count])",
+        "join(list: list, [separator: text]) -> text",
+        "The items as one text.",
+        "join([\"a\", 1], \", \")",
+        "\"a, 1\"",
+        join,
+    ),
+    function(
+        GROUP,
+        "substring(text: text, start: integer, [count: integer]) -> text",
         "A part of the text; a negative start counts from the end.",
         "substring(\"invoice\", 0, 3)",
         "\"inv\"",
-        2..=3,
         substring,
     ),
     function(
         GROUP,
-        "pad(text, width, [fill])",
+        "pad(text: text|number|boolean, width: integer, [fill: text]) -> text",
         "The text or number, filled up on the left.",
         "pad(7, 3, \"0\")",
         "\"007\"",
-        2..=3,
         pad,
     ),
-    function(GROUP, "to_text(value)", "A number, true or false as text.", "to_text(12.5)", "\"12.5\"", 1..=1, |call| {
-        as_text(&call.value(0)).map(Dynamic::from).map_err(fault)
-    }),
+    function(
+        GROUP,
+        "to_text(value: text|number|boolean) -> text",
+        "A number, true or false as text.",
+        "to_text(12.5)",
+        "\"12.5\"",
+        |call| as_text(&call.value(0)).map(Dynamic::from).map_err(fault),
+    ),
 ];
 
 fn len(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {

@@ -1,22 +1,16 @@
-//! What functions take and give, as kinds.
+//! What functions take and give, as kinds: the signatures of the function table.
 
-use super::shape::{ALL, BOOLEAN, INNER, Kinds, LIST, NULL, NUMBER, RECORD, TEXT, Type, WHOLE};
+use super::shape::{ALL, BOOLEAN, DATE, DATE_TIME, DURATION, INNER, Kinds, LIST, NULL, NUMBER, RECORD, TEXT, Type, WHOLE};
+use crate::{FunctionInfo, ValueType};
 
-/// The kinds a function takes and gives. The last parameter stands for all that follow.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Signature {
-    params: &'static [Kinds],
-    gives: Kinds,
+/// What the parameter at a place takes. The last parameter stands for all that follow.
+pub(super) fn takes(function: &FunctionInfo, place: usize) -> Kinds {
+    function.params.get(place).or(function.params.last()).map_or(ALL, |param| kinds(&param.types))
 }
 
-impl Signature {
-    pub(super) fn takes(&self, place: usize) -> Kinds {
-        self.params.get(place).or(self.params.last()).copied().unwrap_or(ALL)
-    }
-
-    pub(super) const fn gives(&self) -> Type {
-        Type::of(self.gives)
-    }
+/// What a function gives.
+pub(super) fn gives(function: &FunctionInfo) -> Type {
+    Type::of(kinds(&function.gives))
 }
 
 /// In words: what a parameter takes.
@@ -29,56 +23,24 @@ pub(super) fn wanted(takes: Kinds) -> String {
 }
 
 const SELECTOR: Kinds = INNER | TEXT;
-const WORD: Kinds = TEXT | NUMBER | BOOLEAN;
 
-/// The signature of a function.
-pub(super) fn of(name: &str) -> Option<Signature> {
-    let (params, gives): (&'static [Kinds], Kinds) = match name {
-        "upper" | "lower" | "trim" | "base64" | "from_base64" | "url_encode" | "url_decode" => (&[TEXT], TEXT),
-        "len" => (&[TEXT | LIST | RECORD], WHOLE),
-        "contains" => (&[TEXT | LIST | RECORD, ALL], BOOLEAN),
-        "starts_with" | "ends_with" => (&[TEXT], BOOLEAN),
-        "replace" => (&[TEXT], TEXT),
-        "split" => (&[TEXT], LIST),
-        "join" => (&[LIST, TEXT], TEXT),
-        "substring" => (&[TEXT, WHOLE], TEXT),
-        "pad" => (&[WORD, WHOLE, TEXT], TEXT),
-        "to_text" => (&[WORD], TEXT),
-        "round" => (&[NUMBER, WHOLE], NUMBER),
-        "abs" => (&[NUMBER], NUMBER),
-        "floor" | "ceil" => (&[NUMBER], WHOLE),
-        "min" | "max" => (&[ALL], ALL),
-        "to_number" => (&[TEXT | NUMBER], NUMBER),
-        "map" | "sort_by" => (&[LIST, SELECTOR], LIST),
-        "filter" => (&[LIST, INNER], LIST),
-        "find" => (&[LIST, INNER], ALL),
-        "any" | "all" => (&[LIST, INNER], BOOLEAN),
-        "reduce" => (&[LIST, ALL, INNER], ALL),
-        "where" => (&[LIST, TEXT, TEXT, ALL], LIST),
-        "pluck" => (&[LIST, TEXT], LIST),
-        "sum" => (&[LIST, TEXT], NUMBER),
-        "average" => (&[LIST, TEXT], NUMBER | NULL),
-        "count" => (&[LIST, INNER], WHOLE),
-        "first" | "last" => (&[LIST], ALL),
-        "slice" => (&[LIST, WHOLE], LIST),
-        "sort" | "reverse" | "flatten" => (&[LIST], LIST),
-        "unique" => (&[LIST, SELECTOR], LIST),
-        "group_by" => (&[LIST, SELECTOR], RECORD),
-        "keys" | "values" | "entries" => (&[RECORD], LIST),
-        "from_entries" => (&[LIST], RECORD),
-        "pick" | "omit" => (&[RECORD, LIST | TEXT], RECORD),
-        "merge" => (&[RECORD | NULL], RECORD),
-        "get" => (&[ALL, TEXT, ALL], ALL),
-        "has" => (&[RECORD, TEXT], BOOLEAN),
-        "present" | "is_text" | "is_number" | "is_list" | "is_record" => (&[ALL], BOOLEAN),
-        "default" | "remove" => (&[ALL], ALL),
-        "json" => (&[ALL], TEXT),
-        "parse_json" => (&[TEXT], ALL),
-        "now" => (&[], TEXT),
-        "push" | "clear" => (&[LIST, ALL], NULL),
-        "pop" => (&[LIST], ALL),
-        "insert" => (&[LIST, WHOLE, ALL], NULL),
-        _ => return None,
-    };
-    Some(Signature { params, gives })
+fn kinds(types: &[ValueType]) -> Kinds {
+    types.iter().fold(0, |all, kind| all | bits(*kind))
+}
+
+const fn bits(kind: ValueType) -> Kinds {
+    match kind {
+        ValueType::Any => ALL,
+        ValueType::Null => NULL,
+        ValueType::Boolean => BOOLEAN,
+        ValueType::Integer => WHOLE,
+        ValueType::Number => NUMBER,
+        ValueType::Text => TEXT,
+        ValueType::List => LIST,
+        ValueType::Record => RECORD,
+        ValueType::Date => DATE,
+        ValueType::DateTime => DATE_TIME,
+        ValueType::Duration => DURATION,
+        ValueType::Closure => INNER,
+    }
 }

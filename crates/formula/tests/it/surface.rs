@@ -155,6 +155,22 @@ fn every_function_does_what_its_line_says() {
 }
 
 #[test]
+fn every_signature_agrees_with_the_line_it_stands_in() {
+    for function in functions() {
+        assert_eq!(function.usage.split('(').next(), Some(function.name));
+        let required = function.params.iter().filter(|param| !param.optional).count();
+        assert_eq!(*function.arguments.start(), required, "{}", function.signature);
+        let endless = function.params.last().is_some_and(|param| param.repeated);
+        assert!(endless || *function.arguments.end() == function.params.len(), "{}", function.signature);
+        assert!(!function.gives.is_empty() && function.params.iter().all(|param| !param.types.is_empty()));
+        // One value more than it takes is refused before anything runs.
+        let values = vec!["1"; function.arguments.end() + 1].join(", ");
+        let problem = Expression::compile(&format!("{}({values})", function.name)).unwrap_err();
+        assert!(problem.message.contains("takes"), "{problem:?}");
+    }
+}
+
+#[test]
 fn an_expression_says_what_it_is() {
     let path = Expression::compile("$.a[*]").unwrap();
     let place = Expression::compile("a.b").unwrap();

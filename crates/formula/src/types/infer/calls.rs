@@ -46,7 +46,7 @@ impl<'a> Inference<'a> {
             self.note_written_argument(call);
         }
         let known = functions::find(call.name).filter(|_| is_method || !self.is_own_function(call.name));
-        let Some(signature) = known.and_then(|function| signature::of(function.name)) else {
+        let Some(function) = known else {
             // A closure in a variable, a function of the script, or one nothing is known of.
             for arg in &call.args {
                 self.value(arg);
@@ -62,14 +62,14 @@ impl<'a> Inference<'a> {
         }
         let mut fits = true;
         for (place, value) in values.iter().enumerate() {
-            let takes = signature.takes(place);
+            let takes = signature::takes(function, place);
             if value.found.kinds & takes == 0 && value.found.kinds != 0 {
                 self.misfit(call.name, place, &values, takes);
                 fits = false;
             }
         }
         let found = self.shaped(call, &values);
-        if fits { found.unwrap_or_else(|| signature.gives()) } else { Type::any() }
+        if fits { found.unwrap_or_else(|| signature::gives(function)) } else { Type::any() }
     }
 
     fn is_own_function(&self, name: &str) -> bool {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use formula::{Expression, Reference, Scope, Type, functions};
+use formula::{Expression, FunctionInfo, Reference, Scope, Type, ValueType, functions};
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
@@ -275,37 +275,29 @@ impl Writer<'_> {
         }
         let (from, to) = (*function.arguments.start(), *function.arguments.end());
         let count = from + self.dice.roll(to - from + 1);
-        let args: Vec<String> = (0..count).map(|place| self.argument(function.signature, place, d)).collect();
+        let args: Vec<String> = (0..count).map(|place| self.argument(function, place, d)).collect();
         if self.dice.roll(2) == 0 || args.is_empty() {
             return format!("{}({})", function.name, args.join(", "));
         }
         format!("({}).{}({})", args[0], function.name, args[1..].join(", "))
     }
 
-    /// What the signature seems to ask for.
-    fn argument(&mut self, signature: &str, place: usize, d: usize) -> String {
-        let inner = signature.split_once('(').map_or("", |(_, inner)| inner);
-        let hint = inner.split(',').nth(place).unwrap_or_default();
-        let has = |word: &str| hint.contains(word);
-        if has("closure") {
-            return self.with_local("y", |this| format!("|y| {}", this.expression(Want::Flag, d)));
+    /// What the signature asks for, most of the time.
+    fn argument(&mut self, function: &FunctionInfo, place: usize, d: usize) -> String {
+        let Some(param) = function.params.get(place).or(function.params.last()) else { return self.leaf(Want::Any) };
+        match param.name {
+            "path" | "name" | "names" => return self.dice.pick(&["\"a\"", "\"b.a\"", "\"c[0]\"", "[\"a\"]"]).to_owned(),
+            "op" => return self.dice.pick(&["\"==\"", "\"!=\"", "\"<\"", "\"in\"", "\"contains\""]).to_owned(),
+            _ => {}
         }
-        if has("path") || has("name") {
-            return self.dice.pick(&["\"a\"", "\"b.a\"", "\"c[0]\"", "[\"a\"]"]).to_owned();
-        }
-        if has("op") {
-            return self.dice.pick(&["\"==\"", "\"!=\"", "\"<\"", "\"in\"", "\"contains\""]).to_owned();
-        }
-        let want = if has("list") || has("values") {
-            Want::List
-        } else if has("record") || has("more") {
-            Want::Record
-        } else if has("number") || has("digits") || has("count") || has("start") || has("width") {
-            Want::Number
-        } else if has("text") || has("part") || has("old") || has("new") || has("separator") || has("fill") {
-            Want::Text
-        } else {
-            Want::Any
+        let want = match param.types[self.dice.roll(param.types.len())] {
+            ValueType::Closure => return self.with_local("y", |this| format!("|y| {}", this.expression(Want::Flag, d))),
+            ValueType::Boolean => Want::Flag,
+            ValueType::Integer | ValueType::Number => Want::Number,
+            ValueType::Text => Want::Text,
+            ValueType::List => Want::List,
+            ValueType::Record => Want::Record,
+            _ => Want::Any,
         };
         self.expression(want, d)
     }
