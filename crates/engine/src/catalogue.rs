@@ -7,7 +7,8 @@ use std::sync::Arc;
 use connector::Connector;
 use formula::Expression;
 use recipe::{
-    ActionInfo, Catalogue, ConnectorInfo, Effect, EffectOf, ExpressionInfo, ExpressionProblem, Reference, Segment, TriggerInfo,
+    ActionInfo, Catalogue, ConnectorInfo, Effect, EffectOf, ExpressionInfo, ExpressionProblem, FunctionDoc, Reference, Segment,
+    TriggerInfo,
 };
 
 use crate::cron::Schedule;
@@ -26,7 +27,19 @@ pub fn of(connectors: &[Connector]) -> Catalogue {
                 .map(drop)
                 .map_err(|problem| (problem.field.to_owned(), sentences(&problem.message, problem.hint.as_deref())))
         },
+        functions,
     }
+}
+
+fn functions() -> Vec<FunctionDoc> {
+    let doc = |f: &formula::FunctionInfo| FunctionDoc {
+        name: f.name,
+        signature: f.signature,
+        doc: f.doc,
+        example: f.example,
+        result: f.result,
+    };
+    formula::functions().iter().map(doc).collect()
 }
 
 fn connector_info(connector: &Connector) -> ConnectorInfo {
@@ -40,6 +53,7 @@ fn connector_info(connector: &Connector) -> ConnectorInfo {
             .map(|action| ActionInfo {
                 id: action.id.to_owned(),
                 title: action.title.to_owned(),
+                summary: action.summary.to_owned(),
                 input: action.input.clone(),
                 output: action.output.clone(),
                 needs_connection: action.needs_connection,
@@ -52,6 +66,7 @@ fn connector_info(connector: &Connector) -> ConnectorInfo {
             .map(|trigger| TriggerInfo {
                 id: trigger.id.to_owned(),
                 title: trigger.title.to_owned(),
+                summary: trigger.summary.to_owned(),
                 config: trigger.config.clone(),
                 output: trigger.output.clone(),
                 // Whether a webhook tells repeated events apart is up to its connection, which is not known here.

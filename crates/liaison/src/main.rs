@@ -39,6 +39,8 @@ enum Command {
     Cron(cmd::cron::Cron),
     /// What `${ expr }` gives over some data, one JSON line each.
     Eval(cmd::eval::Eval),
+    /// Writes the JSON Schema of recipes, with what every action takes, for editors.
+    Schema(cmd::schema::Schema),
     /// Looks at the runs of a server.
     #[command(subcommand)]
     Runs(cmd::runs::Runs),
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         Command::Apply(apply) => cmd::apply::apply(&apply),
         Command::Cron(cron) => cmd::cron::cron(&cron),
         Command::Eval(eval) => cmd::eval::eval(&eval),
+        Command::Schema(schema) => cmd::schema::schema(&schema),
         Command::Runs(runs) => cmd::runs::runs(&runs),
         Command::Admin(admin) => cmd::admin::admin(admin),
         Command::Config => cmd::print(&config::commented()),

@@ -24,6 +24,7 @@ fn main() {
         script: |_| Ok(ExpressionInfo::default()),
         schedule: |_, _| Ok(()),
         instant: |_| true,
+        functions: Vec::new,
     };
     println!("{} bytes, 500 steps", text.len());
     let url =

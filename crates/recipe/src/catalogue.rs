@@ -20,6 +20,23 @@ pub struct Catalogue {
     pub instant: fn(&str) -> bool,
     /// Judges a cron expression and a zone; an error is the field ("cron" or "zone") and a sentence.
     pub schedule: fn(&str, &str) -> Result<(), ScheduleProblem>,
+    /// The functions of formulas, for help and completion.
+    pub functions: fn() -> Vec<FunctionDoc>,
+}
+
+/// One function of formulas, for help and completion.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionDoc {
+    /// What it is called by.
+    pub name: &'static str,
+    /// How it is written, with what may be left out in brackets.
+    pub signature: &'static str,
+    /// What it gives, in a sentence.
+    pub doc: &'static str,
+    /// A formula that uses it.
+    pub example: &'static str,
+    /// What the example gives, as JSON.
+    pub result: &'static str,
 }
 
 /// The field of a schedule that is wrong, "cron" or "zone", and a sentence about it.
@@ -47,6 +64,8 @@ pub struct ActionInfo {
     pub id: String,
     /// What people call it.
     pub title: String,
+    /// What it does, in a sentence.
+    pub summary: String,
     /// JSON Schema of its input.
     pub input: Json,
     /// JSON Schema of its output.
@@ -92,6 +111,8 @@ pub struct TriggerInfo {
     pub id: String,
     /// What people call it.
     pub title: String,
+    /// When it fires, in a sentence.
+    pub summary: String,
     /// JSON Schema of its `with`.
     pub config: Json,
     /// JSON Schema of `trigger` in runs it starts.

@@ -5,6 +5,7 @@
 //! itself. The crate knows no I/O and no other crate of ours: expressions are judged by functions
 //! that the catalogue brings along.
 
+pub mod assist;
 pub mod ast;
 mod catalogue;
 mod check;
@@ -31,8 +32,8 @@ mod yaml;
 
 pub use ast::*;
 pub use catalogue::{
-    ActionInfo, Catalogue, ConnectorInfo, Effect, EffectOf, ExpressionInfo, ExpressionProblem, Reference, ScheduleProblem,
-    Segment, TriggerInfo,
+    ActionInfo, Catalogue, ConnectorInfo, Effect, EffectOf, ExpressionInfo, ExpressionProblem, FunctionDoc, Reference,
+    ScheduleProblem, Segment, TriggerInfo,
 };
 pub use check::check_together;
 pub use codes::{CodeInfo, codes, example};
@@ -41,7 +42,7 @@ pub use duration::parse_duration;
 pub use edit::{
     Change, EditCode, EditError, Edited, FieldPath, NewValue, Patch, PathPart, Place, StepList, Wrapper, apply, edit, step_text,
 };
-pub use schema::schema;
+pub use schema::{schema, schema_with};
 pub use types::{Inferred, Kinds, Type, TypeProblem, Typing};
 
 use crate::diagnostic::Diagnostics;

@@ -3,12 +3,16 @@
 //! For editors and other people's tools: it completes keys and finds most mistakes of shape. What it
 //! cannot say (unique ids, references, formulas) only [`crate::check`] finds.
 
+mod connectors;
+
 use serde_json::{Map, Value as Json, json};
 
 use crate::keys::{
     APPROVAL, BRANCH, CALLBACK, ERROR_CLASSES, EXPECT, FAILURE, FAILURE_WITH, INPUT_WITH, Need, PARAM, RECIPE, REPEAT, RESERVED,
-    RETRY, SCHEDULE_WITH, STEP, STEP_WORDS, Shape, TEST, TRIGGERS, Table, WAIT, WAIT_WORDS, WEBHOOK_WITH,
+    RETRY, SCHEDULE_WITH, STEP, STEP_WORDS, Shape, TEST, TRIGGERS, Table, UNDO, WAIT, WAIT_WORDS, WEBHOOK_WITH,
 };
+
+use crate::catalogue::Catalogue;
 
 const NAME: &str = "^[a-z][a-z0-9_]{0,39}$";
 const DURATION: &str = "^[0-9]+(ms|s|m|h|d)$";
@@ -39,12 +43,24 @@ pub fn schema() -> Json {
             "steps": {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/step"}},
             "step": step(),
             "branch": branch(),
+            "undo": table(&UNDO),
             "json_schema": {"type": ["object", "boolean"]},
             "test": table(&TEST),
             "failure": table(&FAILURE),
         }),
     );
     Json::Object(root)
+}
+
+/// The same with what the actions and triggers of these connectors take in `with`.
+///
+/// Connections have free names, so an action is told by its own: where connectors share one, any of
+/// their inputs fits. Wherever a typed value is expected, an expression is too.
+#[must_use]
+pub fn schema_with(catalogue: &Catalogue) -> Json {
+    let mut root = schema();
+    connectors::add(&mut root, catalogue);
+    root
 }
 
 fn table(table: &Table) -> Map<String, Json> {
@@ -89,6 +105,7 @@ fn shape(shape: Shape) -> Json {
             "additionalProperties": false
         }),
         Shape::Table(inner) if inner.what == "a trigger" => trigger(inner),
+        Shape::Table(inner) if *inner == UNDO => json!({"$ref": "#/$defs/undo"}),
         Shape::Table(inner) if *inner == WAIT => wait(inner),
         Shape::Table(inner) if *inner == REPEAT => {
             let mut schema = table(inner);

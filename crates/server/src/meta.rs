@@ -52,6 +52,7 @@ async fn openapi(State(app): State<Shared>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], text).into_response()
 }
 
-async fn schema() -> Response {
-    ([(header::CONTENT_TYPE, "application/schema+json")], recipe::schema().to_string()).into_response()
+async fn schema(State(app): State<Shared>) -> Response {
+    let schema = recipe::schema_with(&engine::catalogue::of(&app.engine.connectors));
+    ([(header::CONTENT_TYPE, "application/schema+json")], schema.to_string()).into_response()
 }

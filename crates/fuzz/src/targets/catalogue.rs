@@ -14,6 +14,7 @@ pub(super) fn catalogue() -> Catalogue {
             5 => Ok(()),
             _ => Err(("cron".to_owned(), "A schedule has five fields.".to_owned())),
         },
+        functions: Vec::new,
     }
 }
 
@@ -33,6 +34,7 @@ fn connectors() -> Vec<ConnectorInfo> {
     let event = TriggerInfo {
         id: "event".to_owned(),
         title: "Event".to_owned(),
+        summary: String::new(),
         config: record(&json!({"types": {"type": "array", "items": {"type": "string"}}})),
         dedupes: true,
         output: record(&json!({"id": {"type": "string"}, "data": {"type": "object"}})),
@@ -54,7 +56,8 @@ fn connectors() -> Vec<ConnectorInfo> {
 fn action(id: &str, effect: Effect, needs_connection: bool, input: &Json) -> ActionInfo {
     let output =
         record(&json!({"status": {"type": "integer"}, "records": {"type": "array", "items": {"type": "object"}}, "body": {}}));
-    ActionInfo { id: id.to_owned(), title: id.to_owned(), input: record(input), output, needs_connection, effect: effect.into() }
+    let (id, title, input, effect) = (id.to_owned(), id.to_owned(), record(input), effect.into());
+    ActionInfo { id, title, summary: String::new(), input, output, needs_connection, effect }
 }
 
 fn record(properties: &Json) -> Json {

@@ -8,6 +8,7 @@ mod demo;
 pub(crate) mod eval;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod schema;
 pub(crate) mod serve;
 
 use std::{

@@ -13,7 +13,8 @@ pub(crate) fn catalogue() -> Catalogue {
 
 fn action(id: &str, effect: Effect, input: Json, output: Json) -> ActionInfo {
     let (id, title) = (id.to_owned(), id.to_owned());
-    ActionInfo { id, title, input, output, needs_connection: true, effect: effect.into() }
+    let summary = String::new();
+    ActionInfo { id, title, summary, input, output, needs_connection: true, effect: effect.into() }
 }
 
 fn salesforce() -> ConnectorInfo {
@@ -58,6 +59,7 @@ fn salesforce() -> ConnectorInfo {
     let event = TriggerInfo {
         id: "event".to_owned(),
         title: "Event".to_owned(),
+        summary: String::new(),
         config: json!({"type": "object", "properties": {"types": {"type": "array"}}, "additionalProperties": false}),
         output: json!({"type": "object", "properties": {"id": {"type": "string"}, "data": {}}, "additionalProperties": false}),
         dedupes: true,

@@ -6,6 +6,7 @@
 mod inputs;
 mod known;
 mod lints;
+mod look;
 mod outputs;
 mod places;
 mod reach;
@@ -20,7 +21,7 @@ use std::rc::Rc;
 use serde_json::Value as Json;
 
 use crate::ast::{Expr, Part, Places, Recipe, Span, Spanned, TriggerSource, Value, ValueKind};
-use crate::catalogue::{ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, TriggerInfo};
+use crate::catalogue::{ActionInfo, Catalogue, ConnectorInfo, ExpressionInfo, ExpressionProblem, Segment, TriggerInfo};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, Diagnostics, nearest, one_of, shown};
 use crate::read::{Gaps, capital};
@@ -32,22 +33,21 @@ use places::{Index, Seen};
 
 pub use together::check_together;
 
+pub(crate) use look::{MARK, Named, doc, properties};
+
+/// What can follow a path where [`MARK`] stands in a recipe; `None` if it stands nowhere.
+pub(crate) fn in_reach(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, path: Vec<Segment>) -> Option<Vec<Named>> {
+    let mut out = Diagnostics::default();
+    let mut checker = Checker::new(recipe, catalogue, gaps, &mut out);
+    checker.question = Some(look::Question { path, answer: None });
+    checker.settings();
+    checker.steps(&recipe.steps, &Rc::from([]), &Rc::from([]));
+    checker.question?.answer
+}
+
 /// Holds a recipe against a catalogue.
 pub(crate) fn run(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, out: &mut Diagnostics) {
-    let through = recipe.connections.iter().map(|c| (c.name.value.as_str(), c.connector.value.as_str())).collect();
-    let mut checker = Checker {
-        recipe,
-        catalogue,
-        gaps,
-        out,
-        index: Index::new(recipe),
-        through,
-        next: 0,
-        used: Used::default(),
-        outputs: HashMap::new(),
-        items: HashMap::new(),
-        found: HashMap::new(),
-    };
+    let mut checker = Checker::new(recipe, catalogue, gaps, out);
     checker.connections();
     checker.trigger();
     checker.settings();
@@ -73,6 +73,8 @@ struct Checker<'a> {
     items: HashMap<&'a str, Known<'a>>,
     /// What each expression gives, by its address in the tree.
     found: HashMap<*const Expr, Known<'a>>,
+    /// What an editor wants to know.
+    question: Option<look::Question>,
 }
 
 /// What something reads or writes.
@@ -95,6 +97,24 @@ struct Owner<'a> {
 }
 
 impl<'a> Checker<'a> {
+    fn new(recipe: &'a Recipe, catalogue: &'a Catalogue, gaps: &'a Gaps, out: &'a mut Diagnostics) -> Self {
+        let through = recipe.connections.iter().map(|c| (c.name.value.as_str(), c.connector.value.as_str())).collect();
+        Self {
+            recipe,
+            catalogue,
+            gaps,
+            out,
+            index: Index::new(recipe),
+            through,
+            next: 0,
+            used: Used::default(),
+            outputs: HashMap::new(),
+            items: HashMap::new(),
+            found: HashMap::new(),
+            question: None,
+        }
+    }
+
     fn connections(&mut self) {
         let known = &self.catalogue.connectors;
         for connection in &self.recipe.connections {
@@ -235,6 +255,7 @@ impl<'a> Checker<'a> {
         if expr.source.is_empty() {
             return Known::Any;
         }
+        self.look(&expr.source, seen);
         let judged = (self.catalogue.expression)(&expr.source);
         let known = self.judged(codes::EXPRESSION, expr, judged, seen);
         self.found.insert(std::ptr::from_ref(expr), known.clone());

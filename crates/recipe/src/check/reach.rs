@@ -63,7 +63,7 @@ impl<'a> Checker<'a> {
     }
 
     /// The item or number of a loop around.
-    fn bound(&self, name: &str, seen: &Seen<'a>) -> Option<Known<'a>> {
+    pub(super) fn bound(&self, name: &str, seen: &Seen<'a>) -> Option<Known<'a>> {
         let place = seen.place()?;
         if name == "index" && place.around.iter().any(Around::is_loop) {
             return Some(Known::Kinds(Kinds::INTEGER));

@@ -1,13 +1,13 @@
 //! A catalogue for tests, with a small reader of expressions in place of the real one.
 
 use recipe::{
-    ActionInfo, Catalogue, ConnectorInfo, Effect, ExpressionInfo, ExpressionProblem, Reference, ScheduleProblem, Segment,
-    TriggerInfo,
+    ActionInfo, Catalogue, ConnectorInfo, Effect, ExpressionInfo, ExpressionProblem, FunctionDoc, Reference, ScheduleProblem,
+    Segment, TriggerInfo,
 };
 use serde_json::json;
 
 pub(crate) fn catalogue() -> Catalogue {
-    Catalogue { connectors: connectors(), expression, script, instant: |text| text.ends_with('Z'), schedule }
+    Catalogue { connectors: connectors(), expression, script, instant: |text| text.ends_with('Z'), schedule, functions }
 }
 
 /// The same with the formulas of the product.
@@ -34,10 +34,22 @@ pub(crate) fn real() -> Catalogue {
     }
 }
 
+fn functions() -> Vec<FunctionDoc> {
+    let doc = |f: &formula::FunctionInfo| FunctionDoc {
+        name: f.name,
+        signature: f.signature,
+        doc: f.doc,
+        example: f.example,
+        result: f.result,
+    };
+    formula::functions().iter().map(doc).collect()
+}
+
 fn connectors() -> Vec<ConnectorInfo> {
     let query = ActionInfo {
         id: "query".into(),
         title: "Query".into(),
+        summary: "Reads records.".into(),
         needs_connection: true,
         effect: Effect::None.into(),
         input: json!({
@@ -74,6 +86,7 @@ fn connectors() -> Vec<ConnectorInfo> {
     let request = ActionInfo {
         id: "request".into(),
         title: "Request".into(),
+        summary: "Calls an address.".into(),
         needs_connection: false,
         effect: Effect::Once.into(),
         input: json!({"type": "object", "properties": {"url": {"type": "string"}, "json": {}}, "additionalProperties": false}),
@@ -87,6 +100,7 @@ fn connectors() -> Vec<ConnectorInfo> {
     let event = TriggerInfo {
         id: "event".into(),
         title: "Event".into(),
+        summary: "Something happened.".into(),
         config: json!({
             "type": "object",
             "properties": {"types": {"type": "array", "items": {"type": "string"}}},

@@ -1,5 +1,6 @@
 //! The language as a whole: recipes in, problems with their places out.
 
+mod assist;
 mod broken;
 mod catalogue;
 mod edit;
