@@ -8,12 +8,19 @@ mod chain;
 mod complete;
 mod cursor;
 mod cut;
+mod hover;
 mod inputs;
+mod outline;
 mod reach;
 mod slot;
+mod symbols;
 mod values;
+mod words;
 
 pub use complete::complete;
+pub use hover::{Hover, hover};
+pub use outline::{Outline, OutlineKind, outline};
+pub use symbols::{Symbol, SymbolKind, references, rename, symbol_at};
 
 use crate::ast::Span;
 

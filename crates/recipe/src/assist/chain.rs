@@ -80,6 +80,14 @@ fn word_before(text: &str) -> Range<usize> {
     start..text.len()
 }
 
+/// The name around a place.
+pub(super) fn word_around(source: &str, at: usize) -> Range<usize> {
+    let part = |c: char| c.is_alphanumeric() || c == '_';
+    let (Some(before), Some(after)) = (source.get(..at), source.get(at..)) else { return at..at };
+    let start = before.char_indices().rev().take_while(|(_, c)| part(*c)).last().map_or(at, |(at, _)| at);
+    start..at + after.find(|c: char| !part(c)).unwrap_or(after.len())
+}
+
 /// Where the quote stands that is open at the end.
 fn open_quote(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();

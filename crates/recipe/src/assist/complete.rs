@@ -3,6 +3,7 @@
 use super::cursor::{self, Marked};
 use super::cut::{self, Part, Way};
 use super::slot::{Names, Slot, World, slots};
+use super::symbols::inner_lists;
 use super::{COMPLETIONS_MAX, Completion, CompletionKind, chain, inputs, reach, values};
 use crate::catalogue::Catalogue;
 use crate::check::{MARK, doc};
@@ -44,8 +45,9 @@ impl Found<'_> {
             return;
         }
         let Some(value) = cut::text_of(node) else { return };
-        if let Some((source, at)) = expression(value, slot) {
-            return self.expression(source, at, way, world);
+        let mark = value.find(MARK).unwrap_or_default();
+        if let Some((source, start)) = expression_at(value, slot, mark) {
+            return self.expression(source, mark.saturating_sub(start), way, world);
         }
         match slot {
             Slot::Table(_) | Slot::By(_) | Slot::Schema { .. } | Slot::Connections | Slot::Params | Slot::JsonSchema
@@ -282,18 +284,14 @@ fn steps(node: Option<&Node<'_>>, found: &mut Vec<(String, Option<String>)>) {
         if let Some(id) = cut::get(item, "id").and_then(cut::text_of) {
             found.push((id.to_owned(), cut::get(item, "title").and_then(cut::text_of).map(str::to_owned)));
         }
-        for word in ["steps", "try", "catch", "finally", "otherwise", "choose"] {
-            steps(cut::get(item, word), found);
-        }
-        for branch in cut::get(item, "parallel").map_or(&[][..], cut::entries) {
-            steps(Some(&branch.value), found);
+        for inner in inner_lists(item) {
+            steps(Some(inner), found);
         }
     }
 }
 
-/// The expression of a scalar that holds the mark, and the place of the mark in it.
-fn expression<'v>(value: &'v str, slot: Slot<'_>) -> Option<(&'v str, usize)> {
-    let mark = value.find(MARK)?;
+/// The expression around an offset of a scalar, and where in the scalar it begins.
+pub(super) fn expression_at<'v>(value: &'v str, slot: Slot<'_>, at: usize) -> Option<(&'v str, usize)> {
     let bare = match slot {
         Slot::Value(key) => match key.shape {
             Shape::Decision => true,
@@ -304,10 +302,10 @@ fn expression<'v>(value: &'v str, slot: Slot<'_>) -> Option<(&'v str, usize)> {
         _ => false,
     };
     if bare {
-        return Some((value, mark));
+        return Some((value, 0));
     }
     let evaluated = match slot {
-        Slot::Open | Slot::Schema { expressions: true, .. } => true,
+        Slot::Open | Slot::By(Names::Save) | Slot::Schema { expressions: true, .. } => true,
         Slot::Value(key) => matches!(
             key.shape,
             Shape::Value
@@ -322,7 +320,7 @@ fn expression<'v>(value: &'v str, slot: Slot<'_>) -> Option<(&'v str, usize)> {
     };
     let pieces = scan::pieces(value).ok().filter(|_| evaluated)?;
     pieces.into_iter().find_map(|piece| match piece {
-        Piece::Expr { source, range, .. } if range.contains(&mark) => Some((source, mark - range.start)),
+        Piece::Expr { source, range, .. } if (range.start..=range.end).contains(&at) => Some((source, range.start)),
         _ => None,
     })
 }

@@ -6,6 +6,8 @@ use crate::yaml::{self, Entry, Kind, Node, TEXT_BYTES_MAX};
 
 /// So many broken lines are passed over before the rest is given up.
 const REPAIRS_MAX: usize = 6;
+/// So many lines are suspected of each break.
+const SUSPECTS_MAX: usize = 4;
 
 /// One step down the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,23 +37,45 @@ pub(super) fn tree(text: &str) -> Option<Node<'_>> {
     yaml::read(text.as_bytes(), &mut Diagnostics::default()).map(|(_, root)| root)
 }
 
-/// The text with its broken lines blanked, every offset as before; `None` if that does not help.
+/// The text with its broken lines blanked, every offset as before; `None` if that does not help. The
+/// line at `keep` stays as it is.
 pub(super) fn mended(text: &str, keep: Option<usize>) -> Option<String> {
     if text.len() > TEXT_BYTES_MAX {
         return None;
     }
     let kept = keep.map(|at| line(text, at));
     let mut mended = text.to_owned();
+    let mut broken_at = match broken(text) {
+        None => return Some(mended),
+        Some(at) => at?,
+    };
     for _ in 0..REPAIRS_MAX {
-        let mut out = Diagnostics::default();
-        if yaml::read(mended.as_bytes(), &mut out).is_some() {
-            return Some(mended);
+        // What is wrong comes up on its own line or behind it: the line without which most can be read.
+        let (mut best, mut at) = (None, broken_at);
+        for _ in 0..SUSPECTS_MAX {
+            let Some(suspect) = nearest_line(&mended, at, kept) else { break };
+            let mut without = mended.clone();
+            without.replace_range(suspect.start..suspect.end, &" ".repeat(suspect.end - suspect.start));
+            match broken(&without) {
+                None => return Some(without),
+                Some(Some(next)) if best.as_ref().is_none_or(|(furthest, _)| next > *furthest) => best = Some((next, without)),
+                Some(_) => {}
+            }
+            let Some(before) = suspect.start.checked_sub(1) else { break };
+            at = before;
         }
-        let at = out.finish().last()?.span.start;
-        let broken = nearest_line(&mended, at, kept)?;
-        mended.replace_range(broken.start..broken.end, &" ".repeat(broken.end - broken.start));
+        (broken_at, mended) = best?;
     }
-    yaml::read(mended.as_bytes(), &mut Diagnostics::default()).map(|_| ()).map(|()| mended)
+    None
+}
+
+/// Where a text stops being readable: `None` if it is, `Some(None)` if nobody can tell.
+fn broken(text: &str) -> Option<Option<usize>> {
+    let mut out = Diagnostics::default();
+    if yaml::read(text.as_bytes(), &mut out).is_some() {
+        return None;
+    }
+    Some(out.finish().last().map(|problem| problem.span.start))
 }
 
 /// The line at an offset, or the nearest before it, that says something and is not to be kept.

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use crate::check::properties;
+use crate::check::{doc, properties};
 use crate::types::Kinds;
 
 /// A field that a schema names.
@@ -50,4 +50,21 @@ pub(super) fn choices(root: &Json, node: &Json) -> Vec<String> {
 
 pub(super) fn kinds(root: &Json, node: &Json) -> Kinds {
     Kinds::of_schema(root, node)
+}
+
+/// A schema as a list of its fields.
+pub(super) fn outlined(root: &Json, node: &Json) -> Vec<String> {
+    /// More fields are only counted.
+    const FIELDS_MAX: usize = 24;
+    let fields = fields(root, node);
+    let one = |field: &Field<'_>| {
+        let must = if field.required { ", required" } else { "" };
+        let about = doc(field.node).map(|doc| format!(" — {doc}")).unwrap_or_default();
+        format!("- `{}` ({}{must}){about}", field.name, kinds(root, field.node))
+    };
+    let mut lines: Vec<_> = fields.iter().take(FIELDS_MAX).map(one).collect();
+    if fields.len() > FIELDS_MAX {
+        lines.push(format!("- and {} more", fields.len() - FIELDS_MAX));
+    }
+    lines
 }

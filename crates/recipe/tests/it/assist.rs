@@ -190,3 +190,129 @@ fn every_place_of_a_recipe_has_an_answer() {
         }
     }
 }
+
+mod places {
+    //! Help, definitions, references, renames and outlines.
+
+    use recipe::assist::{OutlineKind, SymbolKind, hover, outline, references, rename, symbol_at};
+
+    use super::{HEAD, at};
+
+    fn help(text: &str) -> Option<(String, String)> {
+        let (text, offset) = at(text);
+        let found = hover(&text, offset, &crate::catalogue::real())?;
+        Some((text[found.span.start..found.span.end].to_owned(), found.text))
+    }
+
+    /// What is shown over a place of a recipe that goes on with `rest`, and about what.
+    fn shown(rest: &str) -> (String, String) {
+        help(&format!("{HEAD}{rest}")).unwrap_or_default()
+    }
+
+    #[test]
+    fn hover_tells_what_stands_there() {
+        let (about, text) = shown("  - id: a\n    re‸try: 3\n    stop: x\n");
+        assert!(about == "retry" && text.contains("Its own retry policy."), "{text}");
+        let (about, text) = shown("  - id: a\n    do: sf.qu‸ery\n");
+        assert!(
+            about == "sf.query" && text.contains("**Query**") && text.contains("`soql` (text, required) — The query."),
+            "{text}"
+        );
+        assert!(text.contains("Gives:\n- `total_size` (a whole number)"), "{text}");
+        let (about, text) = shown("  - id: a\n    do: sf.query\n    with: { so‸ql: x }\n");
+        assert!(about == "soql" && text.contains("The query."), "{text}");
+        let (about, text) = shown("  - id: a\n    stop: \"é ${ steps.fo‸und.total_size }\"\n");
+        assert!(
+            about == "found" && text.contains("Find them (sf.query)") && text.contains("`records` (a list or nothing)")
+                || text.contains("`records` (a list)"),
+            "{text}"
+        );
+        let (about, text) = shown("  - id: a\n    stop: ${ steps.found.total‸_size }\n");
+        assert!(about == "total_size" && text.contains("a whole number"), "{text}");
+        let (about, text) = shown("  - id: a\n    stop: ${ ro‸und(1.5) }\n");
+        assert!(about == "round" && text.contains("gives"), "{text}");
+        assert_eq!(shown("  - id: a\n    timeout: 9‸0m\n    stop: x\n"), ("90m".into(), "1 hour 30 minutes".into()));
+        let cron = "liaison: 1\nrecipe: x\ntrigger: { from: schedule, with: { cron: \"0 6 ‸* * 1-5\", zone: Europe/Berlin } }\nsteps:\n  - : {\n";
+        assert_eq!(help(cron).expect("help").1, "At 06:00, on Monday to Friday, Europe/Berlin time");
+        assert_eq!(help("liaison: 1\n‸\n"), None);
+    }
+
+    const USES: &str = "  - id: a\n    do: sf.query\n    with: { soql: \"${ steps.found.total_size }\", limit: \"${ params.limit }\" }\n  - id: b\n    save: { last: \"${ $.steps.found.records[0].Id } ${ state.last }\" }\ntests:\n  - title: t\n    given: { found: {} }\n    expect: { status: succeeded }\n";
+
+    /// The name at a place: what it is, the line it is declared in, the lines where it stands.
+    fn name(text: &str) -> Option<(SymbolKind, String, usize, Vec<usize>)> {
+        let (text, offset) = at(text);
+        let catalogue = crate::catalogue::real();
+        let symbol = symbol_at(&text, offset, &catalogue)?;
+        let line = |at: usize| text[..at].matches('\n').count() + 1;
+        let places = references(&text, &symbol, &catalogue);
+        assert!(places.iter().all(|span| text[span.start..span.end] == symbol.name), "{symbol:?} at {places:?}");
+        Some((symbol.kind, symbol.name, line(symbol.declared?.start), places.iter().map(|span| line(span.start)).collect()))
+    }
+
+    #[test]
+    fn names_lead_to_their_declaration_and_every_use() {
+        let text = format!("{HEAD}{USES}");
+        let with = |from: &str, to: &str| name(&text.replacen(from, to, 1));
+        let found = Some((SymbolKind::Step, "found".to_owned(), 12, vec![12, 18, 20, 23]));
+        assert_eq!(with("steps.found.total", "steps.fo‸und.total"), found);
+        assert_eq!(with("$.steps.found", "$.steps.found‸"), found);
+        assert_eq!(with("id: found", "id: fou‸nd"), found);
+        assert_eq!(with("given: { found", "given: { ‸found"), found);
+        assert_eq!(with("params.limit", "params.li‸mit"), Some((SymbolKind::Param, "limit".to_owned(), 6, vec![6, 18])));
+        assert_eq!(with("state.last", "state.la‸st"), Some((SymbolKind::State, "last".to_owned(), 8, vec![8, 20, 20])));
+        assert_eq!(with("from: sf.", "from: s‸f."), Some((SymbolKind::Connection, "sf".to_owned(), 4, vec![4, 10, 14, 17])));
+        assert_eq!(with("total_size", "total‸_size"), None);
+        assert_eq!(with("title: Find", "title: Fi‸nd"), None);
+    }
+
+    #[test]
+    fn renames_change_every_use_or_refuse() {
+        let catalogue = crate::catalogue::real();
+        let text = format!("{HEAD}{USES}");
+        let offset = text.find("steps.found").expect("a use") + 8;
+        let symbol = symbol_at(&text, offset, &catalogue).expect("a step");
+        let renamed = rename(&text, &symbol, "customers", &catalogue).expect("renamed").text;
+        assert_eq!(renamed, text.replace("found", "customers"));
+        assert!(rename(&text, &symbol, "a", &catalogue).is_err(), "the id is taken");
+        let offset = text.find("state.last").expect("a use") + 8;
+        let symbol = symbol_at(&text, offset, &catalogue).expect("a value of the state");
+        assert!(rename(&text, &symbol, "other", &catalogue).is_err(), "what was kept would be lost");
+    }
+
+    #[test]
+    fn outlines_nest_steps_and_survive_broken_lines() {
+        fn lines(all: &[recipe::assist::Outline], depth: usize, out: &mut Vec<String>) {
+            for one in all {
+                out.push(format!("{}{} [{}]", " ".repeat(depth), one.name, one.detail));
+                assert!(one.span.start <= one.name_span.start && one.name_span.end <= one.span.end, "{one:?}");
+                lines(&one.inside, depth + 1, out);
+            }
+        }
+        let rest = "  - id: pick\n    choose:\n      - when: 1 == 1\n        steps:\n          - id: yes_1\n            stop: x\n      - otherwise:\n          - id: no_1\n            stop: x\n  - id: both\n    parallel:\n      left:\n        - id: l\n          stop: x\n    : : {{\ntests:\n  - title: t\n";
+        let all = outline(&format!("{HEAD}{rest}"));
+        assert!(all.iter().any(|one| one.kind == OutlineKind::Test || one.inside.iter().any(|t| t.kind == OutlineKind::Test)));
+        let mut out = Vec::new();
+        lines(&all, 0, &mut out);
+        let expected = "connections []\n sf [salesforce]\nparams []\n limit [integer]\nstate []\n last [string]\ntrigger [sf.event]\nsteps []\n found [Find them (sf.query)]\n pick [choose]\n  when [1 == 1]\n   yes_1 [stop]\n  otherwise []\n   no_1 [stop]\n both [parallel]\n  left []\n   l [stop]\ntests []\n t []";
+        assert_eq!(out.join("\n"), expected);
+    }
+
+    /// At every place of a recipe, cut off there or not, help and names answer without a panic and
+    /// within the text.
+    #[test]
+    fn every_place_is_safe() {
+        let catalogue = crate::catalogue::real();
+        let text = format!("{HEAD}{USES}").replace("title: Find them", "title: \"é🎉\"");
+        for offset in 0..=text.len() + 2 {
+            for text in [text.as_str(), text.get(..offset).unwrap_or(&text)] {
+                if let Some(found) = hover(text, offset, &catalogue) {
+                    assert!(text.get(found.span.start..found.span.end).is_some(), "{found:?}");
+                }
+                if let Some(found) = symbol_at(text, offset, &catalogue) {
+                    assert_eq!(text.get(found.span.start..found.span.end), Some(found.name.as_str()));
+                }
+            }
+        }
+    }
+}
