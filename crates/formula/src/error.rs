@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::limits;
+
 /// The text is not an expression. Found before anything runs.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -16,7 +18,7 @@ pub struct SyntaxProblem {
 
 impl SyntaxProblem {
     pub(crate) fn new(range: Range<usize>, message: impl Into<String>) -> Self {
-        Self { message: message.into(), range, hint: None }
+        Self { message: shortened(message.into(), limits::PROBLEM_CHARS_MAX), range, hint: None }
     }
 
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
@@ -57,7 +59,7 @@ impl EvalError {
 
     /// An error of the kind `code`.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, code, range: None }
+        Self { message: shortened(message.into(), limits::ERROR_CHARS_MAX), hint: None, code, range: None }
     }
 
     /// Adds what to do about it.
@@ -71,4 +73,16 @@ impl EvalError {
         self.range.get_or_insert(range);
         self
     }
+}
+
+/// A sentence that quotes something endless, without the middle of it.
+fn shortened(message: String, chars_max: usize) -> String {
+    if message.len() <= chars_max || message.chars().count() <= chars_max {
+        return message;
+    }
+    // What is said about it stands in front and behind.
+    let kept = chars_max / 2;
+    let place = |chars: usize| message.char_indices().nth(chars).map_or(message.len(), |(at, _)| at);
+    let tail = place(message.chars().count() - kept);
+    format!("{}…{}", &message[..place(kept)], &message[tail..])
 }

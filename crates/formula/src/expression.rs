@@ -17,6 +17,7 @@ use crate::{
     number::Number,
     singular,
     translate::{self, NOW, Slot, Translation},
+    unseen,
     value::{self, Kind},
 };
 
@@ -64,7 +65,7 @@ impl Expression {
     /// Reads what stands between `${` and `}`, or a bare formula: a JSONPath if it starts with
     /// `$`, else a formula.
     pub fn compile(source: &str) -> Result<Self, SyntaxProblem> {
-        check_size(source)?;
+        check_source(source)?;
         let blank = source.len() - source.trim_start().len();
         if source[blank..].starts_with('$') {
             return Self::path(source, blank);
@@ -74,7 +75,7 @@ impl Expression {
 
     /// Reads a script: statements, of which the last value counts.
     pub fn compile_script(source: &str) -> Result<Self, SyntaxProblem> {
-        check_size(source)?;
+        check_source(source)?;
         Self::formula(source, true)
     }
 
@@ -309,9 +310,9 @@ fn json_literal(source: &str, at: usize) -> Result<Json, SyntaxProblem> {
     })
 }
 
-fn check_size(source: &str) -> Result<(), SyntaxProblem> {
+fn check_source(source: &str) -> Result<(), SyntaxProblem> {
     if source.len() <= limits::SOURCE_BYTES_MAX {
-        return Ok(());
+        return unseen::check(source);
     }
     let kilobytes = limits::SOURCE_BYTES_MAX / 1024;
     Err(SyntaxProblem::new(0..source.len(), format!("an expression has at most {kilobytes} KB")))

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::{SyntaxProblem, limits};
+use crate::{SyntaxProblem, limits, unseen};
 
 /// One token.
 #[derive(Debug, Clone)]
@@ -250,6 +250,9 @@ impl Lexer<'_> {
     }
 
     fn stranger(&self, first: char) -> SyntaxProblem {
+        if let Some(problem) = unseen::problem(self.at, first) {
+            return problem;
+        }
         let problem = SyntaxProblem::new(self.at..self.at + first.len_utf8(), format!("`{first}` means nothing in a formula"));
         match first {
             '$' => problem.with_hint("A JSONPath stands alone. In a formula write the name without `$`: trigger.amount"),

@@ -26,6 +26,7 @@ mod singular;
 mod suggest;
 mod translate;
 mod types;
+mod unseen;
 mod value;
 
 pub use serde_json::Value as Json;

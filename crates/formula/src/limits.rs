@@ -5,6 +5,10 @@
 
 /// Longest source text of one expression.
 pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
+/// Longest sentence about a source, in characters; what it quotes is cut in the middle.
+pub const PROBLEM_CHARS_MAX: usize = 200;
+/// The same for an evaluation, which may quote what a script throws.
+pub const ERROR_CHARS_MAX: usize = 600;
 /// Steps of one evaluation, closures included (rhai alone forgets what closures spend). Functions
 /// count items, and 64 bytes of text as one, so this bounds memory as well.
 pub const OPERATIONS_MAX: u64 = 1_000_000;
@@ -20,6 +24,10 @@ pub const LIST_ITEMS_MAX: usize = 10_000;
 pub const RECORD_FIELDS_MAX: usize = 10_000;
 /// Most names declared with `let` and `for` at the same time.
 pub const VARIABLES_MAX: usize = 64;
+/// Most names declared in one source text, parameters included.
+pub const DECLARATIONS_MAX: usize = 512;
+/// Most different names of fields that the records of one source text have.
+pub const FIELD_NAMES_MAX: usize = 1024;
 /// Most functions and closures in one source text.
 pub const FUNCTIONS_MAX: usize = 32;
 /// Deepest nesting of brackets, operators and calls in the source.

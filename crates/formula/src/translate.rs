@@ -14,11 +14,12 @@ mod calls;
 mod names;
 mod places;
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use crate::{
     Reference, SyntaxProblem, functions,
     lex::{self, Kind, PLACE, TEMPLATE, Token},
+    limits,
     number::Number,
 };
 pub(crate) use names::Slot;
@@ -61,6 +62,7 @@ pub(crate) fn translate(source: &str, script: bool) -> Result<Translation, Synta
         slots: Vec::new(),
         references: Vec::new(),
         order: Vec::new(),
+        ordered: HashSet::new(),
         now: false,
         locals: Vec::new(),
         functions: Vec::new(),
@@ -89,6 +91,7 @@ struct Reader<'a> {
     slots: Vec<Slot>,
     references: Vec<Reference>,
     order: Vec<String>,
+    ordered: HashSet<&'a str>,
     now: bool,
     locals: Vec<Local>,
     functions: Vec<String>,
@@ -131,7 +134,7 @@ impl Reader<'_> {
             Kind::Text(text) => {
                 let text = quoted(text);
                 if self.is_field_name(at) {
-                    self.remember_field(at);
+                    self.remember_field(at)?;
                 }
                 let in_template = self.open.last().is_some_and(|open| self.tokens[*open].kind == Kind::Open(TEMPLATE));
                 self.line(at, if in_template { format!("{text},") } else { text }.as_str());
@@ -238,7 +241,7 @@ impl Reader<'_> {
     fn name(&mut self, at: usize, name: &str) -> Result<usize, SyntaxProblem> {
         let range = self.tokens[at].range.clone();
         if self.is_field_name(at) {
-            self.remember_field(at);
+            self.remember_field(at)?;
             self.line(at, &quoted(name));
             return Ok(at + 1);
         }
@@ -313,12 +316,18 @@ impl Reader<'_> {
             && matches!(self.tokens[at - 1].kind, Kind::Open("#{") | Kind::Sign(","))
     }
 
-    fn remember_field(&mut self, at: usize) {
-        if let Kind::Name(name) | Kind::Text(name) = &self.tokens[at].kind
-            && !self.order.contains(name)
+    fn remember_field(&mut self, at: usize) -> Result<(), SyntaxProblem> {
+        let token = &self.tokens[at];
+        if let Kind::Name(name) | Kind::Text(name) = &token.kind
+            && self.ordered.insert(name)
         {
+            if self.order.len() >= limits::FIELD_NAMES_MAX {
+                let message = format!("more than {} different fields", limits::FIELD_NAMES_MAX);
+                return Err(SyntaxProblem::new(token.range.clone(), message).with_hint("Split it into several `set` values."));
+            }
             self.order.push(name.clone());
         }
+        Ok(())
     }
 
     /// What is assigned may go around in a loop and grow: rhai would follow a list nested ten

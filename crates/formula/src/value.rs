@@ -3,7 +3,7 @@
 //! Lists and records of the data stay what they are, behind [`Shared`]; texts, numbers, booleans
 //! and null become rhai's own. Lists and records that a formula makes are rhai's own, too.
 
-use std::ops::Deref;
+use std::{collections::HashMap, ops::Deref};
 
 use rhai::{Array, Dynamic, FnPtr, ImmutableString, Map as RhaiMap};
 use serde_json::{Map, Value as Json};
@@ -103,10 +103,29 @@ pub(crate) fn scalar(value: &Json) -> Result<Option<Dynamic>, EvalError> {
 /// A result as JSON. `order` names record fields in the order the source wrote them, because
 /// rhai keeps records sorted; unknown fields follow in alphabetical order.
 pub(crate) fn json(value: Dynamic, order: &[String]) -> Result<Json, EvalError> {
-    convert(value, order, 0)
+    convert(value, &Order::new(order), 0)
 }
 
-fn convert(value: Dynamic, order: &[String], depth: usize) -> Result<Json, EvalError> {
+/// The order of record fields.
+enum Order<'a> {
+    Few(&'a [String]),
+    // With a place for each, as a record may have one of many names.
+    Many(HashMap<&'a str, usize>),
+}
+
+impl<'a> Order<'a> {
+    /// So many names are as well gone through one by one.
+    const FEW: usize = 32;
+
+    fn new(names: &'a [String]) -> Self {
+        if names.len() <= Self::FEW {
+            return Self::Few(names);
+        }
+        Self::Many(names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect())
+    }
+}
+
+fn convert(value: Dynamic, order: &Order<'_>, depth: usize) -> Result<Json, EvalError> {
     if depth > limits::VALUE_DEPTH_MAX {
         return Err(too_deep());
     }
@@ -135,11 +154,24 @@ fn convert(value: Dynamic, order: &[String], depth: usize) -> Result<Json, EvalE
     })
 }
 
-fn ordered(mut record: RhaiMap, order: &[String], depth: usize) -> Result<Map<String, Json>, EvalError> {
+fn ordered(mut record: RhaiMap, order: &Order<'_>, depth: usize) -> Result<Map<String, Json>, EvalError> {
     let mut out = Map::with_capacity(record.len());
-    for key in order {
-        if let Some(value) = record.remove(key.as_str()) {
-            out.insert(key.clone(), convert(value, order, depth + 1)?);
+    match order {
+        Order::Few(names) => {
+            for key in *names {
+                if let Some(value) = record.remove(key.as_str()) {
+                    out.insert(key.clone(), convert(value, order, depth + 1)?);
+                }
+            }
+        }
+        Order::Many(places) => {
+            let mut named: Vec<_> = record.keys().filter_map(|key| places.get_key_value(key.as_str())).collect();
+            named.sort_by_key(|(_, place)| **place);
+            for (key, _) in named {
+                if let Some(value) = record.remove(*key) {
+                    out.insert((*key).to_owned(), convert(value, order, depth + 1)?);
+                }
+            }
         }
     }
     for (key, value) in record {

@@ -230,6 +230,10 @@ impl Reader<'_> {
         if super::WORDS.contains(&name) || STATEMENTS.contains(&name) || name == "null" {
             return Err(SyntaxProblem::new(range, format!("`{name}` is a word of the language and no name for a variable")));
         }
+        if self.locals.len() >= limits::DECLARATIONS_MAX {
+            let message = format!("more than {} variables and parameters", limits::DECLARATIONS_MAX);
+            return Err(SyntaxProblem::new(range, message).with_hint("Split it into several `set` values."));
+        }
         self.locals.push(Local { name: name.to_owned(), seen });
         Ok(())
     }

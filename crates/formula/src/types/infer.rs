@@ -161,7 +161,7 @@ impl<'a> Inference<'a> {
 
     /// This or that, counting what it costs.
     pub(super) fn join(&mut self, a: &Type, b: &Type) -> Type {
-        if self.spend(b.weight()) { a.or(b) } else { Type::any() }
+        if self.spend(a.weight() + b.weight()) { a.or(b) } else { Type::any() }
     }
 
     /// Something evaluation may pass over.
@@ -183,7 +183,7 @@ impl<'a> Inference<'a> {
         let returns = std::mem::replace(&mut self.returns, returns);
         self.left = left;
         self.locals.truncate(locals);
-        last.or(&returns)
+        self.join(&last, &returns)
     }
 
     /// Declares a variable.
@@ -194,12 +194,12 @@ impl<'a> Inference<'a> {
 
     /// Notes what a variable may hold.
     pub(super) fn collect(&mut self, name: &'a str, value: &Type) {
-        if let Some(collected) = &mut self.collected {
-            match collected.values.iter_mut().find(|(known, _)| *known == name) {
-                Some((_, all)) => *all = all.or(value),
-                None => collected.values.push((name, value.clone())),
-            }
+        let Some(mut collected) = self.collected.take() else { return };
+        match collected.values.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, all)) => *all = self.join(all, value),
+            None => collected.values.push((name, value.clone())),
         }
+        self.collected = Some(collected);
     }
 
     /// A condition: true or false.

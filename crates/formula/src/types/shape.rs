@@ -4,7 +4,7 @@
 //! the most a value can be: "text or null" never turns out to be a number. Everything that cannot
 //! be said within the limits below is said less exactly, never wrongly.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, sync::Arc};
 
 use serde_json::Value as Json;
 
@@ -328,11 +328,24 @@ impl Fields {
         self.both(other, Type::and)
     }
 
+    /// Both sorted, so one goes along the other.
     fn both(&self, other: &Self, with: fn(&Type, &Type) -> Type) -> Self {
-        let mut known: Vec<_> = self.names(other).map(|name| (Arc::clone(name), with(self.get(name), other.get(name)))).collect();
-        known.sort_by(|(a, _), (b, _)| a.cmp(b));
-        known.dedup_by(|(a, _), (b, _)| a == b);
-        Self { known, rest: with(&self.rest, &other.rest) }
+        let mut known = Vec::with_capacity(self.known.len().max(other.known.len()));
+        let (mut ours, mut theirs) = (self.known.iter().peekable(), other.known.iter().peekable());
+        loop {
+            let order = match (ours.peek(), theirs.peek()) {
+                (Some((a, _)), Some((b, _))) => a.cmp(b),
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (None, None) => return Self { known, rest: with(&self.rest, &other.rest) },
+            };
+            let one = if order.is_le() { ours.next() } else { None };
+            let two = if order.is_ge() { theirs.next() } else { None };
+            if let Some((name, _)) = one.or(two) {
+                let field = with(one.map_or(&self.rest, |(_, field)| field), two.map_or(&other.rest, |(_, field)| field));
+                known.push((Arc::clone(name), field));
+            }
+        }
     }
 }
 

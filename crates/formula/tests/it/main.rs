@@ -1,5 +1,6 @@
 //! Expressions as people see them: source and data in, value or sentence out.
 
+mod bad_input;
 mod hostile;
 mod jsonpath;
 mod problems;

@@ -164,7 +164,7 @@ impl<'a> Inference<'a> {
     fn leave(&mut self, word: &str, value: Option<&Node<'a>>) -> Type {
         let value = value.map_or(Type::of(NULL), |value| self.value(value));
         if word == "return" {
-            self.returns = self.returns.or(&value);
+            self.returns = self.join(&self.returns.clone(), &value);
         }
         self.left = true;
         Type::never()
