@@ -16,7 +16,7 @@ mod trial;
 mod watch;
 
 pub use seeds::seeds;
-pub use targets::TARGETS;
+pub use targets::{TARGETS, catalogue};
 pub use trial::{Failure, Trial};
 
 /// Something that takes input from people.

@@ -8,6 +8,8 @@ mod scan;
 
 pub(crate) use formula::examples;
 
+pub use catalogue::catalogue;
+
 use crate::Target;
 
 /// All targets, by name.

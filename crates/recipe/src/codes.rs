@@ -70,6 +70,7 @@ codes! {
     EMPTY "L0016" "Empty file": "There is no recipe in the file.";
     NOT_A_RECORD "L0017" "Not a record": "A recipe is a record: lines of `key: value`.";
     MORE "L0018" "More problems": "Only the first problems are shown. Mend them and look again.";
+    BIDI "L0019" "Hidden change of direction": "The text holds a character that is not seen but turns the direction of what follows, so the recipe would show otherwise than it runs. Right-to-left text needs none. Remove it, or write it as an escape in double quotes, such as \"\\u202E\".";
 
     MISSING "L0101" "Key missing": "A key that must be present is not.";
     UNKNOWN_KEY "L0102" "Unknown key": "The key is not part of the language here. Keys that start with `x-` are kept and ignored.";

@@ -110,6 +110,11 @@ impl Diagnostics {
         self.errors
     }
 
+    /// True if one more warning would not be shown.
+    pub(crate) const fn is_crowded(&self) -> bool {
+        self.more
+    }
+
     /// True if looking further would neither show more nor change whether the recipe may run.
     pub(crate) const fn is_full(&self) -> bool {
         self.errors && self.more
@@ -183,18 +188,30 @@ pub(crate) fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str
     names
         .into_iter()
         .take(NAMES_MAX)
-        .filter(|name| name.len() <= BYTES_MAX)
+        .filter(|name| name.len() <= BYTES_MAX && fits_anywhere(name))
         .map(|name| (name, strsim::jaro_winkler(&lower, name)))
         .filter(|(name, score)| *score > 0.8 && *name != written)
         .max_by(|a, b| a.1.total_cmp(&b.1))
         .map(|(name, _)| name)
 }
 
+/// Whether a name can stand wherever another stood: plain, in quotes of either kind, in a formula.
+fn fits_anywhere(name: &str) -> bool {
+    name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/' | ' '))
+}
+
+/// The characters with which a text can show otherwise than it reads (CVE-2021-42574). The marks
+/// U+200E, U+200F and U+061C turn nothing but themselves and stay.
+pub(crate) const fn turns_direction(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// What was read, short enough for a message and without line breaks.
 pub(crate) fn shown(text: &str) -> String {
     const CHARS_MAX: usize = 40;
     let mut chars = text.chars();
-    let mut short: String = chars.by_ref().take(CHARS_MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let mut short: String =
+        chars.by_ref().take(CHARS_MAX).map(|c| if c.is_control() || turns_direction(c) { ' ' } else { c }).collect();
     if chars.next().is_some() {
         short.push('…');
     }

@@ -77,6 +77,7 @@ impl<'t> Reader<'t> {
         let entries = match &node.kind {
             Kind::Record(entries) => entries,
             Kind::Broken => return None,
+            _ if self.out.is_full() => return None,
             _ => {
                 let usable = one_of(table.names());
                 let message = format!("{} is a record, but {} was read.", capital(table.what), node.is_called());
@@ -88,6 +89,9 @@ impl<'t> Reader<'t> {
         let mut fields = Fields { found: Vec::new(), start, unknown: false };
         let mut meant = Vec::new();
         for entry in entries {
+            if self.out.is_full() {
+                return None;
+            }
             match table.find(&entry.key) {
                 Some(key) => fields.found.push((key, entry)),
                 None if entry.key.starts_with("x-") => {}

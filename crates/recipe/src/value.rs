@@ -23,6 +23,9 @@ impl<'t> Reader<'t> {
     /// Any value, with expressions.
     pub(crate) fn value(&mut self, node: &Node<'t>) -> Value {
         let leaf = |json| Value { kind: ValueKind::Literal(json), span: node.span, places: Places::Leaf };
+        if self.out.is_full() {
+            return broken(node);
+        }
         match &node.kind {
             Kind::Null => leaf(Json::Null),
             Kind::Bool(value) => leaf(Json::Bool(*value)),
@@ -249,8 +252,8 @@ impl<'t> Reader<'t> {
     fn unclosed(&mut self, node: &Node<'t>, text: &str, style: ScalarStyle, unclosed: &Unclosed) {
         let map = OffsetMap::new(self.text, node.span, text, style);
         let diagnostic = Diagnostic::error(codes::UNCLOSED, map.place(unclosed.open..text.len()), "This `${` is never closed.");
-        let rest = self.text.get(node.span.end..).and_then(|rest| rest.lines().next()).unwrap_or_default();
-        self.out.push(if style == ScalarStyle::Plain && rest.trim_start().starts_with('#') {
+        let rest = self.text.get(node.span.end..).unwrap_or_default();
+        self.out.push(if style == ScalarStyle::Plain && rest.trim_start_matches(' ').starts_with('#') {
             diagnostic.help("YAML takes what follows ` #` for a comment. Put quotes around the whole value.")
         } else if let Some(quote) = unclosed.quote {
             let at = map.place(quote..quote + 1);
@@ -271,7 +274,7 @@ impl<'t> Reader<'t> {
     }
 
     fn warn_numeric(&mut self, node: &Node<'t>, text: &str, style: ScalarStyle) {
-        if style == ScalarStyle::Plain && looks_numeric(text) {
+        if style == ScalarStyle::Plain && looks_numeric(text) && !self.out.is_crowded() {
             let message = format!("{} stays text, because as a number it would change.", shown(text));
             let diagnostic = Diagnostic::warning(codes::LOOKS_NUMERIC, node.span, message);
             let help = "Put quotes around it to say that it is text, or write the plain number.";

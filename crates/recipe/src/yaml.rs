@@ -12,7 +12,7 @@ use serde_json::Number;
 
 use crate::ast::Span;
 use crate::codes;
-use crate::diagnostic::{Diagnostic, Diagnostics, shown};
+use crate::diagnostic::{Diagnostic, Diagnostics, shown, turns_direction};
 use crate::scalar::{self, Plain};
 use crate::syntax;
 
@@ -115,15 +115,29 @@ fn characters<'t>(bytes: &'t [u8], out: &mut Diagnostics) -> Option<&'t str> {
             return None;
         }
     };
-    let control = |b: &u8| *b < b' ' && !matches!(b, b'\t' | b'\n' | b'\r');
-    if let Some(at) = bytes.iter().position(control) {
-        let span = Span { start: at, end: at + 1 };
-        let message = format!("The control character 0x{:02X} does not belong into a recipe.", bytes[at]);
-        let help = if bytes[at] == 0 { "Save the file as UTF-8 text." } else { "Remove it." };
+    if let Some((at, c)) = text.char_indices().find(|(_, c)| is_control(*c)) {
+        let span = Span { start: at, end: at + c.len_utf8() };
+        let message = format!("The control character 0x{:02X} does not belong into a recipe.", u32::from(c));
+        let help = if c == '\0' { "Save the file as UTF-8 text." } else { "Remove it." };
         out.push(Diagnostic::error(codes::CONTROL, span, message).help(help));
         return None;
     }
+    for (at, c) in text.char_indices().filter(|(_, c)| turns_direction(*c)) {
+        let span = Span { start: at, end: at + c.len_utf8() };
+        let escape = format!("\\u{:04X}", u32::from(c));
+        let message = format!("The character {escape} here is not seen but turns the direction of the text behind it.");
+        let help = format!("Remove it; where data needs it, write \"{escape}\" in double quotes.");
+        out.push(Diagnostic::error(codes::BIDI, span, message).help(help).edit(span, "", "Remove it"));
+        if out.is_full() {
+            return None;
+        }
+    }
     Some(text)
+}
+
+/// What no text of YAML holds.
+const fn is_control(c: char) -> bool {
+    matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}')
 }
 
 /// Why reading ended early.
@@ -161,6 +175,9 @@ struct PendingKey<'t> {
 
 impl<'t> Builder<'t, '_> {
     fn event(&mut self, event: Event<'t>, span: &granit_parser::Span) -> Result<(), Stop> {
+        if self.out.is_full() {
+            return Err(Stop::Unreadable);
+        }
         let place = self.place(span);
         if let Some(tag) = event.tag() {
             let tag_place = span.tag_span().map_or(place, |s| self.place(&s));

@@ -4,7 +4,9 @@ use formula::{Expression, SyntaxProblem};
 use recipe::{ActionInfo, Catalogue, ConnectorInfo, Effect, ExpressionInfo, ExpressionProblem, Reference, Segment, TriggerInfo};
 use serde_json::{Value as Json, json};
 
-pub(super) fn catalogue() -> Catalogue {
+/// What the recipes of targets and tests are held against.
+#[must_use]
+pub fn catalogue() -> Catalogue {
     Catalogue {
         connectors: connectors(),
         expression: |source| Expression::compile(source).map(|expression| info(&expression)).map_err(problem),

@@ -31,6 +31,7 @@ pub(super) static EXAMPLES: &[(&str, &str, &str)] = &[
     ("L0016", "# nothing but a comment", "title: Something"),
     ("L0017", "Just a sentence.", "title: Just a sentence."),
     ("L0018", "tags: [1{201}]", "tags: [\"1\"]"),
+    ("L0019", "title: Orders \\xE2\\x80\\xAEdeifirev", "title: Orders verified"),
     (
         "L0101",
         "- id: each_line\n  each: [1, 2]",

@@ -1,6 +1,7 @@
 //! The language as a whole: recipes in, problems with their places out.
 
 mod assist;
+mod bad_input;
 mod broken;
 mod catalogue;
 mod edit;
