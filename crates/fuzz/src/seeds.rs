@@ -13,7 +13,9 @@ use serde_json::Value as Json;
 pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     let mut seeds = files(&home().join("crates/fuzz/corpus").join(target));
     match target {
-        "recipe" | "edits" => seeds.extend(files(&home().join("recipes"))),
+        "recipe" => seeds.extend(files(&home().join("recipes"))),
+        // What can be read can be changed.
+        "edits" => seeds.extend(self::seeds("recipe")),
         "scan" => seeds.extend(recipes().iter().flat_map(|text| values(text))),
         "formula" => {
             seeds.extend(recipes().iter().flat_map(|text| expressions(text)));

@@ -1,6 +1,7 @@
 //! Every target and what it promises.
 
 mod catalogue;
+mod edits;
 mod formula;
 mod path;
 mod recipe;
@@ -14,6 +15,7 @@ use crate::Target;
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    Target { name: "edits", check: edits::check, words: edits::WORDS, rounds: 400 },
     Target { name: "formula", check: formula::check, words: formula::WORDS, rounds: 3_000 },
     Target { name: "path", check: path::check, words: path::WORDS, rounds: 10_000 },
     Target { name: "recipe", check: recipe::check, words: recipe::WORDS, rounds: 1_000 },

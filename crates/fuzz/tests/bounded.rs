@@ -25,4 +25,4 @@ macro_rules! bounded {
     };
 }
 
-bounded! { formula path recipe scan }
+bounded! { edits formula path recipe scan }
