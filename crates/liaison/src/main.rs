@@ -31,6 +31,8 @@ enum Command {
     Worker(cmd::serve::Worker),
     /// Tells what is wrong with recipes; exit code 1 when something is.
     Check(cmd::check::Check),
+    /// Puts recipes into their one layout; comments and meaning stay.
+    Fmt(cmd::fmt::Fmt),
     /// Runs a recipe once, here, and shows it step by step.
     Run(cmd::run::Run),
     /// Sends recipes to a server and switches them on.
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => cmd::serve::serve(serve),
         Command::Worker(worker) => cmd::serve::worker(worker),
         Command::Check(check) => cmd::check::check(&check),
+        Command::Fmt(fmt) => cmd::fmt::fmt(&fmt),
         Command::Run(run) => cmd::run::run(run),
         Command::Apply(apply) => cmd::apply::apply(&apply),
         Command::Cron(cron) => cmd::cron::cron(&cron),

@@ -14,6 +14,7 @@ mod diagnostic;
 mod document;
 mod duration;
 mod edit;
+mod fmt;
 mod keys;
 mod offsets;
 mod params;
@@ -42,6 +43,7 @@ pub use duration::parse_duration;
 pub use edit::{
     Change, EditCode, EditError, Edited, FieldPath, NewValue, Patch, PathPart, Place, StepList, Wrapper, apply, edit, step_text,
 };
+pub use fmt::{FormatError, fmt};
 pub use schema::{schema, schema_with};
 pub use types::{Inferred, Kinds, Type, TypeProblem, Typing};
 

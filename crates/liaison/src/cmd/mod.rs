@@ -6,6 +6,7 @@ pub(crate) mod check;
 pub(crate) mod cron;
 mod demo;
 pub(crate) mod eval;
+pub(crate) mod fmt;
 pub(crate) mod run;
 pub(crate) mod runs;
 pub(crate) mod schema;

@@ -12,14 +12,14 @@ mod draft;
 mod error;
 mod fields;
 mod fragment;
-mod lines;
+pub(crate) mod lines;
 mod lists;
 mod names;
 mod patch;
 mod refs;
 mod steps;
 mod target;
-mod tree;
+pub(crate) mod tree;
 mod write;
 
 pub use change::{Change, FieldPath, NewValue, PathPart, Place, StepList, Wrapper};

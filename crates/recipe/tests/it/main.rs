@@ -8,6 +8,7 @@ mod edit;
 mod edit_corpus;
 mod edit_model;
 mod edit_properties;
+mod fmt;
 mod good;
 mod properties;
 mod schema;
