@@ -1,6 +1,6 @@
 //! What people do to runs: cancel, resume, replay, and what they say about a doubt.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use connector::{Cx, ErrorClass, StepError};
 use serde_json::Value as Json;
@@ -186,13 +186,16 @@ impl Engine {
     }
 }
 
-/// The entries that let every failed step of a run try again.
+/// The entries that let every failed step of a run try again, but those whose failure the recipe dealt with.
 fn reopen(journal: &Journal, said: Option<Doubtful>, by: &str, at: store::Timestamp) -> Result<Vec<Entry>, ControlError> {
     let mut entries = vec![Entry::Resumed { at, by: by.to_owned() }];
+    let dealt_with: HashSet<&str> =
+        journal.caught.iter().flat_map(|(path, (error, _))| std::iter::once(&**path).chain(error.path.as_deref())).collect();
     let mut stuck: Vec<(&StepPath, &StepState)> = journal
         .steps
         .iter()
         .filter(|(_, state)| matches!(state, StepState::Failed { .. } | StepState::Uncertain { .. }))
+        .filter(|(path, _)| !dealt_with.contains(&***path))
         .collect();
     stuck.sort_by(|one, other| one.0.cmp(other.0));
     for (path, state) in stuck {

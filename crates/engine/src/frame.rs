@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use formula::Scope;
-use serde_json::{Value as Json, json};
-use store::{StepPath, StepState, Timestamp};
+use serde_json::{Map, Value as Json, json};
+use store::{ErrorRecord, Journal, StepPath, StepState, Timestamp};
 
 use crate::{decide::RunState, program::Program};
 
@@ -23,6 +23,9 @@ impl Frame {
         scope.set("trigger", Arc::clone(&state.journal.event));
         scope.set("params", Arc::clone(&state.journal.params));
         scope.set_now(&instant_text(now));
+        if !program.state.is_empty() {
+            scope.set("state", Arc::clone(&state.kept));
+        }
         if program.reads.run {
             let run = json!({
                 "id": state.id.to_string(),
@@ -52,15 +55,48 @@ impl Frame {
     }
 
     /// A step is done: later steps see its output.
-    pub(crate) fn finish(&mut self, id: &Arc<str>, output: &Arc<Json>, state: Option<&StepState>) {
+    pub(crate) fn finish(&mut self, id: &Arc<str>, path: &StepPath, output: &Arc<Json>, journal: &Journal) {
         self.scope.set_in("steps", id, Arc::clone(output));
         if self.keeps_meta {
-            let status = match state {
-                Some(StepState::Skipped) => "skipped",
+            let caught = journal.caught.get(path);
+            let status = match (journal.steps.get(path), caught) {
+                (_, Some((_, Some(out)))) if out.is_null() => "failed",
+                (_, Some((_, Some(_)))) => "fallback",
+                (Some(StepState::Skipped), _) => "skipped",
                 _ => "succeeded",
             };
-            self.scope.set_in("meta", id, Arc::new(json!({ "status": status })));
+            let error = caught.map(|(error, _)| error_json(error));
+            self.scope.set_in("meta", id, Arc::new(json!({ "status": status, "error": error })));
         }
+    }
+
+    /// A failure is dealt with: `error` is in reach.
+    pub(crate) fn set_error(&mut self, error: &ErrorRecord) {
+        self.scope.set("error", Arc::new(error_json(error)));
+    }
+
+    /// The state with what the run changed.
+    pub(crate) fn set_state(&mut self, kept: &Arc<Json>, saved: &Map<String, Json>) {
+        let mut state = kept.as_object().cloned().unwrap_or_default();
+        state.extend(saved.iter().map(|(name, value)| (name.clone(), value.clone())));
+        self.scope.set("state", Arc::new(Json::Object(state)));
+    }
+
+    /// The frame of a branch that runs beside others: what its steps give stays in it.
+    pub(crate) fn side(&self) -> Self {
+        Self {
+            scope: self.scope.clone(),
+            accepted_at: self.accepted_at,
+            prefix: self.prefix.clone(),
+            keeps_meta: self.keeps_meta,
+        }
+    }
+
+    /// The frame of one turn of a `repeat`.
+    pub(crate) fn turn(&self, index: usize, prefix: &str) -> Self {
+        let mut frame = Self { prefix: prefix.to_owned(), ..self.side() };
+        frame.scope.set("index", Arc::new(Json::from(index)));
+        frame
     }
 
     /// The frame of one loop pass.
@@ -70,6 +106,19 @@ impl Frame {
         scope.set("index", Arc::new(Json::from(index)));
         Self { scope, accepted_at: self.accepted_at, prefix: prefix.to_owned(), keeps_meta: self.keeps_meta }
     }
+}
+
+/// `error` as formulas see it.
+fn error_json(error: &ErrorRecord) -> Json {
+    json!({
+        "class": error.class,
+        "code": error.code,
+        "message": error.message,
+        "next": error.next,
+        "step": error.path,
+        "request": error.request,
+        "response": error.response,
+    })
 }
 
 /// ISO 8601 in UTC.

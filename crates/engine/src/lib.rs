@@ -13,6 +13,7 @@ mod drive;
 mod frame;
 mod intake;
 mod live;
+mod not_yet;
 mod program;
 mod registry;
 pub mod retry;
@@ -42,6 +43,7 @@ pub use crate::{
     frame::id_of,
     intake::{Event, Intake, IntakeError},
     live::Live,
+    not_yet::not_yet,
     program::{CompileSettings, DEDUPE_KEEP_DEFAULT, OutlineStep, Program},
     registry::{Catalogue, LiveRecipe},
     settings::EngineSettings,

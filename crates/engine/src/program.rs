@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use connector::{Action, Connector};
+use connector::{Action, Connector, Effect, ErrorClass, StepError};
 use formula::Expression;
 use recipe::ast::{self, BlockName, ParamType, Recipe, SetValue, StepKind, TriggerSource};
 use serde_json::{Map, Value as Json};
@@ -42,6 +42,8 @@ pub struct Program {
     pub(crate) label: Option<Template>,
     pub(crate) steps: Vec<Step>,
     pub(crate) reads: Reads,
+    /// The state before the first run.
+    pub state: Map<String, Json>,
 }
 
 /// One step as people see it in a list.
@@ -92,19 +94,84 @@ pub(crate) struct Reads {
 pub(crate) struct Step {
     pub(crate) id: Arc<str>,
     pub(crate) condition: Option<Expression>,
+    /// What counts as its output when it fails.
+    pub(crate) rescue: Option<Rescue>,
+    pub(crate) undo: Option<Arc<DoStep>>,
+    pub(crate) disabled: bool,
     pub(crate) kind: Kind,
+}
+
+/// What counts as the output of a step that fails.
+#[derive(Debug)]
+pub(crate) enum Rescue {
+    /// `on_error: continue`: null.
+    Nothing,
+    /// `fallback`.
+    Value(Template),
 }
 
 /// What a compiled step does.
 #[derive(Debug)]
 pub(crate) enum Kind {
+    /// Calls an action, or another recipe.
     Do(Arc<DoStep>),
     Set(Template),
     Script(Expression),
+    Save(Template),
     Choose(Vec<(Option<Expression>, Vec<Step>)>),
-    Each { items: Template, binding: Arc<str>, collect: Option<Template>, steps: Vec<Step> },
+    Each(Box<Each>),
+    Repeat(Box<Repeat>),
+    Parallel {
+        branches: Vec<(Arc<str>, Vec<Step>)>,
+        needed: usize,
+    },
+    Try {
+        steps: Vec<Step>,
+        catch: Option<Vec<Step>>,
+        finally: Vec<Step>,
+    },
+    Wait(Box<Wait>),
+    Respond(Template),
     Return(Template),
+    Stop(Template),
     Fail(Template),
+}
+
+/// A loop over a list.
+#[derive(Debug)]
+pub(crate) struct Each {
+    pub(crate) items: Template,
+    pub(crate) binding: Arc<str>,
+    pub(crate) batch: Option<usize>,
+    pub(crate) parallel: usize,
+    pub(crate) stops: bool,
+    pub(crate) collect: Option<Template>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// A loop until something holds.
+#[derive(Debug)]
+pub(crate) struct Repeat {
+    pub(crate) until: Option<Expression>,
+    pub(crate) wait: Duration,
+    pub(crate) max: Option<usize>,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// What a step waits for.
+#[derive(Debug)]
+pub(crate) struct Wait {
+    pub(crate) what: WaitKind,
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What ends a wait.
+#[derive(Debug)]
+pub(crate) enum WaitKind {
+    For(Template),
+    Until(Template),
+    Callback,
+    Approval { from: Template, ask: Template },
 }
 
 /// A step that calls an action.
@@ -139,7 +206,6 @@ impl Program {
     /// A sentence naming what cannot be compiled; the checker reports all of these with their places,
     /// so this only happens to text that was never checked by this build.
     pub fn compile(recipe: &Recipe, connectors: &[Connector], settings: CompileSettings) -> Result<Self, String> {
-        not_yet(recipe)?;
         let compiler = Compiler { recipe, connectors, settings };
         let trigger = &recipe.trigger;
         let mut program = Self {
@@ -162,6 +228,7 @@ impl Program {
             label: recipe.settings.label.as_ref().map(Template::compile).transpose()?,
             steps: compiler.block(&recipe.steps)?,
             reads: Reads::default(),
+            state: recipe.state.iter().map(|p| (p.name.value.clone(), p.default.clone().unwrap_or(Json::Null))).collect(),
         };
         program.reads = Reads {
             meta: program.steps.iter().any(|step| reads(step, "meta")),
@@ -182,9 +249,7 @@ impl Program {
         fn find(steps: &[Step], id: &str) -> Option<u32> {
             steps.iter().find_map(|step| match &step.kind {
                 Kind::Do(action) if *step.id == *id => Some(action.retry.times),
-                Kind::Choose(branches) => branches.iter().find_map(|(_, steps)| find(steps, id)),
-                Kind::Each { steps, .. } => find(steps, id),
-                _ => None,
+                kind => kind.blocks().into_iter().find_map(|steps| find(steps, id)),
             })
         }
         find(&self.steps, id)
@@ -234,37 +299,6 @@ fn expression(expr: &ast::Expr) -> Result<Expression, String> {
     Expression::compile(&expr.source).map_err(|problem| problem.message)
 }
 
-/// What the language has and this version cannot run. It is refused rather than passed over in silence.
-fn not_yet(recipe: &Recipe) -> Result<(), String> {
-    let settings = &recipe.settings;
-    let found = [
-        ("settings.concurrency", settings.concurrency.is_some()),
-        ("settings.on_failure", settings.on_failure.is_some()),
-        ("settings.keep", settings.keep.is_some()),
-        ("state", !recipe.state.is_empty()),
-        (
-            "a trigger that is `call` or `failure`",
-            matches!(recipe.trigger.from.value, TriggerSource::Call | TriggerSource::Failure),
-        ),
-    ];
-    if let Some((what, _)) = found.iter().find(|(_, there)| *there) {
-        return Err(format!("{what} cannot run in this version yet"));
-    }
-    let mut found = None;
-    ast::walk(&recipe.steps, &mut |step| {
-        let fields = [
-            ("on_error", step.on_error != ast::OnError::Fail),
-            ("fallback", step.fallback.is_some()),
-            ("undo", step.undo.is_some()),
-            ("disabled", step.disabled),
-        ];
-        if let Some((field, _)) = fields.iter().find(|(_, there)| *there) {
-            found.get_or_insert_with(|| format!("step {}: `{field}` cannot run in this version yet", step.id.value));
-        }
-    });
-    found.map_or(Ok(()), Err)
-}
-
 struct Compiler<'a> {
     recipe: &'a Recipe,
     connectors: &'a [Connector],
@@ -285,25 +319,116 @@ impl Compiler<'_> {
             StepKind::Set(SetValue::Script(script)) => {
                 Kind::Script(Expression::compile_script(&script.source).map_err(|problem| problem.message)?)
             }
+            StepKind::Save(value) => Kind::Save(Template::compile(value)?),
             StepKind::Choose(branches) => Kind::Choose(
                 branches
                     .iter()
                     .map(|branch| Ok((branch.when.as_ref().map(expression).transpose()?, self.block(&branch.steps)?)))
                     .collect::<Result<_, String>>()?,
             ),
-            StepKind::Each(each) if each.batch.is_none() && each.parallel.is_none() && each.partial == ast::Partial::Stop => {
-                Kind::Each {
-                    items: Template::compile(&each.items)?,
-                    binding: each.binding.as_str().into(),
-                    collect: each.collect.as_ref().map(Template::compile).transpose()?,
-                    steps: self.block(&each.steps)?,
-                }
+            StepKind::Each(each) => Kind::Each(Box::new(Each {
+                items: Template::compile(&each.items)?,
+                binding: each.binding.as_str().into(),
+                batch: each.batch.map(|batch| batch as usize),
+                parallel: each.parallel.map_or(1, |parallel| parallel as usize),
+                stops: each.partial == ast::Partial::Stop,
+                collect: each.collect.as_ref().map(Template::compile).transpose()?,
+                steps: self.block(&each.steps)?,
+            })),
+            StepKind::Repeat(repeat) => Kind::Repeat(Box::new(Repeat {
+                until: repeat.until.as_ref().map(expression).transpose()?,
+                wait: repeat.wait.unwrap_or_default(),
+                max: repeat.max.map(|max| max as usize),
+                steps: self.block(&repeat.steps)?,
+            })),
+            StepKind::Parallel { branches, wait_for } => {
+                let needed = match wait_for {
+                    ast::WaitFor::All => branches.len(),
+                    ast::WaitFor::Any => 1,
+                    ast::WaitFor::Count(count) => (*count as usize).min(branches.len()),
+                };
+                let one =
+                    |(name, steps): &(ast::Spanned<String>, Vec<ast::Step>)| Ok((name.value.as_str().into(), self.block(steps)?));
+                Kind::Parallel { branches: branches.iter().map(one).collect::<Result<_, String>>()?, needed }
+            }
+            StepKind::Try { steps, catch, finally } => Kind::Try {
+                steps: self.block(steps)?,
+                catch: (!catch.is_empty()).then(|| self.block(catch)).transpose()?,
+                finally: self.block(finally)?,
+            },
+            StepKind::Wait(wait) => {
+                let what = match &wait.what {
+                    ast::WaitKind::For(value) => WaitKind::For(Template::compile(value)?),
+                    ast::WaitKind::Until(value) => WaitKind::Until(Template::compile(value)?),
+                    ast::WaitKind::Callback { .. } => WaitKind::Callback,
+                    ast::WaitKind::Approval(approval) => {
+                        WaitKind::Approval { from: Template::compile(&approval.from)?, ask: Template::compile(&approval.ask)? }
+                    }
+                };
+                Kind::Wait(Box::new(Wait { what, timeout: wait.timeout.or(step.timeout) }))
+            }
+            StepKind::Call { recipe, with } => Kind::Do(Arc::new(self.recipe_call(step, "call", &recipe.value, with)?)),
+            StepKind::Start { recipe, with } => Kind::Do(Arc::new(self.recipe_call(step, "start", &recipe.value, with)?)),
+            StepKind::Respond(respond) => {
+                let part = |name: &str, value: &Option<ast::Value>| {
+                    value.as_ref().map(|value| Ok((name.to_owned(), Template::compile(value)?)))
+                };
+                let parts = [("status", &respond.status), ("headers", &respond.headers), ("body", &respond.body)];
+                let fields = parts.into_iter().filter_map(|(name, value)| part(name, value)).collect::<Result<_, String>>()?;
+                Kind::Respond(Template::Record(fields))
             }
             StepKind::Return(value) => Kind::Return(Template::compile(value)?),
+            StepKind::Stop(value) => Kind::Stop(Template::compile(value)?),
             StepKind::Fail(value) => Kind::Fail(Template::compile(value)?),
-            other => return Err(format!("step {}: `{}` cannot run in this version yet", step.id.value, other.word())),
         };
-        Ok(Step { id: step.id.value.as_str().into(), condition: step.condition.as_ref().map(expression).transpose()?, kind })
+        let rescue = match (&step.fallback, step.on_error) {
+            (Some(value), _) => Some(Rescue::Value(Template::compile(value)?)),
+            (None, ast::OnError::Continue) => Some(Rescue::Nothing),
+            (None, ast::OnError::Fail) => None,
+        };
+        let undo = step.undo.as_ref().map(|undo| self.undo(step, undo).map(Arc::new)).transpose()?;
+        let condition = step.condition.as_ref().map(expression).transpose()?;
+        Ok(Step { id: step.id.value.as_str().into(), condition, rescue, undo, disabled: step.disabled, kind })
+    }
+
+    fn undo(&self, step: &ast::Step, undo: &ast::Undo) -> Result<DoStep, String> {
+        let (connection, action) = (&undo.connection.value, &undo.action.value);
+        let own = ast::Step { retry: undo.retry.clone(), timeout: undo.timeout, ..step.clone() };
+        self.action(&own, connection, action, &undo.with)
+    }
+
+    /// A call of another recipe, which is made like any other call.
+    fn recipe_call(&self, step: &ast::Step, word: &'static str, recipe: &str, with: &ast::Value) -> Result<DoStep, String> {
+        let refused = StepError::new(ErrorClass::Invalid, "NOT_YET", format!("`{word}` cannot run in this version yet."));
+        Ok(DoStep {
+            connection: None,
+            name: format!("{word} {recipe}"),
+            action: Action {
+                id: word,
+                title: word,
+                summary: "Runs another recipe.",
+                // The other run carries this step's key, so that it is started once however often it is asked for.
+                effect: |_| Effect::Idempotent,
+                needs_connection: false,
+                input: Json::Bool(true),
+                output: Json::Bool(true),
+                run: Arc::new(move |_, _| {
+                    let refused = refused.clone();
+                    Box::pin(async move { Err(refused) })
+                }),
+            },
+            with: Template::compile(with)?,
+            retry: self.retry(step),
+            timeout: self.timeout(step),
+        })
+    }
+
+    fn retry(&self, step: &ast::Step) -> Policy {
+        Policy::from_recipe(step.retry.as_ref().or(self.recipe.defaults.retry.as_ref()).or(self.recipe.settings.retry.as_ref()))
+    }
+
+    fn timeout(&self, step: &ast::Step) -> Duration {
+        step.timeout.or(self.recipe.defaults.timeout).unwrap_or(self.settings.step_timeout)
     }
 
     fn action(&self, step: &ast::Step, connection: &str, action: &str, with: &ast::Value) -> Result<DoStep, String> {
@@ -320,10 +445,8 @@ impl Compiler<'_> {
             name: format!("{connection}.{action}"),
             action: found.clone(),
             with: Template::compile(with)?,
-            retry: Policy::from_recipe(
-                step.retry.as_ref().or(self.recipe.defaults.retry.as_ref()).or(self.recipe.settings.retry.as_ref()),
-            ),
-            timeout: step.timeout.or(self.recipe.defaults.timeout).unwrap_or(self.settings.step_timeout),
+            retry: self.retry(step),
+            timeout: self.timeout(step),
         })
     }
 }
@@ -333,14 +456,46 @@ fn reads(step: &Step, root: &str) -> bool {
     let expression = |expression: &Expression| expression_reads(expression, root);
     let template = |template: &Template| template_reads(template, root);
     let block = |steps: &[Step]| steps.iter().any(|step| reads(step, root));
-    step.condition.as_ref().is_some_and(expression)
-        || match &step.kind {
-            Kind::Do(step) => template(&step.with),
-            Kind::Set(value) | Kind::Return(value) | Kind::Fail(value) => template(value),
-            Kind::Script(script) => expression(script),
-            Kind::Choose(branches) => branches.iter().any(|(when, steps)| when.as_ref().is_some_and(expression) || block(steps)),
-            Kind::Each { items, collect, steps, .. } => template(items) || collect.as_ref().is_some_and(template) || block(steps),
+    let rescue = match &step.rescue {
+        Some(Rescue::Value(value)) => template(value),
+        _ => false,
+    };
+    let own = match &step.kind {
+        Kind::Do(step) => template(&step.with),
+        Kind::Set(value)
+        | Kind::Save(value)
+        | Kind::Respond(value)
+        | Kind::Return(value)
+        | Kind::Stop(value)
+        | Kind::Fail(value) => template(value),
+        Kind::Script(script) => expression(script),
+        Kind::Choose(branches) => branches.iter().any(|(when, _)| when.as_ref().is_some_and(expression)),
+        Kind::Each(each) => template(&each.items) || each.collect.as_ref().is_some_and(template),
+        Kind::Repeat(repeat) => repeat.until.as_ref().is_some_and(expression),
+        Kind::Wait(wait) => match &wait.what {
+            WaitKind::For(value) | WaitKind::Until(value) => template(value),
+            WaitKind::Approval { from, ask } => template(from) || template(ask),
+            WaitKind::Callback => false,
+        },
+        Kind::Parallel { .. } | Kind::Try { .. } => false,
+    };
+    let undo = step.undo.as_ref().is_some_and(|undo| template(&undo.with));
+    let condition = step.condition.as_ref().is_some_and(expression);
+    condition || rescue || undo || own || step.kind.blocks().into_iter().any(block)
+}
+
+impl Kind {
+    /// The lists of steps inside.
+    pub(crate) fn blocks(&self) -> Vec<&[Step]> {
+        match self {
+            Self::Choose(branches) => branches.iter().map(|(_, steps)| steps.as_slice()).collect(),
+            Self::Each(each) => vec![&each.steps],
+            Self::Repeat(repeat) => vec![&repeat.steps],
+            Self::Parallel { branches, .. } => branches.iter().map(|(_, steps)| steps.as_slice()).collect(),
+            Self::Try { steps, catch, finally } => vec![steps, catch.as_deref().unwrap_or_default(), finally],
+            _ => Vec::new(),
         }
+    }
 }
 
 fn expression_reads(expression: &Expression, root: &str) -> bool {

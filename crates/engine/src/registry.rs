@@ -197,5 +197,9 @@ pub(crate) fn compile(text: &str, connectors: &[Connector], settings: CompileSet
         return Err(format!("{}: {}", problem.code, problem.message));
     }
     let recipe = parsed.recipe.ok_or_else(|| "the text is not a recipe".to_owned())?;
+    // Half a recipe must not run: what is not there yet is refused when it is switched on.
+    if let Some(sentence) = crate::not_yet::not_yet(&recipe) {
+        return Err(sentence);
+    }
     Program::compile(&recipe, connectors, settings)
 }

@@ -138,6 +138,15 @@ impl StepDetail {
                 (self.status, self.output, self.error) = (StepStatus::Succeeded, Some(Arc::clone(out)), None);
             }
             Entry::Skipped { .. } => self.status = StepStatus::Skipped,
+            Entry::Waits { .. } => self.status = StepStatus::Running,
+            // The failure stays to be seen; what counts instead of it is the output.
+            Entry::Caught { err, out, .. } => {
+                self.error = Some((**err).clone());
+                if out.is_some() {
+                    self.status = StepStatus::Failed;
+                    self.output.clone_from(out);
+                }
+            }
             Entry::Started { n, input, .. } => {
                 self.status = StepStatus::Running;
                 if input.is_some() {

@@ -9,9 +9,13 @@
 //!   (none) ───────────▶ Running ───────────▶ Succeeded
 //!     │ │ └ Computed ─▶ Succeeded │ │ │
 //!     │ └── Skipped ──▶ Skipped   │ │ └ Uncertain ─▶ Uncertain ─ Settled ─▶ Succeeded
+//!     ├──── Waits ────▶ Waiting ──┼─┼── Computed or Settled ─▶ Succeeded
 //!     └──── Failed ───▶ Failed ◀──┘ └ Failed(retry) ─▶ Backoff ─ Started ─▶ Running
 //!                         └───── Reopened ─────▶ Ready ─ Started ─▶ Running
 //! ```
+//!
+//! `Caught` stands beside the states: it says that the recipe deals with the failure of a step, or of
+//! something inside a `try`, so that the run goes on the same way whenever it is taken up again.
 
 use std::{borrow::Cow, cell::RefCell, collections::HashMap, sync::Arc};
 
@@ -144,6 +148,33 @@ pub enum Entry {
         /// What is known.
         err: Box<ErrorRecord>,
     },
+    /// A failure that the recipe deals with: a step with a fallback or that may fail, or a `try`.
+    Caught {
+        /// The step's path.
+        p: StepPath,
+        /// When.
+        at: Timestamp,
+        /// What failed.
+        err: Box<ErrorRecord>,
+        /// What counts as the step's output; `None` for a `try`, whose `catch` follows.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        out: Option<Arc<Json>>,
+    },
+    /// A step begins to wait. It ends with `computed` when the time has come, or with `settled`.
+    Waits {
+        /// The step's path.
+        p: StepPath,
+        /// When.
+        at: Timestamp,
+        /// `timer`, `callback` or `approval`.
+        what: Cow<'static, str>,
+        /// When it ends by itself; `None` for never.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<Timestamp>,
+        /// What people are asked.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        ask: Option<Arc<Json>>,
+    },
     /// A person or a bulk operation lets a failed step try again.
     Reopened {
         /// The step's path.
@@ -224,6 +255,8 @@ impl Entry {
             | Self::Succeeded { p, .. }
             | Self::Failed { p, .. }
             | Self::Uncertain { p, .. }
+            | Self::Caught { p, .. }
+            | Self::Waits { p, .. }
             | Self::Reopened { p, .. }
             | Self::Settled { p, .. } => Some(p),
             Self::Accepted { .. }
@@ -245,6 +278,8 @@ impl Entry {
             | Self::Succeeded { at, .. }
             | Self::Failed { at, .. }
             | Self::Uncertain { at, .. }
+            | Self::Caught { at, .. }
+            | Self::Waits { at, .. }
             | Self::Reopened { at, .. }
             | Self::Settled { at, .. }
             | Self::Resumed { at, .. }
@@ -279,6 +314,13 @@ pub enum StepState {
     Succeeded {
         /// What it returned.
         output: Arc<Json>,
+    },
+    /// Waits for a time, a caller or a person.
+    Waiting {
+        /// `timer`, `callback` or `approval`.
+        what: Cow<'static, str>,
+        /// When it ends by itself; `None` for never.
+        until: Option<Timestamp>,
     },
     /// Its condition was false.
     Skipped,
@@ -320,6 +362,10 @@ impl StepState {
             (Self::Ready { attempts }, Entry::Started { n, .. }) if *n == attempts + 1 => Self::Running { attempt: *n },
             (Self::Ready { .. }, Entry::Computed { out, .. }) => Self::Succeeded { output: Arc::clone(out) },
             (Self::Ready { .. }, Entry::Skipped { .. }) => Self::Skipped,
+            (Self::Ready { .. }, Entry::Waits { what, until, .. }) => Self::Waiting { what: what.clone(), until: *until },
+            (Self::Waiting { .. }, Entry::Computed { out, .. } | Entry::Settled { out, .. }) => {
+                Self::Succeeded { output: Arc::clone(out) }
+            }
             (Self::Ready { attempts }, Entry::Failed { n, err, retry: None, .. }) if *n == 0 || n == attempts => {
                 Self::Failed { attempt: *attempts, error: err.clone() }
             }
@@ -358,6 +404,7 @@ impl StepState {
             Self::Running { .. } => "running",
             Self::Backoff { .. } => "backoff",
             Self::Succeeded { .. } => "succeeded",
+            Self::Waiting { .. } => "waiting",
             Self::Skipped => "skipped",
             Self::Failed { .. } => "failed",
             Self::Uncertain { .. } => "uncertain",
@@ -377,6 +424,8 @@ impl Entry {
             Self::Succeeded { .. } => "succeeded",
             Self::Failed { .. } => "failed",
             Self::Uncertain { .. } => "uncertain",
+            Self::Caught { .. } => "caught",
+            Self::Waits { .. } => "waits",
             Self::Reopened { .. } => "reopened",
             Self::Settled { .. } => "settled",
             Self::Resumed { .. } => "resumed",
@@ -406,9 +455,14 @@ pub struct Journal {
     pub began: HashMap<StepPath, Timestamp>,
     /// Attempts made before somebody reopened the step: the retry policy counts from there.
     pub reopened: HashMap<StepPath, u32>,
+    /// Failures that the recipe deals with, by path: what failed, and what counts as the output.
+    pub caught: HashMap<StepPath, Caught>,
     /// The number the next chunk gets.
     pub next_seq: i32,
 }
+
+/// What failed, and what counts as the step's output; `None` for a `try`.
+pub type Caught = (Box<ErrorRecord>, Option<Arc<Json>>);
 
 impl Journal {
     /// Replays the chunks of one run, oldest first.
@@ -431,6 +485,7 @@ impl Journal {
                             inputs: HashMap::new(),
                             began: HashMap::new(),
                             reopened: HashMap::new(),
+                            caught: HashMap::new(),
                             next_seq: 0,
                         });
                     }
@@ -457,6 +512,10 @@ impl Journal {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
         if let Entry::Resumed { at, .. } = entry {
             self.since = *at;
+        }
+        if let Entry::Caught { p, err, out, .. } = entry {
+            self.caught.insert(Arc::clone(p), (err.clone(), out.clone()));
+            return Ok(());
         }
         if let Some(path) = entry.path() {
             let before = self.steps.get(path).unwrap_or(&StepState::Ready { attempts: 0 });

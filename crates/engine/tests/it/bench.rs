@@ -8,7 +8,7 @@ use engine::{
     decide::{Attempt, Next, RunState, decide},
 };
 use serde_json::{Value, json};
-use store::{Entry, ErrorRecord, Journal, RunId, Then, Timestamp, write_chunk};
+use store::{Entry, ErrorRecord, Journal, RunId, Then, Timestamp, WaitingFor, write_chunk};
 
 /// Connector `sys`: `get` reads, `put` may be repeated, `post` happens once. The answers come from the
 /// test; the function is never called.
@@ -136,7 +136,17 @@ impl World {
                         return None;
                     }
                 }
-                Next::Wait { until, .. } => self.now = self.now.max(until.micros()),
+                Next::Wait { until, reason } => {
+                    // As a server does: a long pause is made durable before the run leaves memory.
+                    if reason != WaitingFor::Retry {
+                        self.commit(state);
+                        commits += 1;
+                    }
+                    self.now = self.now.max(until.micros());
+                    if commits >= commits_max {
+                        return None;
+                    }
+                }
                 Next::InFlight => panic!("nothing is under way here"),
             }
         }

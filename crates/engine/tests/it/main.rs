@@ -4,3 +4,4 @@
 mod bench;
 mod crash;
 mod stories;
+mod words;

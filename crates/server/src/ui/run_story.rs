@@ -152,6 +152,14 @@ pub(super) fn log<'a>(detail: &'a RunDetail) -> Vec<LogEntry> {
     detail.entries.iter().enumerate().map(entry).collect()
 }
 
+fn waits_for(what: &str) -> &str {
+    match what {
+        "approval" => "a decision",
+        "callback" => "a call from outside",
+        _ => "a time",
+    }
+}
+
 fn told(entry: &Entry) -> (String, &'static str, String) {
     let words = |text: &str| text.to_owned();
     match entry {
@@ -172,6 +180,12 @@ fn told(entry: &Entry) -> (String, &'static str, String) {
             }
         }
         Entry::Uncertain { n, err, .. } => (format!("Try {n} may have happened"), "warn", err.message.clone()),
+        Entry::Caught { err, out: Some(_), .. } => (words("Run goes on in spite of it"), "warn", err.message.clone()),
+        Entry::Caught { err, out: None, .. } => (words("Failure caught"), "warn", err.message.clone()),
+        Entry::Waits { what, until, at, .. } => {
+            let limit = until.map(|until| format!(", at most {}", format::duration(until.micros() - at.micros())));
+            (words("Step waits"), "run", format!("For {}{}", waits_for(what), limit.unwrap_or_default()))
+        }
         Entry::Reopened { by, .. } => (words("Step may run again"), "run", format!("By {by}")),
         Entry::Settled { by, .. } => (words("Step did happen"), "ok", format!("Said by {by}")),
         Entry::Resumed { by, .. } => (words("Run goes on"), "run", format!("By {by}")),

@@ -1,0 +1,323 @@
+//! Steps that hold steps: choices, loops, branches side by side, and what may fail.
+
+use std::sync::Arc;
+
+use connector::ErrorClass;
+use formula::Expression;
+use serde_json::{Map, Value as Json, json};
+use store::{Entry, ErrorRecord, StepPath, StepState, Timestamp, WaitingFor};
+
+use super::{EACH_ITEMS_MAX, Flow, LoopState, REPEAT_TURNS_MAX, Stop, Walk, at_path, internal, steps::Outputs};
+use crate::{
+    frame::Frame,
+    program::{Each, Repeat, Step},
+    template::formula_failed,
+};
+
+type Branches = [(Option<Expression>, Vec<Step>)];
+
+impl Walk<'_> {
+    pub(super) fn choose(&mut self, branches: &Branches, path: &StepPath, frame: &mut Frame) -> Flow {
+        let mut chosen = Json::Null;
+        for (place, (when, _)) in branches.iter().enumerate() {
+            match when.as_ref().map(|when| when.eval_bool(frame.scope())) {
+                None => chosen = Json::from("otherwise"),
+                Some(Ok(true)) => chosen = Json::from(place + 1),
+                Some(Ok(false)) => continue,
+                Some(Err(error)) => {
+                    return self.fail(path, formula_failed(&error, &format!("The condition of branch {}", place + 1)));
+                }
+            }
+            break;
+        }
+        let output = Arc::new(json!({ "branch": chosen }));
+        self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+        self.branch(branches, &output, path, frame)
+    }
+
+    pub(super) fn branch(&mut self, branches: &Branches, output: &Arc<Json>, path: &StepPath, frame: &mut Frame) -> Flow {
+        let steps = match &output["branch"] {
+            Json::Number(number) => number
+                .as_u64()
+                .and_then(|number| usize::try_from(number).ok())
+                .and_then(|number| branches.get(number.checked_sub(1)?)),
+            Json::String(_) => branches.iter().find(|(when, _)| when.is_none()),
+            _ => return Flow::Done(Arc::clone(output)),
+        };
+        let Some((_, steps)) = steps else {
+            return Flow::Stop(Stop::Failed(at_path(internal("the journal names a branch the recipe does not have"), path)));
+        };
+        // Steps of a branch are named like their neighbours: only loop passes nest.
+        match self.block(steps, frame, frame.prefix().to_string().as_str()) {
+            Flow::Done(_) => Flow::Done(Arc::clone(output)),
+            other => other,
+        }
+    }
+
+    pub(super) fn each(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
+        if !self.state.loops.contains_key(path) {
+            let list = match each.items.eval(&frame.frozen_scope()) {
+                Ok(Json::Array(list)) if list.len() <= EACH_ITEMS_MAX => list,
+                Ok(Json::Array(list)) => return self.fail(path, too_many(list.len())),
+                Ok(other) => return self.fail(path, not_a_list(&other)),
+                Err(error) => return self.fail(path, formula_failed(&error, "The list of this step")),
+            };
+            let items = match each.batch {
+                Some(size) => list.chunks(size.max(1)).map(|batch| Json::Array(batch.to_vec())).collect(),
+                None => list,
+            };
+            let results = vec![None; items.len()];
+            self.state.loops.insert(Arc::clone(path), LoopState { items: Arc::new(items), results, ..LoopState::default() });
+        }
+        let mut open = 0;
+        let mut place = self.state.loops.get(path).map_or(0, |state| state.done);
+        while open < each.parallel {
+            let Some(state) = self.state.loops.get(path) else { return Flow::Blocked };
+            let items = Arc::clone(&state.items);
+            let Some(item) = items.get(place) else { break };
+            if state.results.get(place).is_some_and(Option::is_none) {
+                match self.pass(each, item, place, path, frame) {
+                    Ok(Some(result)) => self.pass_done(path, place, result),
+                    Ok(None) => open += 1,
+                    Err(stop) => return stop,
+                }
+            }
+            place += 1;
+        }
+        let over = self.state.loops.get(path).is_none_or(|state| state.done == state.results.len());
+        if !over {
+            return Flow::Blocked;
+        }
+        let LoopState { results, failed, .. } = self.state.loops.remove(path).unwrap_or_default();
+        let total = results.len();
+        let results: Vec<Json> = results.into_iter().flatten().collect();
+        // What went in came out: every pass gave something or failed.
+        debug_assert_eq!(total, results.len(), "{path}");
+        let output = Arc::new(json!({ "results": results, "total": total, "failed": failed }));
+        self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+        Flow::Done(output)
+    }
+
+    /// One pass: what it gives, `None` while it is under way.
+    fn pass(&mut self, each: &Each, item: &Json, place: usize, path: &StepPath, frame: &Frame) -> Result<Option<Json>, Flow> {
+        let prefix = format!("{path}[{place}]");
+        let own: StepPath = prefix.as_str().into();
+        if self.state.journal.caught.contains_key(&own) {
+            self.pass_failed(path);
+            return Ok(Some(Json::Null));
+        }
+        let mut inner = frame.pass(&each.binding, item, place, &prefix);
+        match self.block(&each.steps, &mut inner, &prefix) {
+            Flow::Done(last) => match each.collect.as_ref().map(|collect| collect.eval(inner.scope())) {
+                None => Ok(Some(Json::clone(&last))),
+                Some(Ok(result)) => Ok(Some(result)),
+                Some(Err(error)) => Err(self.fail(path, formula_failed(&error, &format!("What pass {place} collects")))),
+            },
+            Flow::Blocked => Ok(None),
+            Flow::Stop(Stop::Failed(err)) if !each.stops => {
+                self.state.push(Entry::Caught { p: own, at: self.now, err, out: None });
+                self.pass_failed(path);
+                Ok(Some(Json::Null))
+            }
+            stop @ Flow::Stop(_) => Err(stop),
+        }
+    }
+
+    fn pass_failed(&mut self, path: &StepPath) {
+        if let Some(state) = self.state.loops.get_mut(path) {
+            state.failed += 1;
+        }
+    }
+
+    fn pass_done(&mut self, path: &StepPath, place: usize, result: Json) {
+        if let Some(state) = self.state.loops.get_mut(path) {
+            state.results[place] = Some(result);
+            while state.results.get(state.done).is_some_and(Option::is_some) {
+                state.done += 1;
+            }
+        }
+    }
+
+    pub(super) fn repeat(&mut self, repeat: &Repeat, path: &StepPath, frame: &mut Frame) -> Flow {
+        loop {
+            let state = self.state.loops.entry(Arc::clone(path)).or_default();
+            let turn = state.done;
+            let prefix = format!("{path}[{turn}]");
+            let own: StepPath = prefix.as_str().into();
+            let mut inner = frame.turn(turn, &prefix);
+            let last = match self.block(&repeat.steps, &mut inner, &prefix) {
+                Flow::Done(last) => last,
+                other => return other,
+            };
+            // Judged once: on replay the journal says how.
+            let judged = match self.state.journal.steps.get(&own) {
+                Some(StepState::Succeeded { output }) => Arc::clone(output),
+                _ => match self.judge(repeat, turn, &own, &inner) {
+                    Ok(judged) => judged,
+                    Err(flow) => return flow,
+                },
+            };
+            if judged["done"] == true {
+                self.state.loops.remove(path);
+                let output = Arc::new(json!({ "turns": turn + 1, "last": *last }));
+                self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+                return Flow::Done(output);
+            }
+            if turn + 1 >= repeat.max.unwrap_or(REPEAT_TURNS_MAX) {
+                return self.fail(path, never_held(turn + 1));
+            }
+            let next = Timestamp::from_micros(judged["next_us"].as_i64().unwrap_or_default());
+            if next > self.now {
+                self.wake_at(next, WaitingFor::Timer);
+                return Flow::Blocked;
+            }
+            if let Some(state) = self.state.loops.get_mut(path) {
+                state.done += 1;
+            }
+        }
+    }
+
+    /// Whether the loop is over after this turn, and if not when the next begins.
+    fn judge(&mut self, repeat: &Repeat, turn: usize, own: &StepPath, inner: &Frame) -> Result<Arc<Json>, Flow> {
+        let done = match &repeat.until {
+            Some(until) => until
+                .eval_bool(inner.scope())
+                .map_err(|error| self.fail(own, formula_failed(&error, "The condition that ends this loop")))?,
+            None => repeat.max.is_some_and(|max| turn + 1 >= max),
+        };
+        let judged = match done {
+            true => json!({ "done": true }),
+            false => json!({ "done": false, "next_us": self.now.after(repeat.wait).micros() }),
+        };
+        let out = Arc::new(judged);
+        self.state.push(Entry::Computed { p: Arc::clone(own), at: self.now, out: Arc::clone(&out) });
+        Ok(out)
+    }
+
+    pub(super) fn parallel(
+        &mut self,
+        branches: &[(Arc<str>, Vec<Step>)],
+        needed: usize,
+        path: &StepPath,
+        frame: &mut Frame,
+    ) -> Flow {
+        let prefix = frame.prefix().to_string();
+        let (mut done, mut output, mut blocked, mut failure) = (0, Map::new(), false, None);
+        for (name, steps) in branches {
+            let mut outputs = Outputs::new();
+            let mut inner = frame.side();
+            match self.block_with(steps, &mut inner, &prefix, Some(&mut outputs)) {
+                Flow::Done(_) => done += 1,
+                Flow::Blocked => blocked = true,
+                // The others go on to their end: what they began is not left half done.
+                Flow::Stop(Stop::Failed(error)) => failure = failure.or(Some(error)),
+                stop @ Flow::Stop(_) => return stop,
+            }
+            let outputs = outputs.into_iter().map(|(id, output)| (id.to_string(), Json::clone(&output)));
+            output.insert(name.to_string(), Json::Object(outputs.collect()));
+            if done >= needed {
+                let output = Arc::new(Json::Object(output));
+                self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+                return Flow::Done(output);
+            }
+        }
+        match failure {
+            Some(error) if !blocked => Flow::Stop(Stop::Failed(error)),
+            _ => Flow::Blocked,
+        }
+    }
+
+    pub(super) fn r#try(
+        &mut self,
+        steps: &[Step],
+        catch: Option<&[Step]>,
+        finally: &[Step],
+        path: &StepPath,
+        frame: &mut Frame,
+    ) -> Flow {
+        let prefix = frame.prefix().to_string();
+        let caught = self.state.journal.caught.get(path).map(|(error, _)| error.clone());
+        let tried = match caught {
+            // Walked again only for what its finished steps gave.
+            Some(error) => {
+                let _ = self.block(steps, frame, &prefix);
+                Flow::Stop(Stop::Failed(error))
+            }
+            None => self.block(steps, frame, &prefix),
+        };
+        let (flow, outcome) = match (tried, catch) {
+            (Flow::Blocked, _) => return Flow::Blocked,
+            (Flow::Stop(Stop::Failed(error)), Some(catch)) => {
+                if !self.state.journal.caught.contains_key(path) {
+                    self.state.push(Entry::Caught { p: Arc::clone(path), at: self.now, err: error.clone(), out: None });
+                }
+                frame.set_error(&error);
+                (self.block(catch, frame, &prefix), "caught")
+            }
+            (tried, _) => (tried, "succeeded"),
+        };
+        if matches!(flow, Flow::Blocked) {
+            return Flow::Blocked;
+        }
+        // A doubt is for a person first; what is finally done comes when the run goes on.
+        if !matches!(flow, Flow::Stop(Stop::Doubt(_))) {
+            match self.block(finally, frame, &prefix) {
+                Flow::Done(_) => {}
+                other => return other,
+            }
+        }
+        match flow {
+            Flow::Done(_) => {
+                let output = Arc::new(json!({ "outcome": outcome }));
+                if !matches!(self.state.journal.steps.get(path), Some(StepState::Succeeded { .. })) {
+                    self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+                }
+                Flow::Done(output)
+            }
+            other => other,
+        }
+    }
+}
+
+fn never_held(turns: usize) -> Box<ErrorRecord> {
+    Box::new(ErrorRecord {
+        class: ErrorClass::Recipe.as_str().to_owned(),
+        code: "TOO_MANY_TURNS".to_owned(),
+        message: format!("After {turns} turns the condition that ends this loop does not hold yet."),
+        next: Some("Find out what the loop waits for, or raise `max`. Then resume the run.".to_owned()),
+        path: None,
+        request: None,
+        response: None,
+    })
+}
+
+fn not_a_list(value: &Json) -> Box<ErrorRecord> {
+    let kind = match value {
+        Json::Null => "null",
+        Json::Object(_) => "a record",
+        Json::String(_) => "text",
+        Json::Number(_) => "a number",
+        _ => "a boolean",
+    };
+    Box::new(ErrorRecord {
+        class: ErrorClass::Recipe.as_str().to_owned(),
+        code: "NOT_A_LIST".to_owned(),
+        message: format!("This step walks a list, but was given {kind}."),
+        next: Some("Give it a list; for a value that may be missing write `?? []`. Then resume the run.".to_owned()),
+        path: None,
+        request: None,
+        response: None,
+    })
+}
+
+fn too_many(items: usize) -> Box<ErrorRecord> {
+    Box::new(ErrorRecord {
+        class: ErrorClass::Recipe.as_str().to_owned(),
+        code: "TOO_MANY_ITEMS".to_owned(),
+        message: format!("This step was given {items} items; one loop walks at most {EACH_ITEMS_MAX}."),
+        next: Some("Fetch smaller pages or filter the list before this step. Then resume the run.".to_owned()),
+        path: None,
+        request: None,
+        response: None,
+    })
+}

@@ -1,0 +1,106 @@
+//! Calls: beginning attempts, what a crash left behind, and taking back what was done.
+
+use std::sync::Arc;
+
+use connector::{Effect, ErrorClass};
+use formula::Scope;
+use serde_json::Value as Json;
+use store::{Entry, ErrorRecord, StepPath, StepState, WaitingFor};
+
+use super::{Attempt, CRASHED_ATTEMPTS_MAX, Flow, Stop, Walk, at_path};
+use crate::{program::DoStep, template::formula_failed};
+
+impl Walk<'_> {
+    pub(super) fn effect(&mut self, step: &Arc<DoStep>, known: Option<&StepState>, path: &StepPath, scope: &Scope) -> Flow {
+        let number = match known {
+            _ if self.state.in_flight.contains(path) => return Flow::Blocked,
+            Some(StepState::Backoff { until, .. }) if *until > self.now => {
+                self.wake_at(*until, WaitingFor::Retry);
+                return Flow::Blocked;
+            }
+            Some(StepState::Backoff { attempt, .. }) => attempt + 1,
+            Some(StepState::Running { attempt }) => match self.crashed(step, *attempt, path) {
+                Ok(next) => next,
+                Err(flow) => return flow,
+            },
+            Some(StepState::Ready { attempts }) => attempts + 1,
+            _ => 1,
+        };
+        // Another attempt sends exactly what the first one sent.
+        let (input, began, first) = match (self.state.journal.inputs.get(path), self.state.journal.began.get(path)) {
+            (Some(input), Some(began)) => (Arc::clone(input), *began, false),
+            _ => match step.with.eval_shared(scope) {
+                Ok(input) => (input, self.now, true),
+                Err(error) => return self.fail(path, formula_failed(&error, "The input of this step")),
+            },
+        };
+        self.state.push(Entry::Started {
+            p: Arc::clone(path),
+            n: number,
+            at: self.now,
+            input: first.then(|| Arc::clone(&input)),
+        });
+        self.attempts.push(Attempt { path: Arc::clone(path), step: Arc::clone(step), number, input, began });
+        Flow::Blocked
+    }
+
+    /// An attempt began in a process that is gone: its outcome is not known.
+    fn crashed(&mut self, step: &DoStep, attempt: u32, path: &StepPath) -> Result<u32, Flow> {
+        let input = self.state.journal.inputs.get(path).cloned().unwrap_or_default();
+        let began = self.state.journal.began.get(path).copied().unwrap_or(self.now);
+        if (step.action.effect)(&input) == Effect::Once {
+            let error = Box::new(ErrorRecord {
+                class: ErrorClass::Network.as_str().to_owned(),
+                code: "OUTCOME_UNKNOWN".to_owned(),
+                message: "Liaison stopped while this call was under way, so it may or may not have happened.".to_owned(),
+                next: Some(
+                    "Look in the other system. Then say that it happened (with its answer), repeat it, or give the run up."
+                        .to_owned(),
+                ),
+                path: None,
+                request: Some(Json::clone(&input)),
+                response: None,
+            });
+            self.state.push(Entry::Uncertain { p: Arc::clone(path), n: attempt, at: self.now, err: error.clone() });
+            return Err(Flow::Stop(Stop::Doubt(at_path(error, path))));
+        }
+        if attempt >= self.state.attempts_before(path) + step.retry.times + CRASHED_ATTEMPTS_MAX {
+            let error = Box::new(ErrorRecord {
+                class: ErrorClass::Internal.as_str().to_owned(),
+                code: "STOPPED_TOO_OFTEN".to_owned(),
+                message: format!("Liaison stopped {attempt} times while this step was under way."),
+                next: Some(format!("Find out why (it began at {}), then resume the run.", began.micros())),
+                path: None,
+                request: None,
+                response: None,
+            });
+            self.state.push(Entry::Failed { p: Arc::clone(path), n: attempt, at: self.now, err: error.clone(), retry: None });
+            return Err(Flow::Stop(Stop::Failed(at_path(error, path))));
+        }
+        Ok(attempt + 1)
+    }
+
+    /// Takes back what finished steps did, newest first, because of this failure.
+    pub(super) fn undo_all(&mut self, mut failure: Box<ErrorRecord>) -> Flow {
+        let undos = self.state.undos.clone();
+        for (path, step, scope) in undos.iter().rev() {
+            let path: StepPath = format!("{path}.undo").into();
+            let known = self.state.journal.steps.get(&path).cloned();
+            match &known {
+                Some(StepState::Succeeded { .. }) => {}
+                Some(StepState::Failed { error, .. } | StepState::Uncertain { error, .. }) => {
+                    failure.message = format!("{} Then {path} could not be done: {}", failure.message, error.message);
+                }
+                _ => match self.effect(step, known.as_ref(), &path, scope) {
+                    // Its own failure is told; what else can be taken back still is.
+                    Flow::Stop(Stop::Failed(error) | Stop::Doubt(error)) => {
+                        failure.message = format!("{} Then {path} could not be done: {}", failure.message, error.message);
+                    }
+                    Flow::Blocked => return Flow::Blocked,
+                    Flow::Done(_) | Flow::Stop(Stop::Returned(_)) => {}
+                },
+            }
+        }
+        Flow::Stop(Stop::Failed(failure))
+    }
+}

@@ -1,0 +1,242 @@
+//! Every step word told from event to journal, and cut after each commit.
+
+use serde_json::{Value, json};
+use store::{Entry, Then};
+
+use crate::bench::{Answer, World, program};
+
+fn fine(path: &str, _: usize) -> Answer {
+    Answer::Ok(json!({ "from": path }))
+}
+
+/// Whatever has `bad` in its path fails.
+fn some_fail(path: &str, before: usize) -> Answer {
+    if path.contains("bad") { Answer::Failed } else { fine(path, before) }
+}
+
+fn run(steps: &str, event: Value, script: &dyn Fn(&str, usize) -> Answer) -> (World, Then) {
+    let program = program(steps);
+    let mut world = World::default();
+    let mut state = world.begin(event.clone());
+    let then = world.drive(&program, &mut state, script, 1000).expect("the story ends");
+    assert_cut(steps, &world, script);
+    (world, then)
+}
+
+/// Cut after any commit and recovered, the run ends the same way and does nothing twice.
+fn assert_cut(steps: &str, reference: &World, script: &dyn Fn(&str, usize) -> Answer) {
+    let program = program(steps);
+    for cut in 1..reference.chunks.len() {
+        let mut world = World { chunks: reference.chunks[..cut].to_vec(), now: reference.now, ..World::default() };
+        let known = world.entries();
+        let mut state = world.recover();
+        world.drive(&program, &mut state, script, 1000).expect("the recovered run ends");
+        assert_eq!(world.output(), reference.output(), "cut {cut} of\n{steps}");
+        let ended = |world: &World| world.told().last().cloned();
+        assert_eq!(ended(&world), ended(reference), "cut {cut} of\n{steps}");
+        for (path, ..) in &world.calls {
+            let done = known.iter().any(|entry| matches!(entry, Entry::Succeeded { p, .. } if **p == **path));
+            assert!(!done, "cut {cut}: {path} was done again in\n{steps}");
+        }
+    }
+}
+
+fn output(steps: &str, event: Value) -> Value {
+    let (world, then) = run(steps, event, &some_fail);
+    assert!(matches!(then, Then::Succeeded { .. }), "{then:?}\n{:?}", world.told());
+    world.output().expect("the story returns something")
+}
+
+#[test]
+fn disabled_steps_are_passed_over() {
+    let steps = "steps:\n  - { id: a, disabled: true, do: sys.put }\n  - { id: b, return: { a: \"${ steps.a }\", s: \"${ meta.a.status }\" } }\n";
+    let (world, _) = run(steps, json!({}), &fine);
+    assert!(world.calls.is_empty());
+    assert_eq!(world.output(), Some(json!({ "a": null, "s": "skipped" })));
+}
+
+#[test]
+fn a_failure_may_not_matter() {
+    let steps = "steps:\n  - { id: bad, on_error: continue, do: sys.put }\n  - { id: bad2, fallback: { x: \"${ error.code }\" }, do: sys.put }\n  \
+                 - { id: end, return: { a: \"${ steps.bad }\", b: \"${ steps.bad2.x }\", s: [\"${ meta.bad.status }\", \"${ meta.bad2.status }\"] } }\n";
+    assert_eq!(output(steps, json!({})), json!({ "a": null, "b": "HTTP_503", "s": ["failed", "fallback"] }));
+}
+
+#[test]
+fn a_doubt_is_never_caught() {
+    let steps = "steps:\n  - id: t\n    try:\n      - { id: pay, on_error: continue, do: sys.post }\n    catch:\n      - { id: c, do: sys.put }\n";
+    let (world, then) = run(steps, json!({}), &|_, _| Answer::Uncertain);
+    assert!(matches!(then, Then::Failed { .. }), "{then:?}");
+    assert_eq!(world.calls.len(), 1, "nothing comes after a doubt");
+}
+
+#[test]
+fn stop_ends_a_run_well() {
+    let (world, then) =
+        run("steps:\n  - { id: a, stop: \"No ${ trigger.x }\" }\n  - { id: b, do: sys.put }\n", json!({ "x": 1 }), &fine);
+    assert!(matches!(then, Then::Succeeded { .. }));
+    assert_eq!(world.output(), Some(json!({ "stopped": "No 1" })));
+    assert!(world.calls.is_empty());
+}
+
+#[test]
+fn try_catch_finally() {
+    let steps = "steps:\n  - id: t\n    try:\n      - { id: one, do: sys.put }\n      - { id: bad, do: sys.put }\n      - { id: never, do: sys.put }\n    \
+                 catch:\n      - { id: note, do: sys.put, with: { why: \"${ error.code } at ${ error.step }\" } }\n    finally:\n      - { id: last, do: sys.put }\n  \
+                 - { id: end, return: { o: \"${ steps.t.outcome }\", one: \"${ steps.one.from ?? 0 }\", bad: \"${ steps.bad ?? 1 }\" } }\n";
+    let (world, _) = run(steps, json!({}), &some_fail);
+    let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
+    assert_eq!(calls, ["one", "bad", "note", "last"]);
+    assert_eq!(world.calls[2].2, json!({ "why": "HTTP_503 at bad" }));
+    assert_eq!(world.output(), Some(json!({ "o": "caught", "one": "one", "bad": 1 })));
+}
+
+#[test]
+fn finally_runs_whatever_ends_the_try() {
+    let steps = "steps:\n  - id: t\n    try:\n      - { id: r, return: 5 }\n    finally:\n      - { id: last, do: sys.put }\n";
+    let (world, _) = run(steps, json!({}), &fine);
+    assert_eq!((world.calls.len(), world.output()), (1, Some(json!(5))));
+    let steps =
+        "steps:\n  - id: t\n    try:\n      - { id: bad, do: sys.put }\n    finally:\n      - { id: last, do: sys.put }\n";
+    let (world, then) = run(steps, json!({}), &some_fail);
+    assert_eq!(world.calls.len(), 2);
+    assert!(matches!(then, Then::Failed { .. }), "without a catch the failure goes on");
+}
+
+#[test]
+fn branches_go_side_by_side() {
+    let steps = "steps:\n  - id: both\n    parallel:\n      left:\n        - { id: a, do: sys.put }\n        - { id: b, do: sys.put, with: { x: \"${ steps.a.from }\" } }\n      \
+                 right:\n        - { id: c, do: sys.put }\n  - { id: end, return: { b: \"${ steps.both.left.b.from }\", c: \"${ steps.both.right.c.from }\" } }\n";
+    let (world, _) = run(steps, json!({}), &fine);
+    assert_eq!(world.told()[1..3], ["started a 1", "started c 1"], "both begin in one commit");
+    assert_eq!(world.output(), Some(json!({ "b": "b", "c": "c" })));
+}
+
+#[test]
+fn a_failed_branch_fails_its_step_when_the_others_are_done() {
+    let steps = "steps:\n  - id: both\n    parallel:\n      left:\n        - { id: bad, do: sys.put }\n      right:\n        - { id: c, do: sys.put }\n        - { id: d, do: sys.put }\n";
+    let (world, then) = run(steps, json!({}), &some_fail);
+    let Then::Failed { error, .. } = then else { panic!("{then:?}") };
+    assert_eq!(error.path.as_deref(), Some("bad"));
+    assert!(world.calls.iter().any(|(path, ..)| path == "d"));
+}
+
+#[test]
+fn the_first_branches_may_be_enough() {
+    let steps = "steps:\n  - id: race\n    parallel:\n      left:\n        - { id: bad, do: sys.put }\n      right:\n        - { id: c, do: sys.put }\n    wait_for: any\n  \
+                 - { id: end, return: \"${ steps.race.right.c.from }\" }\n";
+    assert_eq!(output(steps, json!({})), json!("c"));
+}
+
+#[test]
+fn passes_in_batches_and_several_at_once() {
+    let steps = "steps:\n  - id: push\n    each: ${ trigger.rows }\n    batch: 2\n    parallel: 2\n    collect: ${ item }\n    steps:\n      \
+                 - { id: up, do: sys.put, with: { rows: \"${ item }\", at: \"${ index }\" } }\n  - { id: end, return: \"${ steps.push }\" }\n";
+    let (world, _) = run(steps, json!({ "rows": [1, 2, 3, 4, 5] }), &fine);
+    assert_eq!(world.calls.len(), 3);
+    assert_eq!(world.told()[1..3], ["started push[0].up 1", "started push[1].up 1"]);
+    assert_eq!(world.output(), Some(json!({ "results": [[1, 2], [3, 4], [5]], "total": 3, "failed": 0 })));
+}
+
+#[test]
+fn failed_passes_may_be_counted_and_left() {
+    let steps = "steps:\n  - id: push\n    each: ${ trigger.rows }\n    partial: skip\n    steps:\n      - { id: up, do: sys.put }\n  - { id: end, return: \"${ steps.push }\" }\n";
+    let script = |path: &str, before: usize| if path == "push[1].up" { Answer::Failed } else { fine(path, before) };
+    let (world, _) = run(steps, json!({ "rows": [1, 2, 3] }), &script);
+    let out = world.output().expect("an output");
+    assert_eq!((&out["total"], &out["failed"], &out["results"][1]), (&json!(3), &json!(1), &Value::Null));
+    assert_eq!(out["results"][2], json!({ "from": "push[2].up" }));
+}
+
+#[test]
+fn a_loop_goes_on_until_it_holds() {
+    let steps = "steps:\n  - id: poll\n    repeat: { until: steps.ask.n == 3, wait: 1h, max: 10 }\n    steps:\n      - { id: ask, do: sys.get, with: { turn: \"${ index }\" } }\n  \
+                 - { id: end, return: \"${ steps.poll }\" }\n";
+    let script = |path: &str, _: usize| Answer::Ok(json!({ "n": if path == "poll[2].ask" { 3 } else { 0 } }));
+    let (world, _) = run(steps, json!({}), &script);
+    assert_eq!(world.output(), Some(json!({ "turns": 3, "last": { "n": 3 } })));
+    assert!(world.now >= 2 * 3_600_000_000, "it waited between the turns");
+}
+
+#[test]
+fn a_loop_that_never_holds_fails() {
+    let steps =
+        "steps:\n  - id: poll\n    repeat: { until: steps.ask.n == 3, max: 2 }\n    steps:\n      - { id: ask, do: sys.get }\n";
+    let (world, then) = run(steps, json!({}), &|_, _| Answer::Ok(json!({ "n": 0 })));
+    let Then::Failed { error, .. } = then else { panic!("{then:?}") };
+    assert_eq!((error.code.as_str(), world.calls.len()), ("TOO_MANY_TURNS", 2));
+}
+
+#[test]
+fn waits_are_durable() {
+    let steps = "steps:\n  - { id: nap, wait: { for: 1h } }\n  - { id: later, wait: { until: \"${ trigger.at }\" } }\n  - { id: end, return: \"${ steps.nap.outcome }\" }\n";
+    let (world, _) = run(steps, json!({ "at": "1970-01-01T03:00:00Z" }), &fine);
+    assert_eq!(
+        world.told(),
+        ["accepted", "waits nap", "computed nap", "waits later", "computed later", "computed end", "ended succeeded"]
+    );
+    assert!(world.now >= 3 * 3_600_000_000);
+}
+
+#[test]
+fn a_time_that_is_none_is_told() {
+    let (_, then) = run("steps:\n  - { id: nap, wait: { for: \"${ trigger.x }\" } }\n", json!({ "x": "soon" }), &fine);
+    let Then::Failed { error, .. } = then else { panic!("{then:?}") };
+    assert_eq!(error.code, "NOT_A_TIME");
+}
+
+#[test]
+fn nobody_decides_in_time() {
+    let steps = "steps:\n  - id: ok\n    wait: { approval: { from: { group: g }, ask: \"Pay ${ trigger.x }?\" }, timeout: 3d }\n  - { id: end, return: \"${ steps.ok.outcome }\" }\n";
+    let (world, _) = run(steps, json!({ "x": 5 }), &fine);
+    assert_eq!(world.output(), Some(json!("timed_out")));
+    let asked = world.entries().into_iter().find_map(|entry| match entry {
+        Entry::Waits { ask, .. } => ask,
+        _ => None,
+    });
+    assert_eq!(asked.as_deref(), Some(&json!({ "from": { "group": "g" }, "ask": "Pay 5?" })));
+}
+
+#[test]
+fn what_was_done_is_undone_newest_first() {
+    let undo = |id: &str| format!("undo: {{ do: sys.put, with: {{ was: \"${{ steps.{id}.from }}\" }} }}");
+    let steps = format!(
+        "steps:\n  - {{ id: a, do: sys.put, {} }}\n  - {{ id: b, do: sys.put, {} }}\n  - {{ id: bad, do: sys.put }}\n",
+        undo("a"),
+        undo("b")
+    );
+    let (world, then) = run(&steps, json!({}), &some_fail);
+    let calls: Vec<_> = world.calls.iter().map(|(path, _, input)| (path.as_str(), input.clone())).collect();
+    assert_eq!(calls[3..], [("b.undo", json!({ "was": "b" })), ("a.undo", json!({ "was": "a" }))]);
+    let Then::Failed { error, .. } = then else { panic!("{then:?}") };
+    assert_eq!(error.path.as_deref(), Some("bad"));
+}
+
+#[test]
+fn an_undo_that_fails_is_told_and_the_rest_is_still_undone() {
+    let steps = "steps:\n  - { id: a, do: sys.put, undo: { do: sys.put } }\n  - { id: b, do: sys.put, undo: { do: sys.put } }\n  - { id: bad, do: sys.put }\n";
+    let script = |path: &str, before: usize| if path == "b.undo" { Answer::Failed } else { some_fail(path, before) };
+    let (world, then) = run(steps, json!({}), &script);
+    assert!(world.calls.iter().any(|(path, ..)| path == "a.undo"));
+    let Then::Failed { error, .. } = then else { panic!("{then:?}") };
+    assert!(error.message.contains("b.undo"), "{}", error.message);
+}
+
+#[test]
+fn the_server_refuses_what_it_cannot_run_yet() {
+    let refused = |steps: &str| {
+        let text = format!("liaison: 1\nrecipe: story\ntrigger: {{ from: api }}\n{steps}");
+        engine::not_yet(&recipe::parse(text.as_bytes()).recipe.expect("a recipe"))
+    };
+    assert_eq!(refused("steps: [{ id: a, wait: { for: 1h } }]\n"), None);
+    for steps in [
+        "steps: [{ id: a, call: other }]\n",
+        "steps: [{ id: a, respond: { status: 200 } }]\n",
+        "steps: [{ id: a, wait: { callback: } }]\n",
+        "state: { x: { type: integer } }\nsteps: [{ id: a, save: { x: 1 } }]\n",
+        "settings: { concurrency: { limit: 1 } }\nsteps: [{ id: a, return: 1 }]\n",
+        "steps: [{ id: a, do: sys.put, undo: { do: sys.put } }]\n",
+    ] {
+        assert!(refused(steps).is_some_and(|why| why.contains("yet")), "{steps}");
+    }
+}
