@@ -33,6 +33,10 @@ enum Command {
     Check(cmd::check::Check),
     /// Puts recipes into their one layout; comments and meaning stay.
     Fmt(cmd::fmt::Fmt),
+    /// Fills in every default of a recipe, or tells what a code such as L0123 means.
+    Explain(cmd::explain::Explain),
+    /// Tells in words what changed between recipes.
+    Diff(cmd::diff::Diff),
     /// Runs a recipe once, here, and shows it step by step.
     Run(cmd::run::Run),
     /// Sends recipes to a server and switches them on.
@@ -60,6 +64,8 @@ fn main() -> ExitCode {
         Command::Worker(worker) => cmd::serve::worker(worker),
         Command::Check(check) => cmd::check::check(&check),
         Command::Fmt(fmt) => cmd::fmt::fmt(&fmt),
+        Command::Explain(explain) => cmd::explain::explain(explain),
+        Command::Diff(diff) => cmd::diff::diff(&diff),
         Command::Run(run) => cmd::run::run(run),
         Command::Apply(apply) => cmd::apply::apply(&apply),
         Command::Cron(cron) => cmd::cron::cron(&cron),

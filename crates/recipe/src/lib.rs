@@ -11,9 +11,11 @@ mod catalogue;
 mod check;
 mod codes;
 mod diagnostic;
+mod diff;
 mod document;
 mod duration;
 mod edit;
+mod explain;
 mod fmt;
 mod keys;
 mod offsets;
@@ -39,10 +41,12 @@ pub use catalogue::{
 pub use check::check_together;
 pub use codes::{CodeInfo, codes, example};
 pub use diagnostic::{Diagnostic, Edit, LineIndex, Severity};
+pub use diff::{DiffError, Difference, DifferenceKind, NOTHING_CHANGES, diff};
 pub use duration::parse_duration;
 pub use edit::{
     Change, EditCode, EditError, Edited, FieldPath, NewValue, Patch, PathPart, Place, StepList, Wrapper, apply, edit, step_text,
 };
+pub use explain::{Explained, RunDefaults, explain};
 pub use fmt::{FormatError, fmt};
 pub use schema::{schema, schema_with};
 pub use types::{Inferred, Kinds, Type, TypeProblem, Typing};
