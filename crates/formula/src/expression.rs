@@ -15,7 +15,7 @@ use crate::{
     lex, limits,
     machine::{self, MACHINE},
     number::Number,
-    singular,
+    place, singular,
     translate::{self, NOW, Slot, Translation},
     unseen,
     value::{self, Kind},
@@ -187,6 +187,9 @@ impl Expression {
     }
 
     fn formula(source: &str, script: bool) -> Result<Self, SyntaxProblem> {
+        if let Some(place) = Self::place(source) {
+            return Ok(place);
+        }
         let mut translation = translate::translate(source, script)?;
         let references = std::mem::take(&mut translation.references);
         let plan = match plain(&translation) {
@@ -194,6 +197,15 @@ impl Expression {
             None => Plan::Formula(Box::new(Formula::compile(translation, source, script)?)),
         };
         Ok(Self::new(source, plan, references))
+    }
+
+    fn place(source: &str) -> Option<Self> {
+        let text = source.trim();
+        let (root, path) = place::read(text)?;
+        let start = source.len() - source.trim_start().len();
+        let reference = Reference { root: root.to_owned(), path: path.clone(), range: start..start + text.len() };
+        let plan = Plan::Place { root: root.to_owned(), path, default: None, is_path: false };
+        Some(Self::new(source, plan, vec![reference]))
     }
 
     fn new(source: &str, plan: Plan, references: Vec<Reference>) -> Self {

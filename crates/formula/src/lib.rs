@@ -19,6 +19,7 @@ mod machine;
 mod number;
 mod ops;
 mod path;
+mod place;
 mod reference;
 mod scope;
 mod shared;

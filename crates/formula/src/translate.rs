@@ -22,8 +22,8 @@ use crate::{
     limits,
     number::Number,
 };
-pub(crate) use names::Slot;
-use names::{Local, STATEMENTS, WORDS};
+use names::Local;
+pub(crate) use names::{STATEMENTS, Slot, WORDS};
 
 /// What rhai is to run, and how to read what it says.
 #[derive(Debug)]

@@ -12,10 +12,10 @@ use crate::{
 };
 
 /// Words of an expression.
-pub(super) const WORDS: [&str; 6] = ["if", "else", "switch", "in", "true", "false"];
+pub(crate) const WORDS: [&str; 6] = ["if", "else", "switch", "in", "true", "false"];
 
 /// Words of statements, for scripts only.
-pub(super) const STATEMENTS: [&str; 20] = [
+pub(crate) const STATEMENTS: [&str; 20] = [
     "let", "const", "for", "while", "loop", "do", "until", "fn", "return", "throw", "try", "catch", "break", "continue",
     "import", "export", "as", "this", "global", "private",
 ];

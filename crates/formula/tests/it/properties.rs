@@ -181,6 +181,24 @@ proptest! {
         prop_assert_eq!(direct, eval(&path_text(&path)));
     }
 
+    /// A place that is nothing else has a reader of its own, which reads as the other does.
+    #[test]
+    fn two_readers_of_places_agree(root in "[a-z_][a-z_0-9]{0,5}|if|null|true|now|let", path in path(), extra in "[ ]?|\\?|\\[|\\.|\\(\\)|é|0|\\[1_0\\]|\\[-\\]") {
+        let source = format!("{}{extra}", formula_text(&root, &path));
+        // A comment in front sends it the long way.
+        let (short, long) = (Expression::compile(&source), Expression::compile(&format!("/**/{source}")));
+        let moved = |range: &std::ops::Range<usize>| range.start - 4..range.end - 4;
+        match (short, long) {
+            (Ok(short), Ok(long)) => {
+                let long: Vec<_> = long.references().iter().map(|r| (&r.root, &r.path, moved(&r.range))).collect();
+                let short: Vec<_> = short.references().iter().map(|r| (&r.root, &r.path, r.range.clone())).collect();
+                prop_assert_eq!(short, long);
+            }
+            (Err(short), Err(long)) => prop_assert_eq!(short.message, long.message),
+            (short, long) => prop_assert!(false, "{short:?} and {long:?}"),
+        }
+    }
+
     /// What goes through rhai unchanged comes out unchanged.
     #[test]
     fn values_survive(data in json_value()) {
