@@ -2,13 +2,15 @@
 
 use std::fmt;
 
-use super::shape::{ALL, BOOLEAN, DATE, DATE_TIME, DURATION, FRACTION, INNER, Kinds, LIST, NULL, NUMBER, RECORD, TEXT, Type};
+use super::shape::{
+    ALL, BOOLEAN, DATE, DATE_TIME, DURATION, FRACTION, INNER, Kinds, LIST, NULL, NUMBER, RECORD, TEXT, TIMES, Type,
+};
 
 impl Type {
     /// For people: "a whole number or null".
     #[must_use]
     pub fn describe(&self) -> String {
-        const ANYTHING: Kinds = ALL & !INNER & !NULL;
+        const ANYTHING: Kinds = ALL & !(INNER | TIMES | NULL);
         if self.kinds & ANYTHING == ANYTHING {
             return if self.kinds & NULL == 0 { "anything but null" } else { "anything" }.to_owned();
         }

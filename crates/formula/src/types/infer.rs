@@ -310,10 +310,10 @@ impl<'a> Inference<'a> {
     fn place(&mut self, at: usize) -> Type {
         let reference = &self.references[at];
         if self.doubts_place(reference) {
-            return Type::any();
+            return Type::any().in_data();
         }
         let types = self.types;
-        self.places[at].get_or_insert_with(|| types(reference)).clone()
+        self.places[at].get_or_insert_with(|| types(reference).in_data()).clone()
     }
 
     fn chain(&mut self, head: &Node<'a>, links: &[Link<'a>]) -> Type {

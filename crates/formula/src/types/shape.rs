@@ -225,6 +225,12 @@ impl Type {
         self.only(ALL & !NULL)
     }
 
+    /// The same where it is data: days, instants and durations are text there.
+    pub(super) fn in_data(&self) -> Self {
+        let text = if self.kinds & TIMES == 0 { 0 } else { TEXT };
+        Self { kinds: self.kinds | text, ..self.clone() }.only(!(TIMES | INNER))
+    }
+
     /// What is left when it is of one of these kinds.
     pub(super) fn only(&self, kinds: Kinds) -> Self {
         let mut out = Self { kinds: self.kinds & kinds, ..self.clone() };

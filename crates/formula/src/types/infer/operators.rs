@@ -1,6 +1,6 @@
 //! Operators: which kinds they take, as `ops.rs` has it.
 
-use crate::types::shape::{BOOLEAN, INNER, Kinds, LIST, NULL, NUMBER, RECORD, TEXT, TIMES, Type, WHOLE};
+use crate::types::shape::{BOOLEAN, DURATION, INNER, Kinds, LIST, NULL, NUMBER, RECORD, TEXT, TIMES, Type, WHOLE};
 
 /// An operation that fails with all values of these types. The message begins with "this", for
 /// the piece of source.
@@ -84,6 +84,9 @@ fn add(a: &Type, b: &Type) -> Result<Type, Misfit> {
     if common(LIST) {
         sum = sum.or(&Type::list(a.items().or(&b.items())));
     }
+    if common(TIMES) {
+        sum = sum.or(&Type::of(TIMES));
+    }
     if sum.kinds != 0 {
         return Ok(sum);
     }
@@ -98,15 +101,27 @@ fn arithmetic(a: &Type, b: &Type, verb: &str, keeps_whole: bool) -> Result<Type,
     if times(a, b) {
         return Ok(Type::any());
     }
+    let mut found = Type::of(measured(a, b, verb));
     if a.kinds & NUMBER != 0 && b.kinds & NUMBER != 0 {
-        return Ok(number(a, b, keeps_whole));
+        found = found.or(&number(a, b, keeps_whole));
     }
-    Err(unlike(verb, a, b))
+    if found.kinds == 0 { Err(unlike(verb, a, b)) } else { Ok(found) }
 }
 
 fn number(a: &Type, b: &Type, keeps_whole: bool) -> Type {
     let whole = keeps_whole && (a.kinds | b.kinds) & NUMBER == WHOLE;
     Type::of(if whole { WHOLE } else { NUMBER })
+}
+
+/// What times give with each other, and durations with numbers.
+fn measured(a: &Type, b: &Type, verb: &str) -> Kinds {
+    let has = |a: &Type, kinds: Kinds| a.kinds & kinds != 0;
+    match verb {
+        "subtracts" if has(a, TIMES) && has(b, TIMES) => TIMES,
+        "multiplies" if has(a, DURATION) && has(b, NUMBER) || has(a, NUMBER) && has(b, DURATION) => DURATION,
+        "divides" if has(a, DURATION) && has(b, NUMBER | DURATION) => DURATION | NUMBER,
+        _ => 0,
+    }
 }
 
 /// Dates have rules of their own.
