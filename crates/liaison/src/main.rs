@@ -47,6 +47,8 @@ enum Command {
     Eval(cmd::eval::Eval),
     /// Writes the JSON Schema of recipes, with what every action takes, for editors.
     Schema(cmd::schema::Schema),
+    /// Serves editors: problems, completion, help, renames and more.
+    Lsp(cmd::lsp::Lsp),
     /// Looks at the runs of a server.
     #[command(subcommand)]
     Runs(cmd::runs::Runs),
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Command::Apply(apply) => cmd::apply::apply(&apply),
         Command::Cron(cron) => cmd::cron::cron(&cron),
         Command::Eval(eval) => cmd::eval::eval(&eval),
+        Command::Lsp(lsp) => cmd::lsp::lsp(lsp),
         Command::Schema(schema) => cmd::schema::schema(&schema),
         Command::Runs(runs) => cmd::runs::runs(&runs),
         Command::Admin(admin) => cmd::admin::admin(admin),

@@ -16,7 +16,7 @@ pub(super) fn add(root: &mut Json, catalogue: &Catalogue) {
     });
     for place in ["step", "undo"] {
         let mut rules = actions.rules("do", true);
-        if let Some(doc) = root.pointer_mut(&format!("/$defs/{place}/properties/do")) {
+        if let Some(doc) = root.pointer_mut(&format!("/$defs/{place}/properties/do")).filter(|_| !actions.full.is_empty()) {
             doc["anyOf"] = json!([{"enum": actions.full}, {"type": "string"}]);
         }
         push_all(&mut root["$defs"][place], &mut rules);
@@ -91,7 +91,11 @@ impl Names {
         };
         let builtin = self.builtin.iter().map(|(name, schema)| rule(json!({ "const": name }), schema));
         let named = self.by_name.iter().map(|(name, schemas)| {
-            let condition = json!({"type": "string", "pattern": format!(r"\.{name}$"), "not": {"enum": full}});
+            let mut condition = json!({"type": "string", "pattern": format!(r"\.{name}$")});
+            // Some validators refuse an empty list of choices.
+            if !full.is_empty() {
+                condition["not"] = json!({ "enum": full });
+            }
             match schemas.as_slice() {
                 [one] => rule(condition, one),
                 several => rule(condition, &json!({ "anyOf": several })),
