@@ -7,6 +7,7 @@
 mod blocks;
 mod effects;
 mod steps;
+mod undo;
 mod waits;
 
 use std::{
@@ -16,7 +17,7 @@ use std::{
 
 use connector::ErrorClass;
 use serde_json::{Map, Value as Json};
-use store::{Ending, Entry, ErrorRecord, Journal, RunId, StepPath, Then, Timestamp, WaitingFor};
+use store::{Ending, Entry, ErrorRecord, Journal, RunId, StepPath, StepState, Then, Timestamp, WaitingFor};
 
 use crate::{
     frame::Frame,
@@ -43,14 +44,12 @@ pub struct RunState {
     pub in_flight: HashSet<StepPath>,
     /// The most attempts any step needed.
     pub attempts: i32,
-    /// The state before the run.
-    pub kept: Arc<Json>,
     /// What `save` steps changed, to be written with the run's end.
     pub saved: Map<String, Json>,
+    /// The `save` steps that count in it already.
+    saves: HashSet<StepPath>,
     /// What the caller is answered, once a `respond` was reached.
     pub response: Option<Arc<Json>>,
-    /// Finished steps that can be taken back, in the order they finished.
-    undos: Vec<(StepPath, Arc<DoStep>, formula::Scope)>,
     /// Loops under way: what their passes gave so far.
     loops: HashMap<StepPath, LoopState>,
 }
@@ -64,6 +63,8 @@ struct LoopState {
     /// Passes, or turns, that are done; of `each` all before the first that is not.
     done: usize,
     failed: usize,
+    /// Why the loop fails once what is under way in it is over.
+    broken: Option<Box<ErrorRecord>>,
 }
 
 /// What to do next.
@@ -113,9 +114,11 @@ impl RunState {
             began: HashMap::new(),
             reopened: HashMap::new(),
             caught: HashMap::new(),
+            lived: HashMap::new(),
+            state: Arc::default(),
             next_seq: 0,
         };
-        let accepted = Entry::Accepted { at: now, via: via.into(), event, params };
+        let accepted = Entry::Accepted { at: now, via: via.into(), event, params, state: Arc::default() };
         Self { pending: vec![accepted], ..Self::resumed(id, journal, 0) }
     }
 
@@ -128,12 +131,26 @@ impl RunState {
             pending: Vec::new(),
             in_flight: HashSet::new(),
             attempts,
-            kept: Arc::new(Json::Object(Map::new())),
             saved: Map::new(),
+            saves: HashSet::new(),
             response: None,
-            undos: Vec::new(),
             loops: HashMap::new(),
         }
+    }
+
+    /// The same run with the state its recipe kept from earlier runs, in its first entry.
+    #[must_use]
+    pub fn with_state(mut self, state: Arc<Json>) -> Self {
+        if let Some(Entry::Accepted { state: first, .. }) = self.pending.first_mut() {
+            *first = Arc::clone(&state);
+        }
+        self.journal.state = state;
+        self
+    }
+
+    /// How many `save` steps count in `saved`.
+    pub(crate) fn saves(&self) -> usize {
+        self.saves.len()
     }
 
     /// Attempts made before somebody reopened the step.
@@ -162,15 +179,22 @@ impl RunState {
 pub fn decide(program: &Program, state: &mut RunState, now: Timestamp) -> Next {
     let deadline = program.timeout.map(|timeout| state.journal.since.after(timeout));
     let late = deadline.is_some_and(|deadline| now >= deadline);
-    if late && state.in_flight.is_empty() {
-        return end(state, now, Stop::Failed(Box::new(too_late())));
+    if late && !state.in_flight.is_empty() {
+        return Next::InFlight;
     }
-    state.saved.clear();
     let mut frame = Frame::new(program, state, now);
-    let mut walk = Walk { state, now, attempts: Vec::new(), wake: None };
-    let mut flow = walk.block(&program.steps, &mut frame, "");
-    if let Flow::Stop(Stop::Failed(error)) = flow {
-        flow = walk.undo_all(error);
+    let mut walk = Walk::new(state, now);
+    let mut flow = if late { Flow::Stop(Stop::Failed(Box::new(too_late()))) } else { walk.block(&program.steps, &mut frame, "") };
+    // What is under way is waited for, so that it can be taken back too.
+    if matches!(flow, Flow::Stop(Stop::Failed(_))) && walk.attempts.is_empty() && walk.state.in_flight.is_empty() {
+        flow = walk.undo_all(program, flow);
+    }
+    let deadline = deadline.filter(|_| !late);
+    if matches!(flow, Flow::Done(_) | Flow::Stop(Stop::Returned(_))) && walk.left_in_doubt() {
+        let mut frame = Frame::new(program, walk.state, now);
+        if let (doubt @ Flow::Stop(Stop::Doubt(_)), _) = walk.look(|walk| walk.block(&program.steps, &mut frame, "")) {
+            flow = doubt;
+        }
     }
     let Walk { attempts, wake, .. } = walk;
     if !attempts.is_empty() {
@@ -251,9 +275,35 @@ struct Walk<'a> {
     attempts: Vec<Attempt>,
     /// The next instant at which something is due, and what for.
     wake: Option<(Timestamp, WaitingFor)>,
+    /// Nothing is begun and nothing is decided: only what stands in the journal is walked over.
+    looking: bool,
+    /// A look came by an attempt that is under way.
+    flying: bool,
+    /// Finished steps that can be taken back, in the order a look came by them.
+    undos: Vec<undo::Undo>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    const fn new(state: &'a mut RunState, now: Timestamp) -> Self {
+        Self { state, now, attempts: Vec::new(), wake: None, looking: false, flying: false, undos: Vec::new() }
+    }
+
+    /// Walks over what the journal knows. Also tells whether an attempt is under way there.
+    fn look(&mut self, walk: impl FnOnce(&mut Self) -> Flow) -> (Flow, bool) {
+        let (looking, flying) = (self.looking, self.flying);
+        (self.looking, self.flying) = (true, false);
+        let flow = walk(self);
+        let found = self.flying;
+        (self.looking, self.flying) = (looking, flying || found);
+        (flow, found)
+    }
+
+    /// Whether branches that nobody waited for left calls behind whose outcome is not known.
+    fn left_in_doubt(&self) -> bool {
+        let open = |state: &StepState| matches!(state, StepState::Running { .. } | StepState::Uncertain { .. });
+        self.state.in_flight.is_empty() && self.attempts.is_empty() && self.state.journal.steps.values().any(open)
+    }
+
     /// Something is due at an instant.
     fn wake_at(&mut self, at: Timestamp, reason: WaitingFor) {
         if self.wake.is_none_or(|(known, _)| at < known) {
@@ -261,9 +311,16 @@ impl Walk<'_> {
         }
     }
 
+    /// Takes a decision into the journal.
+    fn push(&mut self, entry: Entry) {
+        if !self.looking {
+            self.state.push(entry);
+        }
+    }
+
     /// Records why a step cannot go on, before or outside of an attempt.
     fn fail(&mut self, path: &StepPath, error: Box<ErrorRecord>) -> Flow {
-        self.state.push(Entry::Failed { p: Arc::clone(path), n: 0, at: self.now, err: error.clone(), retry: None });
+        self.push(Entry::Failed { p: Arc::clone(path), n: 0, at: self.now, err: error.clone(), retry: None });
         Flow::Stop(Stop::Failed(at_path(error, path)))
     }
 }

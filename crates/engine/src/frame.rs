@@ -3,18 +3,27 @@
 use std::sync::Arc;
 
 use formula::Scope;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 use store::{ErrorRecord, Journal, StepPath, StepState, Timestamp};
 
-use crate::{decide::RunState, program::Program};
+use crate::{
+    decide::RunState,
+    program::{Program, Rescue, Step},
+};
 
 /// The names in reach of a block: the run's, and what its loops bound.
+#[derive(Clone)]
 pub(crate) struct Frame {
     scope: Scope,
     // The same with the clock stopped at acceptance: for values that are computed again on replay.
     accepted_at: Timestamp,
     prefix: String,
     keeps_meta: bool,
+    // What was kept from earlier runs; `None` where the recipe keeps nothing.
+    kept: Option<Arc<Json>>,
+    // How many saves of this run `state` shows.
+    saves: usize,
+    error: Option<Arc<Json>>,
 }
 
 impl Frame {
@@ -23,8 +32,13 @@ impl Frame {
         scope.set("trigger", Arc::clone(&state.journal.event));
         scope.set("params", Arc::clone(&state.journal.params));
         scope.set_now(&instant_text(now));
-        if !program.state.is_empty() {
-            scope.set("state", Arc::clone(&state.kept));
+        let kept = match (&*state.journal.state, program.state.is_empty()) {
+            (Json::Object(_), _) => Some(Arc::clone(&state.journal.state)),
+            (_, false) => Some(Arc::new(Json::Object(program.state.clone()))),
+            (_, true) => None,
+        };
+        if let Some(kept) = &kept {
+            scope.set("state", Arc::clone(kept));
         }
         if program.reads.run {
             let run = json!({
@@ -34,7 +48,15 @@ impl Frame {
             });
             scope.set("run", Arc::new(run));
         }
-        Self { scope, accepted_at: state.journal.accepted_at, prefix: String::new(), keeps_meta: program.reads.meta }
+        Self {
+            scope,
+            accepted_at: state.journal.accepted_at,
+            prefix: String::new(),
+            keeps_meta: program.reads.meta,
+            kept,
+            saves: 0,
+            error: None,
+        }
     }
 
     /// What a step's formulas see.
@@ -55,41 +77,40 @@ impl Frame {
     }
 
     /// A step is done: later steps see its output.
-    pub(crate) fn finish(&mut self, id: &Arc<str>, path: &StepPath, output: &Arc<Json>, journal: &Journal) {
-        self.scope.set_in("steps", id, Arc::clone(output));
+    pub(crate) fn finish(&mut self, step: &Step, path: &StepPath, output: &Arc<Json>, journal: &Journal) {
+        self.scope.set_in("steps", &step.id, Arc::clone(output));
         if self.keeps_meta {
-            let caught = journal.caught.get(path);
-            let status = match (journal.steps.get(path), caught) {
-                (_, Some((_, Some(out)))) if out.is_null() => "failed",
-                (_, Some((_, Some(_)))) => "fallback",
-                (Some(StepState::Skipped), _) => "skipped",
-                _ => "succeeded",
-            };
-            let error = caught.map(|(error, _)| error_json(error));
-            self.scope.set_in("meta", id, Arc::new(json!({ "status": status, "error": error })));
+            self.scope.set_in("meta", &step.id, Arc::new(meta(step, path, journal)));
         }
     }
 
-    /// A failure is dealt with: `error` is in reach.
-    pub(crate) fn set_error(&mut self, error: &ErrorRecord) {
-        self.scope.set("error", Arc::new(error_json(error)));
+    /// What a fallback sees: the same, and the error.
+    pub(crate) fn scope_of(&self, error: &ErrorRecord) -> Scope {
+        let mut scope = self.scope.clone();
+        scope.set("error", Arc::new(error_json(error)));
+        scope
     }
 
-    /// The state with what the run changed.
-    pub(crate) fn set_state(&mut self, kept: &Arc<Json>, saved: &Map<String, Json>) {
-        let mut state = kept.as_object().cloned().unwrap_or_default();
-        state.extend(saved.iter().map(|(name, value)| (name.clone(), value.clone())));
-        self.scope.set("state", Arc::new(Json::Object(state)));
+    /// Brings an error in reach, or out of it; gives what was in reach before.
+    pub(crate) fn set_error(&mut self, error: Option<Arc<Json>>) -> Option<Arc<Json>> {
+        self.scope.set("error", error.clone().unwrap_or_default());
+        std::mem::replace(&mut self.error, error)
+    }
+
+    /// The state with what the run changed so far.
+    pub(crate) fn see_state(&mut self, state: &RunState) {
+        let Some(kept) = &self.kept else { return };
+        if self.saves != state.saves() {
+            self.saves = state.saves();
+            let mut seen = kept.as_object().cloned().unwrap_or_default();
+            seen.extend(state.saved.iter().map(|(name, value)| (name.clone(), value.clone())));
+            self.scope.set("state", Arc::new(Json::Object(seen)));
+        }
     }
 
     /// The frame of a branch that runs beside others: what its steps give stays in it.
     pub(crate) fn side(&self) -> Self {
-        Self {
-            scope: self.scope.clone(),
-            accepted_at: self.accepted_at,
-            prefix: self.prefix.clone(),
-            keeps_meta: self.keeps_meta,
-        }
+        self.clone()
     }
 
     /// The frame of one turn of a `repeat`.
@@ -101,15 +122,35 @@ impl Frame {
 
     /// The frame of one loop pass.
     pub(crate) fn pass(&self, binding: &str, item: &Json, index: usize, prefix: &str) -> Self {
-        let mut scope = self.scope.clone();
-        scope.set(binding, Arc::new(item.clone()));
-        scope.set("index", Arc::new(Json::from(index)));
-        Self { scope, accepted_at: self.accepted_at, prefix: prefix.to_owned(), keeps_meta: self.keeps_meta }
+        let mut frame = self.turn(index, prefix);
+        frame.scope.set(binding, Arc::new(item.clone()));
+        frame
     }
 }
 
+/// `meta.<id>` as formulas see it.
+fn meta(step: &Step, path: &StepPath, journal: &Journal) -> Json {
+    let caught = journal.caught.get(path).filter(|(_, output)| output.is_some());
+    let status = match (journal.steps.get(path), caught, &step.rescue) {
+        (_, Some(_), Some(Rescue::Value(_))) => "fallback",
+        (_, Some(_), _) => "failed",
+        (Some(StepState::Skipped), ..) => "skipped",
+        _ => "succeeded",
+    };
+    // A step that is passed over has no times of its own.
+    let lived = journal.lived.get(path).filter(|_| status != "skipped");
+    json!({
+        "status": status,
+        "attempts": lived.map_or(0, |lived| lived.attempts),
+        "started_at": lived.map(|lived| instant_text(lived.began)),
+        "finished_at": lived.map(|lived| instant_text(lived.finished)),
+        "error": caught.map(|(error, _)| error_json(error)),
+        "callback": null,
+    })
+}
+
 /// `error` as formulas see it.
-fn error_json(error: &ErrorRecord) -> Json {
+pub(crate) fn error_json(error: &ErrorRecord) -> Json {
     json!({
         "class": error.class,
         "code": error.code,

@@ -44,6 +44,8 @@ pub struct Program {
     pub(crate) reads: Reads,
     /// The state before the first run.
     pub state: Map<String, Json>,
+    /// Some step can be taken back.
+    pub(crate) undoes: bool,
 }
 
 /// One step as people see it in a list.
@@ -98,6 +100,10 @@ pub(crate) struct Step {
     pub(crate) rescue: Option<Rescue>,
     pub(crate) undo: Option<Arc<DoStep>>,
     pub(crate) disabled: bool,
+    /// How long a step that holds steps may take.
+    pub(crate) timeout: Option<Duration>,
+    /// A `save` stands in it.
+    pub(crate) saves: bool,
     pub(crate) kind: Kind,
 }
 
@@ -229,7 +235,9 @@ impl Program {
             steps: compiler.block(&recipe.steps)?,
             reads: Reads::default(),
             state: recipe.state.iter().map(|p| (p.name.value.clone(), p.default.clone().unwrap_or(Json::Null))).collect(),
+            undoes: false,
         };
+        program.undoes = any(vec![&program.steps], &|step| step.undo.is_some());
         program.reads = Reads {
             meta: program.steps.iter().any(|step| reads(step, "meta")),
             run: program.steps.iter().any(|step| reads(step, "run")),
@@ -388,7 +396,9 @@ impl Compiler<'_> {
         };
         let undo = step.undo.as_ref().map(|undo| self.undo(step, undo).map(Arc::new)).transpose()?;
         let condition = step.condition.as_ref().map(expression).transpose()?;
-        Ok(Step { id: step.id.value.as_str().into(), condition, rescue, undo, disabled: step.disabled, kind })
+        let timeout = step.timeout.filter(|_| !step.blocks().is_empty());
+        let saves = any(kind.blocks(), &|step| step.saves || matches!(step.kind, Kind::Save(_)));
+        Ok(Step { id: step.id.value.as_str().into(), condition, rescue, undo, disabled: step.disabled, timeout, saves, kind })
     }
 
     fn undo(&self, step: &ast::Step, undo: &ast::Undo) -> Result<DoStep, String> {
@@ -449,6 +459,11 @@ impl Compiler<'_> {
             timeout: self.timeout(step),
         })
     }
+}
+
+/// Whether any step in these lists, however deep, is such a one.
+fn any(blocks: Vec<&[Step]>, such: &impl Fn(&Step) -> bool) -> bool {
+    blocks.into_iter().flatten().any(|step| such(step) || any(step.kind.blocks(), such))
 }
 
 /// Whether any formula of the step, or of the steps in it, reads the name `root`.

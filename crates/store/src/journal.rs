@@ -9,7 +9,7 @@
 //!   (none) ───────────▶ Running ───────────▶ Succeeded
 //!     │ │ └ Computed ─▶ Succeeded │ │ │
 //!     │ └── Skipped ──▶ Skipped   │ │ └ Uncertain ─▶ Uncertain ─ Settled ─▶ Succeeded
-//!     ├──── Waits ────▶ Waiting ──┼─┼── Computed or Settled ─▶ Succeeded
+//!     ├──── Waits ────▶ Waiting ──┼─┼── Computed or Settled ─▶ Succeeded, Failed(0) ─▶ Failed
 //!     └──── Failed ───▶ Failed ◀──┘ └ Failed(retry) ─▶ Backoff ─ Started ─▶ Running
 //!                         └───── Reopened ─────▶ Ready ─ Started ─▶ Running
 //! ```
@@ -83,6 +83,9 @@ pub enum Entry {
         /// The parameters the recipe was activated with, so that replay sees the same.
         #[serde(default, skip_serializing_if = "is_empty_record")]
         params: Arc<Json>,
+        /// The state the recipe kept from earlier runs, so that replay sees the same.
+        #[serde(default, skip_serializing_if = "is_empty_record")]
+        state: Arc<Json>,
     },
     /// A pure step was computed.
     Computed {
@@ -366,6 +369,9 @@ impl StepState {
             (Self::Waiting { .. }, Entry::Computed { out, .. } | Entry::Settled { out, .. }) => {
                 Self::Succeeded { output: Arc::clone(out) }
             }
+            (Self::Waiting { .. }, Entry::Failed { n: 0, err, retry: None, .. }) => {
+                Self::Failed { attempt: 0, error: err.clone() }
+            }
             (Self::Ready { attempts }, Entry::Failed { n, err, retry: None, .. }) if *n == 0 || n == attempts => {
                 Self::Failed { attempt: *attempts, error: err.clone() }
             }
@@ -443,6 +449,8 @@ pub struct Journal {
     pub event: Arc<Json>,
     /// The parameters it began with.
     pub params: Arc<Json>,
+    /// The state it began with.
+    pub state: Arc<Json>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// When it was accepted or last resumed: its time limit counts from here.
@@ -457,12 +465,25 @@ pub struct Journal {
     pub reopened: HashMap<StepPath, u32>,
     /// Failures that the recipe deals with, by path: what failed, and what counts as the output.
     pub caught: HashMap<StepPath, Caught>,
+    /// When each step began and ended, and in how many attempts, by path.
+    pub lived: HashMap<StepPath, Lived>,
     /// The number the next chunk gets.
     pub next_seq: i32,
 }
 
 /// What failed, and what counts as the step's output; `None` for a `try`.
 pub type Caught = (Box<ErrorRecord>, Option<Arc<Json>>);
+
+/// What a step's entries say about its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lived {
+    /// The last attempt; 0 for steps that make none.
+    pub attempts: u32,
+    /// The first entry since it was ready.
+    pub began: Timestamp,
+    /// The last entry.
+    pub finished: Timestamp,
+}
 
 impl Journal {
     /// Replays the chunks of one run, oldest first.
@@ -475,10 +496,11 @@ impl Journal {
         for (seq, bytes) in chunks {
             for entry in read_chunk(bytes)? {
                 match (&mut journal, &entry) {
-                    (None, Entry::Accepted { at, event, params, .. }) => {
+                    (None, Entry::Accepted { at, event, params, state, .. }) => {
                         journal = Some(Self {
                             event: Arc::clone(event),
                             params: Arc::clone(params),
+                            state: Arc::clone(state),
                             accepted_at: *at,
                             since: *at,
                             steps: HashMap::new(),
@@ -486,6 +508,7 @@ impl Journal {
                             began: HashMap::new(),
                             reopened: HashMap::new(),
                             caught: HashMap::new(),
+                            lived: HashMap::new(),
                             next_seq: 0,
                         });
                     }
@@ -534,9 +557,25 @@ impl Journal {
             if let (StepState::Ready { attempts }, Entry::Reopened { .. }) = (&after, entry) {
                 self.reopened.insert(Arc::clone(path), *attempts);
             }
+            self.note_time(path, entry);
             self.steps.insert(Arc::clone(path), after);
         }
         Ok(())
+    }
+}
+
+impl Journal {
+    fn note_time(&mut self, path: &StepPath, entry: &Entry) {
+        if matches!(entry, Entry::Reopened { .. }) {
+            self.lived.remove(path);
+            return;
+        }
+        let at = entry.at();
+        let lived = self.lived.entry(Arc::clone(path)).or_insert(Lived { attempts: 0, began: at, finished: at });
+        lived.finished = at;
+        if let Entry::Started { n, .. } = entry {
+            lived.attempts = *n;
+        }
     }
 }
 

@@ -72,6 +72,7 @@ fn chunks_are_read_back_whether_packed_or_not() {
         via: "api".into(),
         event: Arc::new(json!({"text": "lorem ipsum ".repeat(200), "n": 9_007_199_254_740_993_u64})),
         params: Arc::new(Json::Null),
+        state: Arc::default(),
     }];
     let packed = write_chunk(&big).unwrap();
     assert!(packed.len() < 300 && packed[0] != b'[', "{} bytes", packed.len());
@@ -88,6 +89,7 @@ fn damaged_chunks_are_named_not_guessed() {
         via: "api".into(),
         event: Arc::new(json!({})),
         params: Arc::new(Json::Null),
+        state: Arc::default(),
     }])
     .unwrap();
     let skipped = write_chunk(&[Entry::Skipped { p: "a".into(), at: at(1) }]).unwrap();
@@ -108,7 +110,13 @@ fn damaged_chunks_are_named_not_guessed() {
 fn an_attempt_after_a_crash_sends_the_same_input() {
     let input = Arc::new(json!({"amount": 5}));
     let entries = [
-        Entry::Accepted { at: at(1), via: "api".into(), event: Arc::new(json!({})), params: Arc::new(Json::Null) },
+        Entry::Accepted {
+            at: at(1),
+            via: "api".into(),
+            event: Arc::new(json!({})),
+            params: Arc::new(Json::Null),
+            state: Arc::default(),
+        },
         Entry::Started { p: "a".into(), n: 1, at: at(2), input: Some(input.clone()) },
     ];
     let chunk = write_chunk(&entries).unwrap();

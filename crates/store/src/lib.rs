@@ -25,7 +25,7 @@ pub use crate::{
     connection::{ConnectionRow, Put},
     group::{GroupSettings, Writer},
     ids::{BadId, ConnectionId, KeyId, RecipeId, RunId, WorkerId},
-    journal::{Caught, Ending, Entry, ErrorRecord, IllegalEntry, Journal, StepPath, StepState, read_chunk, write_chunk},
+    journal::{Caught, Ending, Entry, ErrorRecord, IllegalEntry, Journal, Lived, StepPath, StepState, read_chunk, write_chunk},
     recipe::{ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
     run::{
         Accepted, Batch, BatchOutcome, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter, RunRow, RunStatus,

@@ -9,8 +9,8 @@ use store::{Entry, ErrorRecord, StepPath, StepState, Timestamp, WaitingFor};
 
 use super::{EACH_ITEMS_MAX, Flow, LoopState, REPEAT_TURNS_MAX, Stop, Walk, at_path, internal, steps::Outputs};
 use crate::{
-    frame::Frame,
-    program::{Each, Repeat, Step},
+    frame::{Frame, error_json},
+    program::{Each, Kind, Repeat, Step},
     template::formula_failed,
 };
 
@@ -31,7 +31,7 @@ impl Walk<'_> {
             break;
         }
         let output = Arc::new(json!({ "branch": chosen }));
-        self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+        self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
         self.branch(branches, &output, path, frame)
     }
 
@@ -55,6 +55,9 @@ impl Walk<'_> {
     }
 
     pub(super) fn each(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
+        if let Some(error) = self.state.loops.get(path).and_then(|state| state.broken.clone()) {
+            return self.broken(error, each, path, frame);
+        }
         if !self.state.loops.contains_key(path) {
             let list = match each.items.eval(&frame.frozen_scope()) {
                 Ok(Json::Array(list)) if list.len() <= EACH_ITEMS_MAX => list,
@@ -62,10 +65,7 @@ impl Walk<'_> {
                 Ok(other) => return self.fail(path, not_a_list(&other)),
                 Err(error) => return self.fail(path, formula_failed(&error, "The list of this step")),
             };
-            let items = match each.batch {
-                Some(size) => list.chunks(size.max(1)).map(|batch| Json::Array(batch.to_vec())).collect(),
-                None => list,
-            };
+            let items = in_batches(each, list);
             let results = vec![None; items.len()];
             self.state.loops.insert(Arc::clone(path), LoopState { items: Arc::new(items), results, ..LoopState::default() });
         }
@@ -79,6 +79,7 @@ impl Walk<'_> {
                 match self.pass(each, item, place, path, frame) {
                     Ok(Some(result)) => self.pass_done(path, place, result),
                     Ok(None) => open += 1,
+                    Err(Flow::Stop(Stop::Failed(error))) => return self.broken(error, each, path, frame),
                     Err(stop) => return stop,
                 }
             }
@@ -94,8 +95,20 @@ impl Walk<'_> {
         // What went in came out: every pass gave something or failed.
         debug_assert_eq!(total, results.len(), "{path}");
         let output = Arc::new(json!({ "results": results, "total": total, "failed": failed }));
-        self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+        self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
         Flow::Done(output)
+    }
+
+    /// A pass failed and so does the loop, as soon as what other passes have under way is over.
+    fn broken(&mut self, error: Box<ErrorRecord>, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
+        if let Some(state) = self.state.loops.get_mut(path) {
+            state.broken.get_or_insert_with(|| error.clone());
+        }
+        match self.look(|walk| walk.look_at_passes(each, path, frame)) {
+            (doubt @ Flow::Stop(Stop::Doubt(_)), _) => doubt,
+            (_, true) => Flow::Blocked,
+            (_, false) => Flow::Stop(Stop::Failed(error)),
+        }
     }
 
     /// One pass: what it gives, `None` while it is under way.
@@ -107,20 +120,22 @@ impl Walk<'_> {
             return Ok(Some(Json::Null));
         }
         let mut inner = frame.pass(&each.binding, item, place, &prefix);
-        match self.block(&each.steps, &mut inner, &prefix) {
+        let err = match self.block(&each.steps, &mut inner, &prefix) {
             Flow::Done(last) => match each.collect.as_ref().map(|collect| collect.eval(inner.scope())) {
-                None => Ok(Some(Json::clone(&last))),
-                Some(Ok(result)) => Ok(Some(result)),
-                Some(Err(error)) => Err(self.fail(path, formula_failed(&error, &format!("What pass {place} collects")))),
+                None => return Ok(Some(Json::clone(&last))),
+                Some(Ok(result)) => return Ok(Some(result)),
+                Some(Err(error)) => at_path(formula_failed(&error, &format!("What pass {place} collects")), path),
             },
-            Flow::Blocked => Ok(None),
-            Flow::Stop(Stop::Failed(err)) if !each.stops => {
-                self.state.push(Entry::Caught { p: own, at: self.now, err, out: None });
-                self.pass_failed(path);
-                Ok(Some(Json::Null))
-            }
-            stop @ Flow::Stop(_) => Err(stop),
+            Flow::Blocked => return Ok(None),
+            Flow::Stop(Stop::Failed(error)) => error,
+            stop @ Flow::Stop(_) => return Err(stop),
+        };
+        if each.stops {
+            return Err(Flow::Stop(Stop::Failed(err)));
         }
+        self.push(Entry::Caught { p: own, at: self.now, err, out: None });
+        self.pass_failed(path);
+        Ok(Some(Json::Null))
     }
 
     fn pass_failed(&mut self, path: &StepPath) {
@@ -160,7 +175,7 @@ impl Walk<'_> {
             if judged["done"] == true {
                 self.state.loops.remove(path);
                 let output = Arc::new(json!({ "turns": turn + 1, "last": *last }));
-                self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+                self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
                 return Flow::Done(output);
             }
             if turn + 1 >= repeat.max.unwrap_or(REPEAT_TURNS_MAX) {
@@ -190,8 +205,58 @@ impl Walk<'_> {
             false => json!({ "done": false, "next_us": self.now.after(repeat.wait).micros() }),
         };
         let out = Arc::new(judged);
-        self.state.push(Entry::Computed { p: Arc::clone(own), at: self.now, out: Arc::clone(&out) });
+        self.push(Entry::Computed { p: Arc::clone(own), at: self.now, out: Arc::clone(&out) });
         Ok(out)
+    }
+
+    /// Looks at what passes did: only a doubt is news.
+    pub(super) fn look_at_passes(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
+        let items = match self.state.loops.get(path) {
+            Some(state) => Arc::clone(&state.items),
+            None => match each.items.eval(&frame.frozen_scope()) {
+                Ok(Json::Array(list)) => Arc::new(in_batches(each, list)),
+                _ => return Flow::Blocked,
+            },
+        };
+        let mut open = 0;
+        for (place, item) in items.iter().enumerate() {
+            let prefix = format!("{path}[{place}]");
+            match self.block(&each.steps, &mut frame.pass(&each.binding, item, place, &prefix), &prefix) {
+                doubt @ Flow::Stop(Stop::Doubt(_)) => return doubt,
+                Flow::Blocked => open += 1,
+                _ => {}
+            }
+            // Passes begin in order, so the others never began.
+            if open > each.parallel {
+                break;
+            }
+        }
+        Flow::Blocked
+    }
+
+    /// Looks at what turns did: only a doubt is news.
+    pub(super) fn look_at_turns(&mut self, repeat: &Repeat, path: &StepPath, frame: &mut Frame) -> Flow {
+        for turn in 0..repeat.max.unwrap_or(REPEAT_TURNS_MAX) {
+            let prefix = format!("{path}[{turn}]");
+            if let doubt @ Flow::Stop(Stop::Doubt(_)) = self.block(&repeat.steps, &mut frame.turn(turn, &prefix), &prefix) {
+                return doubt;
+            }
+            if !self.state.journal.steps.contains_key(prefix.as_str()) {
+                break;
+            }
+        }
+        Flow::Blocked
+    }
+
+    /// Looks at what branches did: only a doubt is news.
+    pub(super) fn look_at_branches(&mut self, branches: &[(Arc<str>, Vec<Step>)], frame: &mut Frame) -> Flow {
+        let prefix = frame.prefix().to_string();
+        for (_, steps) in branches {
+            if let doubt @ Flow::Stop(Stop::Doubt(_)) = self.block(steps, &mut frame.side(), &prefix) {
+                return doubt;
+            }
+        }
+        Flow::Blocked
     }
 
     pub(super) fn parallel(
@@ -216,8 +281,12 @@ impl Walk<'_> {
             let outputs = outputs.into_iter().map(|(id, output)| (id.to_string(), Json::clone(&output)));
             output.insert(name.to_string(), Json::Object(outputs.collect()));
             if done >= needed {
+                // What the others may have done is shown, not hidden.
+                if let (doubt @ Flow::Stop(Stop::Doubt(_)), _) = self.look(|walk| walk.look_at_branches(branches, frame)) {
+                    return doubt;
+                }
                 let output = Arc::new(Json::Object(output));
-                self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+                self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
                 return Flow::Done(output);
             }
         }
@@ -227,32 +296,28 @@ impl Walk<'_> {
         }
     }
 
-    pub(super) fn r#try(
-        &mut self,
-        steps: &[Step],
-        catch: Option<&[Step]>,
-        finally: &[Step],
-        path: &StepPath,
-        frame: &mut Frame,
-    ) -> Flow {
+    pub(super) fn r#try(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Flow {
+        let Kind::Try { steps, catch, finally } = &step.kind else { return Flow::Blocked };
         let prefix = frame.prefix().to_string();
         let caught = self.state.journal.caught.get(path).map(|(error, _)| error.clone());
         let tried = match caught {
             // Walked again only for what its finished steps gave.
-            Some(error) => {
-                let _ = self.block(steps, frame, &prefix);
-                Flow::Stop(Stop::Failed(error))
-            }
-            None => self.block(steps, frame, &prefix),
+            Some(error) => match self.look(|walk| walk.block(steps, frame, &prefix)) {
+                (doubt @ Flow::Stop(Stop::Doubt(_)), _) => doubt,
+                _ => Flow::Stop(Stop::Failed(error)),
+            },
+            None => self.bounded(step, path, frame, |walk, frame| walk.block(steps, frame, &prefix)),
         };
         let (flow, outcome) = match (tried, catch) {
             (Flow::Blocked, _) => return Flow::Blocked,
             (Flow::Stop(Stop::Failed(error)), Some(catch)) => {
                 if !self.state.journal.caught.contains_key(path) {
-                    self.state.push(Entry::Caught { p: Arc::clone(path), at: self.now, err: error.clone(), out: None });
+                    self.push(Entry::Caught { p: Arc::clone(path), at: self.now, err: error.clone(), out: None });
                 }
-                frame.set_error(&error);
-                (self.block(catch, frame, &prefix), "caught")
+                let outer = frame.set_error(Some(Arc::new(error_json(&error))));
+                let flow = self.block(catch, frame, &prefix);
+                frame.set_error(outer);
+                (flow, "caught")
             }
             (tried, _) => (tried, "succeeded"),
         };
@@ -270,12 +335,20 @@ impl Walk<'_> {
             Flow::Done(_) => {
                 let output = Arc::new(json!({ "outcome": outcome }));
                 if !matches!(self.state.journal.steps.get(path), Some(StepState::Succeeded { .. })) {
-                    self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+                    self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
                 }
                 Flow::Done(output)
             }
             other => other,
         }
+    }
+}
+
+/// What the passes of a loop are given.
+fn in_batches(each: &Each, list: Vec<Json>) -> Vec<Json> {
+    match each.batch {
+        Some(size) => list.chunks(size.max(1)).map(|batch| Json::Array(batch.to_vec())).collect(),
+        None => list,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Calls: beginning attempts, what a crash left behind, and taking back what was done.
+//! Calls: beginning attempts, and what a crash left behind.
 
 use std::sync::Arc;
 
@@ -12,6 +12,9 @@ use crate::{program::DoStep, template::formula_failed};
 
 impl Walk<'_> {
     pub(super) fn effect(&mut self, step: &Arc<DoStep>, known: Option<&StepState>, path: &StepPath, scope: &Scope) -> Flow {
+        if self.looking {
+            return self.look_at_effect(step, known, path);
+        }
         let number = match known {
             _ if self.state.in_flight.contains(path) => return Flow::Blocked,
             Some(StepState::Backoff { until, .. }) if *until > self.now => {
@@ -42,6 +45,20 @@ impl Walk<'_> {
         });
         self.attempts.push(Attempt { path: Arc::clone(path), step: Arc::clone(step), number, input, began });
         Flow::Blocked
+    }
+
+    /// Nothing is begun any more where the walk only looks; but a doubt that a crash left behind is told.
+    fn look_at_effect(&mut self, step: &DoStep, known: Option<&StepState>, path: &StepPath) -> Flow {
+        if self.state.in_flight.contains(path) || self.attempts.iter().any(|attempt| attempt.path == *path) {
+            self.flying = true;
+            return Flow::Blocked;
+        }
+        let Some(StepState::Running { attempt }) = known else { return Flow::Blocked };
+        let input = self.state.journal.inputs.get(path).cloned().unwrap_or_default();
+        match (step.action.effect)(&input) {
+            Effect::Once => self.crashed(step, *attempt, path).err().unwrap_or(Flow::Blocked),
+            Effect::None | Effect::Idempotent => Flow::Blocked,
+        }
     }
 
     /// An attempt began in a process that is gone: its outcome is not known.
@@ -78,29 +95,5 @@ impl Walk<'_> {
             return Err(Flow::Stop(Stop::Failed(at_path(error, path))));
         }
         Ok(attempt + 1)
-    }
-
-    /// Takes back what finished steps did, newest first, because of this failure.
-    pub(super) fn undo_all(&mut self, mut failure: Box<ErrorRecord>) -> Flow {
-        let undos = self.state.undos.clone();
-        for (path, step, scope) in undos.iter().rev() {
-            let path: StepPath = format!("{path}.undo").into();
-            let known = self.state.journal.steps.get(&path).cloned();
-            match &known {
-                Some(StepState::Succeeded { .. }) => {}
-                Some(StepState::Failed { error, .. } | StepState::Uncertain { error, .. }) => {
-                    failure.message = format!("{} Then {path} could not be done: {}", failure.message, error.message);
-                }
-                _ => match self.effect(step, known.as_ref(), &path, scope) {
-                    // Its own failure is told; what else can be taken back still is.
-                    Flow::Stop(Stop::Failed(error) | Stop::Doubt(error)) => {
-                        failure.message = format!("{} Then {path} could not be done: {}", failure.message, error.message);
-                    }
-                    Flow::Blocked => return Flow::Blocked,
-                    Flow::Done(_) | Flow::Stop(Stop::Returned(_)) => {}
-                },
-            }
-        }
-        Flow::Stop(Stop::Failed(failure))
     }
 }

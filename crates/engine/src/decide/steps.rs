@@ -33,9 +33,10 @@ impl Walk<'_> {
         let mut last = Arc::new(Json::Null);
         for step in steps {
             let path: StepPath = if prefix.is_empty() { Arc::clone(&step.id) } else { format!("{prefix}.{}", step.id).into() };
+            frame.see_state(self.state);
             match self.rescued(step, &path, frame) {
                 Flow::Done(output) => {
-                    frame.finish(&step.id, &path, &output, &self.state.journal);
+                    frame.finish(step, &path, &output, &self.state.journal);
                     self.can_be_undone(step, &path, frame);
                     if let Some(outputs) = outputs.as_deref_mut() {
                         outputs.push((Arc::clone(&step.id), Arc::clone(&output)));
@@ -48,38 +49,34 @@ impl Walk<'_> {
         Flow::Done(last)
     }
 
-    fn can_be_undone(&mut self, step: &Step, path: &StepPath, frame: &Frame) {
-        let Some(undo) = &step.undo else { return };
-        let done = matches!(self.state.journal.steps.get(path), Some(StepState::Succeeded { .. }));
-        if done && self.state.undos.iter().all(|(known, ..)| known != path) {
-            self.state.undos.push((Arc::clone(path), Arc::clone(undo), frame.scope().clone()));
-        }
-    }
-
     /// A step whose failure may not matter.
     fn rescued(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Flow {
         let Some(rescue) = &step.rescue else { return self.step(step, path, frame) };
         if let Some((_, Some(output))) = self.state.journal.caught.get(path) {
-            return Flow::Done(Arc::clone(output));
+            let output = Arc::clone(output);
+            // What was done in it before it failed can still be taken back.
+            if self.looking
+                && let doubt @ Flow::Stop(Stop::Doubt(_)) = self.step(step, path, frame)
+            {
+                return doubt;
+            }
+            return Flow::Done(output);
         }
         let error = match self.step(step, path, frame) {
             Flow::Stop(Stop::Failed(error)) => error,
             other => return other,
         };
         let out = match rescue {
-            Rescue::Nothing => Arc::new(Json::Null),
-            Rescue::Value(value) => {
-                frame.set_error(&error);
-                match value.eval_shared(frame.scope()) {
-                    Ok(out) => out,
-                    Err(problem) => {
-                        return Flow::Stop(Stop::Failed(at_path(formula_failed(&problem, "The fallback of this step"), path)));
-                    }
-                }
-            }
+            Rescue::Nothing => Ok(Arc::new(Json::Null)),
+            Rescue::Value(value) => value.eval_shared(&frame.scope_of(&error)),
         };
-        self.state.push(Entry::Caught { p: Arc::clone(path), at: self.now, err: error, out: Some(Arc::clone(&out)) });
-        Flow::Done(out)
+        match out {
+            Ok(out) => {
+                self.push(Entry::Caught { p: Arc::clone(path), at: self.now, err: error, out: Some(Arc::clone(&out)) });
+                Flow::Done(out)
+            }
+            Err(problem) => Flow::Stop(Stop::Failed(at_path(formula_failed(&problem, "The fallback of this step"), path))),
+        }
     }
 
     fn step(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Flow {
@@ -93,17 +90,30 @@ impl Walk<'_> {
             | Some(StepState::Ready { .. } | StepState::Running { .. } | StepState::Backoff { .. } | StepState::Waiting { .. }) =>
                 {}
         }
+        let holds = !step.kind.blocks().is_empty();
+        if self.looking && !holds {
+            return match &step.kind {
+                Kind::Do(action) => self.effect(action, known.as_ref(), path, frame.scope()),
+                _ => Flow::Blocked,
+            };
+        }
         if step.disabled {
             return self.skip(path);
         }
         let begun = matches!(known, Some(StepState::Running { .. } | StepState::Backoff { .. } | StepState::Waiting { .. }))
             || self.state.loops.contains_key(path);
-        if !begun && let Some(condition) = &step.condition {
+        if !begun
+            && !self.looking
+            && let Some(condition) = &step.condition
+        {
             match condition.eval_bool(frame.scope()) {
                 Ok(true) => {}
                 Ok(false) => return self.skip(path),
                 Err(error) => return self.fail(path, formula_failed(&error, "The condition of this step")),
             }
+        }
+        if holds {
+            return self.holder_in_time(step, path, frame);
         }
         match &step.kind {
             Kind::Do(action) => self.effect(action, known.as_ref(), path, frame.scope()),
@@ -118,7 +128,7 @@ impl Walk<'_> {
             Kind::Save(value) => {
                 let value = value.eval_shared(frame.scope());
                 match self.computed(value, path, "A value of this step") {
-                    Flow::Done(saved) => self.save(&saved, frame),
+                    Flow::Done(saved) => self.save(&saved, path),
                     other => other,
                 }
             }
@@ -129,17 +139,37 @@ impl Walk<'_> {
                     other => other,
                 }
             }
-            Kind::Choose(branches) => self.choose(branches, path, frame),
-            Kind::Each(each) => self.each(each, path, frame),
-            Kind::Repeat(repeat) => self.repeat(repeat, path, frame),
-            Kind::Parallel { branches, needed } => self.parallel(branches, *needed, path, frame),
-            Kind::Try { steps, catch, finally } => self.r#try(steps, catch.as_deref(), finally, path, frame),
             Kind::Wait(wait) => self.wait(wait, known.as_ref(), path, frame),
             Kind::Return(value) | Kind::Stop(value) => {
-                self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::new(Json::Null) });
+                self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::new(Json::Null) });
                 self.returned(value, matches!(step.kind, Kind::Stop(_)), path, frame)
             }
             Kind::Fail(message) => self.fail_on_purpose(message, path, frame),
+            Kind::Choose(_) | Kind::Each(_) | Kind::Repeat(_) | Kind::Parallel { .. } | Kind::Try { .. } => Flow::Blocked,
+        }
+    }
+
+    /// A step that holds steps, in its time; a `try` counts only what is tried.
+    fn holder_in_time(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Flow {
+        match &step.kind {
+            Kind::Try { .. } => self.r#try(step, path, frame),
+            _ => self.bounded(step, path, frame, |walk, frame| walk.holder(step, path, frame)),
+        }
+    }
+
+    /// A step that holds steps and is not done.
+    fn holder(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Flow {
+        match &step.kind {
+            Kind::Choose(_) if self.looking => Flow::Blocked,
+            Kind::Choose(branches) => self.choose(branches, path, frame),
+            Kind::Each(each) if self.looking => self.look_at_passes(each, path, frame),
+            Kind::Each(each) => self.each(each, path, frame),
+            Kind::Repeat(repeat) if self.looking => self.look_at_turns(repeat, path, frame),
+            Kind::Repeat(repeat) => self.repeat(repeat, path, frame),
+            Kind::Parallel { branches, .. } if self.looking => self.look_at_branches(branches, frame),
+            Kind::Parallel { branches, needed } => self.parallel(branches, *needed, path, frame),
+            Kind::Try { .. } => self.r#try(step, path, frame),
+            _ => Flow::Blocked,
         }
     }
 
@@ -147,10 +177,17 @@ impl Walk<'_> {
     fn known(&mut self, step: &Step, output: &Arc<Json>, path: &StepPath, frame: &mut Frame) -> Flow {
         match &step.kind {
             // The branch is known; its steps may not be done.
-            Kind::Choose(branches) => self.branch(branches, output, path, frame),
+            Kind::Choose(branches) => self.bounded(step, path, frame, |walk, frame| walk.branch(branches, output, path, frame)),
             // Walked again for what its steps gave, which later steps may read.
-            Kind::Try { steps, catch, finally } => self.r#try(steps, catch.as_deref(), finally, path, frame),
-            Kind::Save(_) => self.save(output, frame),
+            Kind::Try { .. } => self.r#try(step, path, frame),
+            Kind::Each(_) | Kind::Repeat(_) | Kind::Parallel { .. } if self.looking || self.saves_unseen(step, path) => {
+                self.state.saves.insert(Arc::clone(path));
+                match self.look(|walk| walk.holder(step, path, frame)) {
+                    (doubt @ Flow::Stop(Stop::Doubt(_)), _) => doubt,
+                    _ => Flow::Done(Arc::clone(output)),
+                }
+            }
+            Kind::Save(_) => self.save(output, path),
             Kind::Respond(_) => self.respond(Arc::clone(output)),
             // The value is recomputed: it is pure, and only the run's end keeps it.
             Kind::Return(value) | Kind::Stop(value) => self.returned(value, matches!(step.kind, Kind::Stop(_)), path, frame),
@@ -159,25 +196,31 @@ impl Walk<'_> {
     }
 
     fn skip(&mut self, path: &StepPath) -> Flow {
-        self.state.push(Entry::Skipped { p: Arc::clone(path), at: self.now });
+        self.push(Entry::Skipped { p: Arc::clone(path), at: self.now });
         Flow::Done(Arc::new(Json::Null))
     }
 
     pub(super) fn computed(&mut self, value: Result<Arc<Json>, EvalError>, path: &StepPath, place: &str) -> Flow {
         match value {
             Ok(out) => {
-                self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&out) });
+                self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&out) });
                 Flow::Done(out)
             }
             Err(error) => self.fail(path, formula_failed(&error, place)),
         }
     }
 
-    /// The state as later steps see it; written with the run's end.
-    fn save(&mut self, values: &Arc<Json>, frame: &mut Frame) -> Flow {
-        if let Json::Object(values) = &**values {
+    /// Whether a loop that is done saved something this process has not taken in yet.
+    fn saves_unseen(&self, step: &Step, path: &StepPath) -> bool {
+        step.saves && !self.state.saves.contains(path)
+    }
+
+    /// The state as later steps see it; written with the run's end. Each step counts once, in its turn.
+    fn save(&mut self, values: &Arc<Json>, path: &StepPath) -> Flow {
+        if let Json::Object(values) = &**values
+            && self.state.saves.insert(Arc::clone(path))
+        {
             self.state.saved.extend(values.iter().map(|(name, value)| (name.clone(), value.clone())));
-            frame.set_state(&self.state.kept, &self.state.saved);
         }
         Flow::Done(Arc::new(Json::Null))
     }

@@ -1,22 +1,62 @@
 //! Waiting for a time, a caller or a person.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use connector::ErrorClass;
 use serde_json::{Value as Json, json};
 use store::{Entry, ErrorRecord, StepPath, StepState, Timestamp, WaitingFor};
 
-use super::{Flow, Walk};
+use super::{Flow, Stop, Walk, at_path};
 use crate::{
     frame::Frame,
-    program::{Wait, WaitKind},
+    program::{Kind, Step, Wait, WaitKind},
     template::{Template, formula_failed},
 };
 
 /// A step that nothing ends by itself is looked at again after this long, in microseconds: ten years.
 const FOREVER_US: i64 = 3650 * 24 * 3600 * 1_000_000;
 
+/// What a step waits for that is given up before its time comes.
+const LIMIT: &str = "limit";
+
 impl Walk<'_> {
+    /// A step that holds steps, in the time it has. What is under way when the time is up is waited for.
+    pub(super) fn bounded(
+        &mut self,
+        step: &Step,
+        path: &StepPath,
+        frame: &mut Frame,
+        walk: impl Fn(&mut Self, &mut Frame) -> Flow,
+    ) -> Flow {
+        let Some(limit) = step.timeout.filter(|_| !self.looking) else { return walk(self, frame) };
+        let known = self.state.journal.steps.get(path);
+        let chosen = matches!(known, Some(StepState::Succeeded { .. }));
+        if !chosen && !matches!(known, Some(StepState::Waiting { .. })) {
+            let until = Some(self.now.after(limit));
+            self.push(Entry::Waits { p: Arc::clone(path), at: self.now, what: "steps".into(), until, ask: None });
+        }
+        // The time begins anew when somebody resumes the run.
+        let journal = &self.state.journal;
+        let began = journal.lived.get(path).map_or(self.now, |lived| lived.began).max(journal.since);
+        let due = began.after(limit);
+        if self.now < due {
+            let flow = walk(self, frame);
+            if matches!(flow, Flow::Blocked) {
+                self.wake_at(due, WaitingFor::Timer);
+            }
+            return flow;
+        }
+        match self.look(|look| walk(look, frame)) {
+            (Flow::Blocked, true) => Flow::Blocked,
+            // A choice stands in the journal already, and a `try` deals with it first.
+            (Flow::Blocked, false) if chosen || matches!(step.kind, Kind::Try { .. }) => {
+                Flow::Stop(Stop::Failed(at_path(took_too_long(limit), path)))
+            }
+            (Flow::Blocked, false) => self.fail(path, took_too_long(limit)),
+            (flow, _) => flow,
+        }
+    }
+
     pub(super) fn wait(&mut self, wait: &Wait, known: Option<&StepState>, path: &StepPath, frame: &Frame) -> Flow {
         let (what, until) = match known {
             Some(StepState::Waiting { what, until }) => (what.clone(), *until),
@@ -33,11 +73,12 @@ impl Walk<'_> {
         match until {
             Some(until) if until <= self.now => {
                 let out = Arc::new(match &wait.what {
+                    WaitKind::For(_) | WaitKind::Until(_) if what == LIMIT => json!({ "outcome": "timed_out" }),
                     WaitKind::For(_) | WaitKind::Until(_) => json!({ "outcome": "done" }),
                     WaitKind::Callback => json!({ "outcome": "timed_out", "body": null, "headers": {} }),
                     WaitKind::Approval { .. } => json!({ "outcome": "timed_out", "form": {}, "by": null, "comment": null }),
                 });
-                self.state.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&out) });
+                self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&out) });
                 Flow::Done(out)
             }
             until => {
@@ -83,11 +124,11 @@ impl Walk<'_> {
             }
         };
         // A limit ends a timer too, should it be shorter.
-        let until = match (until, limit) {
-            (Some(until), Some(limit)) => Some(until.min(limit)),
-            (until, _) => until,
+        let (what, until) = match (until, limit) {
+            (Some(until), Some(limit)) if limit < until => (LIMIT, Some(limit)),
+            _ => (what, until),
         };
-        self.state.push(Entry::Waits { p: Arc::clone(path), at: self.now, what: what.into(), until, ask });
+        self.push(Entry::Waits { p: Arc::clone(path), at: self.now, what: what.into(), until, ask });
         Ok((what.into(), until))
     }
 
@@ -98,6 +139,18 @@ impl Walk<'_> {
             Err(error) => Err(self.fail(path, formula_failed(&error, "What this step waits for"))),
         }
     }
+}
+
+fn took_too_long(limit: Duration) -> Box<ErrorRecord> {
+    Box::new(ErrorRecord {
+        class: ErrorClass::Timeout.as_str().to_owned(),
+        code: "STEP_TIMEOUT".to_owned(),
+        message: format!("The steps in this step were not done within {} s.", limit.as_secs_f64()),
+        next: Some("Raise its timeout or find out which of them took so long, then resume the run.".to_owned()),
+        path: None,
+        request: None,
+        response: None,
+    })
 }
 
 /// A date-time with its zone, or the beginning of a day in UTC.

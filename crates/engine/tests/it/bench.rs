@@ -8,7 +8,7 @@ use engine::{
     decide::{Attempt, Next, RunState, decide},
 };
 use serde_json::{Value, json};
-use store::{Entry, ErrorRecord, Journal, RunId, Then, Timestamp, WaitingFor, write_chunk};
+use store::{Entry, ErrorRecord, Journal, RunId, StepPath, StepState, Then, Timestamp, WaitingFor, write_chunk};
 
 /// Connector `sys`: `get` reads, `put` may be repeated, `post` happens once. The answers come from the
 /// test; the function is never called.
@@ -79,6 +79,8 @@ pub(crate) struct World {
     pub(crate) now: i64,
     pub(crate) calls: Vec<(String, u32, Value)>,
     pub(crate) chunks: Vec<Vec<u8>>,
+    /// What people and callers say, by the path of the step that waits for them.
+    pub(crate) said: HashMap<String, Value>,
 }
 
 pub(crate) fn run_id() -> RunId {
@@ -142,7 +144,9 @@ impl World {
                         self.commit(state);
                         commits += 1;
                     }
-                    self.now = self.now.max(until.micros());
+                    if !self.say(state) {
+                        self.now = self.now.max(until.micros());
+                    }
                     if commits >= commits_max {
                         return None;
                     }
@@ -150,6 +154,21 @@ impl World {
                 Next::InFlight => panic!("nothing is under way here"),
             }
         }
+    }
+
+    /// Settles the steps that wait for somebody who has something to say.
+    fn say(&self, state: &mut RunState) -> bool {
+        let waits = |(path, state): (&StepPath, &StepState)| {
+            matches!(state, StepState::Waiting { .. })
+                .then(|| Some((Arc::clone(path), self.said.get(&**path)?.clone())))
+                .flatten()
+        };
+        let said: Vec<_> = state.journal.steps.iter().filter_map(waits).collect();
+        let any = !said.is_empty();
+        for (p, out) in said {
+            state.push(Entry::Settled { p, at: self.at(), by: "somebody".into(), out: Arc::new(out) });
+        }
+        any
     }
 
     fn call(&mut self, state: &mut RunState, attempt: &Attempt, script: Script<'_>) {

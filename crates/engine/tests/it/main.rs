@@ -5,3 +5,4 @@ mod bench;
 mod crash;
 mod stories;
 mod words;
+mod words_deep;

@@ -56,8 +56,13 @@ fn run(status: RunStatus, entries: Vec<Entry>) -> RunDetail {
         error: None,
         dead_letter: None,
     };
-    let accepted =
-        Entry::Accepted { at: at(0), via: "webhook".into(), event: json!({"id": "evt_1"}).into(), params: Arc::default() };
+    let accepted = Entry::Accepted {
+        at: at(0),
+        via: "webhook".into(),
+        event: json!({"id": "evt_1"}).into(),
+        params: Arc::default(),
+        state: Arc::default(),
+    };
     detail::tell(row, std::iter::once(accepted).chain(entries).collect())
 }
 

@@ -62,6 +62,7 @@ pub(crate) fn first_chunk(number: u64) -> Vec<u8> {
         via: Via::Api.as_str().into(),
         event,
         params: Arc::new(serde_json::Value::Null),
+        state: Arc::default(),
     };
     write_chunk(&[accepted]).unwrap()
 }

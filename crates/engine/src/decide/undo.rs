@@ -1,0 +1,65 @@
+//! Taking back what was done, because the run fails.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use formula::Scope;
+use store::{StepPath, StepState};
+
+use super::{Flow, Stop, Walk};
+use crate::{
+    frame::Frame,
+    program::{DoStep, Program, Step},
+};
+
+/// A finished step that can be taken back, and what its undo sees.
+#[derive(Debug, Clone)]
+pub(super) struct Undo {
+    path: StepPath,
+    step: Arc<DoStep>,
+    scope: Scope,
+}
+
+impl Walk<'_> {
+    /// Notes a finished step on a look over the run.
+    pub(super) fn can_be_undone(&mut self, step: &Step, path: &StepPath, frame: &Frame) {
+        let Some(undo) = &step.undo else { return };
+        let done = matches!(self.state.journal.steps.get(path), Some(StepState::Succeeded { .. }));
+        if self.looking && done && !self.state.journal.caught.contains_key(path) {
+            self.undos.push(Undo { path: Arc::clone(path), step: Arc::clone(undo), scope: frame.scope().clone() });
+        }
+    }
+
+    /// Takes back what finished steps did, newest first. `flow` is the failure, and what comes of it.
+    ///
+    /// The finished steps are looked up in the journal, so that a crash in between changes nothing.
+    pub(super) fn undo_all(&mut self, program: &Program, flow: Flow) -> Flow {
+        let Flow::Stop(Stop::Failed(mut failure)) = flow else { return flow };
+        if !program.undoes {
+            return Flow::Stop(Stop::Failed(failure));
+        }
+        let mut frame = Frame::new(program, self.state, self.now);
+        self.undos.clear();
+        if let (Flow::Stop(doubt @ Stop::Doubt(_)), _) = self.look(|walk| walk.block(&program.steps, &mut frame, "")) {
+            return Flow::Stop(doubt);
+        }
+        let mut undos = std::mem::take(&mut self.undos);
+        undos.reverse();
+        undos.sort_by_key(|undo| Reverse(self.state.journal.lived.get(&undo.path).map(|lived| lived.finished)));
+        for Undo { path, step, scope } in undos {
+            let path: StepPath = format!("{path}.undo").into();
+            let known = self.state.journal.steps.get(&path).cloned();
+            let failed = match known {
+                Some(StepState::Succeeded { .. }) => continue,
+                Some(StepState::Failed { error, .. } | StepState::Uncertain { error, .. }) => error,
+                _ => match self.effect(&step, known.as_ref(), &path, &scope) {
+                    // Its own failure is told; what else can be taken back still is.
+                    Flow::Stop(Stop::Failed(error) | Stop::Doubt(error)) => error,
+                    Flow::Blocked => return Flow::Blocked,
+                    Flow::Done(_) | Flow::Stop(Stop::Returned(_)) => continue,
+                },
+            };
+            failure.message = format!("{} Then {path} could not be done: {}", failure.message, failed.message);
+        }
+        Flow::Stop(Stop::Failed(failure))
+    }
+}
