@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use super::{
     TypeProblem,
-    shape::{ALL, BOOLEAN, FRACTION, INNER, Kinds, NULL, NUMBER, TEXT, TIMES, Type, WHOLE},
+    shape::{ALL, BOOLEAN, DURATION, FRACTION, INNER, Kinds, NULL, NUMBER, TEXT, TIMES, Type, WHOLE},
     tree::{self, Kind, Link, LinkKind, Node},
 };
 use crate::{Reference, expression::Formula, limits};
@@ -241,7 +241,7 @@ impl<'a> Inference<'a> {
     fn unary(&mut self, sign: &str, value: &Node<'a>, node: &Node<'a>) -> Type {
         let found = self.value(value);
         let (takes, message, hint) = match sign {
-            "-" => (NUMBER | TIMES, "`-` stands before {}; it takes a number", None),
+            "-" => (NUMBER | DURATION, "`-` stands before {}; it takes a number", None),
             "!" => {
                 let hint = "Ask a question that has yes or no for an answer: x == null, x != \"\", !present(x)";
                 (BOOLEAN, "`!` stands before {}; it takes true or false", Some(hint))

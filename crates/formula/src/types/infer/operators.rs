@@ -1,6 +1,8 @@
 //! Operators: which kinds they take, as `ops.rs` has it.
 
-use crate::types::shape::{BOOLEAN, DURATION, INNER, Kinds, LIST, NULL, NUMBER, RECORD, TEXT, TIMES, Type, WHOLE};
+use crate::types::shape::{
+    BOOLEAN, DATE, DATE_TIME, DURATION, FRACTION, INNER, Kinds, LIST, NULL, NUMBER, RECORD, TEXT, Type, WHOLE,
+};
 
 /// An operation that fails with all values of these types. The message begins with "this", for
 /// the piece of source.
@@ -21,22 +23,23 @@ pub(super) fn binary(sign: &str, a: &Type, b: &Type) -> Result<Type, Misfit> {
         "<" | "<=" | ">" | ">=" => compare(a, b, &ORDERED, false),
         "in" | "!in" => contains(b, a),
         "+" => add(a, b),
-        "-" => arithmetic(a, b, "subtracts", true),
-        "*" => arithmetic(a, b, "multiplies", true),
-        "%" => arithmetic(a, b, "divides", true),
-        "/" => arithmetic(a, b, "divides", false),
-        "**" => arithmetic(a, b, "raises", false),
+        "-" => arithmetic(&DIFFERENCE, a, b, "subtracts", true),
+        "*" => arithmetic(&PRODUCT, a, b, "multiplies", true),
+        "%" => arithmetic(&NUMBERS, a, b, "divides", true),
+        "/" => arithmetic(&QUOTIENT, a, b, "divides", false),
+        "**" => arithmetic(&NUMBERS, a, b, "raises", false),
         ".." | "..=" => Ok(Type::of(INNER)),
         _ => Ok(Type::any()),
     }
 }
 
-const SAME: [Kinds; 7] = [BOOLEAN, NUMBER, TEXT, LIST, RECORD, INNER, TIMES];
-const ORDERED: [Kinds; 3] = [NUMBER, TEXT, TIMES];
+/// Kinds that equal only their own.
+const SAME: [Kinds; 9] = [BOOLEAN, NUMBER, TEXT, LIST, RECORD, INNER, DATE, DATE_TIME, DURATION];
+const ORDERED: [Kinds; 5] = [NUMBER, TEXT, DATE, DATE_TIME, DURATION];
 
 fn compare(a: &Type, b: &Type, alike: &[Kinds], null: bool) -> Result<Type, Misfit> {
     let fits = alike.iter().any(|kinds| a.kinds & kinds != 0 && b.kinds & kinds != 0);
-    if fits || (null && (a.kinds == NULL || b.kinds == NULL)) || times(a, b) {
+    if fits || (null && (a.kinds == NULL || b.kinds == NULL)) {
         return Ok(Type::of(BOOLEAN));
     }
     if !null && (a.kinds == NULL || b.kinds == NULL) {
@@ -47,7 +50,7 @@ fn compare(a: &Type, b: &Type, alike: &[Kinds], null: bool) -> Result<Type, Misf
         });
     }
     if !null && (a.kinds & b.kinds & !NULL) != 0 {
-        let message = format!("this orders {} and {}; only numbers and texts have an order", a.describe(), b.describe());
+        let message = format!("this orders {} and {}; only numbers, texts and dates have an order", a.describe(), b.describe());
         return Err(Misfit { message, hint: None, spares_null: false });
     }
     Err(Misfit { spares_null: null && (a.kinds | b.kinds) & NULL != 0, ..unlike("compares", a, b) })
@@ -55,7 +58,7 @@ fn compare(a: &Type, b: &Type, alike: &[Kinds], null: bool) -> Result<Type, Misf
 
 fn contains(whole: &Type, part: &Type) -> Result<Type, Misfit> {
     let fits = whole.kinds & LIST != 0 || (whole.kinds & (TEXT | RECORD) != 0 && part.kinds & TEXT != 0);
-    if fits || times(whole, part) {
+    if fits {
         return Ok(Type::of(BOOLEAN));
     }
     Err(if whole.kinds == NULL {
@@ -69,23 +72,34 @@ fn contains(whole: &Type, part: &Type) -> Result<Type, Misfit> {
     })
 }
 
+/// What an operator makes of a left and a right kind.
+type Row = (Kinds, Kinds, Kinds);
+
+const SUM: [Row; 7] = [
+    (NUMBER, NUMBER, NUMBER),
+    (TEXT, TEXT, TEXT),
+    (DURATION, DURATION, DURATION),
+    (DATE, DURATION, DATE),
+    (DURATION, DATE, DATE),
+    (DATE_TIME, DURATION, DATE_TIME),
+    (DURATION, DATE_TIME, DATE_TIME),
+];
+const DIFFERENCE: [Row; 6] = [
+    (NUMBER, NUMBER, NUMBER),
+    (DURATION, DURATION, DURATION),
+    (DATE, DATE, DURATION),
+    (DATE_TIME, DATE_TIME, DURATION),
+    (DATE, DURATION, DATE),
+    (DATE_TIME, DURATION, DATE_TIME),
+];
+const PRODUCT: [Row; 3] = [(NUMBER, NUMBER, NUMBER), (DURATION, NUMBER, DURATION), (NUMBER, DURATION, DURATION)];
+const QUOTIENT: [Row; 3] = [(NUMBER, NUMBER, NUMBER), (DURATION, NUMBER, DURATION), (DURATION, DURATION, NUMBER)];
+const NUMBERS: [Row; 1] = [(NUMBER, NUMBER, NUMBER)];
+
 fn add(a: &Type, b: &Type) -> Result<Type, Misfit> {
-    if times(a, b) {
-        return Ok(Type::any());
-    }
-    let common = |kinds: Kinds| a.kinds & kinds != 0 && b.kinds & kinds != 0;
-    let mut sum = Type::never();
-    if common(NUMBER) {
-        sum = number(a, b, true);
-    }
-    if common(TEXT) {
-        sum = sum.or(&Type::of(TEXT));
-    }
-    if common(LIST) {
+    let mut sum = Type::of(look_up(&SUM, a, b, true));
+    if a.kinds & b.kinds & LIST != 0 {
         sum = sum.or(&Type::list(a.items().or(&b.items())));
-    }
-    if common(TIMES) {
-        sum = sum.or(&Type::of(TIMES));
     }
     if sum.kinds != 0 {
         return Ok(sum);
@@ -97,36 +111,19 @@ fn add(a: &Type, b: &Type) -> Result<Type, Misfit> {
     Err(unlike("adds", a, b))
 }
 
-fn arithmetic(a: &Type, b: &Type, verb: &str, keeps_whole: bool) -> Result<Type, Misfit> {
-    if times(a, b) {
-        return Ok(Type::any());
+fn arithmetic(rows: &[Row], a: &Type, b: &Type, verb: &str, keeps_whole: bool) -> Result<Type, Misfit> {
+    match look_up(rows, a, b, keeps_whole) {
+        0 => Err(unlike(verb, a, b)),
+        kinds => Ok(Type::of(kinds)),
     }
-    let mut found = Type::of(measured(a, b, verb));
-    if a.kinds & NUMBER != 0 && b.kinds & NUMBER != 0 {
-        found = found.or(&number(a, b, keeps_whole));
-    }
-    if found.kinds == 0 { Err(unlike(verb, a, b)) } else { Ok(found) }
 }
 
-fn number(a: &Type, b: &Type, keeps_whole: bool) -> Type {
+/// All that may come out. Of whole numbers comes a whole one, if the operator keeps them so.
+fn look_up(rows: &[Row], a: &Type, b: &Type, keeps_whole: bool) -> Kinds {
+    let fits = |(left, right, _): &&Row| a.kinds & left != 0 && b.kinds & right != 0;
+    let found = rows.iter().filter(fits).fold(0, |all, (.., gives)| all | gives);
     let whole = keeps_whole && (a.kinds | b.kinds) & NUMBER == WHOLE;
-    Type::of(if whole { WHOLE } else { NUMBER })
-}
-
-/// What times give with each other, and durations with numbers.
-fn measured(a: &Type, b: &Type, verb: &str) -> Kinds {
-    let has = |a: &Type, kinds: Kinds| a.kinds & kinds != 0;
-    match verb {
-        "subtracts" if has(a, TIMES) && has(b, TIMES) => TIMES,
-        "multiplies" if has(a, DURATION) && has(b, NUMBER) || has(a, NUMBER) && has(b, DURATION) => DURATION,
-        "divides" if has(a, DURATION) && has(b, NUMBER | DURATION) => DURATION | NUMBER,
-        _ => 0,
-    }
-}
-
-/// Dates have rules of their own.
-const fn times(a: &Type, b: &Type) -> bool {
-    a.kinds & !(TIMES | NULL) == 0 && a.kinds & TIMES != 0 || b.kinds & !(TIMES | NULL) == 0 && b.kinds & TIMES != 0
+    if whole { found & !FRACTION } else { found }
 }
 
 fn unlike(verb: &str, a: &Type, b: &Type) -> Misfit {
@@ -149,6 +146,16 @@ fn unlike(verb: &str, a: &Type, b: &Type) -> Misfit {
         Some("Turn the text into a number first: to_number(…)")
     } else if pair(TEXT, TEXT) {
         Some("Turn the texts into numbers first: to_number(…)")
+    } else if pair(TEXT, DATE) {
+        Some("Turn the text into a date first: date(…)")
+    } else if pair(TEXT, DATE_TIME) {
+        Some("Turn the text into a date-time first: datetime(…)")
+    } else if pair(TEXT, DURATION) {
+        Some("Turn the text into a duration first: duration(…)")
+    } else if pair(DATE, DATE_TIME) {
+        Some("Take the day of the date-time: date(…, \"Europe/Berlin\")")
+    } else if pair(NUMBER, DATE | DATE_TIME) {
+        Some("Say what the number counts: … + duration(\"3d\")")
     } else if verb == "compares" && (a.kinds | b.kinds) & LIST != 0 {
         Some("Ask whether a list has it: contains(list, value), or count(list) for its length")
     } else {
