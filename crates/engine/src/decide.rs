@@ -44,6 +44,8 @@ pub struct RunState {
     pub in_flight: HashSet<StepPath>,
     /// The most attempts any step needed.
     pub attempts: i32,
+    /// When something is due although attempts are under way, as decided last.
+    pub wake: Option<Timestamp>,
     /// What `save` steps changed, to be written with the run's end.
     pub saved: Map<String, Json>,
     /// The `save` steps that count in it already.
@@ -131,6 +133,7 @@ impl RunState {
             pending: Vec::new(),
             in_flight: HashSet::new(),
             attempts,
+            wake: None,
             saved: Map::new(),
             saves: HashSet::new(),
             response: None,
@@ -179,6 +182,7 @@ impl RunState {
 pub fn decide(program: &Program, state: &mut RunState, now: Timestamp) -> Next {
     let deadline = program.timeout.map(|timeout| state.journal.since.after(timeout));
     let late = deadline.is_some_and(|deadline| now >= deadline);
+    state.wake = None;
     if late && !state.in_flight.is_empty() {
         return Next::InFlight;
     }
@@ -197,6 +201,7 @@ pub fn decide(program: &Program, state: &mut RunState, now: Timestamp) -> Next {
         }
     }
     let Walk { attempts, wake, .. } = walk;
+    state.wake = wake.map(|(at, _)| at);
     if !attempts.is_empty() {
         return Next::Act(attempts);
     }

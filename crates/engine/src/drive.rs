@@ -55,8 +55,14 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
             }
             Next::End(_) => break Left::Ended,
         }
-        if let Some((attempt, outcome)) = under_way.next().await {
-            settle(&engine, &mut run.state, &attempt, outcome);
+        // A branch may have something due while another one's call is under way.
+        let due = run.state.wake.map(|at| at.since(engine.now()));
+        tokio::select! {
+            biased;
+            done = under_way.next() => if let Some((attempt, outcome)) = done {
+                settle(&engine, &mut run.state, &attempt, outcome);
+            },
+            () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !run.state.in_flight.is_empty() => {}
         }
         if engine.stopping.is_cancelled() && run.state.in_flight.is_empty() {
             // What is done is kept; what would come next is left to whoever runs the run then. Nothing

@@ -29,12 +29,8 @@ pub fn not_yet(recipe: &Recipe) -> Option<String> {
 }
 
 fn of_step(step: &ast::Step) -> Option<&'static str> {
-    let holds = !step.blocks().is_empty();
     if step.undo.is_some() {
         return Some("`undo`");
-    }
-    if holds && step.timeout.is_some() {
-        return Some("`timeout` of a step that holds steps");
     }
     match &step.kind {
         StepKind::Each(each) if each.partial == Partial::DeadLetter => Some("`partial: dead_letter`"),

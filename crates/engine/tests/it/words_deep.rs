@@ -328,6 +328,18 @@ fn calls_of_recipes_are_attempts_that_name_them() {
 }
 
 #[test]
+fn a_branch_is_due_in_time_while_another_one_calls() {
+    let text = "steps:\n  - id: both\n    parallel:\n      long:\n        - { id: one, do: sys.put }\n      short:\n        - { id: nap, wait: { for: 5s } }\n";
+    let (program, mut world) = (program(text), World::default());
+    let mut state = world.begin(json!({}));
+    let now = store::Timestamp::from_micros(0);
+    let engine::decide::Next::Act(attempts) = engine::decide::decide(&program, &mut state, now) else { panic!() };
+    state.in_flight.extend(attempts.into_iter().map(|attempt| attempt.path));
+    assert!(matches!(engine::decide::decide(&program, &mut state, now), engine::decide::Next::InFlight));
+    assert_eq!(state.wake, Some(store::Timestamp::from_micros(5_000_000)));
+}
+
+#[test]
 fn a_crash_shows_the_doubt_of_a_branch_nobody_waits_for() {
     // Both begin; the process dies; `quick` is repeated and wins, `pay` may have happened.
     let text = "steps:
