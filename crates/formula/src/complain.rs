@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use rhai::{Dynamic, EvalAltResult, ParseError, ParseErrorType, Position};
 
 use crate::{
-    EvalError, SyntaxProblem,
+    EvalError, SyntaxProblem, functions,
     lex::{Kind, Token},
     limits,
     machine::{Spent, too_many_steps},
@@ -180,7 +180,7 @@ fn sentence(error: EvalAltResult) -> EvalError {
 
 /// What a script says about itself, as far as a person reads.
 fn thrown(value: &Dynamic) -> String {
-    let text = value.to_string();
+    let text = functions::as_text(value).map_or_else(|_| value.to_string(), |text| text.to_string());
     match text.char_indices().nth(THROWN_CHARS_MAX) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None if text.trim().is_empty() => "the script gave up without a word".to_owned(),
@@ -209,6 +209,7 @@ fn kind_name(name: &str) -> &'static str {
         "array" => "a list",
         "map" => "a record",
         "data" => "a list or a record",
+        "time" => "a date or a duration",
         "Fn" => "a closure",
         _ => "something else",
     }

@@ -15,8 +15,8 @@ use crate::{
     lex, limits,
     machine::{self, MACHINE},
     number::Number,
-    place, singular,
-    translate::{self, NOW, Slot, Translation},
+    place, singular, time,
+    translate::{self, Slot, Translation},
     unseen,
     value::{self, Kind},
 };
@@ -251,14 +251,7 @@ impl Formula {
             };
             variables.push_constant_dynamic(slot.name.as_str(), value);
         }
-        if self.now {
-            let now = scope.now().ok_or_else(|| {
-                EvalError::new("unknown_name", "now() is not known here")
-                    .with_hint("It is known while a run goes on; tests set it themselves.")
-            })?;
-            variables.push_constant_dynamic(NOW, now.into());
-        }
-        machine::begin();
+        machine::begin(if self.now { scope.now().and_then(time::instant) } else { None });
         MACHINE
             .eval_ast_with_scope::<Dynamic>(&mut variables, &self.ast)
             .map_err(|error| complain::run(*error, &self.lines, source))

@@ -3,12 +3,15 @@
 //! Each is pure and may be called as `upper(x)` or as `x.upper()`. To add one, add a line to the
 //! table of its group: its example is run by a test, and nothing else needs to know.
 
+mod calendar;
+mod date;
 mod list;
 mod number;
 mod other;
 mod record;
 mod signature;
 mod text;
+mod times;
 
 use std::{any::TypeId, collections::HashMap, ops::RangeInclusive, sync::LazyLock};
 
@@ -22,6 +25,7 @@ use crate::{
     number::Number,
     ops,
     reference::parse_dotted,
+    time::{self, Time},
     value::{self, Kind, List, Record},
 };
 
@@ -30,7 +34,7 @@ use crate::{
 pub struct FunctionInfo {
     /// What it is called by.
     pub name: &'static str,
-    /// `text`, `number`, `list`, `record`, `value` or `script`.
+    /// `text`, `number`, `date`, `list`, `record`, `value` or `script`.
     pub group: &'static str,
     /// What it takes and gives, such as `pad(text: text|number, width: integer, [fill: text]) -> text`:
     /// the source of `usage`, `params`, `gives` and `arguments`.
@@ -69,7 +73,15 @@ struct Line {
 #[must_use]
 pub fn functions() -> &'static [FunctionInfo] {
     static ALL: LazyLock<Vec<FunctionInfo>> = LazyLock::new(|| {
-        let tables = [text::FUNCTIONS, number::FUNCTIONS, list::FUNCTIONS, record::FUNCTIONS, other::FUNCTIONS];
+        let tables = [
+            text::FUNCTIONS,
+            number::FUNCTIONS,
+            date::FUNCTIONS,
+            calendar::FUNCTIONS,
+            list::FUNCTIONS,
+            record::FUNCTIONS,
+            other::FUNCTIONS,
+        ];
         tables.into_iter().flatten().map(info).collect()
     });
     &ALL
@@ -226,8 +238,14 @@ impl Call<'_, '_> {
         fault(match (kind, wanted) {
             (Kind::Null, "text") => error.with_hint("Say what a missing text counts as: (… ?? \"\")"),
             (Kind::Null, "a list") => error.with_hint("Say what a missing list counts as: (… ?? [])"),
+            (Kind::Null, "a date") => error.with_hint("Say what a missing date counts as: (… ?? \"2026-01-31\")"),
             (Kind::Null, "a number") => error.with_hint("Say what a missing number counts as: (… ?? 0)"),
-            (Kind::Number | Kind::Boolean, "text") => error.with_hint("Turn it into text first: to_text(…)"),
+            (Kind::Number, "a date") => {
+                error.with_hint("Seconds since 1970 become a date-time with from_unix(…), milliseconds with from_unix(…, \"ms\")")
+            }
+            (Kind::Number | Kind::Boolean | Kind::Date | Kind::DateTime | Kind::Duration, "text") => {
+                error.with_hint("Turn it into text first: to_text(…)")
+            }
             (Kind::Text, "a number") => error.with_hint("Turn the text into a number first: to_number(…)"),
             _ => error.with_hint(format!("For example: {}", self.function.example)),
         })
@@ -257,7 +275,7 @@ pub(crate) fn has_value(list: &Dynamic, wanted: &Dynamic) -> Result<bool, EvalEr
     if let Some(list) = List::of(list) {
         spend(list.len())?;
         for item in list.iter() {
-            if ops::same(&item?, wanted)? {
+            if ops::same(&time::alike(item?, wanted), wanted)? {
                 return Ok(true);
             }
         }
@@ -277,13 +295,16 @@ pub(crate) fn has_value(list: &Dynamic, wanted: &Dynamic) -> Result<bool, EvalEr
     })
 }
 
-/// Text, numbers and booleans as text. Null, lists and records never turn into text silently.
+/// Text, numbers, booleans and dates as text. Null, lists and records never turn into text silently.
 pub(crate) fn as_text(value: &Dynamic) -> Result<ImmutableString, EvalError> {
     if let Some(text) = value::text(value) {
         return Ok(text);
     }
     if let Some(number) = Number::of(value) {
         return Ok(number.to_string().into());
+    }
+    if let Some(time) = Time::of(value) {
+        return Ok(time.to_string().into());
     }
     if let Ok(value) = value.as_bool() {
         return Ok(if value { "true" } else { "false" }.into());

@@ -25,6 +25,7 @@ mod scope;
 mod shared;
 mod singular;
 mod suggest;
+mod time;
 mod translate;
 mod types;
 mod unseen;

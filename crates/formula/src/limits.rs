@@ -3,6 +3,8 @@
 //! A formula comes from a person and its data from the internet; neither may take a worker's time
 //! or memory. Whatever runs into a bound ends with a sentence, never with a slow worker.
 
+use std::ops::RangeInclusive;
+
 /// Longest source text of one expression.
 pub const SOURCE_BYTES_MAX: usize = 64 * 1024;
 /// Longest sentence about a source, in characters; what it quotes is cut in the middle.
@@ -59,3 +61,13 @@ pub const PATTERN_BYTES_MAX: usize = 1_000;
 pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
 /// Most values a function such as `min(1, 2, …)` takes one by one; lists may be longer.
 pub const REPEATED_VALUES_MAX: usize = 16;
+/// The years of the calendar of formulas: those that ISO 8601 writes with four digits.
+pub const YEARS: RangeInclusive<i16> = 1..=9999;
+/// Longest duration, in either direction: longer than between any two dates.
+pub const DURATION_SECONDS_MAX: u64 = 10_000 * 366 * 86_400;
+/// Longest text that is read as a date, a date-time or a duration.
+pub const DATE_TEXT_BYTES_MAX: usize = 128;
+/// Longest format of a date, such as `%d.%m.%Y`.
+pub const DATE_FORMAT_BYTES_MAX: usize = 256;
+/// Longest name of a time zone.
+pub const ZONE_NAME_BYTES_MAX: usize = 64;

@@ -11,13 +11,15 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+use jiff::Timestamp;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, INT, ImmutableString, Module, OptimizationLevel, Position};
 use rust_decimal::Decimal;
 
 use crate::{
     EvalError, Shared, functions, limits,
     number::Number,
-    ops,
+    ops::{self, Arithmetic},
+    time::Time,
     value::{self, Kind},
 };
 
@@ -33,11 +35,21 @@ pub(crate) struct Spent;
 thread_local! {
     // Rhai counts the steps of each closure call anew; an evaluation never leaves its thread.
     static STEPS: Cell<u64> = const { Cell::new(0) };
+    static NOW: Cell<Option<Timestamp>> = const { Cell::new(None) };
 }
 
-/// Begins the count of steps of one evaluation.
-pub(crate) fn begin() {
+/// Begins the count of steps of one evaluation, which sees this instant as now.
+pub(crate) fn begin(now: Option<Timestamp>) {
     STEPS.set(0);
+    NOW.set(now);
+}
+
+/// What `now()` gives.
+pub(crate) fn now() -> Result<Timestamp, EvalError> {
+    NOW.get().ok_or_else(|| {
+        EvalError::new("unknown_name", "now() is not known here")
+            .with_hint("It is known while a run goes on; tests set it themselves.")
+    })
 }
 
 /// Counts work that functions do on their own.
@@ -83,6 +95,7 @@ fn build() -> Engine {
             (spent > limits::OPERATIONS_MAX).then(|| Dynamic::from(Arc::new(Spent)))
         });
     engine.register_type_with_name::<Shared>("data");
+    engine.register_type_with_name::<Time>("time");
     let mut lists = Module::new();
     lists.set_iter_result(TypeId::of::<Shared>(), items);
     engine.register_global_module(lists.into());
@@ -121,19 +134,18 @@ fn operators(engine: &mut Engine) {
     binary(engine, ">", move |a, b| flag(ops::order(a, b).map(Ordering::is_gt)));
     binary(engine, ">=", move |a, b| flag(ops::order(a, b).map(Ordering::is_ge)));
     binary(engine, "+", ops::add);
-    type Compute = fn(Number, Number) -> Result<Number, EvalError>;
-    let arithmetic: [(&str, &str, &str, Compute); 5] = [
-        ("-", "-=", "subtracts", Number::subtract),
-        ("*", "*=", "multiplies", Number::multiply),
-        ("/", "/=", "divides", Number::divide),
-        ("%", "%=", "divides", Number::remainder),
-        ("**", "**=", "raises", Number::power),
+    let arithmetic = [
+        ("-", "-=", Arithmetic::Subtract),
+        ("*", "*=", Arithmetic::Multiply),
+        ("/", "/=", Arithmetic::Divide),
+        ("%", "%=", Arithmetic::Remainder),
+        ("**", "**=", Arithmetic::Power),
     ];
     let any = TypeId::of::<Dynamic>();
-    for (sign, assign, verb, compute) in arithmetic {
-        binary(engine, sign, move |a, b| ops::arithmetic(a, b, verb, compute));
+    for (sign, assign, compute) in arithmetic {
+        binary(engine, sign, move |a, b| ops::arithmetic(a, b, compute));
         engine.register_raw_fn(assign, [any, any], move |_, args| {
-            *args[0] = ops::arithmetic(args[0], args[1], verb, compute).map_err(fault)?;
+            *args[0] = ops::arithmetic(args[0], args[1], compute).map_err(fault)?;
             Ok(Dynamic::UNIT)
         });
     }

@@ -11,6 +11,7 @@ use serde_json::Value as Json;
 use crate::{
     EvalError, Shared, machine,
     number::Number,
+    time::{self, Time},
     value::{self, Kind, List, Record},
 };
 
@@ -66,6 +67,9 @@ pub(crate) fn same(a: &Dynamic, b: &Dynamic) -> Result<bool, EvalError> {
             }
             true
         }
+        Kind::Date | Kind::DateTime | Kind::Duration => {
+            Time::of(a).zip(Time::of(b)).and_then(|(a, b)| a.order(&b)) == Some(Ordering::Equal)
+        }
         Kind::Closure | Kind::Other => false,
     })
 }
@@ -111,6 +115,9 @@ pub(crate) fn order(a: &Dynamic, b: &Dynamic) -> Result<Ordering, EvalError> {
     if let (Some(a), Some(b)) = (value::text(a), value::text(b)) {
         return Ok(a.as_str().cmp(b.as_str()));
     }
+    if let Some(order) = Time::of(a).zip(Time::of(b)).and_then(|(a, b)| a.order(&b)) {
+        return Ok(order);
+    }
     let (left, right) = (Kind::of(a), Kind::of(b));
     if left == Kind::Null || right == Kind::Null {
         return Err(EvalError::new("null_value", "this compares with null, which has no order")
@@ -119,13 +126,13 @@ pub(crate) fn order(a: &Dynamic, b: &Dynamic) -> Result<Ordering, EvalError> {
     if left == right {
         return Err(EvalError::new(
             "type_mismatch",
-            format!("this orders {}; only numbers and texts have an order", name_plural(left)),
+            format!("this orders {}; only numbers, texts and dates have an order", name_plural(left)),
         ));
     }
     Err(unlike("compares", left, right))
 }
 
-/// `a + b`: adds numbers, joins texts, joins lists.
+/// `a + b`: adds numbers and durations, joins texts, joins lists.
 pub(crate) fn add(a: &Dynamic, b: &Dynamic) -> Result<Dynamic, EvalError> {
     if let (Some(a), Some(b)) = (Number::of(a), Number::of(b)) {
         return a.add(b).map(Into::into);
@@ -138,6 +145,9 @@ pub(crate) fn add(a: &Dynamic, b: &Dynamic) -> Result<Dynamic, EvalError> {
         machine::spend(a.len() + b.len())?;
         return Ok(Dynamic::from_array(a.iter().chain(b.iter()).collect::<Result<Array, _>>()?));
     }
+    if let Some(sum) = Time::of(a).zip(Time::of(b)).and_then(|(a, b)| time::add(&a, &b)) {
+        return sum.map(Into::into);
+    }
     let (left, right) = (Kind::of(a), Kind::of(b));
     if left == Kind::Record && right == Kind::Record {
         return Err(
@@ -147,25 +157,66 @@ pub(crate) fn add(a: &Dynamic, b: &Dynamic) -> Result<Dynamic, EvalError> {
     Err(unlike("adds", left, right))
 }
 
-/// `-`, `*`, `/`, `%` and `**`.
-pub(crate) fn arithmetic(
-    a: &Dynamic,
-    b: &Dynamic,
-    verb: &'static str,
-    compute: fn(Number, Number) -> Result<Number, EvalError>,
-) -> Result<Dynamic, EvalError> {
-    match (Number::of(a), Number::of(b)) {
-        (Some(a), Some(b)) => compute(a, b).map(Into::into),
-        _ => Err(unlike(verb, Kind::of(a), Kind::of(b))),
+/// An operator between two numbers, some of which take durations and dates as well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arithmetic {
+    Subtract,
+    Multiply,
+    Divide,
+    Remainder,
+    Power,
+}
+
+impl Arithmetic {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Subtract => "subtracts",
+            Self::Multiply => "multiplies",
+            Self::Divide | Self::Remainder => "divides",
+            Self::Power => "raises",
+        }
     }
+
+    fn numbers(self, a: Number, b: Number) -> Result<Number, EvalError> {
+        match self {
+            Self::Subtract => a.subtract(b),
+            Self::Multiply => a.multiply(b),
+            Self::Divide => a.divide(b),
+            Self::Remainder => a.remainder(b),
+            Self::Power => a.power(b),
+        }
+    }
+
+    fn times(self, a: &Dynamic, b: &Dynamic) -> Option<Result<Dynamic, EvalError>> {
+        let out = match (self, Time::of(a), Time::of(b)) {
+            (Self::Subtract, Some(a), Some(b)) => time::subtract(&a, &b)?,
+            (Self::Multiply, Some(a), None) => time::multiply(&a, Number::of(b)?)?,
+            (Self::Multiply, None, Some(b)) => time::multiply(&b, Number::of(a)?)?,
+            (Self::Divide, Some(a), None) => time::divide(&a, Number::of(b)?)?,
+            (Self::Divide, Some(a), Some(b)) => return time::ratio(&a, &b).map(|ratio| ratio.map(Into::into)),
+            _ => return None,
+        };
+        Some(out.map(Into::into))
+    }
+}
+
+/// `-`, `*`, `/`, `%` and `**`.
+pub(crate) fn arithmetic(a: &Dynamic, b: &Dynamic, sign: Arithmetic) -> Result<Dynamic, EvalError> {
+    if let (Some(a), Some(b)) = (Number::of(a), Number::of(b)) {
+        return sign.numbers(a, b).map(Into::into);
+    }
+    sign.times(a, b).unwrap_or_else(|| Err(unlike(sign.verb(), Kind::of(a), Kind::of(b))))
 }
 
 /// `-a`.
 pub(crate) fn negate(a: &Dynamic) -> Result<Dynamic, EvalError> {
-    match Number::of(a) {
-        Some(number) => Ok(number.negate().into()),
-        None => Err(EvalError::new("type_mismatch", format!("`-` stands before {}; it takes a number", Kind::of(a).name()))),
+    if let Some(number) = Number::of(a) {
+        return Ok(number.negate().into());
     }
+    if let Some(length) = Time::of(a).and_then(|time| time::negate(&time)) {
+        return Ok(length.into());
+    }
+    Err(EvalError::new("type_mismatch", format!("`-` stands before {}; it takes a number", Kind::of(a).name())))
 }
 
 /// `!a`.
@@ -189,6 +240,9 @@ fn unlike(verb: &str, left: Kind, right: Kind) -> EvalError {
     }
     let with = if verb == "compares" { "with" } else { "and" };
     let error = EvalError::new("type_mismatch", format!("this {verb} {} {with} {}", left.name(), right.name()));
+    if let Some(hint) = hint_for_times(verb, left, right) {
+        return error.with_hint(hint);
+    }
     match (left, right) {
         (Kind::Text, Kind::Number) | (Kind::Number, Kind::Text) if verb == "adds" => {
             error.with_hint("Turn one into the other first: to_number(…) to add, to_text(…) to join")
@@ -202,6 +256,30 @@ fn unlike(verb: &str, left: Kind, right: Kind) -> EvalError {
         }
         _ => error,
     }
+}
+
+/// What to do about an operation with a date, a date-time or a duration.
+fn hint_for_times(verb: &str, left: Kind, right: Kind) -> Option<&'static str> {
+    let has = |kind: Kind| left == kind || right == kind;
+    Some(match verb {
+        _ if has(Kind::Date) && has(Kind::DateTime) => "Take the day of the date-time: date(…, \"Europe/Berlin\")",
+        "compares" if has(Kind::Text) && has(Kind::Date) => "Turn the text into a date first: date(…)",
+        "compares" if has(Kind::Text) && has(Kind::DateTime) => "Turn the text into a date-time first: datetime(…)",
+        _ if has(Kind::Text) && has(Kind::Duration) => "Turn the text into a duration first: duration(…)",
+        "adds" if has(Kind::Text) && (has(Kind::Date) || has(Kind::DateTime)) => {
+            "To join, write it as text: to_text(…); to move it, add a duration: … + duration(\"2h\")"
+        }
+        _ if has(Kind::Text) && (has(Kind::Date) || has(Kind::DateTime)) => {
+            "Turn the text into a date or a date-time first: date(…), datetime(…)"
+        }
+        "adds" | "subtracts" if has(Kind::Number) && (has(Kind::Date) || has(Kind::DateTime)) => {
+            "Say what the number counts: add_days(…, 3), or … + duration(\"3d\")"
+        }
+        _ if has(Kind::Number) && has(Kind::Duration) => {
+            "Say what the number counts: duration(3, \"h\"); or turn the duration into a number: … / duration(\"1h\")"
+        }
+        _ => return None,
+    })
 }
 
 fn name_plural(kind: Kind) -> &'static str {

@@ -37,13 +37,10 @@ pub(crate) struct Translation {
     pub(crate) references: Vec<Reference>,
     /// Field names in the order in which records of the source have them.
     pub(crate) order: Vec<String>,
-    /// Whether it asks for the instant, as variable [`NOW`].
+    /// Whether it asks for the instant.
     pub(crate) now: bool,
     pub(crate) tokens: Vec<Token>,
 }
-
-/// The variable that holds what `now()` gives.
-pub(crate) const NOW: &str = "now__";
 
 /// Reads a formula, or a script of statements.
 pub(crate) fn translate(source: &str, script: bool) -> Result<Translation, SyntaxProblem> {
@@ -226,6 +223,7 @@ impl Reader<'_> {
                 self.line(at, &format!("{sign}call"));
             } else {
                 self.check_call(at + 1, name, 1)?;
+                self.note_now(name);
                 self.line(at, &format!("{sign}{}", functions::rhai_name(name)));
             }
             return Ok(at + 2);

@@ -56,7 +56,10 @@ impl Expression {
                 let found = self.path_type(path.is_singular(), types);
                 (or_default(found, default.as_ref()), Vec::new())
             }
-            Plan::Formula(formula) => infer::formula(self.source(), formula, self.references(), types),
+            Plan::Formula(formula) => {
+                let (gives, problems) = infer::formula(self.source(), formula, self.references(), types);
+                (gives.outside(), problems)
+            }
         };
         Inferred { gives, problems }
     }

@@ -12,6 +12,7 @@ use crate::{
     EvalError, Segment, Shared, limits, machine,
     number::Number,
     reference::{self, place},
+    time::Time,
 };
 
 /// What a value is, for decisions and for sentences.
@@ -21,6 +22,9 @@ pub(crate) enum Kind {
     Boolean,
     Number,
     Text,
+    Date,
+    DateTime,
+    Duration,
     List,
     Record,
     Closure,
@@ -43,6 +47,8 @@ impl Kind {
             Self::Record
         } else if let Some(shared) = value.read_lock::<Shared>() {
             Self::of_json(&shared)
+        } else if let Some(time) = value.read_lock::<Time>() {
+            time.kind()
         } else if value.is::<FnPtr>() {
             Self::Closure
         } else {
@@ -68,6 +74,9 @@ impl Kind {
             Self::Boolean => "true or false",
             Self::Number => "a number",
             Self::Text => "text",
+            Self::Date => "a date",
+            Self::DateTime => "a date-time",
+            Self::Duration => "a duration",
             Self::List => "a list",
             Self::Record => "a record",
             Self::Closure => "a closure",
@@ -142,6 +151,9 @@ fn convert(value: Dynamic, order: &Order<'_>, depth: usize) -> Result<Json, Eval
         Kind::Null => Json::Null,
         Kind::Boolean => Json::Bool(value.as_bool().unwrap_or_default()),
         Kind::Text => Json::String(value.to_string()),
+        Kind::Date | Kind::DateTime | Kind::Duration => {
+            Json::String(Time::of(&value).map_or_else(String::new, |time| time.to_string()))
+        }
         Kind::List => {
             let items = value.into_array().unwrap_or_default();
             Json::Array(items.into_iter().map(|item| convert(item, order, depth + 1)).collect::<Result<_, _>>()?)

@@ -13,6 +13,7 @@ use crate::{
     number::Number,
     ops,
     reference::place,
+    time,
     value::{self, Kind},
 };
 
@@ -87,7 +88,7 @@ pub(super) const FUNCTIONS: &[Line] = &[
     function(
         GROUP,
         "where(list: list, path: text, op: text, value: any) -> list",
-        "The items whose field compares: op is ==, !=, <, <=, >, >=, in or contains. A missing field is null, and null has no order.",
+        "The items whose field compares: op is ==, !=, <, <=, >, >=, in or contains. A missing field is null, and null has no order. With a date or a date-time, the field may be text that says one.",
         "where([#{ n: 1 }, #{ n: 5 }], \"n\", \">\", 2)",
         "[{\"n\":5}]",
         where_,
@@ -236,7 +237,7 @@ fn where_(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     let mut out = Array::new();
     let list = call.list(0)?;
     for index in 0..list.len() {
-        let field = list.follow(index, &path).map_err(fault)?;
+        let field = time::alike(list.follow(index, &path).map_err(fault)?, &wanted);
         let ordered = |test: fn(Ordering) -> bool| {
             if Kind::of(&field) == Kind::Null { Ok(false) } else { ops::order(&field, &wanted).map(test) }
         };

@@ -108,15 +108,6 @@ pub(super) const FUNCTIONS: &[Line] = &[
                 .map_err(|_| call.bad("finds bytes that are no text"))
         },
     ),
-    // The translation puts the instant in its place; this is only its line in the table.
-    function(
-        GROUP,
-        "now() -> text",
-        "The instant as text in ISO 8601, the same for a whole try of a step.",
-        "now()",
-        "\"2026-01-02T03:04:05Z\"",
-        |_| Ok(Dynamic::UNIT),
-    ),
     function(
         SCRIPT,
         "push(list: list, item: any) -> null",

@@ -95,8 +95,8 @@ pub(super) const FUNCTIONS: &[Line] = &[
     ),
     function(
         GROUP,
-        "to_text(value: text|number|boolean) -> text",
-        "A number, true or false as text.",
+        "to_text(value: text|number|boolean|date|datetime|duration) -> text",
+        "A number, true or false, or a date as text.",
         "to_text(12.5)",
         "\"12.5\"",
         |call| as_text(&call.value(0)).map(Dynamic::from).map_err(fault),

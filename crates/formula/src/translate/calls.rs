@@ -1,6 +1,6 @@
 //! Calls: which functions there are, and how many values they take.
 
-use super::{NOW, Reader, names::refused};
+use super::{Reader, names::refused};
 use crate::{SyntaxProblem, functions, lex::Kind, suggest};
 
 impl Reader<'_> {
@@ -15,13 +15,14 @@ impl Reader<'_> {
             return Ok(at + 1);
         }
         self.check_call(at, name, 0)?;
-        if name == "now" {
-            self.now = true;
-            self.line(at, NOW);
-            return Ok(self.tokens[at + 1].partner + 1);
-        }
+        self.note_now(name);
         self.line(at, &functions::rhai_name(name));
         Ok(at + 1)
+    }
+
+    /// Some functions look at the clock of the run.
+    pub(super) fn note_now(&mut self, name: &str) {
+        self.now |= matches!(name, "now" | "today");
     }
 
     /// Whether a function of this name takes what stands in the brackets behind it.

@@ -38,7 +38,7 @@ fn words(kinds: Kinds) -> impl Iterator<Item = (Kinds, &'static str, &'static st
         (NUMBER, number.0, number.1),
         (TEXT, "text", "texts"),
         (DATE, "a date", "dates"),
-        (DATE_TIME, "a date with time", "dates with time"),
+        (DATE_TIME, "a date-time", "date-times"),
         (DURATION, "a duration", "durations"),
         (LIST, "a list", "lists"),
         (RECORD, "a record", "records"),

@@ -243,6 +243,22 @@ impl Type {
         out
     }
 
+    /// What comes out of a formula that gives this: dates and durations leave it as text.
+    pub(super) fn outside(&self) -> Self {
+        let mut out = Self::of(self.kinds);
+        if out.kinds & TIMES != 0 && out.kinds != ALL {
+            out.kinds = (out.kinds & !TIMES) | TEXT;
+        }
+        if let Some(items) = &self.items {
+            out.absorb(Self::list(items.outside()));
+        }
+        if let Some(fields) = &self.fields {
+            let known = fields.known.iter().map(|(name, field)| (Arc::clone(name), field.outside())).collect();
+            out.absorb(Self::of_fields(known, fields.rest.outside()));
+        }
+        out
+    }
+
     /// Whether a value of this type may be of a kind.
     #[must_use]
     pub const fn may_be(&self, kind: Kind) -> bool {

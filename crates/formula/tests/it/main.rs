@@ -1,6 +1,7 @@
 //! Expressions as people see them: source and data in, value or sentence out.
 
 mod bad_input;
+mod dates;
 mod hostile;
 mod jsonpath;
 mod problems;

@@ -215,6 +215,8 @@ fn calls() {
     gives("trigger.note?.upper()", "text or null");
     gives("flatten([[1], 'a'])", "a list of whole numbers and texts");
     gives("now()", "text");
+    gives("[#{ at: now(), d: [today(\"UTC\")] }][0].d[0]", "text or null");
+    gives("now() - datetime(\"2026-01-31T00:00:00Z\") > duration(\"1h\")", "true or false");
     refuses("upper(trigger.amount)", "trigger.amount", true, "`upper` takes text, here it gets a whole number Turn it into text");
     refuses("trigger.amount.upper()", "trigger.amount", true, "`upper` takes text");
     refuses("trigger.nothing.upper()", "trigger.nothing", true, "(… ?? \"\")");
