@@ -92,7 +92,7 @@ impl World {
         Timestamp::from_micros(self.now)
     }
 
-    fn commit(&mut self, state: &mut RunState) {
+    pub(crate) fn commit(&mut self, state: &mut RunState) {
         let entries = std::mem::take(&mut state.pending);
         self.chunks.push(write_chunk(&entries).expect("entries are JSON"));
         state.journal.next_seq += 1;

@@ -3,7 +3,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use engine::Program;
+use engine::{
+    Program,
+    decide::{Next, decide},
+};
 use serde_json::{Value, json};
 use store::{Entry, Then};
 
@@ -177,6 +180,7 @@ steps:
     steps:
       - { id: more, save: { n: \"${ state.n + item }\" } }
       - { id: up, do: sys.put, with: { n: \"${ state.n }\" } }
+  - { id: after, do: sys.put, with: { n: \"${ state.n }\" } }
   - { id: end, return: { n: \"${ state.n }\", keep: \"${ state.keep }\", out: \"${ steps.one }\" } }
 ";
     let mut story = Story::new(text, json!({ "rows": [10, 100] }), &fine);
@@ -194,10 +198,7 @@ fn the_first_answer_to_the_caller_is_the_answer() {
     let story = Story::new(text, json!({ "id": 7 }), &fine);
     let (world, _) = story.told();
     let mut state = world.recover();
-    assert!(matches!(
-        engine::decide::decide(&story.program, &mut state, store::Timestamp::from_micros(world.now)),
-        engine::decide::Next::End(_)
-    ));
+    assert!(matches!(decide(&story.program, &mut state, store::Timestamp::from_micros(world.now)), Next::End(_)));
     assert_eq!(state.response.as_deref(), Some(&json!({ "status": 201, "body": { "id": 7 } })));
     assert_eq!(world.output(), Some(json!([null])));
 }
@@ -333,10 +334,64 @@ fn a_branch_is_due_in_time_while_another_one_calls() {
     let (program, mut world) = (program(text), World::default());
     let mut state = world.begin(json!({}));
     let now = store::Timestamp::from_micros(0);
-    let engine::decide::Next::Act(attempts) = engine::decide::decide(&program, &mut state, now) else { panic!() };
+    let Next::Act(attempts) = decide(&program, &mut state, now) else { panic!() };
     state.in_flight.extend(attempts.into_iter().map(|attempt| attempt.path));
-    assert!(matches!(engine::decide::decide(&program, &mut state, now), engine::decide::Next::InFlight));
+    assert!(matches!(decide(&program, &mut state, now), Next::InFlight));
     assert_eq!(state.wake, Some(store::Timestamp::from_micros(5_000_000)));
+}
+
+#[test]
+fn a_failed_loop_begins_nothing_while_it_waits() {
+    let text = "steps:
+  - id: push
+    each: ${ trigger.rows }
+    parallel: 3
+    steps:
+      - { id: one, do: sys.put }
+      - { id: two, do: sys.put }
+";
+    let (program, mut world, now) = (program(text), World::default(), store::Timestamp::from_micros(0));
+    let mut state = world.begin(json!({ "rows": [1, 2, 3] }));
+    let Next::Act(attempts) = decide(&program, &mut state, now) else { panic!("three passes begin") };
+    state.in_flight.extend(attempts.into_iter().map(|attempt| attempt.path));
+    let err = crate::bench::error();
+    state.in_flight.remove("push[1].one");
+    state.push(Entry::Failed { p: "push[1].one".into(), n: 1, at: now, err, retry: None });
+    assert!(matches!(decide(&program, &mut state, now), Next::InFlight));
+    for (path, last) in [("push[0].one", false), ("push[2].one", true)] {
+        state.in_flight.remove(path);
+        state.push(Entry::Succeeded { p: path.into(), n: 1, at: now, out: Arc::default() });
+        let next = decide(&program, &mut state, now);
+        assert!(if last { matches!(next, Next::End(Then::Failed { .. })) } else { matches!(next, Next::InFlight) }, "{next:?}");
+    }
+}
+
+#[test]
+fn a_doubt_that_nobody_waited_for_is_found_at_the_end() {
+    let text = "steps:
+  - id: race
+    parallel:
+      quick:
+        - { id: get, do: sys.get }
+      slow:
+        - { id: pay, do: sys.post }
+    wait_for: any
+  - { id: after, do: sys.put }
+";
+    let (program, mut world, now) = (program(text), World::default(), store::Timestamp::from_micros(0));
+    let mut state = world.begin(json!({}));
+    let Next::Act(attempts) = decide(&program, &mut state, now) else { panic!("both begin") };
+    world.commit(&mut state);
+    state.in_flight.extend(attempts.into_iter().map(|attempt| attempt.path));
+    state.in_flight.remove("get");
+    state.push(Entry::Succeeded { p: "get".into(), n: 1, at: now, out: Arc::default() });
+    assert!(matches!(decide(&program, &mut state, now), Next::Act(_)), "the step after the race begins");
+    world.commit(&mut state);
+    // The process dies while `pay` is under way, and the race is long over.
+    let then = world.drive(&program, &mut world.recover(), &fine, 1000).expect("the run ends");
+    let Then::Failed { error, .. } = then else { panic!("{then:?} {:?}", world.told()) };
+    assert_eq!((error.code.as_str(), error.path.as_deref()), ("OUTCOME_UNKNOWN", Some("pay")));
+    assert!(called(&world).contains(&"after"));
 }
 
 #[test]
