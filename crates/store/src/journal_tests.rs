@@ -31,6 +31,7 @@ fn about_step(n: u32) -> Vec<Entry> {
         Entry::Failed { p: p.clone(), n, at: at(1), err: error(), retry: None },
         Entry::Uncertain { p: p.clone(), n, at: at(1), err: error() },
         Entry::Reopened { p: p.clone(), at: at(1), by: "me".into() },
+        Entry::Waits { p: p.clone(), at: at(1), what: "timer".into(), until: Some(at(2)), ask: None },
         Entry::Settled { p, at: at(1), by: "me".into(), out },
     ]
 }
@@ -38,7 +39,10 @@ fn about_step(n: u32) -> Vec<Entry> {
 #[test]
 fn only_the_drawn_arrows_are_legal() {
     let states = [
-        (StepState::Ready { attempts: 0 }, 1, "computed skipped started"),
+        (StepState::Ready { attempts: 0 }, 1, "computed skipped started waits"),
+        (StepState::Waiting { what: "timer".into(), until: Some(at(2)) }, 1, "computed settled"),
+        // A step that holds steps ran out of time.
+        (StepState::Waiting { what: "steps".into(), until: Some(at(2)) }, 0, "computed failed settled"),
         (StepState::Running { attempt: 1 }, 1, "succeeded failed failed uncertain"),
         (StepState::Running { attempt: 1 }, 2, "started"),
         (StepState::Backoff { attempt: 1, until: at(2) }, 2, "started"),
