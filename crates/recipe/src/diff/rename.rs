@@ -11,6 +11,8 @@ use crate::scan::{self, Piece};
 
 /// More renamed steps than this are told as removed and added.
 const RENAMES_MAX: usize = 50;
+/// So many pairs of gone and new steps are held against each other; with more, none is.
+const PAIRS_MAX: usize = 2_500;
 
 /// Finds renamed steps and gives them their new ids in the old recipe, together with what refers to
 /// them. Answers with the old and new ids.
@@ -30,6 +32,9 @@ fn next(old: &Json, new: &Json, catalogue: &Catalogue) -> Option<(String, String
     let (ids_before, ids_after) = (known(&before), known(&after));
     let gone: Vec<_> = before.iter().filter(|step| !ids_after.contains(&step.id)).collect();
     let come: Vec<_> = after.iter().filter(|step| !ids_before.contains(&step.id)).collect();
+    if gone.len() * come.len() > PAIRS_MAX {
+        return None;
+    }
     for from in gone {
         for to in come.iter().filter(|to| to.place == from.place && !to.unnamed && !from.unnamed) {
             let mut own = Json::Object(from.own.clone());

@@ -2,6 +2,8 @@
 
 /// Blanks between a line and the comment beside it.
 const BESIDE: usize = 2;
+/// Comments further apart than so many lines have nothing to do with each other's column.
+const NEAR_LINES_MAX: usize = 6;
 
 /// Lines under construction.
 #[derive(Debug, Default)]
@@ -58,10 +60,11 @@ impl<'t> Lines<'t> {
 
     /// All lines. Comments that stood below each other stand below each other again.
     pub(super) fn finish(self, newline: &str) -> String {
-        let beside: Vec<_> = self.lines.iter().filter_map(|line| line.beside.map(|(_, column)| (column, line))).collect();
+        let beside: Vec<_> =
+            self.lines.iter().enumerate().filter_map(|(at, line)| line.beside.map(|(_, column)| (at, column, line))).collect();
         let mut columns = Vec::with_capacity(beside.len());
-        for group in beside.chunk_by(|(a, _), (b, _)| a == b) {
-            let widest = group.iter().map(|(_, line)| line.content.trim_end().chars().count()).max().unwrap_or_default();
+        for group in beside.chunk_by(|(at, a, _), (below, b, _)| a == b && below - at <= NEAR_LINES_MAX) {
+            let widest = group.iter().map(|(_, _, line)| line.content.trim_end().chars().count()).max().unwrap_or_default();
             columns.extend(std::iter::repeat_n(widest + BESIDE, group.len()));
         }
         let mut columns = columns.into_iter();

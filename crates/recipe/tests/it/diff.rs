@@ -163,6 +163,18 @@ fn a_text_that_cannot_be_read_is_named() {
     assert!(!diff("a: 1\na: 2\n", BASE, &real()).expect_err("a refusal").in_new);
 }
 
+/// Ten thousand steps of other names: neither silent nor slow.
+#[test]
+fn many_changed_steps_are_told_in_bounded_time() {
+    let recipe = |name: &str| -> String {
+        let steps = (0..10_000).map(|n| format!("  - {{ id: {name}_{n}, set: {{ a: {n} }} }}\n"));
+        "liaison: 1\nrecipe: many\ntrigger: { from: api }\nsteps:\n".chars().chain(steps.collect::<String>().chars()).collect()
+    };
+    let told = diff(&recipe("a"), &recipe("b"), &real()).expect("readable texts");
+    assert_eq!(told.len(), 20_000);
+    assert!(told.iter().all(|one| matches!(one.kind, DifferenceKind::Added | DifferenceKind::Removed)));
+}
+
 #[test]
 fn differences_say_their_kind_and_place() {
     let new = BASE.replacen("${ trigger.amount }", "${ trigger.amount / 100 }", 1);

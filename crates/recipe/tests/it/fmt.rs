@@ -48,6 +48,16 @@ fn comments_below_each_other_stay_below_each_other() {
 }
 
 #[test]
+fn comments_far_from_each_other_have_columns_of_their_own() {
+    let lines = "x: 1\n".repeat(9);
+    formats(
+        &format!("a: 1   # near\n{lines}longer: 1  # far\nb: 1   # near\n"),
+        &format!("a: 1  # near\n{lines}longer: 1  # far\nb: 1  # near\n"),
+    );
+    formats(&format!("a: 1      # one\n{lines}longer: 1 # two\n"), &format!("a: 1  # one\n{lines}longer: 1  # two\n"));
+}
+
+#[test]
 fn texts_keep_their_quotes_and_lines() {
     formats(
         "a:    'it''s'\nb: \"x # y\"\nc:   |-\n      one\n        two\n\n      three   \nd: |2\n   lead\ne: >+\n folded\n\n\nf: plain\n      goes  on\n\n      here\ng: \"a \\\n   b\"\nh:\n  short\n",
@@ -64,6 +74,12 @@ fn brackets_stay_brackets() {
             "a:\n  {{\n    b: {long},\n    c: {long}\n  }}\nd: []\ne:\n  {{\n    b: 1,  # one\n    # two\n    c: [1, 2]\n  }}\nf: [a, b]\n"
         ),
     );
+}
+
+/// A comment between a key and its value has no place inside brackets; it goes above both.
+#[test]
+fn comments_inside_entries_of_brackets_go_above_them() {
+    formats("a: { b: # why\n 1 }\n", "a:\n  {\n    # why\n    b: 1\n  }\n");
 }
 
 #[test]
