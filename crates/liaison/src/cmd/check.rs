@@ -38,10 +38,22 @@ struct Checked {
 pub(crate) fn check(check: &Check) -> anyhow::Result<ExitCode> {
     let catalogue = catalogue::of(&connectors::all());
     let mut files = Vec::new();
+    let mut recipes = Vec::new();
     for path in recipe_files(&check.paths)? {
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let diagnostics = recipe::parse_and_check(&bytes, &catalogue).diagnostics;
-        files.push(Checked { path: path.display().to_string(), text: String::from_utf8_lossy(&bytes).into_owned(), diagnostics });
+        let parsed = recipe::parse_and_check(&bytes, &catalogue);
+        if let (true, Some(recipe)) = (parsed.is_sound(), &parsed.recipe) {
+            recipes.push((files.len(), recipe.clone()));
+        }
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        files.push(Checked { path: path.display().to_string(), text, diagnostics: parsed.diagnostics });
+    }
+    // One recipe alone says nothing of those it calls.
+    if files.len() > 1 {
+        let sound: Vec<_> = recipes.iter().map(|(_, recipe)| recipe).collect();
+        for ((at, _), found) in recipes.iter().zip(recipe::check_together(&sound)) {
+            files[*at].diagnostics.extend(found);
+        }
     }
     let text = match check.format {
         Format::Text => as_text(&files),

@@ -4,6 +4,7 @@
 mod catalogue;
 mod diagnostics;
 mod golden;
+mod together;
 
 use std::path::{Path, PathBuf};
 
