@@ -5,7 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use connector::{Cx, Doubt, Effect, ErrorClass, StepError};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use serde_json::Value as Json;
-use store::{Committed, Entry, ErrorRecord, RunCommit, StoreError, Then, WaitingFor, WorkerId};
+use store::{Committed, Entry, ErrorRecord, RunCommit, StoreError, Then, Timestamp, WaitingFor, WorkerId};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
@@ -224,20 +224,26 @@ pub fn idempotency_key(run: store::RunId, path: &str) -> String {
 
 /// Takes the outcome of an attempt into the journal in memory.
 fn settle(engine: &Engine, state: &mut RunState, attempt: &Attempt, outcome: Result<Json, StepError>) {
-    let now = engine.now();
+    if let Err(error) = &outcome {
+        metrics::counter!("liaison_attempts_failed_total", "class" => error.class.as_str()).increment(1);
+    }
+    settled(state, attempt, outcome, engine.now(), engine.dice());
+}
+
+/// The same with time and dice from outside: what an outcome means for the run, doubt and retry included.
+pub(crate) fn settled(state: &mut RunState, attempt: &Attempt, outcome: Result<Json, StepError>, now: Timestamp, dice: f64) {
     state.in_flight.remove(&attempt.path);
     let (p, n) = (Arc::clone(&attempt.path), attempt.number);
     let error = match outcome {
         Ok(output) => return state.push(Entry::Succeeded { p, n, at: now, out: Arc::new(output) }),
         Err(error) => error,
     };
-    metrics::counter!("liaison_attempts_failed_total", "class" => error.class.as_str()).increment(1);
     let err = Box::new(record(&error));
     if error.doubt == Doubt::MayHaveHappened && (attempt.step.action.effect)(&attempt.input) == Effect::Once {
         return state.push(Entry::Uncertain { p, n, at: now, err });
     }
     let counted = n.saturating_sub(state.attempts_before(&attempt.path));
-    let retry = attempt.step.retry.next_try(error.class, counted, attempt.began, now, error.retry_after, engine.dice());
+    let retry = attempt.step.retry.next_try(error.class, counted, attempt.began, now, error.retry_after, dice);
     state.push(Entry::Failed { p, n, at: now, err, retry });
 }
 

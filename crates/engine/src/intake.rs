@@ -13,7 +13,7 @@ use connector::ErrorClass;
 use formula::Scope;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
-use store::{Accepted, Ending, Entry, ErrorRecord, EventKey, NewRun, RunId, RunStatus, StoreError, Then, Via};
+use store::{Accepted, Ending, Entry, ErrorRecord, EventKey, NewRun, RunId, RunStatus, StoreError, Then, Timestamp, Via};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     decide::{Next, RunState, decide},
     drive::LiveRun,
     frame::instant_text,
+    program::Program,
     template::formula_failed,
 };
 
@@ -101,20 +102,17 @@ impl Engine {
         let id = RunId::new(now, self.random());
         let mut state = RunState::new(id, event.via.as_str(), Arc::clone(&event.data), Arc::clone(&recipe.params), now);
         let program = &recipe.program;
-        let mut scope = Scope::new();
-        scope.set("trigger", Arc::clone(&event.data));
-        scope.set("params", Arc::clone(&recipe.params));
-        scope.set_now(&instant_text(now));
+        let scope = event_scope(&event.data, &recipe.params, now);
         let mut broken = None;
         // A replay was wanted by a person: the filter was passed once and is not asked again.
-        if let Some(condition) = program.condition.as_ref().filter(|_| event.replay_of.is_none()) {
-            match condition.eval_bool(&scope) {
+        if event.replay_of.is_none() {
+            match wanted(program, &scope) {
                 Ok(true) => {}
                 Ok(false) => {
                     metrics::counter!("liaison_events_filtered_total", "recipe" => Arc::clone(&program.slug)).increment(1);
                     return Ok(Intake::Filtered);
                 }
-                Err(error) => broken = Some(formula_failed(&error, "The condition of the trigger")),
+                Err(error) => broken = Some(error),
             }
         }
         let key = match self.event_key(recipe, &event, &scope) {
@@ -250,6 +248,23 @@ impl Engine {
         let mut hash = [0; 16];
         hash.copy_from_slice(&digest[..16]);
         Ok(Some(EventKey { hash, expires_at: self.now().after(keep), fingerprint: event.fingerprint }))
+    }
+}
+
+/// What the formulas of a trigger see.
+pub(crate) fn event_scope(event: &Arc<Json>, params: &Arc<Json>, now: Timestamp) -> Scope {
+    let mut scope = Scope::new();
+    scope.set("trigger", Arc::clone(event));
+    scope.set("params", Arc::clone(params));
+    scope.set_now(&instant_text(now));
+    scope
+}
+
+/// Whether the trigger wants the event, or why that cannot be told.
+pub(crate) fn wanted(program: &Program, scope: &Scope) -> Result<bool, Box<ErrorRecord>> {
+    match &program.condition {
+        Some(condition) => condition.eval_bool(scope).map_err(|error| formula_failed(&error, "The condition of the trigger")),
+        None => Ok(true),
     }
 }
 

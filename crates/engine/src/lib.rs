@@ -20,6 +20,7 @@ pub mod retry;
 mod schedule;
 mod settings;
 mod template;
+pub mod trial;
 mod worker;
 
 use std::{

@@ -4,5 +4,6 @@
 mod bench;
 mod crash;
 mod stories;
+mod trial;
 mod words;
 mod words_deep;
