@@ -37,6 +37,8 @@ enum Command {
     Explain(cmd::explain::Explain),
     /// Tells in words what changed between recipes.
     Diff(cmd::diff::Diff),
+    /// Runs the tests that stand in recipes.
+    Test(cmd::test::Test),
     /// Runs a recipe once, here, and shows it step by step.
     Run(cmd::run::Run),
     /// Sends recipes to a server and switches them on.
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Fmt(fmt) => cmd::fmt::fmt(&fmt),
         Command::Explain(explain) => cmd::explain::explain(explain),
         Command::Diff(diff) => cmd::diff::diff(&diff),
+        Command::Test(test) => cmd::test::test(test),
         Command::Run(run) => cmd::run::run(run),
         Command::Apply(apply) => cmd::apply::apply(&apply),
         Command::Cron(cron) => cmd::cron::cron(&cron),

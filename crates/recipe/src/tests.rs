@@ -104,6 +104,7 @@ impl<'t> Reader<'t> {
             response: record(self, "response"),
             exact,
             span: node.span,
+            places: crate::value::places(node),
         };
         let says = ["status", "calls", "steps", "not_run", "output", "error", "state", "response"];
         if !fields.unknown && says.iter().all(|name| fields.get(name).is_none()) {

@@ -334,3 +334,14 @@ fn bare(text: &str) -> Option<String> {
     let formula = formula.trim().to_owned();
     (!formula.is_empty() && !formula.contains("${")).then_some(formula)
 }
+
+/// The places inside a part of the text, whatever stands there.
+pub(crate) fn places(node: &Node<'_>) -> Places {
+    match &node.kind {
+        Kind::List(items) => Places::List(items.iter().map(|item| (item.span, places(item))).collect()),
+        Kind::Record(entries) => {
+            Places::Record(entries.iter().map(|entry| (entry.key_span, entry.value.span, places(&entry.value))).collect())
+        }
+        _ => Places::Leaf,
+    }
+}

@@ -17,17 +17,28 @@ use axum::{
 use engine::Engine;
 use hmac::{Hmac, KeyInit, Mac};
 use parking_lot::Mutex;
+use recipe::Severity;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use store::{ConnectionId, ConnectionRow, NewVersion, Put, RecipeId, RunId, RunStatus, Saved};
 
 use super::{print, serve::signin_link};
 
-const RECIPES: [&str; 3] = [
+/// The recipes of `recipes/`; a test keeps the list whole.
+const RECIPES: &[&str] = &[
     include_str!("../../../../recipes/paid-invoice-to-ledger.recipe.yaml"),
     include_str!("../../../../recipes/order-intake.recipe.yaml"),
     include_str!("../../../../recipes/ledger-heartbeat.recipe.yaml"),
+    include_str!("../../../../recipes/customer-overview.recipe.yaml"),
+    include_str!("../../../../recipes/invoice-paid-to-opportunity.recipe.yaml"),
+    include_str!("../../../../recipes/lead-scores-to-salesforce.recipe.yaml"),
+    include_str!("../../../../recipes/netsuite-customers-to-salesforce.recipe.yaml"),
+    include_str!("../../../../recipes/new-hire.recipe.yaml"),
+    include_str!("../../../../recipes/notify-hr-director.recipe.yaml"),
+    include_str!("../../../../recipes/order-to-cash.recipe.yaml"),
 ];
+/// The connections the demo makes: their names and connectors.
+const CONNECTIONS: [(&str, &str); 2] = [("pay", "webhook"), ("desk", "http")];
 const EVENT: &str = include_str!("../../../../recipes/fixtures/invoice.paid.json");
 
 /// Sets the demo up and runs its main job; what goes wrong is told in the log.
@@ -40,8 +51,12 @@ pub(crate) async fn run(engine: Arc<Engine>, url: String) {
 async fn set_up_and_send(engine: &Arc<Engine>, url: &str) -> anyhow::Result<()> {
     let desk = start_desk().await?;
     let secret = signing_secret(engine, &desk).await?;
+    let mut left_out = Vec::new();
     for text in RECIPES {
-        add_recipe(engine, text).await?;
+        left_out.extend(add_recipe(engine, text).await?);
+    }
+    for sentence in left_out {
+        tracing::info!("demo.recipes: {sentence}");
     }
     engine.refresh().await?;
     // A new event each time the demo starts: the same one would be a duplicate and start nothing.
@@ -107,14 +122,25 @@ async fn put_connection(
     Ok(())
 }
 
-async fn add_recipe(engine: &Engine, text: &str) -> anyhow::Result<()> {
+/// Saves a sample recipe and switches it on if this build can run it and the demo has its systems;
+/// says what it left out.
+async fn add_recipe(engine: &Engine, text: &str) -> anyhow::Result<Option<String>> {
     let parsed = recipe::parse_and_check(text.as_bytes(), &engine::catalogue::of(&engine.connectors));
-    let recipe = parsed.recipe.filter(|_| parsed.diagnostics.is_empty()).context("a sample recipe has errors")?;
+    let broken = parsed.diagnostics.iter().any(|problem| problem.severity == Severity::Error);
+    let recipe = parsed.recipe.filter(|_| !broken).context("a sample recipe has errors")?;
+    if let Some(reason) = engine::not_yet(&recipe) {
+        return Ok(Some(format!("{} is left out: {reason}", recipe.slug.value)));
+    }
+    let missing = recipe
+        .connections
+        .iter()
+        .find(|connection| !CONNECTIONS.contains(&(connection.name.value.as_str(), connection.connector.value.as_str())));
+    let missing = missing.map(|connection| connection.name.value.clone());
     let (slug, now) = (recipe.slug.value, engine.now());
     let new = NewVersion {
         id: RecipeId::new(now, engine.random()),
         title: recipe.title.unwrap_or_else(|| slug.clone()),
-        slug,
+        slug: slug.clone(),
         text: text.to_owned(),
         hash: store::text_hash(text),
         hook_token: server::access::new_secret("h_")?,
@@ -124,10 +150,13 @@ async fn add_recipe(engine: &Engine, text: &str) -> anyhow::Result<()> {
     };
     let (Saved::Created(row) | Saved::Updated(row) | Saved::Unchanged(row) | Saved::Stale(row)) =
         engine.store().save_version(new).await?;
+    if let Some(connection) = missing {
+        return Ok(Some(format!("{slug} is not switched on: the demo has no system for its connection {connection}")));
+    }
     if row.active_version != Some(row.latest_version) {
         engine.store().activate(row.id, Some(row.latest_version), &row.params, now).await?;
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Sends the event as Stripe would: <https://docs.stripe.com/webhooks#verify-manually>.
@@ -198,4 +227,16 @@ async fn ticket(State(desk): State<Arc<Mutex<Desk>>>, headers: HeaderMap, Json(b
 
 async fn book(Path((invoice, line)): Path<(String, String)>, Json(body): Json<Value>) -> Json<Value> {
     Json(json!({ "entry": format!("{invoice}/{line}"), "amount": body["amount"], "currency": body["currency"] }))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_demo_knows_every_recipe_of_the_folder() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../recipes");
+        let files = std::fs::read_dir(folder)
+            .expect("the folder is there")
+            .filter(|entry| entry.as_ref().is_ok_and(|entry| entry.file_name().to_string_lossy().ends_with(".recipe.yaml")));
+        assert_eq!(files.count(), super::RECIPES.len());
+    }
 }

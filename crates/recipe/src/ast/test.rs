@@ -87,6 +87,8 @@ pub struct Expect {
     pub exact: bool,
     /// The place of the record.
     pub span: Span,
+    /// The places inside the record, so that what did not come out can be shown where it is expected.
+    pub places: Places,
 }
 
 /// How a run ends in a test.

@@ -9,6 +9,9 @@ use super::{Checker, codes};
 use crate::ast::{ExpectedStatus, Param, Span, Spanned, Step, StepKind, Test, TestData};
 use crate::diagnostic::{Diagnostic, nearest, shown};
 
+/// What follows the id of a step where a test means what takes it back.
+const UNDO: &str = ".undo";
+
 impl<'a> Checker<'a> {
     pub(super) fn tests(&mut self) {
         let mut titles = HashSet::new();
@@ -32,6 +35,7 @@ impl<'a> Checker<'a> {
         for given in &test.given {
             let Some(step) = self.test_step(&given.step) else { continue };
             if let (StepKind::Do { connection, action, .. }, TestData::Inline(output)) = (&step.kind, &given.output)
+                && !given.step.value.ends_with(UNDO)
                 && let Some(info) = self.known_action(&connection.value, &action.value)
             {
                 // Only what is there is judged: nobody writes a whole answer into a test.
@@ -88,6 +92,12 @@ impl<'a> Checker<'a> {
     fn test_step(&mut self, name: &Spanned<String>) -> Option<&'a Step> {
         let id = id_of(&name.value);
         if let Some(target) = self.index.steps.get(id) {
+            if name.value.ends_with(UNDO) && target.step.undo.is_none() {
+                let message = format!("\"{}\" has no `undo`.", shown(id));
+                self.out.push(
+                    Diagnostic::error(codes::TEST_STEP, name.span, message).help("Name the step itself, or give it an `undo`."),
+                );
+            }
             return Some(target.step);
         }
         if self.gaps.nameless || self.gaps.ids.contains(id) {
@@ -122,8 +132,9 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// The id at the end of a path such as `push[0].up`.
+/// The id at the end of a path such as `push[0].up`; of `charge.undo` the step that is taken back.
 fn id_of(path: &str) -> &str {
+    let path = path.strip_suffix(UNDO).filter(|step| !step.ends_with(']')).unwrap_or(path);
     let last = path.rsplit('.').next().unwrap_or(path);
     last.split('[').next().unwrap_or(last)
 }
