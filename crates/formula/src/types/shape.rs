@@ -265,10 +265,10 @@ impl Type {
         self.kinds & kind.bits() != 0
     }
 
-    /// Whether nothing is known.
+    /// Whether nothing is known: it may be any value of JSON.
     #[must_use]
     pub const fn is_any(&self) -> bool {
-        self.kinds == ALL && self.items.is_none() && self.fields.is_none()
+        self.kinds | TIMES | INNER == ALL && self.items.is_none() && self.fields.is_none()
     }
 
     /// Whether one value may be of both types. Where it is not, the one can never stand in for
