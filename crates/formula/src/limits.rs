@@ -32,6 +32,8 @@ pub const DECLARATIONS_MAX: usize = 512;
 pub const FIELD_NAMES_MAX: usize = 1024;
 /// Most functions and closures in one source text.
 pub const FUNCTIONS_MAX: usize = 32;
+/// Most values in one call.
+pub const ARGUMENTS_MAX: usize = 10;
 /// Deepest nesting of brackets, operators and calls in the source.
 pub const EXPRESSION_DEPTH_MAX: usize = 64;
 /// Deepest nesting of lists and records that a script builds in its variables.
@@ -57,8 +59,10 @@ pub const PATH_DEPTH_MAX: usize = 32;
 pub const PATH_STEPS_MAX: u64 = 2_000_000;
 /// Longest regular expression of a filter.
 pub const PATTERN_BYTES_MAX: usize = 1_000;
+/// Most states of the program of a regular expression, as its text lets expect.
+pub const PATTERN_STATES_MAX: usize = 10_000;
 /// Most memory the program of a regular expression may take.
-pub const PATTERN_PROGRAM_BYTES_MAX: usize = 256 * 1024;
+pub const PATTERN_PROGRAM_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// Most values a function such as `min(1, 2, …)` takes one by one; lists may be longer.
 pub const REPEATED_VALUES_MAX: usize = 16;
 /// The years of the calendar of formulas: those that ISO 8601 writes with four digits.

@@ -143,7 +143,7 @@ impl Reader<'_> {
                         SyntaxProblem::new(token.range.clone(), "a record begins with `#{`").with_hint("Write #{ name: value }")
                     );
                 }
-                self.opening(at, sign);
+                self.opening(at, sign)?;
                 Ok(at + 1)
             }
             Kind::Close(sign) => {
@@ -161,8 +161,12 @@ impl Reader<'_> {
         }
     }
 
-    fn opening(&mut self, at: usize, sign: &'static str) {
-        let lookup = matches!(sign, "[" | "?[") && self.ends_value(at);
+    fn opening(&mut self, at: usize, sign: &'static str) -> Result<(), SyntaxProblem> {
+        let behind_a_value = self.ends_value(at);
+        let lookup = matches!(sign, "[" | "?[") && behind_a_value;
+        if lookup || (sign == "(" && behind_a_value) {
+            self.check_count(at, lookup)?;
+        }
         self.open.push(at);
         let text = match sign {
             TEMPLATE => "text__([",
@@ -175,6 +179,7 @@ impl Reader<'_> {
             sign => sign,
         };
         self.line(at, text);
+        Ok(())
     }
 
     fn sign(&mut self, at: usize, sign: &'static str) -> Result<usize, SyntaxProblem> {

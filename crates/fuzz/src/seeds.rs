@@ -22,6 +22,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
             seeds.extend(crate::targets::examples());
         }
         "path" => seeds.extend(selectors()),
+        "cron" => seeds.extend(schedules()),
         _ => {}
     }
     seeds.sort();
@@ -73,4 +74,11 @@ fn selectors() -> Vec<Vec<u8>> {
     let suite: Json = serde_json::from_str(&text).expect("JSON");
     let cases = suite["tests"].as_array().expect("cases");
     cases.iter().filter_map(|case| Some(case["selector"].as_str()?.as_bytes().to_vec())).collect()
+}
+
+/// The expressions and zones of the cases of cron.
+fn schedules() -> Vec<Vec<u8>> {
+    let text = fs::read_to_string(home().join("crates/engine/tests/data/cron-cases.json")).expect("the cases of cron");
+    let cases: Vec<Json> = serde_json::from_str(&text).expect("JSON");
+    cases.iter().filter_map(|case| Some(format!("{}\n{}", case["expr"].as_str()?, case["tz"].as_str()?).into_bytes())).collect()
 }

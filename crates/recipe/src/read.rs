@@ -74,10 +74,12 @@ impl<'t> Reader<'t> {
 
     /// Sorts the keys of a record by its table. Reports unknown and missing keys.
     pub(crate) fn fields<'n>(&mut self, node: &'n Node<'t>, table: &'static Table) -> Option<Fields<'n, 't>> {
+        if self.out.is_full() {
+            return None;
+        }
         let entries = match &node.kind {
             Kind::Record(entries) => entries,
             Kind::Broken => return None,
-            _ if self.out.is_full() => return None,
             _ => {
                 let usable = one_of(table.names());
                 let message = format!("{} is a record, but {} was read.", capital(table.what), node.is_called());

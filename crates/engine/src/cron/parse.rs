@@ -41,6 +41,9 @@ pub(super) fn nickname(word: &str) -> Option<&'static str> {
     }
 }
 
+/// How much of a zone nobody knows is repeated.
+const ZONE_CHARS_SHOWN: usize = 60;
+
 pub(super) fn zone(name: &str) -> Result<TimeZone, CronProblem> {
     let name = name.trim();
     if let Ok(zone) = TimeZone::get(name) {
@@ -61,7 +64,8 @@ pub(super) fn zone(name: &str) -> Result<TimeZone, CronProblem> {
             .find(|known| known.rsplit('/').next().is_some_and(|place| place.eq_ignore_ascii_case(&city)))
             .map(|known| format!("did you mean {known}?"))
     };
-    Err(CronProblem { field: "zone", message: format!("\"{}\" is not a known time zone", name.escape_debug()), hint })
+    let short: String = name.chars().take(ZONE_CHARS_SHOWN).collect();
+    Err(CronProblem { field: "zone", message: format!("\"{}\" is not a known time zone", short.escape_debug()), hint })
 }
 
 pub(super) fn fields(expr: &str) -> Result<Fields, CronProblem> {

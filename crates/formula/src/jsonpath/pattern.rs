@@ -1,5 +1,9 @@
 //! Regular expressions of filters, which never backtrack and have a bound of their own.
 
+mod size;
+
+use std::sync::{Arc, OnceLock};
+
 use regex::{Regex, RegexBuilder};
 use serde_json::Value as Json;
 
@@ -14,10 +18,19 @@ const MATCH_BYTES_PER_STEP: usize = 4;
 /// What `match` and `search` look for.
 #[derive(Debug, Clone)]
 pub(crate) enum Pattern {
-    /// Written in the path and built once; `None` if it is no regular expression, which matches nothing.
-    Fixed(Option<Regex>),
+    /// Written in the path.
+    Fixed(Arc<Fixed>),
     /// Looked up for each item.
     Found { pattern: Box<Operand>, whole: bool },
+}
+
+/// A pattern that is built when it is first used: a recipe may have thousands that only a run needs.
+#[derive(Debug)]
+pub(crate) struct Fixed {
+    text: String,
+    whole: bool,
+    /// `None` if it is no regular expression, which matches nothing.
+    built: OnceLock<Option<Regex>>,
 }
 
 impl Pattern {
@@ -26,11 +39,17 @@ impl Pattern {
     /// # Errors
     /// A written pattern that would need too much memory.
     pub(super) fn new(operand: Operand, whole: bool) -> Result<Self, TooLarge> {
-        match operand {
-            Operand::Literal(Json::String(pattern)) => build(&pattern, whole).map(Self::Fixed),
-            Operand::Literal(_) => Ok(Self::Fixed(None)),
-            operand => Ok(Self::Found { pattern: Box::new(operand), whole }),
+        let built = OnceLock::new();
+        let text = match operand {
+            Operand::Literal(Json::String(pattern)) => pattern,
+            // What is no text is no pattern.
+            Operand::Literal(_) => return Ok(Self::Fixed(Arc::new(Fixed { text: String::new(), whole, built: None.into() }))),
+            operand => return Ok(Self::Found { pattern: Box::new(operand), whole }),
+        };
+        if text.len() > limits::PATTERN_BYTES_MAX || size::states(&text) > limits::PATTERN_STATES_MAX {
+            return Err(TooLarge);
         }
+        Ok(Self::Fixed(Arc::new(Fixed { text, whole, built })))
     }
 
     /// Where to look the pattern up, unless it is fixed.
@@ -44,7 +63,10 @@ impl Pattern {
     pub(super) fn matches(&self, text: &str, found: Option<&Json>, steps: &mut Steps) -> Result<bool, EvalError> {
         steps.spend(1 + text.len() / MATCH_BYTES_PER_STEP)?;
         match self {
-            Self::Fixed(regex) => Ok(regex.as_ref().is_some_and(|regex| regex.is_match(text))),
+            Self::Fixed(fixed) => {
+                let regex = fixed.built.get_or_init(|| build(&fixed.text, fixed.whole).unwrap_or_default());
+                Ok(regex.as_ref().is_some_and(|regex| regex.is_match(text)))
+            }
             Self::Found { whole, .. } => {
                 let Some(pattern) = found.and_then(Json::as_str) else { return Ok(false) };
                 steps.spend(BUILD_STEPS + pattern.len())?;
@@ -64,18 +86,16 @@ pub(super) struct TooLarge;
 
 /// The regular expression, or `None` if it is none.
 fn build(pattern: &str, whole: bool) -> Result<Option<Regex>, TooLarge> {
-    if pattern.len() > limits::PATTERN_BYTES_MAX {
+    if pattern.len() > limits::PATTERN_BYTES_MAX || size::states(pattern) > limits::PATTERN_STATES_MAX {
         return Err(TooLarge);
     }
-    // Alone first: `a)|(b` is none, though brackets around it would make it one.
-    let Some(alone) = compile(pattern)? else { return Ok(None) };
-    if whole { compile(&format!("\\A(?:{pattern})\\z")) } else { Ok(Some(alone)) }
-}
-
-fn compile(pattern: &str) -> Result<Option<Regex>, TooLarge> {
+    // Brackets around `a)|(b` would make one of what is none.
+    if regex_syntax::ast::parse::Parser::new().parse(pattern).is_err() {
+        return Ok(None);
+    }
+    let wrapped = if whole { format!("\\A(?:{pattern})\\z") } else { pattern.to_owned() };
     // A dot is anything but the end of a line, be it \n or \r.
-    let built = RegexBuilder::new(pattern).crlf(true).size_limit(limits::PATTERN_PROGRAM_BYTES_MAX).build();
-    match built {
+    match RegexBuilder::new(&wrapped).crlf(true).size_limit(limits::PATTERN_PROGRAM_BYTES_MAX).build() {
         Ok(regex) => Ok(Some(regex)),
         Err(regex::Error::CompiledTooBig(_)) => Err(TooLarge),
         Err(_) => Ok(None),

@@ -1,7 +1,7 @@
 //! Calls: which functions there are, and how many values they take.
 
 use super::{Reader, names::refused};
-use crate::{SyntaxProblem, functions, lex::Kind, suggest};
+use crate::{SyntaxProblem, functions, lex::Kind, limits, suggest};
 
 impl Reader<'_> {
     /// `name(…)`.
@@ -54,6 +54,26 @@ impl Reader<'_> {
             format!("`{name}` takes {takes}, here it gets {count}"),
         )
         .with_hint(format!("It is used like this: {}", function.example)))
+    }
+
+    /// Rhai looks for a function in every mixture of known and unknown types, twice as many for each
+    /// value; so how many values stand in brackets behind another value is bounded.
+    pub(super) fn check_count(&self, open: usize, lookup: bool) -> Result<(), SyntaxProblem> {
+        let close = self.tokens[open].partner;
+        let range =
+            self.tokens[open].range.start..self.tokens.get(close).map_or(self.tokens[open].range.end, |token| token.range.end);
+        match (self.arguments(open, close), lookup) {
+            (1, true) => Ok(()),
+            (count, true) => {
+                Err(SyntaxProblem::new(range, format!("one index or name belongs between these brackets, not {count}"))
+                    .with_hint("An item of a list is list[0], a field of a record record[\"a name\"]."))
+            }
+            (count, false) if count > limits::ARGUMENTS_MAX => {
+                Err(SyntaxProblem::new(range, format!("a call has at most {} values, here are {count}", limits::ARGUMENTS_MAX))
+                    .with_hint("Give a list or a record instead: f([1, 2, 3])"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How many values stand between these brackets.

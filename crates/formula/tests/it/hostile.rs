@@ -71,6 +71,23 @@ fn what_a_script_throws_is_a_message() {
 }
 
 #[test]
+fn calls_with_many_values_are_refused() {
+    let many = |before: &str, count: usize, after: &str| format!("{before}{}{after}", vec!["1"; count].join(","));
+    for source in [many("1[", 2, "]"), many("trigger.list[", 300, "]"), many("#{a: 1}?[", 2, "]"), "trigger[]".to_owned()] {
+        assert_eq!(run(source.clone(), false), Err("syntax"), "{source}");
+    }
+    for source in
+        [many("fn f(a) { a } f(", 11, ")"), many("let f = |a| a; f(", 200, ")"), many("let f = |a| a; f.call(", 200, ")")]
+    {
+        assert_eq!(run(source.clone(), true), Err("syntax"), "{source}");
+    }
+    assert_eq!(
+        run("fn f(a, b, c, d, e, f, g, h, i, j) { a + j } f(1, 2, 3, 4, 5, 6, 7, 8, 9, 10)".to_owned(), true),
+        Ok(json!(11))
+    );
+}
+
+#[test]
 fn words_without_their_brackets_are_refused() {
     for source in [
         "a[0catch ]_b",

@@ -126,6 +126,10 @@ fn edits(text: &str, parsed: &Parsed) {
         let Some(edit) = &diagnostic.edit else { continue };
         super::assert_in(text, &(edit.span.start..edit.span.end), diagnostic);
         assert!(!edit.title.is_empty());
+        // What is hidden may hide more: behind it the text can be another one.
+        if diagnostic.code == "L0019" {
+            continue;
+        }
         let mended = format!("{}{}{}", &text[..edit.span.start], edit.text, &text[edit.span.end..]);
         let after = recipe::parse(mended.as_bytes());
         assert!(unreadable(&parsed.diagnostics) || !unreadable(&after.diagnostics), "{edit:?} breaks the text");

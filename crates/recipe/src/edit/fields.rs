@@ -78,6 +78,11 @@ impl<'t> Draft<'t, '_> {
     pub(crate) fn remove_field(&mut self, at: &FieldPath) -> Result<(), EditError> {
         let path = self.existing(at)?;
         self.target.part_at(&self.sources, &path).ok_or_else(|| unknown(at))?.gone = true;
+        let top = self.target.parts_mut(&self.sources);
+        if top.is_some_and(|parts| parts.iter().all(|part| part.gone)) {
+            let message = format!("{at} is the only thing the text says.");
+            return Err(EditError::new(EditCode::Layout, message).help("Add another field first, or delete the file."));
+        }
         Ok(())
     }
 

@@ -138,6 +138,9 @@ fn new_fields_find_their_place() {
     check(TWO, &set("", &["settings", "timeout"], json!("5m")), &with("# any\n", "# any\n\nsettings:\n  timeout: 5m\n"));
     check(TWO, &set("", &["tags", "0"], json!("billing")), &with("two\n", "two\n\ntags:\n  - billing\n"));
     refused(TWO, &set("a", &["do", "x"], json!(1)), EditCode::UnknownField);
+    for only in ["note: x\n", "{note: x}", " { note }"] {
+        refused(only, &Change::RemoveField { at: FieldPath::recipe(["note"]) }, EditCode::Layout);
+    }
     refused(TWO, &set("a", &["with", "list", "3"], json!(1)), EditCode::UnknownField);
     refused(TWO, &set("c", &["title"], json!(1)), EditCode::UnknownStep);
     refused(TWO, &set("a", &["id"], json!("z")), EditCode::NeedsRename);

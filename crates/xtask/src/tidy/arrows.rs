@@ -27,8 +27,8 @@ const ARROWS: &[(&str, &[&str])] = &[
 const TEST_ARROWS: &[(&str, &[&str])] = &[
     // Renames are proved on the formulas people write.
     ("recipe", &["formula"]),
-    // Stories run on real stores.
-    ("engine", &["connectors", "store-sqlite", "store-postgres"]),
+    // Stories run on real stores; cron expressions are fuzzed like formulas.
+    ("engine", &["connectors", "store-sqlite", "store-postgres", "fuzz"]),
     // Pages and API answer from a real store.
     ("server", &["connectors", "store-sqlite"]),
     // Its own feature that makes fresh databases.
