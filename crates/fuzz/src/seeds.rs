@@ -15,7 +15,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
     match target {
         "recipe" => seeds.extend(files(&home().join("recipes"))),
         // What can be read can be changed.
-        "edits" => seeds.extend(self::seeds("recipe")),
+        "edits" | "editor" | "format" => seeds.extend(self::seeds("recipe")),
         "scan" => seeds.extend(recipes().iter().flat_map(|text| values(text))),
         "formula" => {
             seeds.extend(recipes().iter().flat_map(|text| expressions(text)));

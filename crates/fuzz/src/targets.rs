@@ -1,7 +1,9 @@
 //! Every target and what it promises.
 
 mod catalogue;
+mod editor;
 mod edits;
+mod format;
 mod formula;
 mod path;
 mod recipe;
@@ -15,7 +17,9 @@ use crate::Target;
 
 /// All targets, by name.
 pub const TARGETS: &[Target] = &[
+    Target { name: "editor", check: editor::check, words: editor::WORDS, rounds: 150 },
     Target { name: "edits", check: edits::check, words: edits::WORDS, rounds: 400 },
+    Target { name: "format", check: format::check, words: format::WORDS, rounds: 1_000 },
     Target { name: "formula", check: formula::check, words: formula::WORDS, rounds: 3_000 },
     Target { name: "path", check: path::check, words: path::WORDS, rounds: 10_000 },
     Target { name: "recipe", check: recipe::check, words: recipe::WORDS, rounds: 1_000 },

@@ -25,4 +25,4 @@ macro_rules! bounded {
     };
 }
 
-bounded! { edits formula path recipe scan }
+bounded! { editor edits format formula path recipe scan }

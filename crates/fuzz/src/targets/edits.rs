@@ -32,7 +32,7 @@ pub(super) fn check(input: &[u8]) {
 }
 
 /// What a text says; nothing if it cannot be read whole.
-fn read(text: &str) -> Option<Json> {
+pub(super) fn read(text: &str) -> Option<Json> {
     let (data, problems) = recipe::data(text.as_bytes());
     let unreadable = |d: &recipe::Diagnostic| d.severity == recipe::Severity::Error && d.code < "L0100";
     data.filter(|data| data.is_object() && !problems.iter().any(unreadable))
