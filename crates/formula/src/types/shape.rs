@@ -245,6 +245,9 @@ impl Type {
 
     /// What comes out of a formula that gives this: dates and durations leave it as text.
     pub(super) fn outside(&self) -> Self {
+        if !self.holds_times() {
+            return self.clone();
+        }
         let mut out = Self::of(self.kinds);
         if out.kinds & TIMES != 0 && out.kinds != ALL {
             out.kinds = (out.kinds & !TIMES) | TEXT;
@@ -257,6 +260,15 @@ impl Type {
             out.absorb(Self::of_fields(known, fields.rest.outside()));
         }
         out
+    }
+
+    fn holds_times(&self) -> bool {
+        self.kinds & TIMES != 0
+            || self.items.as_ref().is_some_and(|items| items.holds_times())
+            || self
+                .fields
+                .as_ref()
+                .is_some_and(|fields| fields.rest.holds_times() || fields.known.iter().any(|(_, field)| field.holds_times()))
     }
 
     /// Whether a value of this type may be of a kind.

@@ -155,6 +155,24 @@ fn operators() {
     refuses("`a ${trigger.nothing}`", "trigger.nothing", true, "Give a text");
 }
 
+#[test]
+fn times() {
+    gives("is_text(date('2026-01-31') + duration('1d'))", "true or false");
+    gives("date('2026-01-31') - date('2026-01-01') < duration('31d')", "true or false");
+    gives("now() - duration('1h') < now()", "true or false");
+    gives("2 * duration('1h') / duration('1m')", "a number");
+    gives("-duration('1h') / 2 == duration('30m')", "true or false");
+    gives("`due ${date('2026-01-31')}`", "text");
+    gives("[date('2026-01-31')]", "a list of texts");
+    gives("trigger.due ?? date('2026-01-31')", "text");
+    refuses("trigger.due < now()", "trigger.due < now()", true, "text or null with a date-time Turn the text into a date-time");
+    refuses("now() > date('2026-01-31')", "now() > date('2026-01-31')", true, "Take the day of the date-time");
+    refuses("date('2026-01-31') + 3", "date('2026-01-31') + 3", true, "duration(\"3d\")");
+    refuses("now() + now()", "now() + now()", true, "adds a date-time and a date-time");
+    refuses("-now()", "-now()", true, "stands before a date-time");
+    refuses("duration('1h') * duration('1h')", "duration('1h') * duration('1h')", true, "multiplies");
+}
+
 /// Read in another order, each of these would be refused, elsewhere, or be of another type.
 #[test]
 fn operators_bind_as_when_they_run() {
