@@ -3,20 +3,29 @@
 //! Each is pure and may be called as `upper(x)` or as `x.upper()`. To add one, add a line to the
 //! table of its group: its example is run by a test, and nothing else needs to know.
 
+mod business;
 mod calendar;
+mod collection;
 mod date;
+mod digest;
 mod list;
+mod literal;
+mod money;
 mod number;
 mod other;
+mod pattern;
 mod record;
 mod signature;
+mod table;
 mod text;
 mod times;
+mod writing;
 
 use std::{any::TypeId, collections::HashMap, ops::RangeInclusive, sync::LazyLock};
 
 use rhai::{Dynamic, Engine, FnPtr, ImmutableString, NativeCallContext};
 
+pub(crate) use self::literal::check as check_literal;
 use self::signature::Signature;
 pub use self::signature::{Param, ValueType};
 use crate::{
@@ -34,7 +43,7 @@ use crate::{
 pub struct FunctionInfo {
     /// What it is called by.
     pub name: &'static str,
-    /// `text`, `number`, `date`, `list`, `record`, `value` or `script`.
+    /// `text`, `number`, `money`, `date`, `list`, `record`, `format`, `business`, `value` or `script`.
     pub group: &'static str,
     /// What it takes and gives, such as `pad(text: text|number, width: integer, [fill: text]) -> text`:
     /// the source of `usage`, `params`, `gives` and `arguments`.
@@ -75,11 +84,18 @@ pub fn functions() -> &'static [FunctionInfo] {
     static ALL: LazyLock<Vec<FunctionInfo>> = LazyLock::new(|| {
         let tables = [
             text::FUNCTIONS,
+            writing::FUNCTIONS,
+            pattern::FUNCTIONS,
             number::FUNCTIONS,
+            money::FUNCTIONS,
             date::FUNCTIONS,
             calendar::FUNCTIONS,
             list::FUNCTIONS,
+            collection::FUNCTIONS,
             record::FUNCTIONS,
+            table::FUNCTIONS,
+            digest::FUNCTIONS,
+            business::FUNCTIONS,
             other::FUNCTIONS,
         ];
         tables.into_iter().flatten().map(info).collect()
@@ -188,12 +204,7 @@ impl Call<'_, '_> {
     /// A path such as `customer.city`.
     fn path(&self, at: usize) -> Result<Vec<Segment>, Fault> {
         let text = self.text(at)?;
-        parse_dotted(&text).ok_or_else(|| {
-            fault(
-                EvalError::new("bad_argument", format!("`{}` gets \"{text}\", which is no path", self.function.name))
-                    .with_hint("A path looks like customer.city or lines[0].sku"),
-            )
-        })
+        parse_dotted(&text).ok_or_else(|| fault(literal::no_path(self.function, &text)))
     }
 
     /// What a path or a closure makes of an item.
@@ -254,6 +265,12 @@ impl Call<'_, '_> {
     fn too_long(&self) -> Fault {
         let message = format!("`{}` would make a text of more than {} bytes", self.function.name, limits::TEXT_BYTES_MAX);
         fault(EvalError::new("limit", message))
+    }
+
+    /// An error of an operator, said of this function.
+    fn named(&self, error: EvalError) -> Fault {
+        let message = error.message.strip_prefix("this ").map(|rest| format!("`{}` {rest}", self.function.name));
+        fault(EvalError { message: message.unwrap_or(error.message), ..error })
     }
 
     fn bad(&self, message: &str) -> Fault {

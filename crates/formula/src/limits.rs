@@ -63,8 +63,9 @@ pub const PATTERN_BYTES_MAX: usize = 1_000;
 pub const PATTERN_STATES_MAX: usize = 10_000;
 /// Most memory the program of a regular expression may take.
 pub const PATTERN_PROGRAM_BYTES_MAX: usize = 2 * 1024 * 1024;
-/// Most values a function such as `min(1, 2, …)` takes one by one; lists may be longer.
-pub const REPEATED_VALUES_MAX: usize = 16;
+/// Most values a function such as `min(1, 2, …)` takes one by one; lists may be longer. Rhai looks
+/// for a function twice as long for each of them.
+pub const REPEATED_VALUES_MAX: usize = 8;
 /// The years of the calendar of formulas: those that ISO 8601 writes with four digits.
 pub const YEARS: RangeInclusive<i16> = 1..=9999;
 /// Longest duration, in either direction: longer than between any two dates.
@@ -75,3 +76,15 @@ pub const DATE_TEXT_BYTES_MAX: usize = 128;
 pub const DATE_FORMAT_BYTES_MAX: usize = 256;
 /// Longest name of a time zone.
 pub const ZONE_NAME_BYTES_MAX: usize = 64;
+/// Deepest nesting of groups in a regular expression of a formula.
+pub const PATTERN_DEPTH_MAX: u32 = 64;
+/// Most regular expressions a thread keeps built.
+pub const PATTERNS_KEPT_MAX: usize = 32;
+/// Most lines of a CSV text that a formula reads.
+pub const CSV_ROWS_MAX: usize = 50_000;
+/// Longest address that a formula takes apart.
+pub const URL_BYTES_MAX: usize = 16 * 1024;
+/// Longest name of a country, and longest e-mail address (RFC 5321 allows 254 bytes).
+pub const NAME_BYTES_MAX: usize = 254;
+/// Longest text that is read as a phone number.
+pub const PHONE_BYTES_MAX: usize = 64;

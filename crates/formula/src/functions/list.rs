@@ -151,16 +151,16 @@ pub(super) const FUNCTIONS: &[Line] = &[
     ),
     function(
         GROUP,
-        "sort(list: list) -> list",
-        "The items in rising order: numbers or texts, not both.",
+        "sort(list: list, [order: text]) -> list",
+        "The items in rising order, or falling with \"desc\": numbers, texts or dates, but one kind.",
         "sort([2, 1])",
         "[1,2]",
         |call| sorted(call, false),
     ),
     function(
         GROUP,
-        "sort_by(list: list, path: text|closure) -> list",
-        "The items in rising order of a field, or of what a closure gives.",
+        "sort_by(list: list, path: text|closure, [order: text]) -> list",
+        "The items in rising order of a field, or of what a closure gives; with \"desc\" in falling order.",
         "sort_by([#{ n: 2 }, #{ n: 1 }], \"n\")",
         "[{\"n\":1},{\"n\":2}]",
         |call| sorted(call, true),
@@ -310,6 +310,12 @@ fn slice(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
 
 fn sorted(call: &mut Call<'_, '_>, by: bool) -> Result<Dynamic, Fault> {
     let selector = if by { Some(call.selector(1)?) } else { None };
+    let at = if by { 2 } else { 1 };
+    let falls = match if call.given(at) { call.text(at)? } else { "asc".into() }.as_str() {
+        "asc" => false,
+        "desc" => true,
+        _ => return Err(call.bad("sorts \"asc\" or \"desc\"")),
+    };
     let mut items = Vec::new();
     for item in call.list(0)?.iter() {
         let item = item.map_err(fault)?;
@@ -322,16 +328,14 @@ fn sorted(call: &mut Call<'_, '_>, by: bool) -> Result<Dynamic, Fault> {
     let mut failed = None;
     // A comparison that cannot be made counts as equal: the sort ends, and its result is not used.
     items.sort_by(|(a, _), (b, _)| {
-        ops::order(a, b).unwrap_or_else(|error| {
+        let order = ops::order(a, b).unwrap_or_else(|error| {
             failed.get_or_insert(error);
             Ordering::Equal
-        })
+        });
+        if falls { order.reverse() } else { order }
     });
     match failed {
-        Some(error) => {
-            let message = error.message.replacen("this ", &format!("`{}` ", call.function.name), 1);
-            Err(fault(EvalError { message, ..error }))
-        }
+        Some(error) => Err(call.named(error)),
         None => Ok(Dynamic::from_array(items.into_iter().map(|(_, item)| item).collect())),
     }
 }
@@ -355,7 +359,8 @@ fn unique(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     Ok(Dynamic::from_array(out))
 }
 
-fn canonical(value: &Json) -> Result<String, EvalError> {
+/// One text for all values that are equal.
+pub(super) fn canonical(value: &Json) -> Result<String, EvalError> {
     Ok(match value {
         Json::Number(number) => Number::from_json(number)?.to_string(),
         Json::Array(items) => {

@@ -14,6 +14,7 @@ use crate::{
 };
 
 const GROUP: &str = "value";
+const FORMAT: &str = "format";
 const SCRIPT: &str = "script";
 
 /// What stands as it is in a part of an address (RFC 3986, unreserved).
@@ -45,6 +46,9 @@ pub(super) const FUNCTIONS: &[Line] = &[
     function(GROUP, "is_number(value: any) -> boolean", "Whether it is a number.", "is_number(\"1\")", "false", |call| {
         is(call, Kind::Number)
     }),
+    function(GROUP, "is_boolean(value: any) -> boolean", "Whether it is true or false.", "is_boolean(false)", "true", |call| {
+        is(call, Kind::Boolean)
+    }),
     function(GROUP, "is_list(value: any) -> boolean", "Whether it is a list.", "is_list([])", "true", |call| {
         is(call, Kind::List)
     }),
@@ -52,7 +56,7 @@ pub(super) const FUNCTIONS: &[Line] = &[
         is(call, Kind::Record)
     }),
     function(
-        GROUP,
+        FORMAT,
         "json(value: any) -> text",
         "The value as JSON text.",
         "json([1, #{ a: null }])",
@@ -64,18 +68,18 @@ pub(super) const FUNCTIONS: &[Line] = &[
         },
     ),
     function(
-        GROUP,
+        FORMAT,
         "parse_json(text: text) -> any",
         "The value that a JSON text says.",
         "parse_json(\"[1, 2]\")[1]",
         "2",
         parse_json,
     ),
-    function(GROUP, "base64(text: text) -> text", "The text in Base64.", "base64(\"a:b\")", "\"YTpi\"", |call| {
+    function(FORMAT, "base64(text: text) -> text", "The text in Base64.", "base64(\"a:b\")", "\"YTpi\"", |call| {
         Ok(STANDARD.encode(call.text(0)?.as_bytes()).into())
     }),
     function(
-        GROUP,
+        FORMAT,
         "from_base64(text: text) -> text",
         "The text that stands in Base64.",
         "from_base64(\"YTpi\")",
@@ -87,7 +91,7 @@ pub(super) const FUNCTIONS: &[Line] = &[
         },
     ),
     function(
-        GROUP,
+        FORMAT,
         "url_encode(text: text) -> text",
         "The text as a part of an address.",
         "url_encode(\"a b&c\")",
@@ -95,7 +99,7 @@ pub(super) const FUNCTIONS: &[Line] = &[
         |call| Ok(utf8_percent_encode(&call.text(0)?, &UNRESERVED).to_string().into()),
     ),
     function(
-        GROUP,
+        FORMAT,
         "url_decode(text: text) -> text",
         "The text that stands in a part of an address.",
         "url_decode(\"a%20b\")",
@@ -158,12 +162,24 @@ pub(super) const FUNCTIONS: &[Line] = &[
     }),
 ];
 
-fn present(value: &Dynamic) -> bool {
+/// Whether it is neither null nor empty.
+pub(super) fn present(value: &Dynamic) -> bool {
     match Kind::of(value) {
         Kind::Null => false,
         Kind::Text => value::text(value).is_some_and(|text| !text.is_empty()),
         Kind::List => List::of(value).is_some_and(|list| list.len() > 0),
         Kind::Record => Record::of(value).is_some_and(|record| !record.keys().is_empty()),
+        _ => true,
+    }
+}
+
+/// The same for a field of a record.
+pub(super) fn is_present_json(value: &Json) -> bool {
+    match value {
+        Json::Null => false,
+        Json::String(text) => !text.is_empty(),
+        Json::Array(items) => !items.is_empty(),
+        Json::Object(fields) => !fields.is_empty(),
         _ => true,
     }
 }

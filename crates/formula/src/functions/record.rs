@@ -5,8 +5,9 @@ use serde_json::{Map, Value as Json};
 
 use super::{Call, Line, function};
 use crate::{
-    Shared, limits,
+    Segment, Shared, limits,
     machine::{Fault, fault, spend},
+    reference::place,
     value::{self, Kind, Record},
 };
 
@@ -105,7 +106,121 @@ pub(super) const FUNCTIONS: &[Line] = &[
         "true",
         |call| Ok(call.record(0)?.has(&call.text(1)?).into()),
     ),
+    function(
+        GROUP,
+        "rename(record: record, names: record) -> record",
+        "The record with other names for fields: old name, then new name. A field of the new name is replaced.",
+        "rename(#{ Id: 1, n: 2 }, #{ Id: \"id\" })",
+        "{\"id\":1,\"n\":2}",
+        rename,
+    ),
+    function(
+        GROUP,
+        "map_values(record: record, closure: closure) -> record",
+        "What the closure makes of the value of each field.",
+        "map_values(#{ a: 1, b: 2 }, |x| x * 10)",
+        "{\"a\":10,\"b\":20}",
+        |call| {
+            let closure = call.closure(1)?;
+            let mut out = Map::new();
+            let record = call.record(0)?;
+            for key in record.keys() {
+                let made = call.apply(&closure, record.get(&key).map_err(fault)?)?;
+                out.insert(key, value::json(made, &[]).map_err(fault)?);
+            }
+            Ok(made(out))
+        },
+    ),
+    function(
+        GROUP,
+        "set(record: record, path: text, value: any) -> record",
+        "The record with another value at a path, made where it is missing. The record itself stays.",
+        "set(#{ a: #{ b: 1 } }, \"a.c\", 2)",
+        "{\"a\":{\"b\":1,\"c\":2}}",
+        set,
+    ),
+    function(
+        GROUP,
+        "merge_deep(records: record|null...) -> record",
+        "As `merge`, and where both have a record in a field, that is merged as well.",
+        "merge_deep(#{ a: #{ x: 1, y: 1 } }, #{ a: #{ y: 2 } })",
+        "{\"a\":{\"x\":1,\"y\":2}}",
+        |call| {
+            let mut out = Map::new();
+            for at in 0..call.args.len() {
+                if call.kind(at) != Kind::Null {
+                    merge_into(&mut out, fields(call, at)?);
+                }
+            }
+            Ok(made(out))
+        },
+    ),
 ];
+
+/// The fields whose values pass.
+pub(super) fn kept(call: &Call<'_, '_>, pass: fn(&Json) -> bool) -> Result<Dynamic, Fault> {
+    let mut fields = fields(call, 0)?;
+    fields.retain(|_, value| pass(value));
+    Ok(made(fields))
+}
+
+fn rename(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
+    let names = fields(call, 1)?;
+    let mut out = Map::new();
+    let old = fields(call, 0)?;
+    let taken: Vec<&str> = names.iter().filter(|(name, _)| old.contains_key(*name)).filter_map(|(_, new)| new.as_str()).collect();
+    for (key, value) in old.clone() {
+        match names.get(&key) {
+            Some(Json::String(new)) => {
+                out.insert(new.clone(), value);
+            }
+            Some(_) => return Err(call.bad("takes texts as new names")),
+            None if taken.contains(&key.as_str()) => {}
+            None => {
+                out.insert(key, value);
+            }
+        }
+    }
+    Ok(made(out))
+}
+
+fn set(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
+    let (path, value) = (call.path(1)?, value::json(call.value(2), &[]).map_err(fault)?);
+    let mut root = Json::Object(fields(call, 0)?);
+    let mut at = &mut root;
+    for segment in &path {
+        if at.is_null() {
+            *at = Json::Object(Map::new());
+        }
+        at = match (segment, at) {
+            (Segment::Key(key), Json::Object(fields)) => fields.entry(key.as_str()).or_insert(Json::Null),
+            (Segment::Index(index), Json::Array(items)) => match place(items.len(), *index) {
+                Some(index) => &mut items[index],
+                None => return Err(call.bad("finds no such item to put the value at")),
+            },
+            _ => return Err(call.bad("meets something on the path that is no record and no list")),
+        };
+    }
+    *at = value;
+    let Json::Object(out) = root else { return Err(call.bad("takes a path that begins with a field")) };
+    // What was put deep inside may now be too deep.
+    let out = Shared::from(Json::Object(out));
+    spend(value::weigh(&out, limits::VALUE_DEPTH_MAX).map_err(fault)?).map_err(fault)?;
+    Ok(Dynamic::from(out))
+}
+
+/// Puts the fields of the second record over those of the first. As deep as the values are, which
+/// is bounded.
+fn merge_into(out: &mut Map<String, Json>, more: Map<String, Json>) {
+    for (key, value) in more {
+        match (out.get_mut(&key), value) {
+            (Some(Json::Object(old)), Json::Object(new)) => merge_into(old, new),
+            (_, value) => {
+                out.insert(key, value);
+            }
+        }
+    }
+}
 
 fn fields(call: &Call<'_, '_>, at: usize) -> Result<Map<String, Json>, Fault> {
     let record = call.record(at)?;

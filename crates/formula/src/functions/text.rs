@@ -91,7 +91,7 @@ pub(super) const FUNCTIONS: &[Line] = &[
         "The text or number, filled up on the left.",
         "pad(7, 3, \"0\")",
         "\"007\"",
-        pad,
+        |call| padded(call, true),
     ),
     function(
         GROUP,
@@ -158,10 +158,11 @@ fn substring(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     Ok(text.chars().skip(start).take(count).collect::<String>().into())
 }
 
-fn pad(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
+/// The text or number, filled up to a width on the left or on the right.
+pub(super) fn padded(call: &Call<'_, '_>, left: bool) -> Result<Dynamic, Fault> {
     let text = as_text(&call.value(0)).map_err(fault)?;
     let width = usize::try_from(call.whole(1)?).unwrap_or(0);
-    let fill = if call.args.len() > 2 { call.text(2)? } else { " ".into() };
+    let fill = if call.given(2) { call.text(2)? } else { " ".into() };
     let missing = width.saturating_sub(text.chars().count());
     if missing > limits::TEXT_BYTES_MAX {
         return Err(call.too_long());
@@ -169,5 +170,7 @@ fn pad(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     if fill.is_empty() {
         return Err(call.bad("gets an empty text to fill with"));
     }
-    Ok(fill.chars().cycle().take(missing).chain(text.chars()).collect::<String>().into())
+    let filling = fill.chars().cycle().take(missing);
+    let out: String = if left { filling.chain(text.chars()).collect() } else { text.chars().chain(filling).collect() };
+    Ok(out.into())
 }

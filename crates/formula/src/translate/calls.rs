@@ -1,7 +1,7 @@
 //! Calls: which functions there are, and how many values they take.
 
 use super::{Reader, names::refused};
-use crate::{SyntaxProblem, functions, lex::Kind, limits, suggest};
+use crate::{FunctionInfo, SyntaxProblem, functions, lex::Kind, limits, suggest};
 
 impl Reader<'_> {
     /// `name(…)`.
@@ -41,7 +41,7 @@ impl Reader<'_> {
         let close = self.tokens[at + 1].partner;
         let count = given + self.arguments(at + 1, close);
         if function.arguments.contains(&count) {
-            return Ok(());
+            return self.check_literals(function, at + 1, given);
         }
         let takes = match (*function.arguments.start(), *function.arguments.end()) {
             (0, 0) => "nothing".to_owned(),
@@ -74,6 +74,34 @@ impl Reader<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the values that are written as texts can be right.
+    fn check_literals(&self, function: &FunctionInfo, open: usize, given: usize) -> Result<(), SyntaxProblem> {
+        let close = self.tokens[open].partner;
+        let (mut place, mut at) = (given, open + 1);
+        while at < close {
+            let token = &self.tokens[at];
+            let alone = matches!(self.tokens[at - 1].kind, Kind::Sign(",") | Kind::Open(_))
+                && (at + 1 == close || self.tokens[at + 1].kind == Kind::Sign(","));
+            if let (Kind::Text(text), true) = (&token.kind, alone)
+                && let Some(error) = functions::check_literal(function, place, text)
+            {
+                let problem = SyntaxProblem::new(token.range.clone(), error.message);
+                return Err(SyntaxProblem { hint: error.hint, ..problem });
+            }
+            if token.kind == Kind::Sign("|") {
+                // The names of a closure and the commas between them.
+                at += 1;
+                while at < close && self.tokens[at].kind != Kind::Sign("|") {
+                    at += 1;
+                }
+            } else if token.kind == Kind::Sign(",") {
+                place += 1;
+            }
+            at = self.tokens.get(at).map_or(close, |token| token.partner.max(at)) + 1;
+        }
+        Ok(())
     }
 
     /// How many values stand between these brackets.

@@ -1,6 +1,7 @@
 //! Expressions as people see them: source and data in, value or sentence out.
 
 mod bad_input;
+mod business;
 mod dates;
 mod hostile;
 mod jsonpath;
@@ -60,4 +61,19 @@ fn fails(source: &str, code: &str, part: &str) {
     assert!(EvalError::CODES.contains(&error.code), "{}", error.code);
     let all = format!("{} {}", error.message, error.hint.as_deref().unwrap_or_default());
     assert!(all.contains(part), "{source}: {all}");
+}
+
+/// A text that is wrong where it stands: told before anything runs, and when it comes from data.
+#[track_caller]
+fn wrong(source: &str, code: &str, part: &str) {
+    let problem = Expression::compile(source).expect_err(source);
+    let all = format!("{} {}", problem.message, problem.hint.as_deref().unwrap_or_default());
+    assert!(all.contains(part), "{source}: {all}");
+    assert!(source[problem.range.clone()].starts_with('"'), "{source}: {:?}", problem.range);
+    // The same texts, which the reader of the source cannot see through any more.
+    let computed: String = source.split('"').enumerate().fold(String::new(), |text, (at, piece)| match at % 2 {
+        0 => text + piece,
+        _ => format!("{text}(\"{piece}\" + \"\")"),
+    });
+    fails(&computed, code, part);
 }
