@@ -53,7 +53,7 @@ pub(super) const FUNCTIONS: &[Line] = &[
         "compact([1, null, \"\", 2])",
         "[1,2]",
         |call| match call.kind(0) {
-            Kind::Record => super::record::kept(call, |value| super::other::is_present_json(value)),
+            Kind::Record => super::record::kept(call, super::other::is_present_json),
             _ => some(call, |_, item| super::other::present(item)),
         },
     ),
