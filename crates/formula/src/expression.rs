@@ -94,6 +94,8 @@ impl Expression {
             }
             Plan::Path { path, default } => Ok(match (path.eval(scope)?, default) {
                 (Json::Null, Some(default)) => default.clone(),
+                // A path that may match many times finds nothing where another gives null.
+                (Json::Array(found), Some(default)) if found.is_empty() && !path.is_singular() => default.clone(),
                 (value, _) => value,
             }),
             Plan::Formula(formula) => formula.run(scope, &self.0.source).and_then(|value| value::json(value, &formula.order)),
@@ -180,8 +182,7 @@ impl Expression {
         let references = path.references(&range);
         let plan = match path.singular().and_then(<[Segment]>::split_first) {
             Some((Segment::Key(root), rest)) => Plan::Place { root: root.clone(), path: rest.to_vec(), default, is_path: true },
-            // A list needs no default: it is there, and may be empty.
-            _ => Plan::Path { default: default.filter(|_| path.is_singular()), path },
+            _ => Plan::Path { path, default },
         };
         Ok(Self::new(source, plan, references))
     }
@@ -288,7 +289,7 @@ fn plain(translation: &Translation) -> Option<Plan> {
 fn literal(kind: &lex::Kind) -> Option<Json> {
     match kind {
         lex::Kind::Text(text) => Some(Json::String(text.clone())),
-        lex::Kind::Number(text) => Number::parse(text).map(|number| Json::Number(number.to_json())),
+        lex::Kind::Number(text) => Number::parse(text)?.to_json().ok().map(Json::Number),
         lex::Kind::Name(name) => match name.as_str() {
             "null" => Some(Json::Null),
             "true" => Some(Json::Bool(true)),

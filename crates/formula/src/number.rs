@@ -11,6 +11,9 @@ use serde_json::Number as JsonNumber;
 
 use crate::EvalError;
 
+/// Up to here doubles tell every whole number from the next.
+const WHOLE_DOUBLE_MAX: u64 = 1 << 53;
+
 /// A number. An integral value that fits is always `Int`, so equal numbers have one form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Number {
@@ -67,18 +70,27 @@ impl Number {
         Some(decimal.into())
     }
 
-    pub(crate) fn to_json(self) -> JsonNumber {
+    /// The number as JSON has it. A fraction is rounded to the 15 to 17 digits of a double, as any
+    /// reader of JSON would do; a whole part that a double cannot say is an error.
+    pub(crate) fn to_json(self) -> Result<JsonNumber, EvalError> {
         let value = match self {
-            Self::Int(int) => return int.into(),
+            Self::Int(int) => return Ok(int.into()),
             Self::Decimal(value) => value,
         };
         if value.is_integer()
             && let Some(int) = value.to_u64()
         {
-            return int.into();
+            return Ok(int.into());
         }
-        // The text is a finite number, so this is never the zero.
-        value.to_string().parse().ok().and_then(JsonNumber::from_f64).unwrap_or_else(|| 0.into())
+        let double = value.to_string().parse().ok().and_then(JsonNumber::from_f64);
+        let kept = |double: &JsonNumber| {
+            value.abs() < Decimal::from(WHOLE_DOUBLE_MAX)
+                || Self::parse(&double.to_string()).is_some_and(|read| read.decimal() == value)
+        };
+        double.filter(kept).ok_or_else(|| {
+            EvalError::new("number_range", format!("the number {value} has more digits than a JSON number keeps"))
+                .with_hint("Give it as text: to_text(…)")
+        })
     }
 
     pub(crate) fn decimal(self) -> Decimal {

@@ -54,7 +54,11 @@ impl Expression {
             }
             Plan::Path { path, default } => {
                 let found = self.path_type(path.is_singular(), types);
-                (or_default(found, default.as_ref()), Vec::new())
+                let gives = match default {
+                    Some(default) if !path.is_singular() => found.or(&Type::of_json(default)),
+                    default => or_default(found, default.as_ref()),
+                };
+                (gives, Vec::new())
             }
             Plan::Formula(formula) => {
                 let (gives, problems) = infer::formula(self.source(), formula, self.references(), types);

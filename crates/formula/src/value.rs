@@ -140,7 +140,7 @@ fn convert(value: Dynamic, order: &Order<'_>, depth: usize) -> Result<Json, Eval
     }
     let value = value.flatten();
     if let Some(number) = Number::of(&value) {
-        return Ok(Json::Number(number.to_json()));
+        return number.to_json().map(Json::Number);
     }
     if value.is::<Shared>() {
         let shared = value.cast::<Shared>();

@@ -3,6 +3,7 @@
 mod bad_input;
 mod business;
 mod dates;
+mod docs;
 mod hostile;
 mod jsonpath;
 mod problems;
