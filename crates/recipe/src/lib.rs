@@ -18,6 +18,7 @@ mod edit;
 mod explain;
 mod fmt;
 mod keys;
+mod merge;
 mod offsets;
 mod params;
 mod read;
@@ -48,6 +49,7 @@ pub use edit::{
 };
 pub use explain::{Explained, RunDefaults, explain};
 pub use fmt::{FormatError, fmt};
+pub use merge::{Choice, Conflict, ConflictKind, Merged, Side, merge, resolve};
 pub use schema::{schema, schema_with};
 pub use types::{Inferred, Kinds, Type, TypeProblem, Typing};
 

@@ -25,10 +25,7 @@ pub(crate) struct Draft<'t, 'c> {
 impl<'t, 'c> Draft<'t, 'c> {
     /// Starts from a text.
     pub(crate) fn new(text: &'t str, catalogue: &'c Catalogue) -> Result<Self, EditError> {
-        let source = Source::read(text).map_err(|_| unreadable(text))?;
-        if !matches!(source.node(source.root).kind, Kind::Record { .. }) {
-            return Err(unreadable(text));
-        }
+        let source = read(text)?;
         let target = Target::Kept(Origin { source: 0, node: source.root });
         let steps = steps(&source);
         Ok(Self { sources: vec![source], target, steps, joined: HashSet::new(), catalogue })
@@ -40,33 +37,8 @@ impl<'t, 'c> Draft<'t, 'c> {
     }
 
     /// Writes what was changed, and proves that the new text says it.
-    pub(crate) fn finish(mut self) -> Result<Edited, EditError> {
-        self.target.sweep();
-        // As one would write it; else without block text and blank lines, which may take in what follows.
-        self.written(false).or_else(|error| if error.code == EditCode::Layout { self.written(true) } else { Err(error) })
-    }
-
-    fn written(&self, careful: bool) -> Result<Edited, EditError> {
-        let writer = Writer::new(&self.sources, &self.joined, careful);
-        let old = self.sources[0].text;
-        let layout = || {
-            let message = "This cannot be changed without changing something else, the way the text is laid out here.";
-            EditError::new(EditCode::Layout, message).help("Make the change in the text itself.")
-        };
-        let patches = tidy(old, writer.patches(&self.target)).ok_or_else(layout)?;
-        let text = apply(old, &patches).ok_or_else(layout)?;
-        if text.len() > TEXT_BYTES_MAX {
-            let message = format!("The recipe would have {} bytes; it may have {TEXT_BYTES_MAX}.", text.len());
-            return Err(EditError::new(EditCode::TooLarge, message).help("Move a part of it into a recipe of its own."));
-        }
-        if !patches.is_empty() {
-            let new = Source::read(&text).map_err(|_| layout())?;
-            if !self.target.same(&self.sources, &new, new.root) {
-                return Err(layout());
-            }
-        }
-        let undo: Vec<Patch> = inverse(old, &patches);
-        Ok(Edited { text, patches, undo })
+    pub(crate) fn finish(self) -> Result<Edited, EditError> {
+        write_out(&self.sources, self.target, &self.joined)
     }
 
     /// The one step of an id.
@@ -253,6 +225,47 @@ impl<'t, 'c> Draft<'t, 'c> {
             _ => Err(EditError::new(EditCode::UnknownField, "There is no such place in the list.")),
         }
     }
+}
+
+/// Reads a text that is a record.
+pub(crate) fn read(text: &str) -> Result<Source<'_>, EditError> {
+    match Source::read(text) {
+        Ok(source) if matches!(source.node(source.root).kind, Kind::Record { .. }) => Ok(source),
+        _ => Err(unreadable(text)),
+    }
+}
+
+/// Writes a target into the first of its sources, and proves that the new text says it.
+pub(crate) fn write_out(sources: &[Source<'_>], mut target: Target, joined: &HashSet<Slot>) -> Result<Edited, EditError> {
+    target.sweep();
+    // As one would write it; else without block text and blank lines, which may take in what follows.
+    match written(sources, &target, joined, false) {
+        Err(error) if error.code == EditCode::Layout => written(sources, &target, joined, true),
+        done => done,
+    }
+}
+
+fn written(sources: &[Source<'_>], target: &Target, joined: &HashSet<Slot>, careful: bool) -> Result<Edited, EditError> {
+    let writer = Writer::new(sources, joined, careful);
+    let old = sources.first().map_or("", |source| source.text);
+    let layout = || {
+        let message = "This cannot be changed without changing something else, the way the text is laid out here.";
+        EditError::new(EditCode::Layout, message).help("Make the change in the text itself.")
+    };
+    let patches = tidy(old, writer.patches(target)).ok_or_else(layout)?;
+    let text = apply(old, &patches).ok_or_else(layout)?;
+    if text.len() > TEXT_BYTES_MAX {
+        let message = format!("The recipe would have {} bytes; it may have {TEXT_BYTES_MAX}.", text.len());
+        return Err(EditError::new(EditCode::TooLarge, message).help("Move a part of it into a recipe of its own."));
+    }
+    if !patches.is_empty() {
+        let new = Source::read(&text).map_err(|_| layout())?;
+        if !target.same(sources, &new, new.root) {
+            return Err(layout());
+        }
+    }
+    let undo: Vec<Patch> = inverse(old, &patches);
+    Ok(Edited { text, patches, undo })
 }
 
 fn self_is_null(sources: &[Source<'_>], value: &Target) -> bool {

@@ -18,13 +18,17 @@ mod names;
 mod patch;
 mod refs;
 mod steps;
-mod target;
+pub(crate) mod target;
 pub(crate) mod tree;
-mod write;
+pub(crate) mod write;
 
 pub use change::{Change, FieldPath, NewValue, PathPart, Place, StepList, Wrapper};
 pub use error::{EditCode, EditError};
 pub use patch::{Patch, apply};
+
+pub(crate) use draft::{read, write_out};
+pub(crate) use lists::{StepAt, steps};
+pub(crate) use write::ascending;
 
 use serde::Serialize;
 

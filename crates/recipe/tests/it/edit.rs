@@ -317,6 +317,14 @@ fn the_text_of_a_step_goes_out_and_comes_back() {
 }
 
 #[test]
+fn the_first_line_may_have_a_mark_and_a_comment() {
+    let text = "\u{feff}# head\nliaison: 1\nrecipe: r\n";
+    let remove = Change::RemoveField { at: at("", &["liaison"]) };
+    check(text, &remove, "\u{feff}recipe: r\n");
+    check("\u{feff}recipe: r\n", &set("", &["liaison"], json!(1)), "\u{feff}liaison: 1\nrecipe: r\n");
+}
+
+#[test]
 fn copies_speak_of_themselves() {
     let text = "steps:\n  # all\n  - id: a\n    each: ${ steps.z.list }\n    steps:\n      - id: b_2\n        set: { x: \"${ steps.a.x + meta.b_2.y }\" }\n      - id: c\n        if: steps.b_2.x == steps.z.x\n";
     let copy = "  # all\n  - id: a_2\n    each: ${ steps.z.list }\n    steps:\n      - id: b_3\n        set: { x: \"${ steps.a_2.x + meta.b_3.y }\" }\n      - id: c_2\n        if: steps.b_3.x == steps.z.x\n";

@@ -91,7 +91,11 @@ pub(crate) fn scalars(json: &Json) -> Vec<FieldPath> {
         });
         value.is_some_and(|value| !value.is_object() && !value.is_array())
     };
-    all.into_iter().filter(plain).map(|at| FieldPath { step: None, path: at.path }).collect()
+    without_step(all.into_iter().filter(plain).collect())
+}
+
+fn without_step(all: Vec<FieldPath>) -> Vec<FieldPath> {
+    all.into_iter().map(|at| FieldPath { step: None, path: at.path }).collect()
 }
 
 /// A change that can be made to this recipe.
@@ -99,7 +103,11 @@ pub(crate) fn change(tape: &mut Tape<'_>, json: &Json) -> Change {
     let steps = found(json);
     let step = &steps[tape.below(steps.len())];
     let id = step.id.clone();
-    let fields = fields(json, &format!("{}/{}", step.list, step.index), &id, OWN);
+    // Now and then of the recipe itself.
+    let fields = match tape.below(4) {
+        3 => without_step(fields(json, "", "", &["steps"])),
+        _ => fields(json, &format!("{}/{}", step.list, step.index), &id, OWN),
+    };
     let at = fields.get(tape.below(fields.len())).cloned().unwrap_or(FieldPath::recipe(["title"]));
     match tape.below(11) {
         0 => Change::SetField { at, value: NewValue::Json(value(tape, 0)) },

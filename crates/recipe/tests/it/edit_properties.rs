@@ -79,12 +79,12 @@ fn references(json: &Json) -> BTreeSet<String> {
     found
 }
 
-fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(any::<u8>(), 0..most)
 }
 
 /// Bits of text that mean something to YAML.
-const BITS: &[&str] = &[
+pub(crate) const BITS: &[&str] = &[
     "- id: a\n",
     "  - id: b\n",
     "steps:\n",
@@ -236,7 +236,7 @@ fn every_value_of_every_file_can_be_set_on_its_own_line() {
 }
 
 /// More cases with `PROPTEST_CASES`.
-fn config() -> ProptestConfig {
+pub(crate) fn config() -> ProptestConfig {
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(120);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }

@@ -12,6 +12,8 @@ mod edit_properties;
 mod explain;
 mod fmt;
 mod good;
+mod merge;
+mod merge_properties;
 mod properties;
 mod schema;
 mod yaml_suite;

@@ -196,6 +196,11 @@ impl Writer<'_, '_> {
         self.part_lines(part, 0, true)
     }
 
+    /// An entry of a record as lines of their own.
+    pub(crate) fn entry_alone(&self, part: &Part) -> String {
+        self.part_lines(part, 0, false)
+    }
+
     /// A part as whole lines at a column, its comments included.
     pub(super) fn part_lines(&self, part: &Part, column_to: usize, list: bool) -> String {
         if let Some(lines) = part.slot.and_then(|slot| self.carried(slot, part, column_to, list)) {

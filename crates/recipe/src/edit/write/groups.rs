@@ -45,7 +45,7 @@ pub(super) fn groups<'p>(count: usize, parts: &'p [Part], stays: &[Option<usize>
 }
 
 /// Marks a longest ascending choice among the places, each used once.
-fn ascending(homes: &[Option<usize>]) -> Vec<bool> {
+pub(crate) fn ascending(homes: &[Option<usize>]) -> Vec<bool> {
     // ends[k]: the choice of length k + 1 that ends lowest; before[i]: what precedes i in its choice.
     let mut ends: Vec<usize> = Vec::new();
     let mut before: Vec<Option<usize>> = vec![None; homes.len()];

@@ -19,6 +19,8 @@ use super::target::{Body, Origin, Slot, Target};
 use super::tree::{Kind, Source};
 use style::Style;
 
+pub(crate) use groups::ascending;
+
 /// Writes the changes of a target into the first of its sources.
 pub(crate) struct Writer<'s, 't> {
     sources: &'s [Source<'t>],

@@ -60,7 +60,8 @@ impl Writer<'_, '_> {
 pub(super) fn lead(text: &str, mut start: usize, bound: usize) -> usize {
     while start > bound {
         let above = line_start(text, start - super::break_before(text, start));
-        if above < bound || !matches!(line(text, above), Line::Comment(_)) {
+        // In the first line behind a byte-order mark there is nothing above.
+        if above < bound || above == start || !matches!(line(text, above), Line::Comment(_)) {
             break;
         }
         start = above;
