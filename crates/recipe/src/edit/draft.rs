@@ -258,11 +258,12 @@ fn written(sources: &[Source<'_>], target: &Target, joined: &HashSet<Slot>, care
         let message = format!("The recipe would have {} bytes; it may have {TEXT_BYTES_MAX}.", text.len());
         return Err(EditError::new(EditCode::TooLarge, message).help("Move a part of it into a recipe of its own."));
     }
-    if !patches.is_empty() {
-        let new = Source::read(&text).map_err(|_| layout())?;
-        if !target.same(sources, &new, new.root) {
-            return Err(layout());
-        }
+    let means_it = match sources.first().filter(|_| patches.is_empty()) {
+        Some(old) => target.same(sources, old, old.root),
+        None => Source::read(&text).is_ok_and(|new| target.same(sources, &new, new.root)),
+    };
+    if !means_it {
+        return Err(layout());
     }
     let undo: Vec<Patch> = inverse(old, &patches);
     Ok(Edited { text, patches, undo })

@@ -54,6 +54,8 @@ pub(crate) struct Scalar {
 #[derive(Debug, Clone)]
 pub(crate) struct Part {
     pub(crate) slot: Option<Slot>,
+    /// Its lines are those of this part of another source, comments included.
+    pub(crate) like: Option<Slot>,
     /// It is moved, or a copy: what it comes from is not its place.
     pub(crate) moved: bool,
     /// What stands between it and the part before comes along.
@@ -66,7 +68,7 @@ pub(crate) struct Part {
 
 impl Part {
     pub(crate) fn new(key: impl Into<String>, value: Target) -> Self {
-        Self { slot: None, moved: false, joined: false, gone: false, key: key.into(), value }
+        Self { slot: None, like: None, moved: false, joined: false, gone: false, key: key.into(), value }
     }
 
     /// Takes the part away and leaves its place.

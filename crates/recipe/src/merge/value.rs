@@ -325,7 +325,7 @@ impl<'s, 't> Merger<'s, 't> {
         }
         let index = self.sources[THEIRS].parts(theirs).iter().position(|part| part.value == their_value).unwrap_or_default();
         let slot = Slot { holder: Origin { source: THEIRS, node: theirs }, index };
-        Part { slot: Some(slot), value: Target::Kept(Origin { source: THEIRS, node: their_value }), ..field }
+        Part { like: Some(slot), value: Target::Kept(Origin { source: THEIRS, node: their_value }), ..field }
     }
 
     /// A field without steps in it.
@@ -443,7 +443,7 @@ impl<'s, 't> Merger<'s, 't> {
         if let ([Some(ours), Some(theirs), Some(base)], [_, Some(node), _]) = (&places, nodes) {
             let lines = [(OURS, ours), (BASE, base), (THEIRS, theirs)].map(|(version, place)| self.step_lines(version, place));
             if lines[0] == lines[1] && lines[1] != lines[2] && value.same(self.sources, &self.sources[THEIRS], node) {
-                return Some(kept(THEIRS, theirs));
+                return Some(Part { slot: Some(slot(OURS, ours)), like: Some(slot(THEIRS, theirs)), ..kept(THEIRS, theirs) });
             }
         }
         Some(Part { slot: Some(slot(main, place)), ..Part::new("", value) })

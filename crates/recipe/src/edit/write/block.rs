@@ -13,13 +13,16 @@ impl Writer<'_, '_> {
     pub(super) fn patch_block(&self, holder: Origin, parts: &[Part], out: &mut Vec<Patch>) {
         let source = self.source(holder);
         let old = source.parts(holder.node);
-        let stays = stays(holder, parts);
-        for (part, index) in parts.iter().zip(&stays).filter_map(|(part, stay)| Some((part, (*stay)?))) {
-            self.patch_part(Slot { holder, index }, part, out);
-        }
         let Some(first) = old.first() else { return };
         let list = matches!(source.node(holder.node).kind, Kind::List { .. });
         let column = column(source.text, first.start);
+        let stays = stays(holder, parts);
+        for (part, index) in parts.iter().zip(&stays).filter_map(|(part, stay)| Some((part, (*stay)?))) {
+            match part.like.and_then(|like| self.carried(like, part, column, list)) {
+                Some(lines) => self.rewrite(holder, index, lines, out),
+                None => self.patch_part(Slot { holder, index }, part, out),
+            }
+        }
         for group in groups(old.len(), parts, &stays) {
             let lines: Vec<_> = group.new.iter().map(|part| self.part_lines(part, column, list)).collect();
             let blanks = self.separation(holder, &group, list, &lines);
@@ -106,16 +109,21 @@ impl Writer<'_, '_> {
     }
 
     fn replace_lines(&self, holder: Origin, group: &Group<'_>, text: String, out: &mut Vec<Patch>) {
-        let source = self.source(holder);
         let first = group.gone.start;
-        let region = self.region(holder, first);
+        self.rewrite(holder, first, text, out);
+        let rest = Group { after: Some(first), before: group.before, gone: first + 1..group.gone.end, new: Vec::new() };
+        self.remove_lines(holder, &rest, out);
+    }
+
+    /// Puts whole lines in the place of a part.
+    fn rewrite(&self, holder: Origin, index: usize, text: String, out: &mut Vec<Patch>) {
+        let source = self.source(holder);
+        let region = self.region(holder, index);
         let mut text = if region.inline { text.trim_start_matches(' ').to_owned() } else { text };
         if region.end == source.text.len() && break_before(source.text, region.end) == 0 {
             text.truncate(text.strip_suffix(self.newline).map_or(text.len(), str::len));
         }
         out.push(Patch::new(region.start, region.end, text));
-        let rest = Group { after: Some(first), before: group.before, gone: first + 1..group.gone.end, new: Vec::new() };
-        self.remove_lines(holder, &rest, out);
     }
 
     /// Removes every part; what stands alone between them stays.
@@ -203,7 +211,7 @@ impl Writer<'_, '_> {
 
     /// A part as whole lines at a column, its comments included.
     pub(super) fn part_lines(&self, part: &Part, column_to: usize, list: bool) -> String {
-        if let Some(lines) = part.slot.and_then(|slot| self.carried(slot, part, column_to, list)) {
+        if let Some(lines) = part.like.or(part.slot).and_then(|slot| self.carried(slot, part, column_to, list)) {
             return lines;
         }
         let place = Place { flow: false, json: false, column: column_to, item: list };
