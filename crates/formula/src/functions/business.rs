@@ -4,7 +4,7 @@
 use std::{collections::HashMap, str::FromStr, sync::LazyLock};
 
 use email_address::{EmailAddress, Options};
-use phonenumber::{Mode, country};
+use phonenumber::{Mode, country, metadata::DATABASE};
 use rhai::Dynamic;
 use rust_iso3166::{ALL, CountryCode};
 
@@ -169,7 +169,13 @@ fn phone(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     if text.len() > limits::PHONE_BYTES_MAX || (region.is_none() && !text.starts_with('+')) {
         return Ok(Dynamic::UNIT);
     }
-    let number = phonenumber::parse(region, text).ok().filter(phonenumber::is_valid);
+    let parse = |region, text: &str| phonenumber::parse(region, text).ok().filter(phonenumber::is_valid);
+    // A number that begins with the digits of its own country code is taken for one that has it.
+    let number = parse(region, text).or_else(|| {
+        let code = DATABASE.by_id(region?.as_ref())?.country_code();
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        parse(None, &format!("+{code}{digits}"))
+    });
     Ok(number.map_or(Dynamic::UNIT, |number| number.format().mode(Mode::E164).to_string().into()))
 }
 
