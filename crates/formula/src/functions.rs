@@ -23,7 +23,7 @@ mod writing;
 
 use std::{any::TypeId, collections::HashMap, ops::RangeInclusive, sync::LazyLock};
 
-use rhai::{Dynamic, Engine, FnPtr, ImmutableString, NativeCallContext};
+use rhai::{Array, Dynamic, Engine, FnPtr, ImmutableString, NativeCallContext};
 
 pub(crate) use self::literal::check as check_literal;
 use self::signature::Signature;
@@ -260,6 +260,20 @@ impl Call<'_, '_> {
             (Kind::Text, "a number") => error.with_hint("Turn the text into a number first: to_number(…)"),
             _ => error.with_hint(format!("For example: {}", self.function.example)),
         })
+    }
+
+    /// Parts of a text as a list.
+    fn pieces<'t>(&self, pieces: impl Iterator<Item = &'t str>) -> Result<Dynamic, Fault> {
+        let mut out = Array::new();
+        for piece in pieces {
+            if out.len() >= limits::LIST_ITEMS_MAX {
+                let message = format!("`{}` would make a list of more than {} items", self.function.name, limits::LIST_ITEMS_MAX);
+                return Err(fault(EvalError::new("limit", message)));
+            }
+            spend(1).map_err(fault)?;
+            out.push(piece.into());
+        }
+        Ok(Dynamic::from_array(out))
     }
 
     fn too_long(&self) -> Fault {

@@ -128,7 +128,8 @@ fn parse_csv(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     let mut out = Vec::new();
     for (line, row) in reader.records().enumerate() {
         let row = row.map_err(|_| call.bad("gets a text that is no CSV"))?;
-        spend(1 + row.len()).map_err(fault)?;
+        // A row has a field for each name, also where the line is short.
+        spend(1 + names.as_ref().map_or(0, Vec::len).max(row.len())).map_err(fault)?;
         let cells = row.iter().map(str::to_owned);
         match &names {
             _ if !head => out.push(Json::Array(cells.map(Json::String).collect())),

@@ -1,6 +1,6 @@
 //! Texts. Lengths and places count characters, not bytes.
 
-use rhai::{Array, Dynamic};
+use rhai::Dynamic;
 
 use super::{Call, Line, as_text, function, has_value};
 use crate::{
@@ -130,7 +130,7 @@ fn split(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     if separator.is_empty() {
         return Err(call.bad("gets an empty separator"));
     }
-    Ok(Dynamic::from_array(text.split(separator.as_str()).map(Into::into).collect::<Array>()))
+    call.pieces(text.split(separator.as_str()))
 }
 
 fn join(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {

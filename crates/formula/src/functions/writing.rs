@@ -1,7 +1,7 @@
 //! More of texts: letters, parts, lines and forms for other systems.
 
 use deunicode::deunicode_char;
-use rhai::{Array, Dynamic};
+use rhai::Dynamic;
 
 use super::{Call, Line, function};
 use crate::{
@@ -97,7 +97,10 @@ pub(super) const FUNCTIONS: &[Line] = &[
         "The lines of the text, without their ends.",
         "lines(\"a\\nb\\r\\n\")",
         "[\"a\",\"b\"]",
-        |call| pieces(call, |text| text.lines().map(Into::into).collect()),
+        |call| {
+            let text = call.text(0)?;
+            call.pieces(text.lines())
+        },
     ),
     function(
         GROUP,
@@ -105,7 +108,10 @@ pub(super) const FUNCTIONS: &[Line] = &[
         "What stands between the blanks.",
         "words(\" Ada  Lovelace \")",
         "[\"Ada\",\"Lovelace\"]",
-        |call| pieces(call, |text| text.split_whitespace().map(Into::into).collect()),
+        |call| {
+            let text = call.text(0)?;
+            call.pieces(text.split_whitespace())
+        },
     ),
     function(
         GROUP,
@@ -186,12 +192,6 @@ fn repeat(call: &mut Call<'_, '_>) -> Result<Dynamic, Fault> {
     }
     spend(bytes / 64).map_err(fault)?;
     Ok(text.repeat(count).into())
-}
-
-fn pieces(call: &mut Call<'_, '_>, split: fn(&str) -> Array) -> Result<Dynamic, Fault> {
-    let pieces = split(&call.text(0)?);
-    spend(pieces.len()).map_err(fault)?;
-    Ok(Dynamic::from_array(pieces))
 }
 
 /// A letter of the Latin script without its marks; others stay.

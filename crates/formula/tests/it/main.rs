@@ -4,6 +4,7 @@ mod bad_input;
 mod business;
 mod dates;
 mod docs;
+mod every_function;
 mod hostile;
 mod jsonpath;
 mod problems;

@@ -109,7 +109,7 @@ impl<'t> Draft<'t, '_> {
         for holder in holders {
             let Some(text) = source.text_of(holder.node) else { continue };
             let mut hunks = Vec::new();
-            for (from, to) in names {
+            for (from, to) in words(text).into_iter().filter_map(|word| names.get_key_value(word)) {
                 let ways = self.ways(from);
                 let found = spoken(text, holder.kind, &ways, self.catalogue).map_err(|_| self.unread(holder.node, from))?;
                 hunks.extend(found.into_iter().map(|range| (range, to.clone())));
@@ -224,6 +224,11 @@ fn fresh(source: &Source<'_>, node: usize) -> Target {
             None => Target::null(),
         },
     }
+}
+
+/// The names that stand in a text, each once.
+fn words(text: &str) -> HashSet<&str> {
+    text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect()
 }
 
 /// The text with the hunks in it, which are in order and apart.

@@ -6,10 +6,12 @@
 //! and layout stay, and the new text is read again before it is given out.
 
 mod conflict;
+mod merger;
 mod order;
 mod place;
 mod renames;
 mod settle;
+mod steps;
 mod value;
 
 pub use conflict::{Choice, Conflict, ConflictKind, Side};
@@ -18,8 +20,8 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
+use self::merger::Merger;
 use self::place::Plan;
-use self::value::Merger;
 use crate::catalogue::Catalogue;
 use crate::edit::{EditCode, EditError, read, write_out};
 

@@ -3,8 +3,8 @@
 use std::collections::{HashMap, HashSet};
 
 use super::conflict::{ConflictKind, Side};
+use super::merger::Merger;
 use super::place::{BASE, ListName, OURS, THEIRS};
-use super::value::Merger;
 use crate::edit::FieldPath;
 
 /// What became of a step that one side removed.
@@ -89,29 +89,48 @@ impl Merger<'_, '_> {
 
     /// Finds another place for steps whose list is gone or lies inside themselves.
     fn untangle(&mut self) {
-        // Each turn moves or drops a step for good, so that it ends.
+        // Each turn takes at least one of the lists a step may stand in away from it, so that it ends.
         let mut tried: HashSet<(String, ListName)> = HashSet::new();
         let mut restored: HashSet<String> = HashSet::new();
         loop {
-            let mut ids: Vec<String> = self.stands.keys().filter(|id| !self.is_reached(id)).cloned().collect();
-            ids.sort();
-            let Some(id) = ids.into_iter().min_by_key(|id| self.plan.ids[OURS].iter().position(|other| other == id)) else {
-                return;
-            };
-            if let Some(list) = self.stands.remove(&id) {
-                tried.insert((id.clone(), list));
+            let lost = |id: &&String| self.stands.contains_key(*id) && !self.is_reached(id);
+            let lost: Vec<String> = self.plan.ids[OURS].iter().chain(&self.plan.ids[THEIRS]).filter(lost).cloned().collect();
+            let homeless = |id: &&String| self.stands.get(*id).is_some_and(|list| !self.has_list(list));
+            let mut now: Vec<String> = lost.iter().filter(homeless).cloned().collect();
+            if now.is_empty() {
+                // Steps inside one another: one of them must leave the circle.
+                now.extend(lost.into_iter().next());
             }
-            let other = [OURS, THEIRS].into_iter().find_map(|version| {
-                let list = self.plan.steps[version].get(&id)?.list.clone();
-                (!tried.contains(&(id.clone(), list.clone()))).then_some(list)
-            });
-            match other {
-                Some(list) => drop(self.stands.insert(id, list)),
-                // What both sides have is never lost: the steps around it come back.
-                None if self.uses(&id) == [true; 2] && restored.insert(id.clone()) => self.restore(&id),
-                None => {}
+            if now.is_empty() {
+                return;
+            }
+            for id in now {
+                self.elsewhere(id, &mut tried, &mut restored);
             }
         }
+    }
+
+    fn elsewhere(&mut self, id: String, tried: &mut HashSet<(String, ListName)>, restored: &mut HashSet<String>) {
+        let Some(list) = self.stands.remove(&id) else { return };
+        tried.insert((id.clone(), list));
+        let other = [OURS, THEIRS].into_iter().find_map(|version| {
+            let list = self.plan.steps[version].get(&id)?.list.clone();
+            (!tried.contains(&(id.clone(), list.clone()))).then_some(list)
+        });
+        match other {
+            Some(list) => drop(self.stands.insert(id, list)),
+            // What both sides have is never lost: the steps around it come back.
+            None if self.uses(&id) == [true; 2] && restored.insert(id.clone()) => self.restore(&id),
+            None => {}
+        }
+    }
+
+    /// True if a list is in the result, as far as the step it belongs to tells.
+    fn has_list(&self, list: &ListName) -> bool {
+        let owner = list.step.as_deref();
+        let uses = owner.map_or([true; 2], |owner| self.uses(owner));
+        owner.is_none_or(|owner| self.stands.contains_key(owner))
+            && [OURS, THEIRS].iter().any(|side| uses[*side] && self.plan.lists[*side].contains_key(list))
     }
 
     /// Puts a step and the steps around it where ours has them.
@@ -137,8 +156,7 @@ impl Merger<'_, '_> {
         for _ in 0..=self.stands.len() {
             let Some(step) = at else { return true };
             let Some(list) = self.stands.get(step) else { return false };
-            let uses = list.step.as_deref().map_or([true; 2], |owner| self.uses(owner));
-            if ![OURS, THEIRS].iter().any(|side| uses[*side] && self.plan.lists[*side].contains_key(list)) {
+            if !self.has_list(list) {
                 return false;
             }
             at = list.step.as_deref();

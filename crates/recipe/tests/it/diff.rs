@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use recipe::{Change, DifferenceKind, NewValue, diff};
 
 use crate::catalogue::real;
-use crate::edit_corpus::{Tape, read, recipe};
+use crate::edit_corpus::{Tape, recipe};
 use crate::edit_model::{change, found};
+use crate::edit_read::read;
 use crate::good::FULL;
 
 const BASE: &str = r#"liaison: 1

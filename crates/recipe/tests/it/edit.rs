@@ -325,6 +325,32 @@ fn the_first_line_may_have_a_mark_and_a_comment() {
 }
 
 #[test]
+fn what_cannot_be_written_is_refused_and_what_is_broken_elsewhere_is_not() {
+    // The value of a key that is only announced cannot be given without its own line.
+    let announced = "liaison: 1\nsettings:\n  ? timeout\n  ? label\nsteps:\n- id: a\n  stop: x\n";
+    refused(announced, &set("", &["settings", "timeout"], json!("5m")), EditCode::Layout);
+    refused("liaison: 1\n", &Change::RemoveField { at: at("", &["liaison"]) }, EditCode::Layout);
+    let broken = "liaison: &v 2\nwhat: !tag [1]\nsteps:\n- id: a\n  stop: x\n  stop: y\n  <<: *v\n- id: b\n  do: nothing.${\n  with: 1e999\n";
+    check(broken, &set("b", &["with"], json!(1)), &broken.replace("1e999", "1"));
+    check(
+        broken,
+        &move_step("b", before("a")),
+        &format!(
+            "liaison: &v 2\nwhat: !tag [1]\nsteps:\n{}{}",
+            "- id: b\n  do: nothing.${\n  with: 1e999\n", "- id: a\n  stop: x\n  stop: y\n  <<: *v\n"
+        ),
+    );
+    let twice = "steps:\n- id: a\n  stop: x\n- id: a\n  stop: y\n";
+    refused(twice, &remove("a"), EditCode::RepeatedId);
+    let deep = format!("liaison: 1\nx-deep: {}{}\n", "[".repeat(64), "]".repeat(64));
+    let path = std::iter::once(PathPart::from("x-deep")).chain((0..63).map(|_| PathPart::from(0)));
+    let at = FieldPath::recipe(path);
+    refused(&deep, &Change::SetField { at, value: NewValue::Json(json!([[1]])) }, EditCode::Layout);
+    let large = NewValue::Json(json!("x".repeat(1_000_000)));
+    refused(TWO, &Change::SetField { at: FieldPath::recipe(["title"]), value: large }, EditCode::TooLarge);
+}
+
+#[test]
 fn copies_speak_of_themselves() {
     let text = "steps:\n  # all\n  - id: a\n    each: ${ steps.z.list }\n    steps:\n      - id: b_2\n        set: { x: \"${ steps.a.x + meta.b_2.y }\" }\n      - id: c\n        if: steps.b_2.x == steps.z.x\n";
     let copy = "  # all\n  - id: a_2\n    each: ${ steps.z.list }\n    steps:\n      - id: b_3\n        set: { x: \"${ steps.a_2.x + meta.b_3.y }\" }\n      - id: c_2\n        if: steps.b_3.x == steps.z.x\n";

@@ -210,7 +210,7 @@ pub(crate) fn changed(json: &Json, change: &Change) -> Option<Json> {
         Change::InsertStep { at, step: text } => {
             let step = serde_json::from_str(text)
                 .ok()
-                .or_else(|| crate::edit_corpus::read(text).map(|json| if json.is_array() { json[0].clone() } else { json }))?;
+                .or_else(|| crate::edit_read::read(text).map(|json| if json.is_array() { json[0].clone() } else { json }))?;
             insert(&mut json, &steps, at, step, None)?;
         }
         Change::RemoveStep { id } => {

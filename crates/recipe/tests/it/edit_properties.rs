@@ -7,8 +7,9 @@ use recipe::{Change, EditCode, FieldPath, NewValue, apply, edit, step_text};
 use serde_json::{Value as Json, json};
 
 use crate::catalogue::real;
-use crate::edit_corpus::{Tape, comments, read, recipe};
+use crate::edit_corpus::{Tape, comments, recipe};
 use crate::edit_model::{change, changed, found};
+use crate::edit_read::read;
 use crate::good::FULL;
 
 /// Makes the change and holds the answer against the model.

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use recipe::{FormatError, fmt};
 
-use crate::edit_corpus::{Tape, comments, read, recipe};
+use crate::edit_corpus::{Tape, comments, recipe};
+use crate::edit_read::read;
 use crate::good::FULL;
 
 #[track_caller]

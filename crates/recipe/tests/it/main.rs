@@ -9,6 +9,7 @@ mod edit;
 mod edit_corpus;
 mod edit_model;
 mod edit_properties;
+mod edit_read;
 mod explain;
 mod fmt;
 mod good;

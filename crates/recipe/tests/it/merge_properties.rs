@@ -7,9 +7,10 @@ use recipe::{Change, FieldPath, NewValue, Place, Side, StepList, edit, merge, re
 use serde_json::{Value as Json, json};
 
 use crate::catalogue::real;
-use crate::edit_corpus::{Tape, read, recipe};
+use crate::edit_corpus::{Tape, recipe};
 use crate::edit_model::{change, found};
 use crate::edit_properties::{BITS, bytes, config};
+use crate::edit_read::read;
 
 /// A text after some random changes.
 fn changed(text: &str, whats: &[Vec<u8>]) -> String {
