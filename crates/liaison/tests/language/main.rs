@@ -2,6 +2,7 @@
 //! diagnostic with its examples, and broken recipes with what is said of them.
 
 mod catalogue;
+mod commands;
 mod diagnostics;
 mod golden;
 mod together;

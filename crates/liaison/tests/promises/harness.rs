@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-const KEY: &str = "promises-admin-key";
+pub(crate) const KEY: &str = "promises-admin-key";
 
 /// One call that arrived.
 #[derive(Debug, Clone)]
