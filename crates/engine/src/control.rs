@@ -60,7 +60,7 @@ impl Engine {
         let entries = reopen(&journal, said, by, self.now())?;
         let chunk = store::write_chunk(&entries)?;
         let now = self.now();
-        if !self.store.resume(id, journal.next_seq, &chunk, now).await? {
+        if !self.store.resume(id, None, journal.next_seq, &chunk, now).await? {
             return Err(ControlError::NotNow("Somebody else changed this run just now. Look at it again.".to_owned()));
         }
         self.live.changed(id);

@@ -10,8 +10,10 @@ pub mod control;
 pub mod cron;
 pub mod decide;
 mod drive;
+pub mod fingerprint;
 mod frame;
 mod intake;
+mod letters;
 mod live;
 mod not_yet;
 mod program;
@@ -97,6 +99,8 @@ pub struct Engine {
     pub(crate) claimed_at: AtomicI64,
     pub(crate) stopping: CancellationToken,
     pub(crate) tasks: TaskTracker,
+    /// Wakes whoever looks after dead letters.
+    pub(crate) letters: letters::Signals,
     pub(crate) fired: Mutex<HashMap<RecipeId, Timestamp>>,
     dice: Mutex<SmallRng>,
 }
@@ -137,6 +141,7 @@ impl Engine {
             claimed_at: AtomicI64::new(now.micros()),
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
+            letters: letters::Signals::default(),
             fired: Mutex::default(),
             dice: Mutex::new(SmallRng::seed_from_u64(parts.seed)),
         });
@@ -145,6 +150,7 @@ impl Engine {
         engine.tasks.spawn(caretaker::keep_lease(Arc::clone(&engine)));
         engine.tasks.spawn(caretaker::keep_watch(Arc::clone(&engine)));
         engine.tasks.spawn(caretaker::keep_tidy(Arc::clone(&engine)));
+        engine.tasks.spawn(letters::keep_sorted(Arc::clone(&engine)));
         if engine.settings.works {
             engine.tasks.spawn(worker::work(Arc::clone(&engine)));
         }
@@ -265,6 +271,7 @@ impl Engine {
     /// Counts a run that ended or parked, for the metrics.
     pub(crate) fn count_end(&self, program: &Program, then: &Then) {
         if then.status().is_final() {
+            self.letters.ended(then);
             metrics::counter!("liaison_runs_ended_total", "recipe" => Arc::clone(&program.slug), "status" => then.status().as_str()).increment(1);
         }
     }

@@ -5,11 +5,13 @@
 //! SQLite store and keep the same order, so that a diff of the two folders is a reading guide.
 
 mod access;
+mod causes;
 mod claim;
 mod connections;
 mod control;
 mod error;
 mod notice;
+mod operations;
 mod pages;
 mod recipes;
 mod rows;
@@ -29,9 +31,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use store::{
-    ActiveRecipe, Batch, BatchOutcome, Claim, ConnectionId, ConnectionRow, DeadLetter, KeyRow, NewVersion, Pages, Put, RecipeId,
-    RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, SessionRow, Store, StoreError, Timestamp,
-    WorkerId,
+    ActiveRecipe, Batch, BatchOutcome, Cause, Claim, ConnectionId, ConnectionRow, DeadLetter, ItemOutcome, ItemState, KeyRow,
+    NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats,
+    RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp,
+    Unsorted, WorkerId,
 };
 
 pub use crate::error::OpenError;
@@ -47,6 +50,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "runs", include_str!("../../../migrations/postgres/0002_runs.sql")),
     (3, "connections", include_str!("../../../migrations/postgres/0003_connections.sql")),
     (4, "access", include_str!("../../../migrations/postgres/0004_access.sql")),
+    (8, "operations", include_str!("../../../migrations/postgres/0008_operations.sql")),
 ];
 
 /// The oldest server we are tested with.
@@ -233,8 +237,8 @@ impl Store for PostgresStore {
         ask!(self, connection => claim::release(connection, worker, now))
     }
 
-    async fn resume(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
-        ask!(self, connection => control::resume(connection, run, seq, chunk, now))
+    async fn resume(&self, run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+        ask!(self, connection => control::resume(connection, run, version, seq, chunk, now))
     }
 
     async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
@@ -243,6 +247,50 @@ impl Store for PostgresStore {
 
     async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
         ask!(self, connection => control::settle(connection, run, state, seq, chunk))
+    }
+
+    async fn unsorted_failures(&self, limit: u32) -> Result<Vec<Unsorted>, StoreError> {
+        ask!(self, connection => causes::unsorted(connection, limit))
+    }
+
+    async fn sort_failures(&self, sorted: &[Sorted]) -> Result<(), StoreError> {
+        ask!(self, connection => causes::sort(connection, sorted))
+    }
+
+    async fn create_operation(&self, operation: &Operation, selection: &Selection) -> Result<Option<Operation>, StoreError> {
+        ask!(self, connection => operations::create(connection, operation, selection))
+    }
+
+    async fn take_operation(
+        &self,
+        owner: WorkerId,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        ask!(self, connection => operations::take(connection, owner, now, lease_until))
+    }
+
+    async fn begin_items(&self, operation: OperationId, limit: u32) -> Result<Vec<OperationItem>, StoreError> {
+        ask!(self, connection => operations::begin(connection, operation, limit))
+    }
+
+    async fn finish_items(
+        &self,
+        operation: OperationId,
+        outcomes: &[ItemOutcome],
+        next_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        ask!(self, connection => operations::finish(connection, operation, outcomes, next_at, now))
+    }
+
+    async fn change_operation(
+        &self,
+        operation: OperationId,
+        change: &OperationChange,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        ask!(self, connection => operations::change(connection, operation, change, now))
     }
 
     async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError> {
@@ -333,6 +381,32 @@ impl Pages for PostgresStore {
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
         ask!(self, connection => pages::runs(connection, filter))
+    }
+
+    async fn causes(&self, recipe: Option<RecipeId>, limit: u32) -> Result<Vec<Cause>, StoreError> {
+        ask!(self, connection => causes::causes(connection, recipe, limit))
+    }
+
+    async fn count_dead_letters(&self, filter: &RunFilter) -> Result<u32, StoreError> {
+        ask!(self, connection => causes::count(connection, filter))
+    }
+
+    async fn operations(&self, before: Option<OperationId>, limit: u32) -> Result<Vec<Operation>, StoreError> {
+        ask!(self, connection => operations::list(connection, before, limit))
+    }
+
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
+        ask!(self, connection => operations::one(connection, id))
+    }
+
+    async fn operation_items(
+        &self,
+        operation: OperationId,
+        state: Option<ItemState>,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<OperationItem>, StoreError> {
+        ask!(self, connection => operations::items(connection, operation, state, after, limit))
     }
 
     async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError> {

@@ -1,6 +1,6 @@
 //! What screens and the API read.
 
-use sqlx::{AssertSqlSafe, PgConnection, QueryBuilder};
+use sqlx::{AssertSqlSafe, PgConnection, Postgres, QueryBuilder};
 use store::{RecipeId, RecipeStats, RunFilter, RunId, RunRow, RunStatus, StoreError, Timestamp};
 
 use crate::{
@@ -11,6 +11,14 @@ use crate::{
 pub(crate) async fn runs(connection: &mut PgConnection, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
     let mut query =
         QueryBuilder::new(format!("select {RUN_COLUMNS} from runs r join recipes c on c.id = r.recipe_id where true"));
+    conditions(&mut query, filter);
+    query.push(" order by r.id desc limit ").push_bind(i64::from(filter.limit));
+    let rows = query.build().fetch_all(connection).await.map_err(failed)?;
+    rows.iter().map(rows::run).collect()
+}
+
+/// What a filter asks of `runs r`, after a `where`.
+pub(crate) fn conditions(query: &mut QueryBuilder<Postgres>, filter: &RunFilter) {
     if let Some(recipe) = filter.recipe {
         query.push(" and r.recipe_id = ").push_bind(recipe.0);
     }
@@ -38,16 +46,16 @@ pub(crate) async fn runs(connection: &mut PgConnection, filter: &RunFilter) -> R
         query.push(" and r.id < ").push_bind(before.0);
     }
     let without_succeeded = !filter.statuses.is_empty() && !filter.statuses.contains(&RunStatus::Succeeded);
-    if without_succeeded || filter.dead_letters {
+    if without_succeeded || filter.dead_letters || filter.cause.is_some() {
         // Says what the partial index runs_by_status leaves out, so that it can be used.
         query.push(" and r.status <> 3");
     }
     if filter.dead_letters {
         query.push(" and r.status = 4 and r.dead_letter = 1");
     }
-    query.push(" order by r.id desc limit ").push_bind(i64::from(filter.limit));
-    let rows = query.build().fetch_all(connection).await.map_err(failed)?;
-    rows.iter().map(rows::run).collect()
+    if let Some(cause) = filter.cause {
+        query.push(" and r.status = 4 and r.dead_letter = 1 and r.cause = ").push_bind(cause.0.to_vec());
+    }
 }
 
 pub(crate) async fn run(connection: &mut PgConnection, id: RunId) -> Result<Option<RunRow>, StoreError> {

@@ -8,16 +8,18 @@ use crate::failed;
 pub(crate) async fn resume(
     connection: &mut SqliteConnection,
     run: RunId,
+    version: Option<i32>,
     seq: i32,
     chunk: &[u8],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
     let moved = sqlx::query(
-        "update runs set status = 0, due_at = ?, owner = null, epoch = epoch + 1, ended_at = null, dead_letter = null, error = null \
-         where id = ? and status = 4",
+        "update runs set status = 0, due_at = ?, owner = null, epoch = epoch + 1, ended_at = null, dead_letter = null, error = null, \
+         cause = null, version = coalesce(?, version) where id = ? and status = 4",
     )
     .bind(now.micros())
+    .bind(version)
     .bind(run.0)
     .execute(&mut *transaction)
     .await

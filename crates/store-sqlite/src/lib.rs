@@ -4,9 +4,11 @@
 //! makes every commit survive a power loss. A lock file keeps a second process out.
 
 mod access;
+mod causes;
 mod claim;
 mod connections;
 mod control;
+mod operations;
 mod pages;
 mod recipes;
 mod rows;
@@ -26,9 +28,10 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use store::{
-    ActiveRecipe, Batch, BatchOutcome, Claim, ConnectionId, ConnectionRow, DeadLetter, KeyRow, NewVersion, Pages, Put, RecipeId,
-    RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, SessionRow, Store, StoreError, Timestamp,
-    WorkerId,
+    ActiveRecipe, Batch, BatchOutcome, Cause, Claim, ConnectionId, ConnectionRow, DeadLetter, ItemOutcome, ItemState, KeyRow,
+    NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats,
+    RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp,
+    Unsorted, WorkerId,
 };
 use tokio::sync::Mutex;
 
@@ -38,6 +41,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "runs", include_str!("../../../migrations/sqlite/0002_runs.sql")),
     (3, "connections", include_str!("../../../migrations/sqlite/0003_connections.sql")),
     (4, "access", include_str!("../../../migrations/sqlite/0004_access.sql")),
+    (8, "operations", include_str!("../../../migrations/sqlite/0008_operations.sql")),
 ];
 
 /// Why a data folder cannot be opened.
@@ -206,8 +210,8 @@ impl Store for SqliteStore {
         claim::release(&mut *self.writer.lock().await, worker, now).await
     }
 
-    async fn resume(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
-        control::resume(&mut *self.writer.lock().await, run, seq, chunk, now).await
+    async fn resume(&self, run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+        control::resume(&mut *self.writer.lock().await, run, version, seq, chunk, now).await
     }
 
     async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
@@ -216,6 +220,50 @@ impl Store for SqliteStore {
 
     async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
         control::settle(&mut *self.writer.lock().await, run, state, seq, chunk).await
+    }
+
+    async fn unsorted_failures(&self, limit: u32) -> Result<Vec<Unsorted>, StoreError> {
+        causes::unsorted(&self.readers, limit).await
+    }
+
+    async fn sort_failures(&self, sorted: &[Sorted]) -> Result<(), StoreError> {
+        causes::sort(&mut *self.writer.lock().await, sorted).await
+    }
+
+    async fn create_operation(&self, operation: &Operation, selection: &Selection) -> Result<Option<Operation>, StoreError> {
+        operations::create(&mut *self.writer.lock().await, operation, selection).await
+    }
+
+    async fn take_operation(
+        &self,
+        owner: WorkerId,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        operations::take(&mut *self.writer.lock().await, owner, now, lease_until).await
+    }
+
+    async fn begin_items(&self, operation: OperationId, limit: u32) -> Result<Vec<OperationItem>, StoreError> {
+        operations::begin(&mut *self.writer.lock().await, operation, limit).await
+    }
+
+    async fn finish_items(
+        &self,
+        operation: OperationId,
+        outcomes: &[ItemOutcome],
+        next_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        operations::finish(&mut *self.writer.lock().await, operation, outcomes, next_at, now).await
+    }
+
+    async fn change_operation(
+        &self,
+        operation: OperationId,
+        change: &OperationChange,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        operations::change(&mut *self.writer.lock().await, operation, change, now).await
     }
 
     async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError> {
@@ -311,6 +359,32 @@ impl Pages for SqliteStore {
 
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
         pages::runs(&self.readers, filter).await
+    }
+
+    async fn causes(&self, recipe: Option<RecipeId>, limit: u32) -> Result<Vec<Cause>, StoreError> {
+        causes::causes(&self.readers, recipe, limit).await
+    }
+
+    async fn count_dead_letters(&self, filter: &RunFilter) -> Result<u32, StoreError> {
+        causes::count(&self.readers, filter).await
+    }
+
+    async fn operations(&self, before: Option<OperationId>, limit: u32) -> Result<Vec<Operation>, StoreError> {
+        operations::list(&self.readers, before, limit).await
+    }
+
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
+        operations::one(&self.readers, id).await
+    }
+
+    async fn operation_items(
+        &self,
+        operation: OperationId,
+        state: Option<ItemState>,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<OperationItem>, StoreError> {
+        operations::items(&self.readers, operation, state, after, limit).await
     }
 
     async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError> {

@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod access;
+pub mod causes;
 pub mod claim;
 pub mod commit;
 pub mod connections;
@@ -13,6 +14,7 @@ pub mod control;
 pub mod damage;
 pub mod faulty;
 pub mod notice;
+pub mod operations;
 pub mod pages;
 mod parts;
 pub mod races;
@@ -81,6 +83,9 @@ macro_rules! conformance {
                 claims_and_a_reaper, accepts_and_pruning;
             control: only_failed_runs_are_resumed, an_old_picture_resumes_nothing, cancelled_in_every_state,
                 an_ended_run_is_not_cancelled, an_old_picture_cancels_nothing, a_dead_letter_is_settled_once;
+            causes: failures_are_sorted, causes_are_counted, a_cause_is_of_one_failure, resumed_under_another_version;
+            operations: an_operation_is_kept, named_runs_are_taken, too_many_are_refused, one_process_at_a_time,
+                each_run_counts_once, paused_and_stopped, operations_that_make_no_sense;
             recipes: the_first_version, the_next_version, the_same_text_again, a_stale_author, two_authors_at_once,
                 reading_versions, switched_on_and_off, what_cannot_be_switched_on, active_recipes_with_their_texts,
                 the_catalogue_changes, a_schedule_never_goes_back, recipes_by_slug;

@@ -118,6 +118,10 @@ id!(
     /// One API key (not its secret).
     KeyId, "key"
 );
+id!(
+    /// Something done to many dead letters.
+    OperationId, "op"
+);
 
 /// A registered process. Small, because every owned run names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -6,12 +6,14 @@
 //! no HTTP and nothing of what a recipe says: a version is a text and its hash.
 
 mod access;
+mod cause;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connection;
 mod group;
 mod ids;
 mod journal;
+mod operation;
 mod recipe;
 mod run;
 mod time;
@@ -22,10 +24,15 @@ use serde_json::Value as Json;
 
 pub use crate::{
     access::{KeyRow, SessionRow},
+    cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
     connection::{ConnectionRow, Put},
     group::{GroupSettings, Writer},
-    ids::{BadId, ConnectionId, KeyId, RecipeId, RunId, WorkerId},
+    ids::{BadId, ConnectionId, KeyId, OperationId, RecipeId, RunId, WorkerId},
     journal::{Caught, Ending, Entry, ErrorRecord, IllegalEntry, Journal, Lived, StepPath, StepState, read_chunk, write_chunk},
+    operation::{
+        ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
+        OperationState, Selection,
+    },
     recipe::{ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
     run::{
         Accepted, Batch, BatchOutcome, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter, RunRow, RunStatus,
@@ -89,8 +96,9 @@ pub trait Store: Pages {
     async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Lets an ended run go on: only if it is failed. Appends `chunk` as number `seq` and makes the
-    /// run due at `now`. False when the run is not failed or its journal went on meanwhile.
-    async fn resume(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError>;
+    /// run due at `now`, under another version if one is named. False when the run is not failed or its
+    /// journal went on meanwhile.
+    async fn resume(&self, run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError>;
 
     /// Ends a run that is not over. Appends `chunk` as number `seq`. Whoever owned it is refused from
     /// then on. False when the run is over or its journal went on meanwhile.
@@ -99,6 +107,48 @@ pub trait Store: Pages {
     /// Marks an open dead letter and appends `chunk` as number `seq`, which says by whom and why.
     /// False when it is not open or its journal went on meanwhile.
     async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError>;
+
+    /// Open dead letters whose cause is not worked out yet, at most `limit`.
+    async fn unsorted_failures(&self, limit: u32) -> Result<Vec<Unsorted>, StoreError>;
+
+    /// Keeps the causes of dead letters. Those that moved on meanwhile are left alone.
+    async fn sort_failures(&self, sorted: &[Sorted]) -> Result<(), StoreError>;
+
+    /// Keeps a new operation and the runs it takes; `operation.total` is not looked at. The answer has
+    /// the true total; `None` when the selection takes more than [`OPERATION_RUNS_MAX`], and then nothing is kept.
+    async fn create_operation(&self, operation: &Operation, selection: &Selection) -> Result<Option<Operation>, StoreError>;
+
+    /// Takes a running operation whose next batch is due and that nobody else has under way, until
+    /// `lease_until`.
+    async fn take_operation(
+        &self,
+        owner: WorkerId,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<Operation>, StoreError>;
+
+    /// The next runs of an operation, at most `limit`, lowest id first, each as it was before: one that
+    /// comes back as begun was begun by somebody who never said how it went.
+    async fn begin_items(&self, operation: OperationId, limit: u32) -> Result<Vec<OperationItem>, StoreError>;
+
+    /// Keeps what became of runs of an operation and lets go of it until `next_at`. Each run counts once,
+    /// however often its outcome is told. An operation with nothing left is done. `None` when there is no
+    /// such operation.
+    async fn finish_items(
+        &self,
+        operation: OperationId,
+        outcomes: &[ItemOutcome],
+        next_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Option<Operation>, StoreError>;
+
+    /// Changes an operation. False when it is not in a state that allows it, or there is none.
+    async fn change_operation(
+        &self,
+        operation: OperationId,
+        change: &OperationChange,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Saves a text as the next version of its recipe.
     async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError>;
@@ -172,6 +222,28 @@ pub trait Pages: Send + Sync + 'static {
 
     /// Runs, newest first.
     async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError>;
+
+    /// Causes of open dead letters, those with the most first.
+    async fn causes(&self, recipe: Option<RecipeId>, limit: u32) -> Result<Vec<Cause>, StoreError>;
+
+    /// How many open dead letters a filter takes, counted up to `filter.limit`.
+    async fn count_dead_letters(&self, filter: &RunFilter) -> Result<u32, StoreError>;
+
+    /// Operations, newest first: those before the operation `before`, at most `limit`.
+    async fn operations(&self, before: Option<OperationId>, limit: u32) -> Result<Vec<Operation>, StoreError>;
+
+    /// One operation.
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, StoreError>;
+
+    /// Runs of an operation, lowest id first: those after the run `after`, at most `limit`, in any state
+    /// or in one.
+    async fn operation_items(
+        &self,
+        operation: OperationId,
+        state: Option<ItemState>,
+        after: Option<RunId>,
+        limit: u32,
+    ) -> Result<Vec<OperationItem>, StoreError>;
 
     /// One run.
     async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError>;

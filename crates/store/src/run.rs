@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorRecord, RecipeId, RunId, Timestamp, WorkerId};
+use crate::{ErrorRecord, Fingerprint, RecipeId, RunId, Timestamp, WorkerId};
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -447,6 +447,8 @@ pub struct RunFilter {
     pub before: Option<RunId>,
     /// Only failed runs whose dead letter is open.
     pub dead_letters: bool,
+    /// Only open dead letters of this cause.
+    pub cause: Option<Fingerprint>,
     /// At most so many.
     pub limit: u32,
 }

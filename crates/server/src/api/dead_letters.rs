@@ -5,15 +5,20 @@ use axum::{
     extract::{Query, State},
     http::StatusCode,
 };
+use engine::fingerprint::{fingerprint, without_passes};
 use serde::{Deserialize, Serialize};
-use store::{RunFilter, RunId};
-use utoipa::ToSchema;
+use store::{Cause, Fingerprint, RunFilter, RunId};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    JsonBody, Page,
+    JsonBody, Page, instant, read_limit,
     runs::{RunRowOut, RunsQuery, read_doubt, read_filter, read_id, row_out},
 };
-use crate::{access::Caller, error::ApiError, state::Shared};
+use crate::{
+    access::Caller,
+    error::{ApiError, ErrorBody},
+    state::Shared,
+};
 
 /// Dead letters one call deals with at most.
 const AT_ONCE_MAX: usize = 1000;
@@ -48,17 +53,142 @@ pub(crate) struct RefusedOne {
     message: String,
 }
 
+/// Which dead letters to list.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LettersQuery {
+    /// A recipe's slug.
+    recipe: Option<String>,
+    /// Only those of this cause.
+    fingerprint: Option<String>,
+    /// Part of a label, or a run's id.
+    q: Option<String>,
+    /// Accepted at or after this instant.
+    since: Option<String>,
+    /// Accepted before this instant.
+    until: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Rows on a page, 1 to 200.
+    limit: Option<u32>,
+}
+
+/// A dead letter in one line.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LetterOut {
+    #[serde(flatten)]
+    row: RunRowOut,
+    /// What it has in common with others of the same cause.
+    fingerprint: String,
+}
+
+/// Open dead letters that failed for the same reason.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CauseOut {
+    fingerprint: String,
+    recipe: String,
+    /// The step that failed, whatever the pass of a loop.
+    step: Option<String>,
+    class: String,
+    code: String,
+    /// What the newest of them says.
+    message: String,
+    count: i64,
+    /// When the first of them failed.
+    first: String,
+    /// When the last did.
+    last: String,
+    /// The newest of them.
+    sample: String,
+}
+
+/// Which causes.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CausesQuery {
+    /// A recipe's slug.
+    recipe: Option<String>,
+    /// How many, 1 to 200.
+    limit: Option<u32>,
+}
+
 /// Open dead letters, newest first.
-#[utoipa::path(get, path = "/dead-letters", tag = "dead letters", params(RunsQuery), responses((status = 200, body = Page<RunRowOut>)))]
+#[utoipa::path(get, path = "/dead-letters", tag = "dead letters", params(LettersQuery),
+    responses((status = 200, body = Page<LetterOut>), (status = 422, body = ErrorBody)))]
 pub(crate) async fn list(
     State(app): State<Shared>,
     caller: Caller,
-    Query(query): Query<RunsQuery>,
-) -> Result<Json<Page<RunRowOut>>, ApiError> {
+    Query(query): Query<LettersQuery>,
+) -> Result<Json<Page<LetterOut>>, ApiError> {
     caller.need("runs:read")?;
-    let filter = RunFilter { dead_letters: true, ..read_filter(&app, &query).await? };
+    let cause = read_fingerprint(query.fingerprint.as_deref())?;
+    if cause.is_some() {
+        app.engine.sort_letters().await?;
+    }
+    let query = RunsQuery {
+        recipe: query.recipe,
+        status: None,
+        q: query.q,
+        since: query.since,
+        until: query.until,
+        cursor: query.cursor,
+        limit: query.limit,
+    };
+    let filter = RunFilter { dead_letters: true, cause, ..read_filter(&app, &query).await? };
     let rows = app.store().runs(&RunFilter { limit: filter.limit + 1, ..filter.clone() }).await?;
-    Ok(Json(Page::cut(rows.into_iter().map(row_out).collect(), filter.limit, |row| row.id.clone())))
+    let rows = rows.into_iter().map(|row| {
+        let fingerprint = fingerprint(row.recipe, row.error.as_ref()).to_string();
+        LetterOut { row: row_out(row), fingerprint }
+    });
+    Ok(Json(Page::cut(rows.collect(), filter.limit, |letter| letter.row.id.clone())))
+}
+
+/// Why open dead letters failed, those causes with the most first.
+#[utoipa::path(get, path = "/dead-letters/causes", tag = "dead letters", params(CausesQuery),
+    responses((status = 200, body = Page<CauseOut>), (status = 404, body = ErrorBody)))]
+pub(crate) async fn causes(
+    State(app): State<Shared>,
+    caller: Caller,
+    Query(query): Query<CausesQuery>,
+) -> Result<Json<Page<CauseOut>>, ApiError> {
+    caller.need("runs:read")?;
+    let limit = read_limit(query.limit)?;
+    let recipe = match query.recipe.as_deref().filter(|slug| !slug.is_empty()) {
+        None => None,
+        Some(slug) => Some(app.store().recipe(slug).await?.ok_or_else(|| ApiError::not_found(format!("recipe {slug:?}")))?.id),
+    };
+    app.engine.sort_letters().await?;
+    let causes = app.store().causes(recipe, limit).await?;
+    Ok(Json(Page::whole(causes.into_iter().map(cause_out).collect())))
+}
+
+fn cause_out(cause: Cause) -> CauseOut {
+    let error = cause.error;
+    CauseOut {
+        fingerprint: cause.fingerprint.to_string(),
+        recipe: cause.slug,
+        step: error.as_ref().and_then(|error| error.path.as_deref()).map(without_passes),
+        class: error.as_ref().map(|error| error.class.clone()).unwrap_or_default(),
+        code: error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
+        message: error.map(|error| error.message).unwrap_or_default(),
+        count: cause.count,
+        first: instant(cause.first),
+        last: instant(cause.last),
+        sample: cause.sample.to_string(),
+    }
+}
+
+fn read_fingerprint(text: Option<&str>) -> Result<Option<Fingerprint>, ApiError> {
+    text.filter(|text| !text.is_empty())
+        .map(|text| {
+            text.parse().map_err(|_| {
+                ApiError::field(
+                    "fingerprint",
+                    format!("fingerprint is {text:?}; it must have 32 hexadecimal digits, as /dead-letters/causes gives them."),
+                )
+            })
+        })
+        .transpose()
 }
 
 async fn select(app: &Shared, selection: &Selection) -> Result<Vec<RunId>, ApiError> {

@@ -72,6 +72,7 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(runs::replay))
                 .routes(routes!(runs::events))
                 .routes(routes!(dead_letters::list))
+                .routes(routes!(dead_letters::causes))
                 .routes(routes!(dead_letters::resume))
                 .routes(routes!(dead_letters::replay))
                 .routes(routes!(dead_letters::discard))

@@ -362,6 +362,7 @@ pub(crate) async fn read_filter(app: &Shared, query: &RunsQuery) -> Result<RunFi
             .map(|text| text.parse().map_err(|_| ApiError::field("cursor", "cursor is not one of this list. Begin without it.")))
             .transpose()?,
         dead_letters: false,
+        cause: None,
         limit: read_limit(query.limit)?,
     })
 }

@@ -57,6 +57,7 @@ pub(super) fn wanted(filter: &RunFilter, recipe: Option<store::RecipeId>, now_us
         until: until.map(Timestamp::from_micros),
         before: filter.cursor.as_deref().and_then(|cursor| cursor.parse().ok()),
         dead_letters: false,
+        cause: None,
         limit: ROWS,
     }
 }

@@ -145,7 +145,7 @@ pub async fn an_end_written_again_after_a_resume(bed: Arc<dyn Bed>) {
     accept(&*store, running(recipe, 1, owner)).await;
     let end = first_commit(1, owner, failed(5));
     assert_eq!(write(&*store, &end).await, Committed::Done);
-    assert!(store.resume(run_id(1), 2, &next_chunk(2, "resumed"), at(6)).await.unwrap());
+    assert!(store.resume(run_id(1), None, 2, &next_chunk(2, "resumed"), at(6)).await.unwrap());
     assert_eq!(write(&*store, &end).await, Committed::Done, "it was written");
     let resumed = row(&*store, 1).await;
     assert_eq!((resumed.status, resumed.due_at, resumed.error), (RunStatus::Queued, Some(at(6)), None));

@@ -32,13 +32,13 @@ pub async fn only_failed_runs_are_resumed(bed: Arc<dyn Bed>) {
     let (_, owner) = one_of_each(&*store).await;
     for number in 0..6 {
         let before = row(&*store, number).await;
-        let resumed = store.resume(run_id(number), 1, &next_chunk(1, "resume"), at(20)).await.unwrap();
+        let resumed = store.resume(run_id(number), None, 1, &next_chunk(1, "resume"), at(20)).await.unwrap();
         assert_eq!(resumed, before.status == RunStatus::Failed, "{before:?}");
         if !resumed {
             assert_eq!((row(&*store, number).await, chunk_count(&*store, number).await), (before, 1));
         }
     }
-    assert!(!store.resume(run_id(99), 0, &next_chunk(1, "resume"), at(20)).await.unwrap());
+    assert!(!store.resume(run_id(99), None, 0, &next_chunk(1, "resume"), at(20)).await.unwrap());
     assert_eq!(chunk_count(&*store, 99).await, 0);
     let resumed = row(&*store, 4).await;
     assert_eq!((resumed.status, resumed.due_at, resumed.ended_at), (RunStatus::Queued, Some(at(20)), None));
@@ -53,10 +53,10 @@ pub async fn an_old_picture_resumes_nothing(bed: Arc<dyn Bed>) {
     let store = bed.store();
     one_of_each(&*store).await;
     let before = row(&*store, 4).await;
-    assert!(!store.resume(run_id(4), 0, &next_chunk(0, "resume"), at(20)).await.unwrap());
+    assert!(!store.resume(run_id(4), None, 0, &next_chunk(0, "resume"), at(20)).await.unwrap());
     assert_eq!((row(&*store, 4).await, chunk_count(&*store, 4).await), (before, 1));
-    assert!(store.resume(run_id(4), 1, &next_chunk(1, "resume"), at(20)).await.unwrap());
-    assert!(!store.resume(run_id(4), 2, &next_chunk(2, "resume"), at(20)).await.unwrap(), "it is not failed any more");
+    assert!(store.resume(run_id(4), None, 1, &next_chunk(1, "resume"), at(20)).await.unwrap());
+    assert!(!store.resume(run_id(4), None, 2, &next_chunk(2, "resume"), at(20)).await.unwrap(), "it is not failed any more");
 }
 
 /// A run that is not over can be ended by a person, and its owner is refused from then on.

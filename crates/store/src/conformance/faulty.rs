@@ -10,9 +10,10 @@ use parking_lot::Mutex;
 use serde_json::Value as Json;
 
 use crate::{
-    ActiveRecipe, Batch, BatchOutcome, Claim, ConnectionId, ConnectionRow, DeadLetter, KeyRow, NewVersion, Pages, Put, RecipeId,
-    RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, SessionRow, Store, StoreError, Timestamp,
-    WorkerId,
+    ActiveRecipe, Batch, BatchOutcome, Cause, Claim, ConnectionId, ConnectionRow, DeadLetter, ItemOutcome, ItemState, KeyRow,
+    NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats,
+    RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp,
+    Unsorted, WorkerId,
 };
 
 /// What happens to one write.
@@ -102,9 +103,16 @@ pass_on! {
     renew_worker(worker: WorkerId, lease_until: Timestamp) -> Answer<bool>;
     reap_workers(now: Timestamp) -> Answer<u64>;
     release_worker(worker: WorkerId, now: Timestamp) -> Answer<u64>;
-    resume(run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Answer<bool>;
+    resume(run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Answer<bool>;
     cancel(run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Answer<bool>;
     settle_dead_letter(run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Answer<bool>;
+    unsorted_failures(limit: u32) -> Answer<Vec<Unsorted>>;
+    sort_failures(sorted: &[Sorted]) -> Answer<()>;
+    create_operation(operation: &Operation, selection: &Selection) -> Answer<Option<Operation>>;
+    take_operation(owner: WorkerId, now: Timestamp, lease_until: Timestamp) -> Answer<Option<Operation>>;
+    begin_items(operation: OperationId, limit: u32) -> Answer<Vec<OperationItem>>;
+    finish_items(operation: OperationId, outcomes: &[ItemOutcome], next_at: Timestamp, now: Timestamp) -> Answer<Option<Operation>>;
+    change_operation(operation: OperationId, change: &OperationChange, now: Timestamp) -> Answer<bool>;
     save_version(version: NewVersion) -> Answer<Saved>;
     activate(recipe: RecipeId, version: Option<i32>, params: &Json, now: Timestamp) -> Answer<Option<RecipeRow>>;
     active_recipes() -> Answer<Vec<ActiveRecipe>>;
@@ -129,6 +137,11 @@ pass_on! {
     Pages {}
     ping() -> Answer<()>;
     runs(filter: &RunFilter) -> Answer<Vec<RunRow>>;
+    causes(recipe: Option<RecipeId>, limit: u32) -> Answer<Vec<Cause>>;
+    count_dead_letters(filter: &RunFilter) -> Answer<u32>;
+    operations(before: Option<OperationId>, limit: u32) -> Answer<Vec<Operation>>;
+    operation(id: OperationId) -> Answer<Option<Operation>>;
+    operation_items(operation: OperationId, state: Option<ItemState>, after: Option<RunId>, limit: u32) -> Answer<Vec<OperationItem>>;
     run(id: RunId) -> Answer<Option<RunRow>>;
     chunks(id: RunId, from: i32) -> Answer<Vec<(i32, Vec<u8>)>>;
     run_counts(recipe: Option<RecipeId>, since: Timestamp) -> Answer<Vec<(RunStatus, i64)>>;

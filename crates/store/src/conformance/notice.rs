@@ -52,7 +52,7 @@ pub async fn somebody_else_frees_a_run(bed: Arc<dyn Bed>) {
     let recipe = recipe(&*store, "orders").await;
     told(&*listening).await;
     accept(&*store, NewRun { then: failed(5), ..new_run(recipe, 1) }).await;
-    assert!(store.resume(run_id(1), 1, &next_chunk(1, "x"), at(6)).await.unwrap());
+    assert!(store.resume(run_id(1), None, 1, &next_chunk(1, "x"), at(6)).await.unwrap());
     told(&*listening).await;
     let stopping = worker(&*store).await;
     accept(&*store, running(recipe, 2, stopping)).await;

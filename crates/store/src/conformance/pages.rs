@@ -74,6 +74,7 @@ pub async fn filters(bed: Arc<dyn Bed>) {
         until: Some(at(9)),
         before: Some(run_id(4)),
         dead_letters: true,
+        cause: None,
         limit: 10,
     };
     assert_eq!(only(together.clone()).await, [3]);

@@ -1,0 +1,266 @@
+//! Operations on many dead letters: what they take, whose turn it is, what became of each run.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, QueryBuilder, postgres::PgRow};
+use store::{
+    ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationId, OperationItem, OperationKind,
+    OperationState, RunFilter, RunId, Selection, StoreError, Timestamp, WorkerId,
+};
+
+use crate::{
+    failed, pages,
+    rows::{clean, get, instant, json},
+};
+
+const COLUMNS: &str =
+    "id, kind, state, selection, options, first, total, done, failed, note, made_by, made_at, ended_at, next_at";
+const ITEM_COLUMNS: &str = "run_id, failed_at, state, result, message";
+
+pub(crate) async fn create(
+    connection: &mut PgConnection,
+    operation: &Operation,
+    selection: &Selection,
+) -> Result<Option<Operation>, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let total = match selection {
+        Selection::Runs(runs) => choose_runs(&mut transaction, operation.id, runs).await?,
+        Selection::Filter(filter) => choose_by(&mut transaction, operation.id, filter).await?,
+    };
+    if total > u64::from(OPERATION_RUNS_MAX) {
+        return Ok(None);
+    }
+    sqlx::query(
+        "insert into operations (id, kind, state, selection, options, first, total, done, failed, note, made_by, made_at, ended_at, \
+         next_at) values ($1, $2, $3, $4, $5, $6, $7, 0, 0, null, $8, $9, $10, $11)",
+    )
+    .bind(operation.id.0)
+    .bind(operation.kind.number())
+    // Nothing to do is done.
+    .bind(if total == 0 { OperationState::Done } else { operation.state }.number())
+    .bind(clean(&operation.selection.to_string()).into_owned())
+    .bind(serde_json::to_string(&operation.options).unwrap_or_default())
+    .bind(operation.first)
+    .bind(i32::try_from(total).unwrap_or(i32::MAX))
+    .bind(clean(&operation.by))
+    .bind(operation.at.micros())
+    .bind((total == 0).then_some(operation.at.micros()))
+    .bind(operation.next_at.micros())
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    let made = read(&mut transaction, operation.id).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(made)
+}
+
+async fn choose_runs(connection: &mut PgConnection, operation: OperationId, runs: &[RunId]) -> Result<u64, StoreError> {
+    let chosen = sqlx::query(
+        "insert into operation_items (operation_id, run_id, failed_at, state) \
+         select $1, w.id, r.ended_at, 0 from unnest($2::uuid[]) as w (id) left join runs r on r.id = w.id on conflict do nothing",
+    )
+    .bind(operation.0)
+    .bind(runs.iter().map(|run| run.0).collect::<Vec<_>>());
+    Ok(chosen.execute(connection).await.map_err(failed)?.rows_affected())
+}
+
+async fn choose_by(connection: &mut PgConnection, operation: OperationId, filter: &RunFilter) -> Result<u64, StoreError> {
+    let mut query = QueryBuilder::new("insert into operation_items (operation_id, run_id, failed_at, state) select ");
+    query.push_bind(operation.0).push(", r.id, r.ended_at, 0 from runs r where true");
+    pages::conditions(&mut query, &RunFilter { dead_letters: true, ..filter.clone() });
+    query.push(" limit ").push_bind(i64::from(OPERATION_RUNS_MAX) + 1);
+    Ok(query.build().execute(connection).await.map_err(failed)?.rows_affected())
+}
+
+pub(crate) async fn take(
+    connection: &mut PgConnection,
+    owner: WorkerId,
+    now: Timestamp,
+    lease_until: Timestamp,
+) -> Result<Option<Operation>, StoreError> {
+    let row = sqlx::query(AssertSqlSafe(format!(
+        "update operations set owner = $1, lease_until = $2 where id = ( \
+           select id from operations where state = 0 and next_at <= $3 \
+           and (owner is null or owner = $1 or lease_until <= $3) order by next_at, id limit 1 for update skip locked \
+         ) returning {COLUMNS}"
+    )))
+    .bind(owner.0)
+    .bind(lease_until.micros())
+    .bind(now.micros())
+    .fetch_optional(connection)
+    .await
+    .map_err(failed)?;
+    row.as_ref().map(operation).transpose()
+}
+
+pub(crate) async fn begin(
+    connection: &mut PgConnection,
+    operation: OperationId,
+    limit: u32,
+) -> Result<Vec<OperationItem>, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let rows = sqlx::query(AssertSqlSafe(format!(
+        "select {ITEM_COLUMNS} from operation_items where operation_id = $1 and state < 2 order by run_id limit $2 for update"
+    )))
+    .bind(operation.0)
+    .bind(i64::from(limit))
+    .fetch_all(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    let items: Vec<OperationItem> = rows.iter().map(item).collect::<Result<_, _>>()?;
+    if let Some(last) = items.last() {
+        sqlx::query("update operation_items set state = 1 where operation_id = $1 and state = 0 and run_id <= $2")
+            .bind(operation.0)
+            .bind(last.run.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(items)
+}
+
+pub(crate) async fn finish(
+    connection: &mut PgConnection,
+    operation: OperationId,
+    outcomes: &[ItemOutcome],
+    next_at: Timestamp,
+    now: Timestamp,
+) -> Result<Option<Operation>, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let (mut done, mut refused) = (0, 0);
+    for ItemOutcome { run, outcome } in outcomes {
+        let (state, result, message) = match outcome {
+            Ok(result) => (ItemState::Done, result.map(|run| run.0), None),
+            Err(message) => (ItemState::Failed, None, Some(message.as_str())),
+        };
+        let changed = sqlx::query(
+            "update operation_items set state = $1, result = $2, message = $3 where operation_id = $4 and run_id = $5 and state < 2",
+        )
+        .bind(state.number())
+        .bind(result)
+        .bind(message.map(|text| clean(text)))
+        .bind(operation.0)
+        .bind(run.0)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?
+        .rows_affected();
+        let count = if state == ItemState::Done { &mut done } else { &mut refused };
+        *count += i32::try_from(changed).unwrap_or_default();
+    }
+    sqlx::query(
+        "update operations set done = done + $1, failed = failed + $2, next_at = $3, owner = null, lease_until = null, \
+         ended_at = case when state < 2 and done + failed + $1 + $2 >= total then $4 else ended_at end, \
+         state = case when state < 2 and done + failed + $1 + $2 >= total then 2 else state end where id = $5",
+    )
+    .bind(done)
+    .bind(refused)
+    .bind(next_at.micros())
+    .bind(now.micros())
+    .bind(operation.0)
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    let changed = read(&mut transaction, operation).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(changed)
+}
+
+pub(crate) async fn change(
+    connection: &mut PgConnection,
+    operation: OperationId,
+    change: &OperationChange,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let note = match change {
+        OperationChange::Stop(note) => note.as_deref().map(clean),
+        _ => None,
+    };
+    let sql = match change {
+        OperationChange::Pause => "update operations set state = 1 where id = $1 and state = 0 and $2 is not null and $3 is null",
+        OperationChange::GoOn => "update operations set state = 0, next_at = $2 where id = $1 and state = 1 and $3 is null",
+        OperationChange::Stop(_) => "update operations set state = 3, ended_at = $2, note = $3 where id = $1 and state in (0, 1)",
+        OperationChange::Release => {
+            "update operations set first = 0, next_at = $2 where id = $1 and state = 0 and first > 0 and $3 is null"
+        }
+    };
+    let done = sqlx::query(sql).bind(operation.0).bind(now.micros()).bind(note).execute(connection).await.map_err(failed)?;
+    Ok(done.rows_affected() == 1)
+}
+
+async fn read(connection: &mut PgConnection, id: OperationId) -> Result<Option<Operation>, StoreError> {
+    let row = sqlx::query(AssertSqlSafe(format!("select {COLUMNS} from operations where id = $1")))
+        .bind(id.0)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    row.as_ref().map(operation).transpose()
+}
+
+pub(crate) async fn list(
+    connection: &mut PgConnection,
+    before: Option<OperationId>,
+    limit: u32,
+) -> Result<Vec<Operation>, StoreError> {
+    let mut query = QueryBuilder::new(format!("select {COLUMNS} from operations where true"));
+    if let Some(before) = before {
+        query.push(" and id < ").push_bind(before.0);
+    }
+    query.push(" order by id desc limit ").push_bind(i64::from(limit));
+    query.build().fetch_all(connection).await.map_err(failed)?.iter().map(operation).collect()
+}
+
+pub(crate) async fn one(connection: &mut PgConnection, id: OperationId) -> Result<Option<Operation>, StoreError> {
+    read(connection, id).await
+}
+
+pub(crate) async fn items(
+    connection: &mut PgConnection,
+    operation: OperationId,
+    state: Option<ItemState>,
+    after: Option<RunId>,
+    limit: u32,
+) -> Result<Vec<OperationItem>, StoreError> {
+    let mut query = QueryBuilder::new(format!("select {ITEM_COLUMNS} from operation_items where operation_id = "));
+    query.push_bind(operation.0);
+    if let Some(state) = state {
+        query.push(" and state = ").push_bind(state.number());
+    }
+    if let Some(after) = after {
+        query.push(" and run_id > ").push_bind(after.0);
+    }
+    query.push(" order by run_id limit ").push_bind(i64::from(limit));
+    query.build().fetch_all(connection).await.map_err(failed)?.iter().map(item).collect()
+}
+
+fn operation(row: &PgRow) -> Result<Operation, StoreError> {
+    let id = OperationId(get(row, "id")?);
+    let nonsense = |column: &str| StoreError::Corrupt(format!("operations.{column} of {id} makes no sense"));
+    Ok(Operation {
+        id,
+        kind: OperationKind::from_number(get(row, "kind")?).ok_or_else(|| nonsense("kind"))?,
+        state: OperationState::from_number(get(row, "state")?).ok_or_else(|| nonsense("state"))?,
+        selection: json(&get::<String>(row, "selection")?, "operations.selection")?,
+        options: serde_json::from_str(&get::<String>(row, "options")?).map_err(|_| nonsense("options"))?,
+        first: get(row, "first")?,
+        total: get(row, "total")?,
+        done: get(row, "done")?,
+        failed: get(row, "failed")?,
+        note: get(row, "note")?,
+        by: get(row, "made_by")?,
+        at: Timestamp::from_micros(get(row, "made_at")?),
+        ended_at: instant(row, "ended_at")?,
+        next_at: Timestamp::from_micros(get(row, "next_at")?),
+    })
+}
+
+fn item(row: &PgRow) -> Result<OperationItem, StoreError> {
+    let run = RunId(get(row, "run_id")?);
+    Ok(OperationItem {
+        run,
+        failed_at: instant(row, "failed_at")?,
+        state: ItemState::from_number(get(row, "state")?)
+            .ok_or_else(|| StoreError::Corrupt(format!("operation_items.state of {run} makes no sense")))?,
+        result: get::<Option<uuid::Uuid>>(row, "result")?.map(RunId),
+        message: get(row, "message")?,
+    })
+}
