@@ -4,9 +4,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use connector::{Cx, ErrorClass, StepError};
 use serde_json::Value as Json;
-use store::{DeadLetter, Ending, Entry, Journal, RunId, RunRow, RunStatus, StepPath, StepState, StoreError, Via};
+use store::{DeadLetter, Ending, Entry, Journal, RunId, RunRow, RunStatus, StepPath, StepState, StoreError, Then, Via};
 
-use crate::{Engine, Event, Intake, IntakeError};
+use crate::{Engine, Event, Intake, IntakeError, beside::answer_to};
 
 /// A connection's test call may take so long.
 const TEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -83,13 +83,34 @@ impl Engine {
             let seq = self.journal(id).await?.next_seq;
             let now = self.now();
             let entry = Entry::Ended { at: now, how: Ending::Cancelled, out: None, err: None, by: Some(by.to_owned()) };
-            if self.store.cancel(id, seq, &store::write_chunk(&[entry])?, now).await? {
+            let then = Then::Cancelled { at: now };
+            let beside: Vec<_> = run.parent.iter().map(|parent| answer_to(parent, id, &run.slug, &then, None, now)).collect();
+            if self.store.cancel(id, seq, &store::write_chunk(&[entry])?, &beside, now).await? {
                 metrics::counter!("liaison_runs_ended_total", "recipe" => run.slug, "status" => "cancelled").increment(1);
                 self.live.changed(id);
+                self.wake_at(now);
+                self.cancel_called(id, by).await;
                 return Ok(());
             }
         }
         Err(ControlError::NotNow("The run moves too fast to be cancelled. Try again.".to_owned()))
+    }
+
+    /// Cancels the runs whose ends a cancelled run waited for. Those that are over by now stay as they are.
+    async fn cancel_called(&self, id: RunId, by: &str) {
+        let entries = match self.entries(id).await {
+            Ok(entries) => entries,
+            Err(error) => return tracing::warn!(run.id = %id, %error, "run.cancel: the runs it called go on"),
+        };
+        let waits = |entry: &Entry| match entry {
+            Entry::Waits { what, ask: Some(ask), .. } if what == "call" => ask["run"].as_str()?.parse::<RunId>().ok(),
+            _ => None,
+        };
+        for child in entries.iter().filter_map(waits) {
+            if let Err(ControlError::Store(error)) = Box::pin(self.cancel(child, by)).await {
+                tracing::warn!(run.id = %child, %error, "run.cancel: a run it called goes on");
+            }
+        }
     }
 
     /// Runs an ended run's event again, as a new run of the active version, linked to the old.
@@ -188,6 +209,17 @@ impl Engine {
 
 /// The entries that let every failed step of a run try again, but those whose failure the recipe dealt with.
 fn reopen(journal: &Journal, said: Option<Doubtful>, by: &str, at: store::Timestamp) -> Result<Vec<Entry>, ControlError> {
+    let taken_back =
+        journal.steps.iter().any(|(path, state)| path.ends_with(".undo") && matches!(state, StepState::Succeeded { .. }));
+    let undo_failed = |path: &StepPath, state: &StepState| {
+        path.ends_with(".undo") && matches!(state, StepState::Failed { .. } | StepState::Uncertain { .. })
+    };
+    if taken_back && !journal.steps.iter().any(|(path, state)| undo_failed(path, state)) {
+        return Err(ControlError::NotNow(
+            "This run took back what it had done, so there is nothing left to go on from. Replay its event as a new run."
+                .to_owned(),
+        ));
+    }
     let mut entries = vec![Entry::Resumed { at, by: by.to_owned() }];
     let dealt_with: HashSet<&str> =
         journal.caught.iter().flat_map(|(path, (error, _))| std::iter::once(&**path).chain(error.path.as_deref())).collect();
@@ -196,6 +228,8 @@ fn reopen(journal: &Journal, said: Option<Doubtful>, by: &str, at: store::Timest
         .iter()
         .filter(|(_, state)| matches!(state, StepState::Failed { .. } | StepState::Uncertain { .. }))
         .filter(|(path, _)| !dealt_with.contains(&***path))
+        // Once something was taken back, only the rest of it is tried again.
+        .filter(|(path, state)| !taken_back || undo_failed(path, state))
         .collect();
     stuck.sort_by(|one, other| one.0.cmp(other.0));
     for (path, state) in stuck {

@@ -17,9 +17,10 @@ use std::{
 
 use connector::ErrorClass;
 use serde_json::{Map, Value as Json};
-use store::{Ending, Entry, ErrorRecord, Journal, RunId, StepPath, StepState, Then, Timestamp, WaitingFor};
+use store::{Ending, Entry, ErrorRecord, Journal, RunId, StepPath, StepState, Then, Timestamp, Via, WaitingFor};
 
 use crate::{
+    address::Addresses,
     frame::Frame,
     program::{DoStep, Program},
 };
@@ -52,6 +53,8 @@ pub struct RunState {
     saves: HashSet<StepPath>,
     /// What the caller is answered, once a `respond` was reached.
     pub response: Option<Arc<Json>>,
+    /// Makes the addresses at which steps are called back.
+    pub addresses: Option<Arc<Addresses>>,
     /// Loops under way: what their passes gave so far.
     loops: HashMap<StepPath, LoopState>,
 }
@@ -107,6 +110,7 @@ impl RunState {
     #[must_use]
     pub fn new(id: RunId, via: &'static str, event: Arc<Json>, params: Arc<Json>, now: Timestamp) -> Self {
         let journal = Journal {
+            via: Via::parse(via).unwrap_or(Via::Api),
             event: Arc::clone(&event),
             params: Arc::clone(&params),
             accepted_at: now,
@@ -137,6 +141,7 @@ impl RunState {
             saved: Map::new(),
             saves: HashSet::new(),
             response: None,
+            addresses: None,
             loops: HashMap::new(),
         }
     }
@@ -187,6 +192,7 @@ pub fn decide(program: &Program, state: &mut RunState, now: Timestamp) -> Next {
         return Next::InFlight;
     }
     let mut frame = Frame::new(program, state, now);
+    frame.announce(&program.steps);
     let mut walk = Walk::new(state, now);
     let mut flow = if late { Flow::Stop(Stop::Failed(Box::new(too_late()))) } else { walk.block(&program.steps, &mut frame, "") };
     // What is under way is waited for, so that it can be taken back too.

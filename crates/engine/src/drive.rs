@@ -10,6 +10,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     Engine,
+    beside::{About, listens},
+    call::Outcome,
     decide::{Attempt, Next, RunState, decide},
     program::Program,
 };
@@ -20,6 +22,8 @@ pub(crate) struct LiveRun {
     pub(crate) state: RunState,
     pub(crate) owner: WorkerId,
     pub(crate) epoch: i64,
+    /// What its commits need besides.
+    pub(crate) about: About,
     /// Its place among the runs in memory; given back when the run is dropped.
     pub(crate) slot: OwnedSemaphorePermit,
 }
@@ -42,7 +46,9 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
             Next::Act(attempts) => {
                 for attempt in attempts {
                     run.state.in_flight.insert(Arc::clone(&attempt.path));
-                    under_way.push(perform(&engine, &program, run.state.id, attempt));
+                    // A person let the step try again: then a failed run that it called goes on, too.
+                    let again = run.state.journal.reopened.contains_key(&attempt.path);
+                    under_way.push(perform(&engine, &program, run.state.id, attempt, again));
                 }
             }
             Next::InFlight => {}
@@ -60,7 +66,10 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
         tokio::select! {
             biased;
             done = under_way.next() => if let Some((attempt, outcome)) = done {
-                settle(&engine, &mut run.state, &attempt, outcome);
+                match outcome {
+                    Outcome::Done(outcome) => settle(&engine, &mut run.state, &attempt, outcome),
+                    Outcome::Called(child) => called(&mut run.state, &attempt, child, engine.now()),
+                }
             },
             () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !run.state.in_flight.is_empty() => {}
         }
@@ -135,6 +144,9 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
         seq: run.state.journal.next_seq,
         chunk,
         attempts: run.state.attempts,
+        lane: run.about.lane,
+        listens: if matches!(then, Then::Waiting { .. }) { listens(&run.state) } else { Vec::new() },
+        beside: engine.besides(&run.program, &run.state, &mut run.about, &entries, &then),
         then,
     };
     run.state.journal.next_seq += 1;
@@ -143,6 +155,9 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
             Ok(committed) => {
                 if committed == Committed::Done {
                     engine.count_end(&run.program, &commit.then);
+                    if commit.changes_others() {
+                        engine.wake_at(engine.now());
+                    }
                 }
                 return Ok(committed);
             }
@@ -169,7 +184,17 @@ async fn perform(
     program: &Arc<Program>,
     run: store::RunId,
     attempt: Attempt,
-) -> (Attempt, Result<Json, StepError>) {
+    again: bool,
+) -> (Attempt, Outcome) {
+    if let Some(called) = &attempt.step.recipe {
+        let outcome = engine.run_recipe(run, &attempt, called, again).await;
+        return (attempt, outcome);
+    }
+    let outcome = act(engine, program, run, &attempt).await;
+    (attempt, Outcome::Done(outcome))
+}
+
+async fn act(engine: &Arc<Engine>, program: &Program, run: store::RunId, attempt: &Attempt) -> Result<Json, StepError> {
     let connection = match &attempt.step.connection {
         None => None,
         Some(name) => match engine.connection(name) {
@@ -181,7 +206,7 @@ async fn perform(
                     format!("There is no connection named \"{name}\", which recipe {} uses.", program.slug),
                 )
                 .with_next("Create the connection, then resume the run.");
-                return (attempt, Err(error));
+                return Err(error);
             }
         },
     };
@@ -197,7 +222,7 @@ async fn perform(
     // The action keeps its own deadline and knows better what a late answer means; ours is the net below it.
     let deadline = attempt.step.timeout + Duration::from_secs(1);
     let call = AssertUnwindSafe(async { (attempt.step.action.run)(cx, input).await }).catch_unwind();
-    let outcome = match tokio::time::timeout(deadline, call).await {
+    match tokio::time::timeout(deadline, call).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => Err(StepError {
             doubt: Doubt::MayHaveHappened,
@@ -212,8 +237,15 @@ async fn perform(
                 format!("{} did not answer within {} s.", attempt.step.name, attempt.step.timeout.as_secs_f64()),
             )
         }),
-    };
-    (attempt, outcome)
+    }
+}
+
+/// The step waits for the end of the run it called.
+fn called(state: &mut RunState, attempt: &Attempt, child: store::RunId, now: Timestamp) {
+    state.in_flight.remove(&attempt.path);
+    let until = attempt.step.recipe.as_ref().and_then(|called| called.within).map(|within| now.after(within));
+    let ask = Some(Arc::new(serde_json::json!({ "run": child.to_string() })));
+    state.push(Entry::Waits { p: Arc::clone(&attempt.path), at: now, what: "call".into(), until, ask });
 }
 
 /// Stable for (run, path): every attempt on every process carries the same key.

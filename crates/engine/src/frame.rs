@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use formula::Scope;
 use serde_json::{Value as Json, json};
-use store::{ErrorRecord, Journal, StepPath, StepState, Timestamp};
+use store::{ErrorRecord, Journal, RunId, StepPath, StepState, Timestamp};
 
 use crate::{
+    address::Addresses,
     decide::RunState,
-    program::{Program, Rescue, Step},
+    program::{Kind, Program, Rescue, Step},
 };
 
 /// The names in reach of a block: the run's, and what its loops bound.
@@ -24,6 +25,8 @@ pub(crate) struct Frame {
     // How many saves of this run `state` shows.
     saves: usize,
     error: Option<Arc<Json>>,
+    // Where steps of this run are called back; `None` where none is.
+    addresses: Option<(Arc<Addresses>, RunId)>,
 }
 
 impl Frame {
@@ -44,6 +47,7 @@ impl Frame {
             let run = json!({
                 "id": state.id.to_string(),
                 "recipe": &*program.slug,
+                "version": program.version,
                 "started_at": instant_text(state.journal.accepted_at),
             });
             scope.set("run", Arc::new(run));
@@ -56,6 +60,7 @@ impl Frame {
             kept,
             saves: 0,
             error: None,
+            addresses: state.addresses.clone().filter(|_| program.calls_back).map(|addresses| (addresses, state.id)),
         }
     }
 
@@ -76,11 +81,34 @@ impl Frame {
         &self.prefix
     }
 
+    /// The addresses of the steps of this pass are known from its start, so that somebody can be told.
+    pub(crate) fn announce(&mut self, steps: &[Step]) {
+        if self.addresses.is_none() || !self.keeps_meta {
+            return;
+        }
+        for step in steps {
+            if step.is_called_back() {
+                let path = if self.prefix.is_empty() { step.id.to_string() } else { format!("{}.{}", self.prefix, step.id) };
+                let meta = json!({ "status": null, "attempts": 0, "callback": self.address(step, &path) });
+                self.scope.set_in("meta", &step.id, Arc::new(meta));
+            }
+            // Those inside of a loop have an address for each pass.
+            if !matches!(step.kind, Kind::Each(_) | Kind::Repeat(_)) {
+                step.kind.blocks().into_iter().for_each(|steps| self.announce(steps));
+            }
+        }
+    }
+
+    fn address(&self, step: &Step, path: &str) -> Option<String> {
+        let (addresses, run) = self.addresses.as_ref().filter(|_| step.is_called_back())?;
+        Some(addresses.callback(*run, path))
+    }
+
     /// A step is done: later steps see its output.
     pub(crate) fn finish(&mut self, step: &Step, path: &StepPath, output: &Arc<Json>, journal: &Journal) {
         self.scope.set_in("steps", &step.id, Arc::clone(output));
         if self.keeps_meta {
-            self.scope.set_in("meta", &step.id, Arc::new(meta(step, path, journal)));
+            self.scope.set_in("meta", &step.id, Arc::new(meta(step, path, journal, self.address(step, path))));
         }
     }
 
@@ -129,7 +157,7 @@ impl Frame {
 }
 
 /// `meta.<id>` as formulas see it.
-fn meta(step: &Step, path: &StepPath, journal: &Journal) -> Json {
+fn meta(step: &Step, path: &StepPath, journal: &Journal, callback: Option<String>) -> Json {
     let caught = journal.caught.get(path).filter(|(_, output)| output.is_some());
     let status = match (journal.steps.get(path), caught, &step.rescue) {
         (_, Some(_), Some(Rescue::Value(_))) => "fallback",
@@ -145,7 +173,7 @@ fn meta(step: &Step, path: &StepPath, journal: &Journal) -> Json {
         "started_at": lived.map(|lived| instant_text(lived.began)),
         "finished_at": lived.map(|lived| instant_text(lived.finished)),
         "error": caught.map(|(error, _)| error_json(error)),
-        "callback": null,
+        "callback": callback,
     })
 }
 

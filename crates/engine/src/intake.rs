@@ -13,11 +13,14 @@ use connector::ErrorClass;
 use formula::Scope;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
-use store::{Accepted, Ending, Entry, ErrorRecord, EventKey, NewRun, RunId, RunStatus, StoreError, Then, Timestamp, Via};
+use store::{
+    Accepted, Ending, Entry, ErrorRecord, EventKey, Lane, NewRun, Parent, RunId, RunStatus, StoreError, Then, Timestamp, Via,
+};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     Engine, LiveRecipe,
+    beside::About,
     decide::{Next, RunState, decide},
     drive::LiveRun,
     frame::instant_text,
@@ -91,6 +94,16 @@ impl Engine {
     /// [`IntakeError`]; nothing was started then, or the store's answer was lost and sending the
     /// event again under its key finds out.
     pub async fn accept(self: &Arc<Self>, recipe: &Arc<LiveRecipe>, event: Event) -> Result<Intake, IntakeError> {
+        self.accept_for(recipe, event, None).await
+    }
+
+    /// The same for a run that another one called.
+    pub(crate) async fn accept_for(
+        self: &Arc<Self>,
+        recipe: &Arc<LiveRecipe>,
+        event: Event,
+        parent: Option<Parent>,
+    ) -> Result<Intake, IntakeError> {
         if self.is_stopping() {
             return Err(IntakeError::Stopping);
         }
@@ -98,9 +111,59 @@ impl Engine {
             metrics::counter!("liaison_intake_refused_total").increment(1);
             return Err(IntakeError::Busy { retry_after: self.settings.busy_retry_after });
         }
+        let Some(Beginning { mut state, broken, key, label, lane }) = self.begin(recipe, &event) else {
+            metrics::counter!("liaison_events_filtered_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
+            return Ok(Intake::Filtered);
+        };
+        // An event whose formulas fail is kept all the same, as a failed run people can see and replay.
+        let next = match broken {
+            Some(error) => ended(&mut state, error),
+            // A run of a lane may have to wait its turn, which only the store knows.
+            None if lane.is_some() => Next::InFlight,
+            None => {
+                if let Some(found) = self.found(recipe.row.id, &recipe.program).await.map_err(IntakeError::Store)? {
+                    state.push(found);
+                }
+                let now = state.journal.accepted_at;
+                decide(&recipe.program, &mut state, now)
+            }
+        };
+        self.keep(recipe, event, state, next, Kept { key, label, lane, parent }).await
+    }
+
+    /// A run that somebody else accepts together with a commit; `None` when the recipe does not want the event.
+    pub(crate) fn queued(&self, recipe: &LiveRecipe, event: Event) -> Option<NewRun> {
+        let Beginning { mut state, broken, key, label, lane } = self.begin(recipe, &event)?;
+        let now = state.journal.accepted_at;
+        let then = match broken.map(|error| ended(&mut state, error)) {
+            Some(Next::End(then)) => then,
+            _ => Then::Queued { due_at: now },
+        };
+        Some(NewRun {
+            id: state.id,
+            recipe: recipe.row.id,
+            version: recipe.version,
+            accepted_at: now,
+            key,
+            label,
+            via: event.via,
+            replay_of: event.replay_of,
+            owner: self.worker(),
+            chunk: store::write_chunk(&state.pending).ok()?,
+            attempts: 0,
+            then,
+            lane,
+            parent: None,
+            beside: Vec::new(),
+        })
+    }
+
+    /// What the recipe makes of an event before its first step; `None` when its trigger does not want it.
+    fn begin(&self, recipe: &LiveRecipe, event: &Event) -> Option<Beginning> {
         let now = self.now();
         let id = RunId::new(now, self.random());
         let mut state = RunState::new(id, event.via.as_str(), Arc::clone(&event.data), Arc::clone(&recipe.params), now);
+        state.addresses = Some(Arc::clone(&self.addresses));
         let program = &recipe.program;
         let scope = event_scope(&event.data, &recipe.params, now);
         let mut broken = None;
@@ -108,36 +171,25 @@ impl Engine {
         if event.replay_of.is_none() {
             match wanted(program, &scope) {
                 Ok(true) => {}
-                Ok(false) => {
-                    metrics::counter!("liaison_events_filtered_total", "recipe" => Arc::clone(&program.slug)).increment(1);
-                    return Ok(Intake::Filtered);
-                }
+                Ok(false) => return None,
                 Err(error) => broken = Some(error),
             }
         }
-        let key = match self.event_key(recipe, &event, &scope) {
-            Ok(key) => key,
-            Err(error) => {
-                broken = Some(error);
-                None
-            }
-        };
+        let key = self.event_key(recipe, event, &scope).unwrap_or_else(|error| {
+            broken = Some(error);
+            None
+        });
+        let lane = lane(recipe, &scope).unwrap_or_else(|error| {
+            broken = Some(error);
+            None
+        });
         // A label that cannot be computed is no reason to hold an event back.
         let label = program.label.as_ref().and_then(|label| match label.eval(&scope) {
             Ok(Json::String(text)) => Some(cut(text)),
             Ok(Json::Null) | Err(_) => None,
             Ok(other) => Some(cut(other.to_string())),
         });
-        drop(scope);
-        // An event whose formulas fail is kept all the same, as a failed run people can see and replay.
-        let next = match broken {
-            None => decide(program, &mut state, now),
-            Some(error) => {
-                state.push(Entry::Ended { at: now, how: Ending::Failed, out: None, err: Some(error.clone()), by: None });
-                Next::End(Then::Failed { at: now, error })
-            }
-        };
-        self.keep(recipe, event, state, next, key, label).await
+        Some(Beginning { state, broken, key, label, lane })
     }
 
     /// Makes a decided beginning durable, and goes on with it.
@@ -147,16 +199,18 @@ impl Engine {
         event: Event,
         mut state: RunState,
         next: Next,
-        key: Option<EventKey>,
-        label: Option<String>,
+        kept: Kept,
     ) -> Result<Intake, IntakeError> {
+        let Kept { key, label, lane, parent } = kept;
         let (id, now) = (state.id, state.journal.accepted_at);
         let mut slot = None;
         let then = match &next {
             Next::End(then) => then.clone(),
             Next::Wait { reason, until } => Then::Waiting { reason: *reason, due_at: *until },
             Next::Act(_) | Next::InFlight => {
-                slot = self.room().await;
+                if lane.is_none() {
+                    slot = self.room().await;
+                }
                 if slot.is_some() { Then::Running } else { Then::Queued { due_at: now } }
             }
         };
@@ -171,6 +225,10 @@ impl Engine {
             _ => None,
         });
         let owner = self.worker();
+        let lane_key = lane.as_ref().map(|lane| lane.key);
+        let mut about =
+            About { recipe: recipe.row.id, via: event.via, lane: lane_key, parent: parent.clone(), taken: Vec::new() };
+        let beside = self.besides(&recipe.program, &state, &mut about, &entries, &then);
         let run = NewRun {
             id,
             recipe: recipe.row.id,
@@ -184,8 +242,12 @@ impl Engine {
             chunk: store::write_chunk(&entries).map_err(IntakeError::Store)?,
             attempts: state.attempts,
             then: then.clone(),
+            lane,
+            parent,
+            beside,
         };
         state.journal.next_seq = 1;
+        let changes_others = !run.beside.is_empty();
         match self.writer.accept(run).await.map_err(IntakeError::Store)? {
             Accepted::Duplicate { run, same_content } => {
                 metrics::counter!("liaison_events_duplicate_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
@@ -196,8 +258,11 @@ impl Engine {
         metrics::counter!("liaison_runs_accepted_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
         self.count_end(&recipe.program, &then);
         self.live.changed(id);
+        if changes_others {
+            self.wake_at(now);
+        }
         if let Some(slot) = slot {
-            let run = LiveRun { program: Arc::clone(&recipe.program), state, owner, epoch: 1, slot };
+            let run = LiveRun { program: Arc::clone(&recipe.program), state, owner, epoch: 1, about, slot };
             self.go_on(run, next);
         } else if let Some(due) = then.due_at() {
             if matches!(then, Then::Queued { .. }) {
@@ -249,6 +314,46 @@ impl Engine {
         hash.copy_from_slice(&digest[..16]);
         Ok(Some(EventKey { hash, expires_at: self.now().after(keep), fingerprint: event.fingerprint }))
     }
+}
+
+/// What a recipe makes of an event before its first step.
+struct Beginning {
+    state: RunState,
+    /// Why the event cannot be worked with.
+    broken: Option<Box<ErrorRecord>>,
+    key: Option<EventKey>,
+    label: Option<String>,
+    lane: Option<Lane>,
+}
+
+/// What is kept of an event beside its run.
+struct Kept {
+    key: Option<EventKey>,
+    label: Option<String>,
+    lane: Option<Lane>,
+    parent: Option<Parent>,
+}
+
+/// A run that ends before its first step.
+fn ended(state: &mut RunState, error: Box<ErrorRecord>) -> Next {
+    let now = state.journal.accepted_at;
+    state.push(Entry::Ended { at: now, how: Ending::Failed, out: None, err: Some(error.clone()), by: None });
+    Next::End(Then::Failed { at: now, error })
+}
+
+/// The lane of an event: of its key, or of the whole recipe.
+fn lane(recipe: &LiveRecipe, scope: &Scope) -> Result<Option<Lane>, Box<ErrorRecord>> {
+    let Some(concurrency) = &recipe.program.concurrency else { return Ok(None) };
+    let key = match &concurrency.key {
+        None => Json::Null,
+        Some(key) => key.eval(scope).map_err(|error| formula_failed(&error, "The key of settings.concurrency"))?,
+    };
+    let mut digest = Sha256::new();
+    digest.update(recipe.row.id.0.as_bytes());
+    digest.update(key.to_string());
+    let mut hash = [0; 16];
+    hash.copy_from_slice(&digest.finalize()[..16]);
+    Ok(Some(Lane { key: hash, room: i32::try_from(concurrency.limit).unwrap_or(i32::MAX) }))
 }
 
 /// What the formulas of a trigger see.

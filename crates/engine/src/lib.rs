@@ -4,6 +4,9 @@
 //! them by name. What it decides is pure ([`decide`]); what it does is made durable first. It never
 //! speaks SQL or HTTP.
 
+mod address;
+mod beside;
+mod call;
 mod caretaker;
 pub mod catalogue;
 pub mod control;
@@ -21,6 +24,7 @@ mod registry;
 pub mod retry;
 mod schedule;
 mod settings;
+mod talk;
 mod template;
 pub mod trial;
 mod worker;
@@ -42,6 +46,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::{
+    address::Addresses,
     drive::idempotency_key,
     frame::id_of,
     intake::{Event, Intake, IntakeError},
@@ -50,6 +55,7 @@ pub use crate::{
     program::{CompileSettings, DEDUPE_KEEP_DEFAULT, OutlineStep, Program},
     registry::{Catalogue, LiveRecipe},
     settings::EngineSettings,
+    talk::{Decision, TalkError},
 };
 use crate::{program::CompileSettings as Compile, registry::Registry};
 
@@ -102,6 +108,7 @@ pub struct Engine {
     /// Wakes whoever looks after dead letters.
     pub(crate) letters: letters::Signals,
     pub(crate) fired: Mutex<HashMap<RecipeId, Timestamp>>,
+    pub(crate) addresses: Arc<Addresses>,
     dice: Mutex<SmallRng>,
 }
 
@@ -120,7 +127,9 @@ impl Engine {
         let now = parts.clock.now();
         let compile = Compile { step_timeout: parts.settings.step_timeout };
         let worker = parts.store.register_worker(&parts.settings.worker_name, now, now.after(parts.settings.lease)).await?;
+        let addresses = Arc::new(talk::addresses(&*parts.store, &parts.vault, &parts.settings.public_url).await?);
         let engine = Arc::new(Self {
+            addresses,
             registry: Registry::new(Arc::clone(&parts.connectors), Arc::clone(&parts.vault), compile),
             slots: Arc::new(Semaphore::new(parts.settings.runs_in_flight_max)),
             slots_taken: AtomicUsize::new(0),

@@ -20,6 +20,8 @@ pub const DEDUPE_KEEP_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
 pub struct Program {
     /// The recipe's slug.
     pub slug: Arc<str>,
+    /// The number of the version; 0 for a text that is not saved.
+    pub version: i32,
     /// The recipe's title, or its slug.
     pub title: String,
     /// What its author says about it.
@@ -46,6 +48,21 @@ pub struct Program {
     pub state: Map<String, Json>,
     /// Some step can be taken back.
     pub(crate) undoes: bool,
+    /// Runs that wait for each other.
+    pub(crate) concurrency: Option<Concurrency>,
+    /// The recipe that is started when a run fails.
+    pub on_failure: Option<String>,
+    /// Some step answers the caller.
+    pub(crate) responds: bool,
+    /// Some step has an address of its own, by which it is called back.
+    pub(crate) calls_back: bool,
+}
+
+/// How many runs go at once.
+#[derive(Debug)]
+pub(crate) struct Concurrency {
+    pub(crate) limit: u32,
+    pub(crate) key: Option<Template>,
 }
 
 /// One step as people see it in a list.
@@ -105,6 +122,13 @@ pub(crate) struct Step {
     /// A `save` stands in it.
     pub(crate) saves: bool,
     pub(crate) kind: Kind,
+}
+
+impl Step {
+    /// It waits for a call to an address of its own.
+    pub(crate) fn is_called_back(&self) -> bool {
+        matches!(&self.kind, Kind::Wait(wait) if matches!(wait.what, WaitKind::Callback { .. }))
+    }
 }
 
 /// What counts as the output of a step that fails.
@@ -176,8 +200,15 @@ pub(crate) struct Wait {
 pub(crate) enum WaitKind {
     For(Template),
     Until(Template),
-    Callback,
-    Approval { from: Template, ask: Template },
+    /// A call to the step's own address, whose body fits the schema if there is one.
+    Callback {
+        input: Option<Arc<jsonschema::Validator>>,
+    },
+    Approval {
+        from: Template,
+        ask: Template,
+        form: Json,
+    },
 }
 
 /// A step that calls an action.
@@ -190,6 +221,19 @@ pub(crate) struct DoStep {
     pub(crate) with: Template,
     pub(crate) retry: Policy,
     pub(crate) timeout: Duration,
+    /// Another recipe, when it is one that is called or started.
+    pub(crate) recipe: Option<Called>,
+}
+
+/// A recipe that a step runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Called {
+    /// Its slug.
+    pub(crate) slug: Arc<str>,
+    /// Its end is waited for.
+    pub(crate) waits: bool,
+    /// How long, when the step says so.
+    pub(crate) within: Option<Duration>,
 }
 
 impl std::fmt::Debug for DoStep {
@@ -216,6 +260,7 @@ impl Program {
         let trigger = &recipe.trigger;
         let mut program = Self {
             slug: recipe.slug.value.as_str().into(),
+            version: 0,
             title: recipe.title.clone().unwrap_or_else(|| recipe.slug.value.clone()),
             note: recipe.note.clone(),
             source: trigger.from.value.clone(),
@@ -236,13 +281,35 @@ impl Program {
             reads: Reads::default(),
             state: recipe.state.iter().map(|p| (p.name.value.clone(), p.default.clone().unwrap_or(Json::Null))).collect(),
             undoes: false,
+            concurrency: recipe
+                .settings
+                .concurrency
+                .as_ref()
+                .map(|found| {
+                    Ok::<_, String>(Concurrency {
+                        limit: found.limit,
+                        key: found.key.as_ref().map(Template::compile).transpose()?,
+                    })
+                })
+                .transpose()?,
+            on_failure: recipe.settings.on_failure.as_ref().map(|slug| slug.value.clone()),
+            responds: false,
+            calls_back: false,
         };
+        program.responds = any(vec![&program.steps], &|step| matches!(step.kind, Kind::Respond(_)));
+        program.calls_back = any(vec![&program.steps], &Step::is_called_back);
         program.undoes = any(vec![&program.steps], &|step| step.undo.is_some());
         program.reads = Reads {
             meta: program.steps.iter().any(|step| reads(step, "meta")),
             run: program.steps.iter().any(|step| reads(step, "run")),
         };
         Ok(program)
+    }
+
+    /// Whether some step answers the caller.
+    #[must_use]
+    pub const fn responds(&self) -> bool {
+        self.responds
     }
 
     /// What the step of that id uses.
@@ -368,10 +435,22 @@ impl Compiler<'_> {
                 let what = match &wait.what {
                     ast::WaitKind::For(value) => WaitKind::For(Template::compile(value)?),
                     ast::WaitKind::Until(value) => WaitKind::Until(Template::compile(value)?),
-                    ast::WaitKind::Callback { .. } => WaitKind::Callback,
-                    ast::WaitKind::Approval(approval) => {
-                        WaitKind::Approval { from: Template::compile(&approval.from)?, ask: Template::compile(&approval.ask)? }
-                    }
+                    ast::WaitKind::Callback { input } => WaitKind::Callback {
+                        input: match input {
+                            Some(schema) => {
+                                let schema = jsonschema::validator_for(schema);
+                                Some(Arc::new(
+                                    schema.map_err(|error| format!("step {}: callback.input: {error}", step.id.value))?,
+                                ))
+                            }
+                            None => None,
+                        },
+                    },
+                    ast::WaitKind::Approval(approval) => WaitKind::Approval {
+                        from: Template::compile(&approval.from)?,
+                        ask: Template::compile(&approval.ask)?,
+                        form: form(&approval.form),
+                    },
                 };
                 Kind::Wait(Box::new(Wait { what, timeout: wait.timeout.or(step.timeout) }))
             }
@@ -409,7 +488,8 @@ impl Compiler<'_> {
 
     /// A call of another recipe, which is made like any other call.
     fn recipe_call(&self, step: &ast::Step, word: &'static str, recipe: &str, with: &ast::Value) -> Result<DoStep, String> {
-        let refused = StepError::new(ErrorClass::Invalid, "NOT_YET", format!("`{word}` cannot run in this version yet."));
+        let refused =
+            StepError::new(ErrorClass::Internal, "NO_SERVER", format!("`{word}` needs a server to run the other recipe."));
         Ok(DoStep {
             connection: None,
             name: format!("{word} {recipe}"),
@@ -430,6 +510,7 @@ impl Compiler<'_> {
             with: Template::compile(with)?,
             retry: self.retry(step),
             timeout: self.timeout(step),
+            recipe: Some(Called { slug: recipe.into(), waits: word == "call", within: step.timeout }),
         })
     }
 
@@ -457,8 +538,24 @@ impl Compiler<'_> {
             with: Template::compile(with)?,
             retry: self.retry(step),
             timeout: self.timeout(step),
+            recipe: None,
         })
     }
+}
+
+/// The fields of a question's form, as people fill them in.
+fn form(fields: &[ast::Param]) -> Json {
+    fields
+        .iter()
+        .map(|field| {
+            serde_json::json!({
+                "name": field.name.value,
+                "type": format!("{:?}", field.kind).to_lowercase(),
+                "title": field.title,
+                "default": field.default,
+            })
+        })
+        .collect()
 }
 
 /// Whether any step in these lists, however deep, is such a one.
@@ -489,8 +586,8 @@ fn reads(step: &Step, root: &str) -> bool {
         Kind::Repeat(repeat) => repeat.until.as_ref().is_some_and(expression),
         Kind::Wait(wait) => match &wait.what {
             WaitKind::For(value) | WaitKind::Until(value) => template(value),
-            WaitKind::Approval { from, ask } => template(from) || template(ask),
-            WaitKind::Callback => false,
+            WaitKind::Approval { from, ask, .. } => template(from) || template(ask),
+            WaitKind::Callback { .. } => false,
         },
         Kind::Parallel { .. } | Kind::Try { .. } => false,
     };

@@ -158,7 +158,9 @@ impl Registry {
         if let Some(program) = self.programs.lock().get(&(recipe, version)) {
             return Ok(Arc::clone(program));
         }
-        let program = Arc::new(compile(text, &self.connectors, self.settings)?);
+        let mut program = compile(text, &self.connectors, self.settings)?;
+        program.version = version;
+        let program = Arc::new(program);
         let mut programs = self.programs.lock();
         if programs.len() >= PROGRAMS_MAX {
             programs.clear();

@@ -7,6 +7,9 @@ use std::time::Duration;
 pub struct EngineSettings {
     /// The name other processes and people see for this process.
     pub worker_name: String,
+    /// Where this installation is reached from outside, such as `https://liaison.example`: the beginning
+    /// of the addresses at which runs are called back.
+    pub public_url: String,
     /// This process runs runs.
     pub works: bool,
     /// Other processes may work on the same store: it is looked at every `poll_interval`.
@@ -44,6 +47,7 @@ impl Default for EngineSettings {
     fn default() -> Self {
         Self {
             worker_name: "liaison".to_owned(),
+            public_url: "http://127.0.0.1:8080".to_owned(),
             works: true,
             shared_store: false,
             schedules: true,

@@ -11,8 +11,10 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     Engine,
+    beside::{About, answer_to, take_answers},
     decide::{Next, RunState},
     drive::{LiveRun, drive},
+    program::Program,
 };
 
 /// Runs taken in one claim at most.
@@ -134,13 +136,29 @@ async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Owne
     let journal = Journal::replay(claim.chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())));
     let program = engine.program(claim.recipe, claim.version).await;
     match (program, journal) {
-        (Ok(program), Ok(journal)) => {
-            let state = RunState::resumed(claim.id, journal, claim.attempts);
-            engine.live.changed(claim.id);
-            engine.go_on(LiveRun { program, state, owner, epoch: claim.epoch, slot }, Next::InFlight);
-        }
+        (Ok(program), Ok(journal)) => match prepare(engine, &claim, &program, journal).await {
+            Ok((state, about)) => {
+                engine.live.changed(claim.id);
+                engine.go_on(LiveRun { program, state, owner, epoch: claim.epoch, about, slot }, Next::InFlight);
+            }
+            Err(error) => give_back(engine, &claim, owner, error).await,
+        },
         (Err(error), _) | (_, Err(error)) => give_back(engine, &claim, owner, error).await,
     }
+}
+
+/// A claimed run as it goes on: with what its steps were answered, and the state its recipe kept.
+async fn prepare(engine: &Engine, claim: &Claim, program: &Program, journal: Journal) -> Result<(RunState, About), StoreError> {
+    let begins = journal.state.is_null();
+    let via = journal.via;
+    let mut state = RunState::resumed(claim.id, journal, claim.attempts);
+    state.addresses = Some(Arc::clone(&engine.addresses));
+    if begins && let Some(found) = engine.found(claim.recipe, program).await? {
+        state.push(found);
+    }
+    let taken = take_answers(&mut state, claim.answers.clone(), engine.now());
+    let about = About { recipe: claim.recipe, via, lane: claim.lane, parent: claim.parent.clone(), taken };
+    Ok((state, about))
 }
 
 /// A run that cannot be taken up is never left hanging: it is tried again later when the store was
@@ -167,7 +185,22 @@ async fn give_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, error: 
     };
     let Ok(chunk) = store::write_chunk(&entries) else { return };
     let seq = claim.chunks.last().map_or(0, |(seq, _)| seq + 1);
-    let commit = RunCommit { run: claim.id, owner, epoch: claim.epoch, seq, chunk, attempts: claim.attempts, then };
+    let beside = match (&claim.parent, then.ended_at()) {
+        (Some(parent), Some(at)) => vec![answer_to(parent, claim.id, &claim.recipe.to_string(), &then, None, at)],
+        _ => Vec::new(),
+    };
+    let commit = RunCommit {
+        run: claim.id,
+        owner,
+        epoch: claim.epoch,
+        seq,
+        chunk,
+        attempts: claim.attempts,
+        then,
+        lane: claim.lane,
+        listens: Vec::new(),
+        beside,
+    };
     if let Err(error) = engine.writer.commit(commit).await {
         // Freed with everything else this process owns when it stops.
         tracing::error!(run.id = %claim.id, %error, "run.take_up: the run stays with this process until it stops");

@@ -94,6 +94,8 @@ settings! {
     api_bytes_max: usize = "2097152" ["LIAISON_API_BYTES_MAX"];
     /// Sending a whole request may take so long.
     body_timeout: Span = "\"30s\"" ["LIAISON_BODY_TIMEOUT"];
+    /// The caller of a recipe that answers by itself may wait so long for that answer.
+    respond_max: Span = "\"25s\"" ["LIAISON_RESPOND_MAX"];
     /// An API caller may wait so long for a run's result.
     wait_max: Span = "\"60s\"" ["LIAISON_WAIT_MAX"];
     /// A browser stays signed in for so long.
@@ -185,10 +187,16 @@ impl Config {
         self.layer.database_url.as_deref().filter(|url| !url.is_empty())
     }
 
+    /// Where this installation is reached from outside.
+    fn public_url(&self) -> String {
+        self.layer.public_url.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| format!("http://{}", self.listen))
+    }
+
     pub(crate) fn engine(&self) -> EngineSettings {
         let (layer, default) = (&self.layer, EngineSettings::default());
         let span = |given: Option<Span>, default: Duration| given.map_or(default, |span| span.0);
         EngineSettings {
+            public_url: self.public_url(),
             worker_name: format!("{}:{}", std::process::id(), self.listen.port()),
             shared_store: self.database_url().is_some(),
             runs_in_flight_max: layer.runs_in_flight_max.unwrap_or(default.runs_in_flight_max),
@@ -210,6 +218,7 @@ impl Config {
             api_bytes_max: layer.api_bytes_max.unwrap_or(default.api_bytes_max),
             body_timeout: span(layer.body_timeout, default.body_timeout),
             wait_max: span(layer.wait_max, default.wait_max),
+            respond_max: span(layer.respond_max, default.respond_max),
             hooks_by_slug: layer.hooks_by_slug.unwrap_or(default.hooks_by_slug),
             session: span(layer.session, default.session),
             environment: layer.environment.clone().unwrap_or(default.environment),

@@ -135,6 +135,7 @@ impl StepDetail {
                 (self.status, self.output, self.error) = (StepStatus::Succeeded, Some(Arc::clone(out)), None);
             }
             Entry::Settled { out, .. } => {
+                self.end_open_attempt(at);
                 (self.status, self.output, self.error) = (StepStatus::Succeeded, Some(Arc::clone(out)), None);
             }
             Entry::Skipped { .. } => self.status = StepStatus::Skipped,
@@ -170,6 +171,9 @@ impl StepDetail {
             Entry::Failed { n, err, retry, .. } => {
                 self.status = if retry.is_some() { StepStatus::Running } else { StepStatus::Failed };
                 self.error = Some((**err).clone());
+                if *n == 0 {
+                    self.end_open_attempt(at);
+                }
                 if let Some(attempt) = self.attempt(*n) {
                     (attempt.ended_at, attempt.error, attempt.retry_at) = (Some(at), Some((**err).clone()), *retry);
                 }
@@ -183,12 +187,20 @@ impl StepDetail {
             }
             Entry::Reopened { .. } => self.status = StepStatus::Running,
             Entry::Accepted { .. }
+            | Entry::Found { .. }
             | Entry::Resumed { .. }
             | Entry::Replayed { .. }
             | Entry::Discarded { .. }
             | Entry::Ended { .. } => {}
         }
         self.finished_at = (self.status != StepStatus::Running).then_some(at);
+    }
+
+    /// A call of another recipe lasts until that run is over.
+    fn end_open_attempt(&mut self, at: Timestamp) {
+        if let Some(attempt) = self.attempts.last_mut().filter(|attempt| attempt.ended_at.is_none()) {
+            attempt.ended_at = Some(at);
+        }
     }
 
     fn attempt(&mut self, number: u32) -> Option<&mut AttemptDetail> {

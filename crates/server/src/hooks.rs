@@ -65,15 +65,20 @@ async fn take(app: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap, bod
         fingerprint: None,
         replay_of: None,
     };
-    Ok(match app.engine.accept(recipe, event).await? {
-        Intake::Accepted { run, .. } => (StatusCode::ACCEPTED, Json(json!({ "run_id": run }))).into_response(),
-        Intake::Duplicate { run, .. } => (StatusCode::OK, Json(json!({ "run_id": run, "duplicate": true }))).into_response(),
-        Intake::Filtered => (StatusCode::OK, Json(json!({ "filtered": true }))).into_response(),
+    let (run, answer) = match app.engine.accept(recipe, event).await? {
+        Intake::Accepted { run, .. } => (run, (StatusCode::ACCEPTED, Json(json!({ "run_id": run })))),
+        Intake::Duplicate { run, .. } => (run, (StatusCode::OK, Json(json!({ "run_id": run, "duplicate": true })))),
+        Intake::Filtered => return Ok((StatusCode::OK, Json(json!({ "filtered": true }))).into_response()),
+    };
+    // A repeated event gets the answer its run gave.
+    Ok(match app.engine.response(&recipe.program, run, app.settings.respond_max).await? {
+        Some(said) => crate::answer::of(&said, run),
+        None => answer.into_response(),
     })
 }
 
 /// The whole body, within its limits of size and time.
-async fn read(app: &Shared, headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, ApiError> {
+pub(crate) async fn read(app: &Shared, headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, ApiError> {
     let max = app.settings.hook_bytes_max;
     let too_large = || {
         ApiError::new(
@@ -156,7 +161,7 @@ fn verify(
     Ok(verified.event_key)
 }
 
-fn plain_headers(headers: &HeaderMap) -> Vec<(String, String)> {
+pub(crate) fn plain_headers(headers: &HeaderMap) -> Vec<(String, String)> {
     headers
         .iter()
         .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
@@ -164,7 +169,7 @@ fn plain_headers(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 /// What recipes and run history see of the headers.
-fn shown(headers: &[(String, String)]) -> Value {
+pub(crate) fn shown(headers: &[(String, String)]) -> Value {
     let mut record = Map::with_capacity(headers.len());
     for (name, value) in headers {
         if DROPPED.contains(&name.as_str()) {
@@ -184,7 +189,7 @@ fn shown(headers: &[(String, String)]) -> Value {
 }
 
 /// Query fields; a repeated one becomes a list.
-fn query(text: &str) -> Value {
+pub(crate) fn query(text: &str) -> Value {
     let mut record = Map::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {
         add(&mut record, name.into_owned(), value.into_owned());
@@ -201,7 +206,7 @@ fn add(record: &mut Map<String, Value>, name: String, value: String) {
 }
 
 /// The body by its content type.
-fn parse(headers: &[(String, String)], bytes: &[u8]) -> Result<Value, ApiError> {
+pub(crate) fn parse(headers: &[(String, String)], bytes: &[u8]) -> Result<Value, ApiError> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }

@@ -3,8 +3,10 @@
 //! Routes, sessions and words; no SQL and no connector by name. [`router`] is the whole of it.
 
 pub mod access;
+mod answer;
 mod api;
 pub mod assets;
+mod callbacks;
 pub mod detail;
 mod error;
 mod hooks;
@@ -50,6 +52,7 @@ pub fn router(app: Shared) -> Router {
         // Webhooks come from strangers in great numbers: nothing that only pages need stands before them.
         .route("/hooks/{recipe}", any(hooks::receive))
         .route("/hooks/{recipe}/{*rest}", any(hooks::receive))
+        .route("/callbacks/{run}/{path}/{proof}", any(callbacks::receive))
         .merge(pages)
         .route("/assets/{*path}", get(assets::serve))
         .fallback(nothing_here)
@@ -87,7 +90,11 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
 }
 
 fn wants_page(path: &str) -> bool {
-    !(path.starts_with("/api/") || path.starts_with("/hooks/") || path.starts_with("/schema/") || path.starts_with("/assets/"))
+    !(path.starts_with("/api/")
+        || path.starts_with("/hooks/")
+        || path.starts_with("/callbacks/")
+        || path.starts_with("/schema/")
+        || path.starts_with("/assets/"))
 }
 
 /// Gives every answer its request id, and writes the body of every error.

@@ -18,6 +18,8 @@ pub struct ServerSettings {
     pub body_timeout: Duration,
     /// `?wait=` may be so long.
     pub wait_max: Duration,
+    /// A caller whose recipe answers by itself waits so long for that answer.
+    pub respond_max: Duration,
     /// Webhook addresses by slug work; otherwise only the unguessable form does.
     pub hooks_by_slug: bool,
     /// A browser stays signed in for so long.
@@ -37,6 +39,7 @@ impl Default for ServerSettings {
             api_bytes_max: 2 * 1024 * 1024,
             body_timeout: Duration::from_secs(30),
             wait_max: Duration::from_secs(60),
+            respond_max: Duration::from_secs(25),
             hooks_by_slug: true,
             session: Duration::from_secs(7 * 24 * 3600),
             environment: "Production".to_owned(),

@@ -7,7 +7,10 @@ use sqlx::{Connection, PgConnection};
 use store::{Claim, RecipeId, RunId, StoreError, Timestamp, WorkerId};
 use uuid::Uuid;
 
-use crate::{failed, notice, rows::get};
+use crate::{
+    beside, failed, notice,
+    rows::{get, parent},
+};
 
 /// A claim whose commit got no answer: the worker may own a run it was never told of.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +49,8 @@ pub(crate) async fn claim(
            select id from runs where due_at <= $2 and exists (select from me) order by due_at, id limit $3 for update skip locked \
          ) \
          update runs r set status = 1, waiting_for = null, owner = $1, epoch = epoch + 1, due_at = null \
-         from due where r.id = due.id returning r.id, r.recipe_id, r.version, r.epoch, r.attempts",
+         from due where r.id = due.id returning r.id, r.recipe_id, r.version, r.epoch, r.attempts, \
+         r.lane, r.parent_run, r.parent_path, r.answered",
     )
     .bind(worker.0)
     .bind(now.micros())
@@ -63,6 +67,12 @@ pub(crate) async fn claim(
             epoch: get(row, "runs.epoch")?,
             attempts: get(row, "runs.attempts")?,
             chunks: Vec::new(),
+            lane: get::<Option<Vec<u8>>>(row, "runs.lane")?.and_then(|lane| lane.try_into().ok()),
+            parent: parent(row)?,
+            answers: match get::<i16>(row, "runs.answered")? {
+                0 => Vec::new(),
+                _ => beside::untaken(&mut transaction, RunId(get(row, "runs.id")?)).await?,
+            },
         });
     }
     if !claims.is_empty() {

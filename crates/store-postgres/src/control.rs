@@ -1,9 +1,9 @@
 //! What people do to runs: resume, cancel, settle a dead letter.
 
 use sqlx::{Connection, PgConnection};
-use store::{DeadLetter, RunId, StoreError, Timestamp};
+use store::{Beside, DeadLetter, Lane, RunId, StoreError, Timestamp};
 
-use crate::{failed, notice};
+use crate::{beside, failed, lanes, notice, rows::get};
 
 pub(crate) async fn resume(
     connection: &mut PgConnection,
@@ -14,6 +14,7 @@ pub(crate) async fn resume(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
+    let lane = lane_of(&mut transaction, run).await?;
     let moved = sqlx::query(
         "update runs set status = 0, due_at = $1, owner = null, epoch = epoch + 1, ended_at = null, dead_letter = null, error = null, \
          cause = null, version = coalesce($2, version) where id = $3 and status = 4",
@@ -28,9 +29,22 @@ pub(crate) async fn resume(
     if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
         return Ok(false);
     }
+    if let Some(lane) = lane {
+        lanes::enter(&mut transaction, run, lane).await?;
+    }
     notice::give(&mut transaction).await?;
     transaction.commit().await.map_err(failed)?;
     Ok(true)
+}
+
+/// The lane of a run, locked: before the run itself, as everywhere.
+async fn lane_of(connection: &mut PgConnection, run: RunId) -> Result<Option<Lane>, StoreError> {
+    let row = sqlx::query("select lane, room from runs where id = $1 and lane is not null").bind(run.0);
+    let Some(row) = row.fetch_optional(&mut *connection).await.map_err(failed)? else { return Ok(None) };
+    let Ok(key) = get::<Vec<u8>>(&row, "runs.lane")?.try_into() else { return Ok(None) };
+    let lane = Lane { key, room: get(&row, "runs.room")? };
+    lanes::lock(connection, vec![lane.key.to_vec()]).await?;
+    Ok(Some(lane))
 }
 
 pub(crate) async fn cancel(
@@ -38,9 +52,11 @@ pub(crate) async fn cancel(
     run: RunId,
     seq: i32,
     chunk: &[u8],
+    beside: &[Beside],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
+    let lane = lane_of(&mut transaction, run).await?;
     let moved = sqlx::query(
         "update runs set status = 5, waiting_for = null, due_at = null, owner = null, epoch = epoch + 1, ended_at = $1 \
          where id = $2 and status in (0, 1, 2)",
@@ -53,6 +69,10 @@ pub(crate) async fn cancel(
     .rows_affected();
     if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
         return Ok(false);
+    }
+    beside::change(&mut transaction, run, beside).await?;
+    if let Some(lane) = lane {
+        lanes::leave(&mut transaction, run, &lane.key, Some(now)).await?;
     }
     transaction.commit().await.map_err(failed)?;
     Ok(true)

@@ -5,11 +5,13 @@
 //! SQLite store and keep the same order, so that a diff of the two folders is a reading guide.
 
 mod access;
+mod beside;
 mod causes;
 mod claim;
 mod connections;
 mod control;
 mod error;
+mod lanes;
 mod notice;
 mod operations;
 mod pages;
@@ -23,7 +25,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use sqlx::{
     Connection, PgConnection, PgPool,
     migrate::{Migration, MigrationType, Migrator},
@@ -31,10 +33,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use store::{
-    ActiveRecipe, Batch, BatchOutcome, Cause, Claim, ConnectionId, ConnectionRow, DeadLetter, ItemOutcome, ItemState, KeyRow,
-    NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats,
-    RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp,
-    Unsorted, WorkerId,
+    ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
+    DeadLetter, ItemOutcome, ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put,
+    RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted,
+    Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 pub use crate::error::OpenError;
@@ -50,6 +52,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "runs", include_str!("../../../migrations/postgres/0002_runs.sql")),
     (3, "connections", include_str!("../../../migrations/postgres/0003_connections.sql")),
     (4, "access", include_str!("../../../migrations/postgres/0004_access.sql")),
+    (5, "words", include_str!("../../../migrations/postgres/0005_words.sql")),
     (8, "operations", include_str!("../../../migrations/postgres/0008_operations.sql")),
 ];
 
@@ -241,8 +244,16 @@ impl Store for PostgresStore {
         ask!(self, connection => control::resume(connection, run, version, seq, chunk, now))
     }
 
-    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
-        ask!(self, connection => control::cancel(connection, run, seq, chunk, now))
+    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError> {
+        ask!(self, connection => control::cancel(connection, run, seq, chunk, beside, now))
+    }
+
+    async fn answer(&self, run: RunId, answer: &Answer) -> Result<Answered, StoreError> {
+        ask!(self, connection => beside::answer(connection, run, answer))
+    }
+
+    async fn decide(&self, approval: ApprovalId, answer: &Answer) -> Result<Answered, StoreError> {
+        ask!(self, connection => beside::decide(connection, approval, answer))
     }
 
     async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
@@ -447,6 +458,18 @@ impl Pages for PostgresStore {
 
     async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
         ask!(self, connection => connections::list(connection))
+    }
+
+    async fn approvals(&self, open: bool, before: Option<ApprovalId>, limit: u32) -> Result<Vec<Approval>, StoreError> {
+        ask!(self, connection => beside::approvals(connection, open, before, limit))
+    }
+
+    async fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
+        ask!(self, connection => beside::approval(connection, id))
+    }
+
+    async fn recipe_state(&self, recipe: RecipeId) -> Result<Map<String, Json>, StoreError> {
+        ask!(self, connection => beside::recipe_state(connection, recipe))
     }
 
     async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError> {

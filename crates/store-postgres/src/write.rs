@@ -17,9 +17,13 @@
 //! locked. An event accepted by two processes at once meets the key of whoever was first: its insert
 //! waits for the other's end, and finds the key taken or free.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use sqlx::PgConnection;
+use sqlx::{Connection, PgConnection};
 use store::{
     Accepted, Batch, BatchOutcome, Clock, Committed, DeadLetter, NewRun, RunCommit, RunId, RunStatus, StoreError, SystemClock,
     Then, Timestamp,
@@ -27,7 +31,7 @@ use store::{
 use uuid::Uuid;
 
 use crate::{
-    failed,
+    beside, failed, lanes,
     rows::{clean, error_text, get},
 };
 
@@ -40,9 +44,9 @@ const WRITE: &str = "\
 with event as materialized ( \
   select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::smallint[], $5::smallint[], $6::bigint[], $7::bigint[], \
     $8::smallint[], $9::int[], $10::bigint[], $11::bigint[], $12::text[], $13::uuid[], $14::smallint[], $15::text[], \
-    $16::bytea[], $17::bytea[], $18::bigint[], $19::bytea[]) \
+    $16::bytea[], $17::bytea[], $18::bigint[], $19::bytea[], $34::uuid[], $35::text[], $36::bytea[], $37::int[]) \
   as e (id, recipe_id, version, status, waiting_for, due_at, owner, via, attempts, accepted_at, ended_at, label, replay_of, \
-    dead_letter, error, chunk, key, expires_at, fingerprint) \
+    dead_letter, error, chunk, key, expires_at, fingerprint, parent_run, parent_path, lane, room) \
 ), kept as ( \
   insert into event_keys (recipe_id, key, run_id, expires_at, fingerprint) \
   select recipe_id, key, id, expires_at, fingerprint from event where key is not null order by recipe_id, key \
@@ -53,9 +57,9 @@ with event as materialized ( \
   select * from event where key is null or id in (select run_id from kept) \
 ), new_runs as ( \
   insert into runs (id, recipe_id, version, status, waiting_for, due_at, owner, epoch, via, attempts, accepted_at, ended_at, \
-    label, replay_of, dead_letter, error) \
+    label, replay_of, dead_letter, error, parent_run, parent_path, lane, room) \
   select id, recipe_id, version, status, waiting_for, due_at, owner, 1, via, attempts, accepted_at, ended_at, label, replay_of, \
-    dead_letter, error from fresh \
+    dead_letter, error, parent_run, parent_path, lane, room from fresh \
   on conflict (id) do nothing \
 ), first_chunks as ( \
   insert into journal (run_id, seq, chunk) select id, 0, chunk from fresh on conflict (run_id, seq) do nothing \
@@ -79,6 +83,82 @@ select (select count(*) from kept) as kept, (select count(*) from written) as wr
   case when $33 then pg_notify('liaison_work', '') end";
 
 pub(crate) async fn write(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
+    if !batch.accepts.iter().any(|run| accepts_more(run)) && !batch.commits.iter().any(|commit| commits_more(commit)) {
+        return rows(connection, batch).await;
+    }
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let outcome = group(&mut transaction, batch).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(outcome)
+}
+
+fn accepts_more(run: &NewRun) -> bool {
+    run.lane.is_some() || !run.beside.is_empty()
+}
+
+fn commits_more(commit: &RunCommit) -> bool {
+    commit.lane.is_some() || !commit.beside.is_empty() || !commit.listens.is_empty()
+}
+
+/// The lanes of a group, started runs included.
+fn lanes_of(batch: &Batch) -> Vec<Vec<u8>> {
+    let own = batch.accepts.iter().filter_map(|run| run.lane).map(|lane| lane.key.to_vec());
+    let left = batch.commits.iter().filter_map(|commit| commit.lane).map(|lane| lane.to_vec());
+    let started = batch.commits.iter().flat_map(|commit| &commit.beside).chain(batch.accepts.iter().flat_map(|run| &run.beside));
+    let started = started.filter_map(|change| match change {
+        store::Beside::Start(run) => run.lane.map(|lane| lane.key.to_vec()),
+        _ => None,
+    });
+    own.chain(left).chain(started).collect()
+}
+
+/// A group and what it changes beside its runs, in a transaction under way.
+pub(crate) async fn group(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
+    lanes::lock(connection, lanes_of(batch)).await?;
+    let before = written_before(connection, batch).await?;
+    let outcome = rows(connection, batch).await?;
+    for (run, accepted) in batch.accepts.iter().zip(&outcome.accepts) {
+        if *accepted == Accepted::New && accepts_more(run) && !before.contains(&(run.id.0, 0)) {
+            beside::change(connection, run.id, &run.beside).await?;
+            if let Some(lane) = run.lane.filter(|_| run.then.ended_at().is_none()) {
+                lanes::enter(connection, run.id, lane).await?;
+            }
+        }
+    }
+    for (commit, committed) in batch.commits.iter().zip(&outcome.commits) {
+        if *committed != Committed::Done || before.contains(&(commit.run.0, commit.seq)) {
+            continue;
+        }
+        beside::change(connection, commit.run, &commit.beside).await?;
+        if !commit.listens.is_empty() && commit.then.waiting_for().is_some() {
+            beside::rouse(connection, commit.run, &commit.listens).await?;
+        }
+        if let Some(lane) = commit.lane.filter(|_| commit.then.status().is_final()) {
+            lanes::leave(connection, commit.run, &lane, commit.then.ended_at()).await?;
+        }
+    }
+    Ok(outcome)
+}
+
+/// The chunks of the group that were there already: what they changed besides was made with them.
+async fn written_before(connection: &mut PgConnection, batch: &Batch) -> Result<HashSet<(Uuid, i32)>, StoreError> {
+    let accepts = batch.accepts.iter().filter(|run| accepts_more(run)).map(|run| (run.id.0, 0));
+    let commits = batch.commits.iter().filter(|commit| commits_more(commit)).map(|commit| (commit.run.0, commit.seq));
+    let (runs, seqs): (Vec<Uuid>, Vec<i32>) = accepts.chain(commits).unzip();
+    let known: Vec<(Uuid, i32)> = sqlx::query_as(
+        "select j.run_id, j.seq from journal j join unnest($1::uuid[], $2::int[]) as w (run_id, seq) \
+         on j.run_id = w.run_id and j.seq = w.seq",
+    )
+    .bind(runs)
+    .bind(seqs)
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    Ok(known.into_iter().collect())
+}
+
+/// The rows of runs, keys and chunks.
+async fn rows(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
     if batch.accepts.is_empty() && batch.commits.is_empty() {
         return Ok(BatchOutcome::default());
     }
@@ -176,6 +256,10 @@ async fn put(
         .bind(column(commits, |commit| dead_letter(&commit.then)))
         .bind(column(commits, |commit| commit.then.error().map(error_text)))
         .bind(notice)
+        .bind(column(events, |run| run.parent.as_ref().map(|parent| parent.run.0)))
+        .bind(column(events, |run| run.parent.as_ref().map(|parent| parent.path.to_string())))
+        .bind(column(events, |run| run.lane.as_ref().map(|lane| lane.key.as_slice())))
+        .bind(column(events, |run| run.lane.map(|lane| lane.room)))
         .fetch_one(connection)
         .await
         .map_err(failed)?;

@@ -6,7 +6,10 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool};
 use store::{Claim, RecipeId, RunId, StoreError, Timestamp, WorkerId};
 use uuid::Uuid;
 
-use crate::{failed, rows::get};
+use crate::{
+    beside, failed,
+    rows::{get, parent},
+};
 
 pub(crate) async fn claim(
     connection: &mut SqliteConnection,
@@ -20,7 +23,7 @@ pub(crate) async fn claim(
         "update runs set status = 1, waiting_for = null, owner = ?1, epoch = epoch + 1, due_at = null \
          where id in (select id from runs where due_at <= ?2 order by due_at, id limit ?3) \
          and exists (select 1 from workers where id = ?1) \
-         returning id, recipe_id, version, epoch, attempts",
+         returning id, recipe_id, version, epoch, attempts, lane, parent_run, parent_path, answered",
     )
     .bind(worker.0)
     .bind(now.micros())
@@ -37,6 +40,12 @@ pub(crate) async fn claim(
             epoch: get(row, "epoch")?,
             attempts: get(row, "attempts")?,
             chunks: Vec::new(),
+            lane: get::<Option<Vec<u8>>>(row, "lane")?.and_then(|lane| lane.try_into().ok()),
+            parent: parent(row)?,
+            answers: match get::<i16>(row, "answered")? {
+                0 => Vec::new(),
+                _ => beside::untaken(&mut transaction, RunId(get(row, "id")?)).await?,
+            },
         });
     }
     if !claims.is_empty() {

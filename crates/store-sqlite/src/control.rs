@@ -1,9 +1,9 @@
 //! What people do to runs: resume, cancel, settle a dead letter.
 
 use sqlx::{Connection, SqliteConnection};
-use store::{DeadLetter, RunId, StoreError, Timestamp};
+use store::{Beside, DeadLetter, Lane, RunId, StoreError, Timestamp};
 
-use crate::failed;
+use crate::{beside, failed, lanes, rows::get};
 
 pub(crate) async fn resume(
     connection: &mut SqliteConnection,
@@ -28,8 +28,19 @@ pub(crate) async fn resume(
     if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
         return Ok(false);
     }
+    if let Some(lane) = lane_of(&mut transaction, run).await? {
+        lanes::enter(&mut transaction, run, lane).await?;
+    }
     transaction.commit().await.map_err(failed)?;
     Ok(true)
+}
+
+/// The lane of a run.
+async fn lane_of(connection: &mut SqliteConnection, run: RunId) -> Result<Option<Lane>, StoreError> {
+    let row = sqlx::query("select lane, room from runs where id = ? and lane is not null").bind(run.0);
+    let Some(row) = row.fetch_optional(connection).await.map_err(failed)? else { return Ok(None) };
+    let key = get::<Vec<u8>>(&row, "lane")?.try_into().ok();
+    Ok(key.map(|key| Ok::<_, StoreError>(Lane { key, room: get(&row, "room")? })).transpose()?)
 }
 
 pub(crate) async fn cancel(
@@ -37,6 +48,7 @@ pub(crate) async fn cancel(
     run: RunId,
     seq: i32,
     chunk: &[u8],
+    beside: &[Beside],
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
@@ -52,6 +64,10 @@ pub(crate) async fn cancel(
     .rows_affected();
     if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
         return Ok(false);
+    }
+    beside::change(&mut transaction, run, beside).await?;
+    if let Some(lane) = lane_of(&mut transaction, run).await? {
+        lanes::leave(&mut transaction, run, &lane.key, Some(now)).await?;
     }
     transaction.commit().await.map_err(failed)?;
     Ok(true)

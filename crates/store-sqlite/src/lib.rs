@@ -4,10 +4,12 @@
 //! makes every commit survive a power loss. A lock file keeps a second process out.
 
 mod access;
+mod beside;
 mod causes;
 mod claim;
 mod connections;
 mod control;
+mod lanes;
 mod operations;
 mod pages;
 mod recipes;
@@ -21,17 +23,17 @@ use std::{
 };
 
 use async_trait::async_trait;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
     migrate::{Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use store::{
-    ActiveRecipe, Batch, BatchOutcome, Cause, Claim, ConnectionId, ConnectionRow, DeadLetter, ItemOutcome, ItemState, KeyRow,
-    NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats,
-    RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp,
-    Unsorted, WorkerId,
+    ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
+    DeadLetter, ItemOutcome, ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put,
+    RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted,
+    Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 use tokio::sync::Mutex;
 
@@ -41,6 +43,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "runs", include_str!("../../../migrations/sqlite/0002_runs.sql")),
     (3, "connections", include_str!("../../../migrations/sqlite/0003_connections.sql")),
     (4, "access", include_str!("../../../migrations/sqlite/0004_access.sql")),
+    (5, "words", include_str!("../../../migrations/sqlite/0005_words.sql")),
     (8, "operations", include_str!("../../../migrations/sqlite/0008_operations.sql")),
 ];
 
@@ -214,8 +217,16 @@ impl Store for SqliteStore {
         control::resume(&mut *self.writer.lock().await, run, version, seq, chunk, now).await
     }
 
-    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
-        control::cancel(&mut *self.writer.lock().await, run, seq, chunk, now).await
+    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError> {
+        control::cancel(&mut *self.writer.lock().await, run, seq, chunk, beside, now).await
+    }
+
+    async fn answer(&self, run: RunId, answer: &Answer) -> Result<Answered, StoreError> {
+        beside::answer(&mut *self.writer.lock().await, run, answer).await
+    }
+
+    async fn decide(&self, approval: ApprovalId, answer: &Answer) -> Result<Answered, StoreError> {
+        beside::decide(&mut *self.writer.lock().await, approval, answer).await
     }
 
     async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
@@ -425,6 +436,18 @@ impl Pages for SqliteStore {
 
     async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
         connections::list(&self.readers).await
+    }
+
+    async fn approvals(&self, open: bool, before: Option<ApprovalId>, limit: u32) -> Result<Vec<Approval>, StoreError> {
+        beside::approvals(&self.readers, open, before, limit).await
+    }
+
+    async fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
+        beside::approval(&self.readers, id).await
+    }
+
+    async fn recipe_state(&self, recipe: RecipeId) -> Result<Map<String, Json>, StoreError> {
+        beside::recipe_state(&self.readers, recipe).await
     }
 
     async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError> {

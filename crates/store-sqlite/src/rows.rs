@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 use sqlx::{Decode, Row, Sqlite, Type, sqlite::SqliteRow};
 use store::{
-    ConnectionId, ConnectionRow, DeadLetter, ErrorRecord, RecipeId, RecipeRow, RunId, RunRow, RunStatus, StoreError, Timestamp,
-    Via, WaitingFor,
+    ConnectionId, ConnectionRow, DeadLetter, ErrorRecord, Parent, RecipeId, RecipeRow, RunId, RunRow, RunStatus, StoreError,
+    Timestamp, Via, WaitingFor,
 };
 
 /// What a list needs of an error; request and answer stay in the journal.
@@ -31,7 +31,8 @@ pub(crate) fn json(text: &str, place: &str) -> Result<Json, StoreError> {
 
 /// The columns [`run`] reads, with the recipe joined in as `c`.
 pub(crate) const RUN_COLUMNS: &str = "r.id, r.recipe_id, c.slug, c.title, r.version, r.status, r.waiting_for, r.due_at, r.label, \
-    r.via, r.replay_of, r.accepted_at, r.ended_at, r.attempts, r.error, r.dead_letter";
+    r.via, r.replay_of, r.accepted_at, r.ended_at, r.attempts, r.error, r.dead_letter, r.parent_run, \
+    r.parent_path";
 
 pub(crate) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
     let id = RunId(get(row, "id")?);
@@ -50,6 +51,7 @@ pub(crate) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
         label: get(row, "label")?,
         via: Via::from_number(get(row, "via")?).ok_or_else(|| nonsense("via"))?,
         replay_of: get::<Option<uuid::Uuid>>(row, "replay_of")?.map(RunId),
+        parent: parent(row)?,
         accepted_at: Timestamp::from_micros(get(row, "accepted_at")?),
         ended_at: instant(row, "ended_at")?,
         attempts: get(row, "attempts")?,
@@ -60,6 +62,12 @@ pub(crate) fn run(row: &SqliteRow) -> Result<RunRow, StoreError> {
             .map(|number| DeadLetter::from_number(number).ok_or_else(|| nonsense("dead_letter")))
             .transpose()?,
     })
+}
+
+/// The step that called a run, of its columns `parent_run` and `parent_path`.
+pub(crate) fn parent(row: &SqliteRow) -> Result<Option<Parent>, StoreError> {
+    let (run, path) = (get::<Option<uuid::Uuid>>(row, "parent_run")?, get::<Option<String>>(row, "parent_path")?);
+    Ok(run.zip(path).map(|(run, path)| Parent { run: RunId(run), path: path.into() }))
 }
 
 /// The columns [`recipe`] reads.

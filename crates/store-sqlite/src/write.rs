@@ -1,13 +1,17 @@
 //! New runs and commits of owned runs: many transitions, one transaction, a handful of statements.
 
-use std::{collections::HashMap, fmt::Write as _, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fmt::Write as _,
+    sync::Arc,
+};
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnection as Connected};
 use store::{Accepted, Batch, BatchOutcome, Committed, DeadLetter, NewRun, RunCommit, RunId, RunStatus, StoreError, Then};
 use uuid::Uuid;
 
 use crate::{
-    failed,
+    beside, failed, lanes,
     rows::{error_text, get},
 };
 
@@ -19,17 +23,18 @@ pub(crate) async fn write(connection: &mut SqliteConnection, batch: &Batch) -> R
     Ok(BatchOutcome { accepts, commits })
 }
 
-async fn accept(connection: &mut Connected, runs: &[Arc<NewRun>]) -> Result<Vec<Accepted>, StoreError> {
+pub(crate) async fn accept(connection: &mut Connected, runs: &[Arc<NewRun>]) -> Result<Vec<Accepted>, StoreError> {
     let outcomes = keep_keys(connection, runs).await?;
     let new: Vec<&NewRun> =
         runs.iter().zip(&outcomes).filter(|(_, outcome)| **outcome == Accepted::New).map(|(run, _)| &**run).collect();
     if new.is_empty() {
         return Ok(outcomes);
     }
+    let known = known_of(connection, &new).await?;
     let sql = values(
         "insert into runs (id, recipe_id, version, status, waiting_for, due_at, owner, epoch, via, attempts, accepted_at, \
-         ended_at, label, replay_of, dead_letter, error) values ",
-        "(?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)",
+         ended_at, label, replay_of, dead_letter, error, parent_run, parent_path, lane, room) values ",
+        "(?, ?, ?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         new.len(),
         " on conflict (id) do nothing",
     );
@@ -50,7 +55,11 @@ async fn accept(connection: &mut Connected, runs: &[Arc<NewRun>]) -> Result<Vec<
             .bind(run.label.as_deref())
             .bind(run.replay_of.map(|run| run.0))
             .bind(dead_letter(&run.then))
-            .bind(run.then.error().map(error_text));
+            .bind(run.then.error().map(error_text))
+            .bind(run.parent.as_ref().map(|parent| parent.run.0))
+            .bind(run.parent.as_ref().map(|parent| &*parent.path))
+            .bind(run.lane.as_ref().map(|lane| lane.key.as_slice()))
+            .bind(run.lane.map(|lane| lane.room));
     }
     query.execute(&mut *connection).await.map_err(failed)?;
     let sql = values(
@@ -64,7 +73,29 @@ async fn accept(connection: &mut Connected, runs: &[Arc<NewRun>]) -> Result<Vec<
         query = query.bind(run.id.0).bind(run.chunk.as_slice());
     }
     query.execute(&mut *connection).await.map_err(failed)?;
+    for run in new.iter().filter(|run| does_more(run) && !known.contains(&run.id.0)) {
+        beside::change(connection, run.id, &run.beside).await?;
+        if let Some(lane) = run.lane.filter(|_| run.then.ended_at().is_none()) {
+            lanes::enter(connection, run.id, lane).await?;
+        }
+    }
     Ok(outcomes)
+}
+
+fn does_more(run: &NewRun) -> bool {
+    run.lane.is_some() || !run.beside.is_empty()
+}
+
+/// Of those that change more than themselves, the runs that were written before.
+async fn known_of(connection: &mut Connected, runs: &[&NewRun]) -> Result<HashSet<Uuid>, StoreError> {
+    let mut known = HashSet::new();
+    for run in runs.iter().filter(|run| does_more(run)) {
+        let there = sqlx::query("select 1 from runs where id = ?").bind(run.id.0).fetch_optional(&mut *connection).await;
+        if there.map_err(failed)?.is_some() {
+            known.insert(run.id.0);
+        }
+    }
+    Ok(known)
 }
 
 /// The run a key belongs to, and the fingerprint of its event.
@@ -142,11 +173,17 @@ async fn commit(connection: &mut Connected, commits: &[Arc<RunCommit>]) -> Resul
     for commit in commits {
         query = query.bind(commit.run.0).bind(commit.seq).bind(commit.chunk.as_slice()).bind(commit.owner.0).bind(commit.epoch);
     }
+    let before = chunks_of(connection, commits).await?;
     let written = query.execute(&mut *connection).await.map_err(failed)?.rows_affected();
     if usize::try_from(written) != Ok(commits.len()) {
         for (outcome, commit) in outcomes.iter_mut().zip(commits) {
             *outcome = verdict(connection, commit).await?;
         }
+    }
+    let fresh =
+        |(commit, outcome): &(&Arc<RunCommit>, &Committed)| **outcome == Committed::Done && !before.contains(&commit.run.0);
+    for (commit, _) in commits.iter().zip(&outcomes).filter(fresh) {
+        beside::change(connection, commit.run, &commit.beside).await?;
     }
     let moved: Vec<&RunCommit> = commits
         .iter()
@@ -179,7 +216,27 @@ async fn commit(connection: &mut Connected, commits: &[Arc<RunCommit>]) -> Resul
             .bind(commit.epoch);
     }
     query.execute(&mut *connection).await.map_err(failed)?;
+    for (commit, _) in commits.iter().zip(&outcomes).filter(fresh) {
+        if !commit.listens.is_empty() && commit.then.waiting_for().is_some() {
+            beside::rouse(connection, commit.run, &commit.listens).await?;
+        }
+        if let Some(lane) = commit.lane.filter(|_| commit.then.status().is_final()) {
+            lanes::leave(connection, commit.run, &lane, commit.then.ended_at()).await?;
+        }
+    }
     Ok(outcomes)
+}
+
+/// Of those that change more than themselves, the runs whose chunk was written before.
+async fn chunks_of(connection: &mut Connected, commits: &[Arc<RunCommit>]) -> Result<HashSet<Uuid>, StoreError> {
+    let mut known = HashSet::new();
+    for commit in commits.iter().filter(|commit| commit.lane.is_some() || !commit.beside.is_empty()) {
+        let there = sqlx::query("select 1 from journal where run_id = ? and seq = ?").bind(commit.run.0).bind(commit.seq);
+        if there.fetch_optional(&mut *connection).await.map_err(failed)?.is_some() {
+            known.insert(commit.run.0);
+        }
+    }
+    Ok(known)
 }
 
 /// Why a chunk may not have been written: the run has another owner, or it was written before. To go

@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod access;
+pub mod beside;
 pub mod causes;
 pub mod claim;
 pub mod commit;
@@ -93,6 +94,9 @@ macro_rules! conformance {
             access: a_key_is_kept, a_sign_in_is_spent_once, a_sign_in_runs_out, a_session_ends, the_first_setting_wins,
                 what_ran_out_is_removed;
             pages: it_answers, runs_newest_first, filters, paging, chunks_from, counts, stats;
+            beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller,
+                a_cancelled_run_answers_too, state_is_kept, a_question_is_decided_once, a_run_starts_another,
+                a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
             damage: runs_that_make_no_sense, recipes_that_make_no_sense, connections_that_make_no_sense,
                 a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
             notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;

@@ -115,6 +115,10 @@ id!(
     ConnectionId, "con"
 );
 id!(
+    /// One question to people.
+    ApprovalId, "apr"
+);
+id!(
     /// One API key (not its secret).
     KeyId, "key"
 );

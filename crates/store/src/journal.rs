@@ -26,7 +26,7 @@ use serde_json::Value as Json;
 
 pub use chunk::{read_chunk, write_chunk};
 
-use crate::{RunId, StoreError, Timestamp};
+use crate::{RunId, StoreError, Timestamp, Via};
 
 /// The place of a step in its run, by ids, loop passes included: `account`, `push[17].up`.
 pub type StepPath = Arc<str>;
@@ -167,12 +167,12 @@ pub enum Entry {
         p: StepPath,
         /// When.
         at: Timestamp,
-        /// `timer`, `callback` or `approval`.
+        /// `timer`, `callback`, `approval`, or `call` for the end of a run it called.
         what: Cow<'static, str>,
         /// When it ends by itself; `None` for never.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         until: Option<Timestamp>,
-        /// What people are asked.
+        /// What people are asked; of a call, the run that was called.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         ask: Option<Arc<Json>>,
     },
@@ -195,6 +195,13 @@ pub enum Entry {
         by: String,
         /// The output.
         out: Arc<Json>,
+    },
+    /// What the recipe kept from earlier runs, as the run found it when it began.
+    Found {
+        /// When.
+        at: Timestamp,
+        /// The state.
+        state: Arc<Json>,
     },
     /// A person or a bulk operation lets an ended run go on; its time limit begins anew.
     Resumed {
@@ -261,6 +268,7 @@ impl Entry {
             | Self::Reopened { p, .. }
             | Self::Settled { p, .. } => Some(p),
             Self::Accepted { .. }
+            | Self::Found { .. }
             | Self::Resumed { .. }
             | Self::Replayed { .. }
             | Self::Discarded { .. }
@@ -283,6 +291,7 @@ impl Entry {
             | Self::Waits { at, .. }
             | Self::Reopened { at, .. }
             | Self::Settled { at, .. }
+            | Self::Found { at, .. }
             | Self::Resumed { at, .. }
             | Self::Replayed { at, .. }
             | Self::Discarded { at, .. }
@@ -384,6 +393,8 @@ impl StepState {
             (Self::Running { attempt }, Entry::Failed { n, err, retry: None, .. }) if n == attempt => {
                 Self::Failed { attempt: *n, error: err.clone() }
             }
+            // A called run was started; its end is waited for.
+            (Self::Running { .. }, Entry::Waits { what, until, .. }) => Self::Waiting { what: what.clone(), until: *until },
             (Self::Running { attempt }, Entry::Uncertain { n, err, .. }) if n == attempt => {
                 Self::Uncertain { attempt: *n, error: err.clone() }
             }
@@ -432,6 +443,7 @@ impl Entry {
             Self::Waits { .. } => "waits",
             Self::Reopened { .. } => "reopened",
             Self::Settled { .. } => "settled",
+            Self::Found { .. } => "found",
             Self::Resumed { .. } => "resumed",
             Self::Replayed { .. } => "replayed",
             Self::Discarded { .. } => "discarded",
@@ -443,6 +455,8 @@ impl Entry {
 /// A run's journal as the engine needs it: the event, and where each step stands.
 #[derive(Debug, Clone)]
 pub struct Journal {
+    /// What started it.
+    pub via: Via,
     /// The event the run began with.
     pub event: Arc<Json>,
     /// The parameters it began with.
@@ -494,8 +508,9 @@ impl Journal {
         for (seq, bytes) in chunks {
             for entry in read_chunk(bytes)? {
                 match (&mut journal, &entry) {
-                    (None, Entry::Accepted { at, event, params, state, .. }) => {
+                    (None, Entry::Accepted { at, via, event, params, state }) => {
                         journal = Some(Self {
+                            via: Via::parse(via).unwrap_or(Via::Api),
                             event: Arc::clone(event),
                             params: Arc::clone(params),
                             state: Arc::clone(state),
@@ -533,6 +548,9 @@ impl Journal {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
         if let Entry::Resumed { at, .. } = entry {
             self.since = *at;
+        }
+        if let Entry::Found { state, .. } = entry {
+            self.state = Arc::clone(state);
         }
         if let Entry::Caught { p, err, out, .. } = entry {
             self.caught.insert(Arc::clone(p), (err.clone(), out.clone()));

@@ -6,6 +6,7 @@
 //! no HTTP and nothing of what a recipe says: a version is a text and its hash.
 
 mod access;
+mod beside;
 mod cause;
 #[cfg(feature = "conformance")]
 pub mod conformance;
@@ -20,14 +21,15 @@ mod time;
 mod vault;
 
 use async_trait::async_trait;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 pub use crate::{
     access::{KeyRow, SessionRow},
+    beside::{Answer, Answered, Approval, Beside, Lane, Parent},
     cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
     connection::{ConnectionRow, Put},
     group::{GroupSettings, Writer},
-    ids::{BadId, ConnectionId, KeyId, OperationId, RecipeId, RunId, WorkerId},
+    ids::{ApprovalId, BadId, ConnectionId, KeyId, OperationId, RecipeId, RunId, WorkerId},
     journal::{Caught, Ending, Entry, ErrorRecord, IllegalEntry, Journal, Lived, StepPath, StepState, read_chunk, write_chunk},
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
@@ -101,8 +103,16 @@ pub trait Store: Pages {
     async fn resume(&self, run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError>;
 
     /// Ends a run that is not over. Appends `chunk` as number `seq`. Whoever owned it is refused from
-    /// then on. False when the run is over or its journal went on meanwhile.
-    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError>;
+    /// then on, `beside` is written with it, and the next run of its lane is due. False when the run is
+    /// over or its journal went on meanwhile.
+    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Gives a waiting step of a run what it waits for and makes the run due. A step that does not wait
+    /// yet finds it when it does.
+    async fn answer(&self, run: RunId, answer: &Answer) -> Result<Answered, StoreError>;
+
+    /// Decides a question to people and gives its step the answer.
+    async fn decide(&self, approval: ApprovalId, answer: &Answer) -> Result<Answered, StoreError>;
 
     /// Marks an open dead letter and appends `chunk` as number `seq`, which says by whom and why.
     /// False when it is not open or its journal went on meanwhile.
@@ -274,6 +284,16 @@ pub trait Pages: Send + Sync + 'static {
 
     /// All connections, by name.
     async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError>;
+
+    /// Questions to people, newest first: open ones of runs that are not over, or decided ones. Only
+    /// those before the question `before`, at most `limit`.
+    async fn approvals(&self, open: bool, before: Option<ApprovalId>, limit: u32) -> Result<Vec<Approval>, StoreError>;
+
+    /// One question.
+    async fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, StoreError>;
+
+    /// What a recipe keeps between its runs.
+    async fn recipe_state(&self, recipe: RecipeId) -> Result<Map<String, Json>, StoreError>;
 
     /// One connection by name.
     async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError>;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ErrorRecord, Fingerprint, RecipeId, RunId, Timestamp, WorkerId};
+use crate::{Answer, Beside, ErrorRecord, Fingerprint, Lane, Parent, RecipeId, RunId, StepPath, Timestamp, WorkerId};
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -84,12 +84,14 @@ pub enum WaitingFor {
     Budget,
     /// An earlier run of the same key.
     Order,
+    /// The end of a run it called.
+    Call,
 }
 
 impl WaitingFor {
     /// Every reason, in the order of their numbers, which begin at 1.
-    pub const ALL: [Self; 7] =
-        [Self::Timer, Self::Retry, Self::Approval, Self::Callback, Self::Circuit, Self::Budget, Self::Order];
+    pub const ALL: [Self; 8] =
+        [Self::Timer, Self::Retry, Self::Approval, Self::Callback, Self::Circuit, Self::Budget, Self::Order, Self::Call];
 
     /// The number stored.
     #[must_use]
@@ -114,6 +116,7 @@ impl WaitingFor {
             Self::Circuit => "circuit",
             Self::Budget => "budget",
             Self::Order => "order",
+            Self::Call => "call",
         }
     }
 }
@@ -241,8 +244,14 @@ pub struct NewRun {
     pub chunk: Vec<u8>,
     /// The most attempts any of its steps needed so far.
     pub attempts: i32,
-    /// What it is then.
+    /// What it is then. A run with a lane is never [`Then::Running`]: it may have to wait its turn.
     pub then: Then,
+    /// The lane it queues in.
+    pub lane: Option<Lane>,
+    /// The step that called it.
+    pub parent: Option<Parent>,
+    /// What changes beside it.
+    pub beside: Vec<Beside>,
 }
 
 /// What started a run.
@@ -257,11 +266,15 @@ pub enum Via {
     Schedule,
     /// A person or bulk operation repeated an earlier run.
     Replay,
+    /// Another run called or started it.
+    Call,
+    /// Another run failed.
+    Failure,
 }
 
 impl Via {
     /// Every way, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::Webhook, Self::Api, Self::Schedule, Self::Replay];
+    pub const ALL: [Self; 6] = [Self::Webhook, Self::Api, Self::Schedule, Self::Replay, Self::Call, Self::Failure];
 
     /// The number stored.
     #[must_use]
@@ -275,6 +288,12 @@ impl Via {
         Self::ALL.into_iter().find(|via| via.number() == number)
     }
 
+    /// Reads the word back.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|via| via.as_str() == word)
+    }
+
     /// The word used in the API and the journal.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -283,6 +302,8 @@ impl Via {
             Self::Api => "api",
             Self::Schedule => "schedule",
             Self::Replay => "replay",
+            Self::Call => "call",
+            Self::Failure => "failure",
         }
     }
 }
@@ -318,6 +339,21 @@ pub struct RunCommit {
     pub attempts: i32,
     /// What it is then.
     pub then: Then,
+    /// The lane it leaves when it is over.
+    pub lane: Option<[u8; 16]>,
+    /// The steps that wait for an answer: a parked run is due at once when one of them has it already.
+    pub listens: Vec<StepPath>,
+    /// What changes beside it.
+    pub beside: Vec<Beside>,
+}
+
+impl RunCommit {
+    /// Other runs may be due because of it, or this one at once.
+    #[must_use]
+    pub fn changes_others(&self) -> bool {
+        let ends = self.then.status().is_final() && self.lane.is_some();
+        ends || !self.listens.is_empty() || !self.beside.is_empty()
+    }
 }
 
 /// What became of a [`RunCommit`].
@@ -362,6 +398,12 @@ pub struct Claim {
     pub attempts: i32,
     /// The chunks of its journal, oldest first.
     pub chunks: Vec<(i32, Vec<u8>)>,
+    /// The lane it is in.
+    pub lane: Option<[u8; 16]>,
+    /// The step that called it.
+    pub parent: Option<Parent>,
+    /// What its steps were answered and it has not taken in, oldest first.
+    pub answers: Vec<Answer>,
 }
 
 /// A run in one line.
@@ -389,6 +431,8 @@ pub struct RunRow {
     pub via: Via,
     /// The run this one repeats.
     pub replay_of: Option<RunId>,
+    /// The step that called it.
+    pub parent: Option<Parent>,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// When it ended.

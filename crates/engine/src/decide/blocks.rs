@@ -120,6 +120,7 @@ impl Walk<'_> {
             return Ok(Some(Json::Null));
         }
         let mut inner = frame.pass(&each.binding, item, place, &prefix);
+        inner.announce(&each.steps);
         let err = match self.block(&each.steps, &mut inner, &prefix) {
             Flow::Done(last) => match each.collect.as_ref().map(|collect| collect.eval(inner.scope())) {
                 None => return Ok(Some(Json::clone(&last))),
@@ -160,6 +161,7 @@ impl Walk<'_> {
             let prefix = format!("{path}[{turn}]");
             let own: StepPath = prefix.as_str().into();
             let mut inner = frame.turn(turn, &prefix);
+            inner.announce(&repeat.steps);
             let last = match self.block(&repeat.steps, &mut inner, &prefix) {
                 Flow::Done(last) => last,
                 other => return other,

@@ -116,6 +116,7 @@ impl Walk<'_> {
             return self.holder_in_time(step, path, frame);
         }
         match &step.kind {
+            Kind::Do(_) if let Some(StepState::Waiting { until, .. }) = known => self.called(until, path),
             Kind::Do(action) => self.effect(action, known.as_ref(), path, frame.scope()),
             Kind::Set(value) => {
                 let value = value.eval_shared(frame.scope());

@@ -75,7 +75,7 @@ impl Walk<'_> {
                 let out = Arc::new(match &wait.what {
                     WaitKind::For(_) | WaitKind::Until(_) if what == LIMIT => json!({ "outcome": "timed_out" }),
                     WaitKind::For(_) | WaitKind::Until(_) => json!({ "outcome": "done" }),
-                    WaitKind::Callback => json!({ "outcome": "timed_out", "body": null, "headers": {} }),
+                    WaitKind::Callback { .. } => json!({ "outcome": "timed_out", "body": null, "headers": {} }),
                     WaitKind::Approval { .. } => json!({ "outcome": "timed_out", "form": {}, "by": null, "comment": null }),
                 });
                 self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&out) });
@@ -83,6 +83,18 @@ impl Walk<'_> {
             }
             until => {
                 self.wake_at(until.unwrap_or(Timestamp::from_micros(self.now.micros().saturating_add(FOREVER_US))), reason);
+                Flow::Blocked
+            }
+        }
+    }
+
+    /// A step that called another recipe waits for that run's end.
+    pub(super) fn called(&mut self, until: Option<Timestamp>, path: &StepPath) -> Flow {
+        match until {
+            Some(until) if until <= self.now => self.fail(path, not_back_in_time()),
+            until => {
+                let forever = Timestamp::from_micros(self.now.micros().saturating_add(FOREVER_US));
+                self.wake_at(until.unwrap_or(forever), WaitingFor::Call);
                 Flow::Blocked
             }
         }
@@ -112,15 +124,15 @@ impl Walk<'_> {
                 };
                 ("timer", Some(at), None)
             }
-            WaitKind::Callback => ("callback", limit, None),
-            WaitKind::Approval { from, ask } => {
+            WaitKind::Callback { .. } => ("callback", limit, None),
+            WaitKind::Approval { from, ask, form } => {
                 let parts = [from, ask].map(|value| value.eval(frame.scope()));
                 let [Ok(from), Ok(ask)] = parts else {
                     let error = parts.into_iter().find_map(Result::err);
                     let error = error.map(|error| formula_failed(&error, "The question of this step"));
                     return Err(self.fail(path, error.unwrap_or_else(|| super::internal("a question without a problem failed"))));
                 };
-                ("approval", limit, Some(Arc::new(json!({ "from": from, "ask": ask }))))
+                ("approval", limit, Some(Arc::new(json!({ "from": from, "ask": ask, "form": form }))))
             }
         };
         // A limit ends a timer too, should it be shorter.
@@ -147,6 +159,18 @@ fn took_too_long(limit: Duration) -> Box<ErrorRecord> {
         code: "STEP_TIMEOUT".to_owned(),
         message: format!("The steps in this step were not done within {} s.", limit.as_secs_f64()),
         next: Some("Raise its timeout or find out which of them took so long, then resume the run.".to_owned()),
+        path: None,
+        request: None,
+        response: None,
+    })
+}
+
+fn not_back_in_time() -> Box<ErrorRecord> {
+    Box::new(ErrorRecord {
+        class: ErrorClass::Timeout.as_str().to_owned(),
+        code: "CALL_TIMEOUT".to_owned(),
+        message: "The called recipe did not end within the time this step gives it. Its run goes on.".to_owned(),
+        next: Some("Look at that run. Once it is over, resume this one: it takes the result from there.".to_owned()),
         path: None,
         request: None,
         response: None,

@@ -51,11 +51,11 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
         let address = listener.local_addr()?;
         let store = wire::open_store(&config).await?;
         wire::seed_admin_key(&*store).await?;
-        let engine = wire::start_engine(&config, Arc::clone(&store), true, true).await?;
-        let mut settings = config.server();
         if config.layer.public_url.as_deref().unwrap_or_default().is_empty() {
-            settings.public_url = format!("http://{address}");
+            config.layer.public_url = Some(format!("http://{address}"));
         }
+        let engine = wire::start_engine(&config, Arc::clone(&store), true, true).await?;
+        let settings = config.server();
         let url = settings.public_url.clone();
         let app = App::new(Arc::clone(&engine), settings, metrics);
         print(&format!("Liaison listens on {url}\nSign in: {}", signin_link(&*store, &url).await?))?;

@@ -9,3 +9,4 @@ mod harness;
 mod input;
 mod schedule;
 mod signatures;
+mod words;

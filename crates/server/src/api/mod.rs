@@ -1,6 +1,7 @@
 //! The HTTP API under `/api/v1`. One file per kind of thing; the OpenAPI document comes from the same
 //! declarations as the routes.
 
+mod approvals;
 mod connections;
 mod dead_letters;
 mod recipes;
@@ -76,6 +77,10 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(dead_letters::resume))
                 .routes(routes!(dead_letters::replay))
                 .routes(routes!(dead_letters::discard))
+                .routes(routes!(approvals::list))
+                .routes(routes!(approvals::get))
+                .routes(routes!(approvals::approve))
+                .routes(routes!(approvals::decline))
                 .routes(routes!(connections::list, connections::create))
                 .routes(routes!(connections::get, connections::update, connections::delete))
                 .routes(routes!(connections::test))

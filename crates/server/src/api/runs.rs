@@ -54,9 +54,11 @@ pub(crate) struct RunRowOut {
     /// When it goes on by itself.
     due_at: Option<String>,
     label: Option<String>,
-    /// What started it: `webhook`, `api`, `schedule`, `replay`.
+    /// What started it: `webhook`, `api`, `schedule`, `replay`, `call`, `failure`.
     via: String,
     replay_of: Option<String>,
+    /// The run that called it.
+    called_by: Option<String>,
     started_at: String,
     ended_at: Option<String>,
     /// The most attempts any of its steps needed.
@@ -155,6 +157,7 @@ pub(super) fn row_out(row: RunRow) -> RunRowOut {
         due_at: row.due_at.map(instant),
         label: row.label,
         via: row.via.as_str().to_owned(),
+        called_by: row.parent.as_ref().map(|parent| parent.run.to_string()),
         replay_of: row.replay_of.map(|run| run.to_string()),
         started_at: instant(row.accepted_at),
         ended_at: row.ended_at.map(instant),
@@ -257,7 +260,7 @@ pub(crate) async fn start(
     };
     let (run, replayed) = match app.engine.accept(recipe, event).await? {
         Intake::Accepted { run, status, output, error } => {
-            if status.is_final() && wait.is_some() {
+            if status.is_final() && wait.is_some() && !recipe.program.responds() {
                 let error = error.and_then(|error| serde_json::to_value(&*error).ok());
                 let output = Some(output.map_or(Value::Null, |output| Value::clone(&output)));
                 return Ok(
@@ -277,6 +280,15 @@ pub(crate) async fn start(
             return Ok((StatusCode::OK, Json(serde_json::json!({ "filtered": true }))).into_response());
         }
     };
+    if let Some(wait) = wait
+        && let Some(said) = app.engine.response(&recipe.program, run, wait).await?
+    {
+        let mut response = crate::answer::of(&said, run);
+        if replayed {
+            response.headers_mut().insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+        }
+        return Ok(response);
+    }
     let ended = match wait {
         Some(wait) => wait_for_end(&app, run, wait, &mut changes).await?,
         None => None,

@@ -270,6 +270,7 @@ impl RunPage {
                 let cause = format!("Waiting, because {} allows only so many calls.", who.unwrap_or("a connection"));
                 (format!("{cause}{}", then(" Goes on at ")), then("."))
             }
+            WaitFor::Call => ("Waiting for the recipe it called".to_owned(), ""),
             WaitFor::Order => ("Waiting for an earlier run with the same key".to_owned(), ""),
         };
         Some(WaitNote { before, until, after })

@@ -19,6 +19,8 @@ pub enum WaitFor {
     Budget,
     /// An earlier run with the same key.
     Order,
+    /// The end of a run it called.
+    Call,
 }
 
 /// The state of a run.
@@ -227,6 +229,7 @@ impl WaitFor {
             Self::Circuit => "a connection that is paused",
             Self::Budget => "the next allowed call",
             Self::Order => "an earlier run with the same key",
+            Self::Call => "the recipe it called",
         }
     }
 }

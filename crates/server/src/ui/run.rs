@@ -112,6 +112,8 @@ fn trigger_title(via: Via) -> &'static str {
         Via::Api => "Called over the API",
         Via::Schedule => "Schedule fired",
         Via::Replay => "Event replayed",
+        Via::Call => "Run by another recipe",
+        Via::Failure => "Another run failed",
     }
 }
 
@@ -124,7 +126,8 @@ fn trigger_mark(app: &App, via: Via, program: Option<&Program>) -> Mark {
         (Via::Webhook, _) => Mark::word("webhook"),
         (Via::Schedule, _) => Mark::word("schedule"),
         (Via::Api, _) => Mark::word("api"),
-        (Via::Replay, _) => Mark::word("trigger"),
+        (Via::Call, _) => Mark::word("call"),
+        (Via::Replay | Via::Failure, _) => Mark::word("trigger"),
     }
 }
 

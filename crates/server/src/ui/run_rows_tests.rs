@@ -50,6 +50,7 @@ fn run(status: RunStatus, entries: Vec<Entry>) -> RunDetail {
         label: None,
         via: Via::Webhook,
         replay_of: None,
+        parent: None,
         accepted_at: at(0),
         ended_at,
         attempts: 1,

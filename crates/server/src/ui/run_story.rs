@@ -110,6 +110,8 @@ pub(super) fn started_by(via: Via) -> &'static str {
         Via::Api => "the API",
         Via::Schedule => "its schedule",
         Via::Replay => "a replay",
+        Via::Call => "another recipe",
+        Via::Failure => "a failed run",
     }
 }
 
@@ -117,8 +119,10 @@ pub(super) fn started_by(via: Via) -> &'static str {
 pub(super) fn links(detail: &RunDetail) -> Vec<RunLink> {
     let link = |relation: &str, id: String| RunLink { relation: relation.to_owned(), id };
     let mut out: Vec<RunLink> = detail.row.replay_of.iter().map(|run| link("Replay of", run.to_string())).collect();
+    out.extend(detail.row.parent.iter().map(|parent| link("Called by", parent.run.to_string())));
     out.extend(detail.entries.iter().filter_map(|entry| match entry {
         Entry::Replayed { run, .. } => Some(link("Replayed as", run.to_string())),
+        Entry::Waits { what, ask: Some(ask), .. } if what == "call" => Some(link("Called", ask["run"].as_str()?.to_owned())),
         _ => None,
     }));
     out
@@ -156,6 +160,7 @@ fn waits_for(what: &str) -> &str {
     match what {
         "approval" => "a decision",
         "callback" => "a call from outside",
+        "call" => "the end of the called run",
         _ => "a time",
     }
 }
@@ -187,7 +192,8 @@ fn told(entry: &Entry) -> (String, &'static str, String) {
             (words("Step waits"), "run", format!("For {}{}", waits_for(what), limit.unwrap_or_default()))
         }
         Entry::Reopened { by, .. } => (words("Step may run again"), "run", format!("By {by}")),
-        Entry::Settled { by, .. } => (words("Step did happen"), "ok", format!("Said by {by}")),
+        Entry::Settled { by, .. } => (words("Step has its answer"), "ok", format!("From {by}")),
+        Entry::Found { .. } => (words("State read"), "idle", words("What earlier runs of the recipe kept")),
         Entry::Resumed { by, .. } => (words("Run goes on"), "run", format!("By {by}")),
         Entry::Replayed { run, .. } => (words("Run replayed"), "idle", format!("As {run}")),
         Entry::Discarded { by, reason, .. } => (words("Run put aside"), "idle", format!("By {by}: {reason}")),

@@ -108,6 +108,7 @@ pub(super) fn reason(waiting_for: Option<WaitingFor>) -> WaitFor {
         Some(WaitingFor::Circuit) => WaitFor::Circuit,
         Some(WaitingFor::Budget) => WaitFor::Budget,
         Some(WaitingFor::Order) => WaitFor::Order,
+        Some(WaitingFor::Call) => WaitFor::Call,
     }
 }
 

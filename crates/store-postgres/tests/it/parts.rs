@@ -31,11 +31,25 @@ pub(crate) fn new_run(recipe: RecipeId, number: u16, owner: WorkerId, then: Then
         chunk: vec![b'['; 30],
         attempts: 0,
         then,
+        lane: None,
+        parent: None,
+        beside: Vec::new(),
     }
 }
 
 pub(crate) fn end(run: RunId, owner: WorkerId) -> RunCommit {
-    RunCommit { run, owner, epoch: 1, seq: 1, chunk: vec![b'!'; 30], attempts: 1, then: Then::Succeeded { at: NOW } }
+    RunCommit {
+        run,
+        owner,
+        epoch: 1,
+        seq: 1,
+        chunk: vec![b'!'; 30],
+        attempts: 1,
+        then: Then::Succeeded { at: NOW },
+        lane: None,
+        listens: Vec::new(),
+        beside: Vec::new(),
+    }
 }
 
 pub(crate) async fn recipe(store: &PostgresStore) -> RecipeId {

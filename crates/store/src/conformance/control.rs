@@ -64,7 +64,7 @@ pub async fn cancelled_in_every_state(bed: Arc<dyn Bed>) {
     let store = bed.store();
     let (_, owner) = one_of_each(&*store).await;
     for number in 0..3 {
-        assert!(store.cancel(run_id(number), 1, &next_chunk(1, "cancel"), at(20)).await.unwrap());
+        assert!(store.cancel(run_id(number), 1, &next_chunk(1, "cancel"), &[], at(20)).await.unwrap());
         let row = row(&*store, number).await;
         assert_eq!((row.status, row.ended_at), (RunStatus::Cancelled, Some(at(20))));
         assert_eq!((row.due_at, row.waiting_for), (None, None));
@@ -85,10 +85,10 @@ pub async fn an_ended_run_is_not_cancelled(bed: Arc<dyn Bed>) {
     one_of_each(&*store).await;
     for number in 3..6 {
         let before = row(&*store, number).await;
-        assert!(!store.cancel(run_id(number), 1, &next_chunk(1, "cancel"), at(20)).await.unwrap());
+        assert!(!store.cancel(run_id(number), 1, &next_chunk(1, "cancel"), &[], at(20)).await.unwrap());
         assert_eq!((row(&*store, number).await, chunk_count(&*store, number).await), (before, 1));
     }
-    assert!(!store.cancel(run_id(99), 0, &next_chunk(0, "cancel"), at(20)).await.unwrap());
+    assert!(!store.cancel(run_id(99), 0, &next_chunk(0, "cancel"), &[], at(20)).await.unwrap());
 }
 
 /// Whoever saw less of the journal than there is cancels nothing, and its owner goes on.
@@ -97,7 +97,7 @@ pub async fn an_old_picture_cancels_nothing(bed: Arc<dyn Bed>) {
     let (recipe, owner) = (recipe(&*store, "orders").await, worker(&*store).await);
     accept(&*store, running(recipe, 1, owner)).await;
     write(&*store, &first_commit(1, owner, Then::Running)).await;
-    assert!(!store.cancel(run_id(1), 1, &next_chunk(1, "cancel"), at(20)).await.unwrap());
+    assert!(!store.cancel(run_id(1), 1, &next_chunk(1, "cancel"), &[], at(20)).await.unwrap());
     assert_eq!((row(&*store, 1).await.status, chunk_count(&*store, 1).await), (RunStatus::Running, 2));
     let mut end = first_commit(1, owner, succeeded(30));
     end.seq = 2;

@@ -7,13 +7,13 @@ use std::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use crate::{
-    ActiveRecipe, Batch, BatchOutcome, Cause, Claim, ConnectionId, ConnectionRow, DeadLetter, ItemOutcome, ItemState, KeyRow,
-    NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats,
-    RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp,
-    Unsorted, WorkerId,
+    ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
+    DeadLetter, ItemOutcome, ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put,
+    RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted,
+    Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 /// What happens to one write.
@@ -78,11 +78,11 @@ macro_rules! pass_on {
     };
 }
 
-type Answer<T> = Result<T, StoreError>;
+type Reply<T> = Result<T, StoreError>;
 
 pass_on! {
     Store {
-        async fn write(&self, batch: &Batch) -> Answer<BatchOutcome> {
+        async fn write(&self, batch: &Batch) -> Reply<BatchOutcome> {
             self.writes.lock().push(batch.accepts.len() + batch.commits.len());
             let runs = batch.accepts.iter().map(|run| run.id).chain(batch.commits.iter().map(|commit| commit.run));
             if self.refused.lock().intersection(&runs.collect()).next().is_some() {
@@ -96,61 +96,66 @@ pass_on! {
             }
         }
     }
-    claim(worker: WorkerId, now: Timestamp, limit: u32) -> Answer<Vec<Claim>>;
-    next_due() -> Answer<Option<Timestamp>>;
-    backlog(now: Timestamp, at_most: u32) -> Answer<u32>;
-    register_worker(name: &str, now: Timestamp, lease_until: Timestamp) -> Answer<WorkerId>;
-    renew_worker(worker: WorkerId, lease_until: Timestamp) -> Answer<bool>;
-    reap_workers(now: Timestamp) -> Answer<u64>;
-    release_worker(worker: WorkerId, now: Timestamp) -> Answer<u64>;
-    resume(run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Answer<bool>;
-    cancel(run: RunId, seq: i32, chunk: &[u8], now: Timestamp) -> Answer<bool>;
-    settle_dead_letter(run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Answer<bool>;
-    unsorted_failures(limit: u32) -> Answer<Vec<Unsorted>>;
-    sort_failures(sorted: &[Sorted]) -> Answer<()>;
-    create_operation(operation: &Operation, selection: &Selection) -> Answer<Option<Operation>>;
-    take_operation(owner: WorkerId, now: Timestamp, lease_until: Timestamp) -> Answer<Option<Operation>>;
-    begin_items(operation: OperationId, limit: u32) -> Answer<Vec<OperationItem>>;
-    finish_items(operation: OperationId, outcomes: &[ItemOutcome], next_at: Timestamp, now: Timestamp) -> Answer<Option<Operation>>;
-    change_operation(operation: OperationId, change: &OperationChange, now: Timestamp) -> Answer<bool>;
-    save_version(version: NewVersion) -> Answer<Saved>;
-    activate(recipe: RecipeId, version: Option<i32>, params: &Json, now: Timestamp) -> Answer<Option<RecipeRow>>;
-    active_recipes() -> Answer<Vec<ActiveRecipe>>;
-    catalogue_revision() -> Answer<i64>;
-    advance_schedule(recipe: RecipeId, to: Timestamp) -> Answer<()>;
-    create_connection(row: ConnectionRow) -> Answer<Put>;
-    update_connection(row: ConnectionRow) -> Answer<Put>;
-    delete_connection(id: ConnectionId) -> Answer<bool>;
-    create_key(key: &KeyRow) -> Answer<()>;
-    key_by_hash(hash: &[u8; 32]) -> Answer<Option<KeyRow>>;
-    create_signin(signin: &SessionRow) -> Answer<()>;
-    spend_signin(signin: &[u8; 32], session: &SessionRow, now: Timestamp) -> Answer<bool>;
-    session_by_hash(hash: &[u8; 32], now: Timestamp) -> Answer<Option<SessionRow>>;
-    end_session(hash: &[u8; 32]) -> Answer<()>;
-    setting(name: &str, initial: &str) -> Answer<String>;
-    prune(now: Timestamp, limit: u32) -> Answer<u64>;
+    claim(worker: WorkerId, now: Timestamp, limit: u32) -> Reply<Vec<Claim>>;
+    next_due() -> Reply<Option<Timestamp>>;
+    backlog(now: Timestamp, at_most: u32) -> Reply<u32>;
+    register_worker(name: &str, now: Timestamp, lease_until: Timestamp) -> Reply<WorkerId>;
+    renew_worker(worker: WorkerId, lease_until: Timestamp) -> Reply<bool>;
+    reap_workers(now: Timestamp) -> Reply<u64>;
+    release_worker(worker: WorkerId, now: Timestamp) -> Reply<u64>;
+    resume(run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Reply<bool>;
+    cancel(run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Reply<bool>;
+    settle_dead_letter(run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Reply<bool>;
+    unsorted_failures(limit: u32) -> Reply<Vec<Unsorted>>;
+    sort_failures(sorted: &[Sorted]) -> Reply<()>;
+    create_operation(operation: &Operation, selection: &Selection) -> Reply<Option<Operation>>;
+    take_operation(owner: WorkerId, now: Timestamp, lease_until: Timestamp) -> Reply<Option<Operation>>;
+    begin_items(operation: OperationId, limit: u32) -> Reply<Vec<OperationItem>>;
+    finish_items(operation: OperationId, outcomes: &[ItemOutcome], next_at: Timestamp, now: Timestamp) -> Reply<Option<Operation>>;
+    change_operation(operation: OperationId, change: &OperationChange, now: Timestamp) -> Reply<bool>;
+    save_version(version: NewVersion) -> Reply<Saved>;
+    activate(recipe: RecipeId, version: Option<i32>, params: &Json, now: Timestamp) -> Reply<Option<RecipeRow>>;
+    active_recipes() -> Reply<Vec<ActiveRecipe>>;
+    catalogue_revision() -> Reply<i64>;
+    advance_schedule(recipe: RecipeId, to: Timestamp) -> Reply<()>;
+    create_connection(row: ConnectionRow) -> Reply<Put>;
+    update_connection(row: ConnectionRow) -> Reply<Put>;
+    delete_connection(id: ConnectionId) -> Reply<bool>;
+    create_key(key: &KeyRow) -> Reply<()>;
+    key_by_hash(hash: &[u8; 32]) -> Reply<Option<KeyRow>>;
+    create_signin(signin: &SessionRow) -> Reply<()>;
+    spend_signin(signin: &[u8; 32], session: &SessionRow, now: Timestamp) -> Reply<bool>;
+    session_by_hash(hash: &[u8; 32], now: Timestamp) -> Reply<Option<SessionRow>>;
+    end_session(hash: &[u8; 32]) -> Reply<()>;
+    setting(name: &str, initial: &str) -> Reply<String>;
+    prune(now: Timestamp, limit: u32) -> Reply<u64>;
+    answer(run: RunId, answer: &Answer) -> Reply<Answered>;
+    decide(approval: ApprovalId, answer: &Answer) -> Reply<Answered>;
     wait_for_notice() -> ();
     close() -> ();
 }
 
 pass_on! {
     Pages {}
-    ping() -> Answer<()>;
-    runs(filter: &RunFilter) -> Answer<Vec<RunRow>>;
-    causes(recipe: Option<RecipeId>, limit: u32) -> Answer<Vec<Cause>>;
-    count_dead_letters(filter: &RunFilter) -> Answer<u32>;
-    operations(before: Option<OperationId>, limit: u32) -> Answer<Vec<Operation>>;
-    operation(id: OperationId) -> Answer<Option<Operation>>;
-    operation_items(operation: OperationId, state: Option<ItemState>, after: Option<RunId>, limit: u32) -> Answer<Vec<OperationItem>>;
-    run(id: RunId) -> Answer<Option<RunRow>>;
-    chunks(id: RunId, from: i32) -> Answer<Vec<(i32, Vec<u8>)>>;
-    run_counts(recipe: Option<RecipeId>, since: Timestamp) -> Answer<Vec<(RunStatus, i64)>>;
-    recipes() -> Answer<Vec<RecipeRow>>;
-    recipe(slug: &str) -> Answer<Option<RecipeRow>>;
-    recipe_by_id(id: RecipeId) -> Answer<Option<RecipeRow>>;
-    version(recipe: RecipeId, version: i32) -> Answer<Option<RecipeVersion>>;
-    versions(recipe: RecipeId) -> Answer<Vec<RecipeVersion>>;
-    recipe_stats(since: Timestamp) -> Answer<Vec<(RecipeId, RecipeStats)>>;
-    connections() -> Answer<Vec<ConnectionRow>>;
-    connection(name: &str) -> Answer<Option<ConnectionRow>>;
+    ping() -> Reply<()>;
+    runs(filter: &RunFilter) -> Reply<Vec<RunRow>>;
+    causes(recipe: Option<RecipeId>, limit: u32) -> Reply<Vec<Cause>>;
+    count_dead_letters(filter: &RunFilter) -> Reply<u32>;
+    operations(before: Option<OperationId>, limit: u32) -> Reply<Vec<Operation>>;
+    operation(id: OperationId) -> Reply<Option<Operation>>;
+    operation_items(operation: OperationId, state: Option<ItemState>, after: Option<RunId>, limit: u32) -> Reply<Vec<OperationItem>>;
+    run(id: RunId) -> Reply<Option<RunRow>>;
+    chunks(id: RunId, from: i32) -> Reply<Vec<(i32, Vec<u8>)>>;
+    run_counts(recipe: Option<RecipeId>, since: Timestamp) -> Reply<Vec<(RunStatus, i64)>>;
+    recipes() -> Reply<Vec<RecipeRow>>;
+    recipe(slug: &str) -> Reply<Option<RecipeRow>>;
+    recipe_by_id(id: RecipeId) -> Reply<Option<RecipeRow>>;
+    version(recipe: RecipeId, version: i32) -> Reply<Option<RecipeVersion>>;
+    versions(recipe: RecipeId) -> Reply<Vec<RecipeVersion>>;
+    recipe_stats(since: Timestamp) -> Reply<Vec<(RecipeId, RecipeStats)>>;
+    connections() -> Reply<Vec<ConnectionRow>>;
+    connection(name: &str) -> Reply<Option<ConnectionRow>>;
+    approvals(open: bool, before: Option<ApprovalId>, limit: u32) -> Reply<Vec<Approval>>;
+    approval(id: ApprovalId) -> Reply<Option<Approval>>;
+    recipe_state(recipe: RecipeId) -> Reply<Map<String, Json>>;
 }

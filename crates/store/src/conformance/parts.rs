@@ -89,6 +89,9 @@ pub(crate) fn new_run(recipe: RecipeId, number: u64) -> NewRun {
         chunk: first_chunk(number),
         attempts: 0,
         then: Then::Queued { due_at: accepted_at },
+        lane: None,
+        parent: None,
+        beside: Vec::new(),
     }
 }
 
@@ -112,12 +115,26 @@ pub(crate) fn commit(claim: &Claim, owner: WorkerId, then: Then) -> RunCommit {
         chunk: next_chunk(seq, &format!("epoch {}", claim.epoch)),
         attempts: claim.attempts,
         then,
+        lane: claim.lane,
+        listens: Vec::new(),
+        beside: Vec::new(),
     }
 }
 
 /// The first commit of a run made by [`running`].
 pub(crate) fn first_commit(number: u64, owner: WorkerId, then: Then) -> RunCommit {
-    RunCommit { run: run_id(number), owner, epoch: 1, seq: 1, chunk: next_chunk(1, "first"), attempts: 1, then }
+    RunCommit {
+        run: run_id(number),
+        owner,
+        epoch: 1,
+        seq: 1,
+        chunk: next_chunk(1, "first"),
+        attempts: 1,
+        then,
+        lane: None,
+        listens: Vec::new(),
+        beside: Vec::new(),
+    }
 }
 
 pub(crate) fn record(message: &str) -> Box<ErrorRecord> {

@@ -110,7 +110,7 @@ pub async fn an_owner_and_a_person(bed: Arc<dyn Bed>) {
         let ours = first_commit(number, owner, then.clone());
         let theirs = next_chunk(1, "cancel");
         let (committed, cancelled) =
-            tokio::join!(write_all(&*store, [ours.clone()]), other.cancel(run_id(number), 1, &theirs, at(20)));
+            tokio::join!(write_all(&*store, [ours.clone()]), other.cancel(run_id(number), 1, &theirs, &[], at(20)));
         let (committed, cancelled) = (committed[0] == Committed::Done, cancelled.unwrap());
         assert!(committed != cancelled, "run {number}: committed {committed}, cancelled {cancelled}");
         let chunk = if committed { ours.chunk } else { theirs };

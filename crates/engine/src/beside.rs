@@ -1,0 +1,191 @@
+//! What a commit of a run changes beside it: the caller's answer, kept state, questions, the recipe that
+//! is told of a failure. And what comes back: answers to steps that wait.
+
+use std::sync::Arc;
+
+use serde_json::{Value as Json, json};
+use store::{
+    Answer, Approval, ApprovalId, Beside, Entry, ErrorRecord, Journal, Parent, RecipeId, RunId, StepPath, StepState, StoreError,
+    Then, Timestamp, Via,
+};
+
+use crate::{
+    Engine, Event,
+    decide::RunState,
+    frame::{error_json, instant_text},
+    program::Program,
+};
+
+/// What of a run its commits need besides its journal.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    pub(crate) recipe: RecipeId,
+    pub(crate) via: Via,
+    pub(crate) lane: Option<[u8; 16]>,
+    pub(crate) parent: Option<Parent>,
+    /// Steps whose answers were taken in since the last commit.
+    pub(crate) taken: Vec<StepPath>,
+}
+
+impl Engine {
+    /// The changes that go with a commit of these entries.
+    pub(crate) fn besides(
+        &self,
+        program: &Program,
+        state: &RunState,
+        about: &mut About,
+        entries: &[Entry],
+        then: &Then,
+    ) -> Vec<Beside> {
+        let mut changes = Vec::new();
+        if !about.taken.is_empty() {
+            changes.push(Beside::Taken(std::mem::take(&mut about.taken)));
+        }
+        changes.extend(entries.iter().filter_map(|entry| self.question(state.id, about.recipe, entry)));
+        let Some(at) = then.ended_at() else { return changes };
+        if matches!(then, Then::Succeeded { .. }) && !state.saved.is_empty() {
+            changes.push(Beside::Keep { recipe: about.recipe, values: state.saved.clone(), at });
+        }
+        let out = entries.iter().rev().find_map(|entry| match entry {
+            Entry::Ended { out, .. } => Some(out.clone()),
+            _ => None,
+        });
+        if let Some(parent) = &about.parent {
+            changes.push(answer_to(parent, state.id, &program.slug, then, out.flatten(), at));
+        }
+        if let Some(error) = then.error() {
+            changes.extend(self.tell_of(program, state.id, about, &state.journal, error));
+        }
+        changes
+    }
+
+    fn question(&self, run: RunId, recipe: RecipeId, entry: &Entry) -> Option<Beside> {
+        let Entry::Waits { p, at, what, until, ask: Some(ask) } = entry else { return None };
+        (what == "approval").then(|| {
+            Beside::Ask(Box::new(Approval {
+                id: ApprovalId::new(*at, self.random()),
+                run,
+                path: Arc::clone(p),
+                recipe,
+                question: Arc::clone(ask),
+                asked_at: *at,
+                expires_at: *until,
+                decided_at: None,
+                decision: None,
+            }))
+        })
+    }
+
+    /// The run of the recipe that is told of this failure. A run that was itself told of one tells nobody:
+    /// two recipes that watch each other would never come to rest.
+    fn tell_of(&self, program: &Program, run: RunId, about: &About, journal: &Journal, error: &ErrorRecord) -> Option<Beside> {
+        let slug = program.on_failure.as_ref().filter(|_| about.via != Via::Failure)?;
+        let catalogue = self.catalogue();
+        let Some(recipe) = catalogue.recipes.get(slug) else {
+            metrics::counter!("liaison_failures_untold_total", "recipe" => Arc::clone(&program.slug)).increment(1);
+            tracing::error!(run.id = %run, recipe = slug, "run.on_failure: the recipe to tell is switched off or missing; nobody is told");
+            return None;
+        };
+        let data = json!({
+            "run": {
+                "id": run.to_string(),
+                "recipe": &*program.slug,
+                "version": program.version,
+                "started_at": instant_text(journal.accepted_at),
+            },
+            "recipe": &*program.slug,
+            "step": error.path,
+            "error": error_json(error),
+            "trigger": &*journal.event,
+        });
+        let event = Event {
+            data: Arc::new(data),
+            via: Via::Failure,
+            // A run that is resumed and fails again is told of again.
+            key: Some(format!("failure:{run}:{}", journal.next_seq).into()),
+            key_wins: true,
+            fingerprint: None,
+            replay_of: None,
+        };
+        self.queued(recipe, event).map(|run| Beside::Start(Arc::new(run)))
+    }
+}
+
+/// What a called run's end means for its caller.
+pub(crate) fn answer_to(parent: &Parent, run: RunId, slug: &str, then: &Then, out: Option<Arc<Json>>, at: Timestamp) -> Beside {
+    let (out, err) = match then {
+        Then::Succeeded { .. } => (Some(out.unwrap_or_default()), None),
+        Then::Failed { error, .. } => (None, Some(called_failed(run, slug, error))),
+        _ => (None, Some(called_cancelled(run, slug))),
+    };
+    let answer = Answer { path: Arc::clone(&parent.path), at, by: run.to_string(), out, err };
+    Beside::Answer { run: parent.run, answer }
+}
+
+/// The failure of a step whose called run failed.
+pub(crate) fn called_failed(run: RunId, slug: &str, error: &ErrorRecord) -> Box<ErrorRecord> {
+    Box::new(ErrorRecord {
+        class: error.class.clone(),
+        code: error.code.clone(),
+        message: format!("The called recipe {slug} failed: {}", error.message),
+        next: Some(format!("Look at its run {run} and mend what is wrong. Resuming this run resumes that one.")),
+        path: None,
+        request: None,
+        response: None,
+    })
+}
+
+/// The failure of a step whose called run was cancelled.
+pub(crate) fn called_cancelled(run: RunId, slug: &str) -> Box<ErrorRecord> {
+    Box::new(ErrorRecord {
+        class: "cancelled".to_owned(),
+        code: "CALL_CANCELLED".to_owned(),
+        message: format!("The run {run} of the called recipe {slug} was cancelled."),
+        next: Some("Replay the event if it is to be done after all.".to_owned()),
+        path: None,
+        request: None,
+        response: None,
+    })
+}
+
+/// Takes answers into the journal of a run that was claimed; gives the steps whose answers are done with.
+pub(crate) fn take_answers(state: &mut RunState, answers: Vec<Answer>, now: Timestamp) -> Vec<StepPath> {
+    let mut taken = Vec::new();
+    for Answer { path, by, out, err, .. } in answers {
+        match state.journal.steps.get(&path) {
+            Some(StepState::Waiting { .. }) => state.push(match err {
+                Some(err) => Entry::Failed { p: Arc::clone(&path), n: 0, at: now, err, retry: None },
+                None => Entry::Settled { p: Arc::clone(&path), at: now, by, out: out.unwrap_or_default() },
+            }),
+            // The step gave up waiting.
+            Some(StepState::Succeeded { .. } | StepState::Failed { .. } | StepState::Skipped) => {}
+            // The run has not come to it yet.
+            _ => continue,
+        }
+        taken.push(path);
+    }
+    taken
+}
+
+/// The steps that wait for somebody's answer.
+pub(crate) fn listens(state: &RunState) -> Vec<StepPath> {
+    let waits =
+        |step: &StepState| matches!(step, StepState::Waiting { what, .. } if matches!(&**what, "callback" | "approval" | "call"));
+    state.journal.steps.iter().filter(|(_, step)| waits(step)).map(|(path, _)| Arc::clone(path)).collect()
+}
+
+impl Engine {
+    /// What the recipe kept from earlier runs, for a run that begins now; `None` where it keeps nothing.
+    pub(crate) async fn found(&self, recipe: RecipeId, program: &Program) -> Result<Option<Entry>, StoreError> {
+        if program.state.is_empty() {
+            return Ok(None);
+        }
+        let mut state = program.state.clone();
+        for (name, value) in self.store.recipe_state(recipe).await? {
+            if let Some(slot) = state.get_mut(&name) {
+                *slot = value;
+            }
+        }
+        Ok(Some(Entry::Found { at: self.now(), state: Arc::new(Json::Object(state)) }))
+    }
+}

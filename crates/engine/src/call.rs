@@ -1,0 +1,153 @@
+//! `call` and `start`: a step that runs another recipe.
+//!
+//! The other run carries the step's idempotency key, so it is started once however often the step is
+//! tried. Its end answers the step in the same transaction (see `beside`).
+
+use std::sync::Arc;
+
+use connector::{ErrorClass, StepError};
+use recipe::ast::TriggerSource;
+use serde_json::{Value as Json, json};
+use store::{DeadLetter, Entry, ErrorRecord, Parent, RunId, RunStatus, Via};
+
+use crate::{
+    Engine, Event, Intake, IntakeError, LiveRecipe,
+    beside::{called_cancelled, called_failed},
+    decide::Attempt,
+    drive::idempotency_key,
+    program::Called,
+};
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is over.
+    Done(Result<Json, StepError>),
+    /// Another run was called; its end is waited for.
+    Called(RunId),
+}
+
+impl Engine {
+    /// Starts the recipe of a step, or finds the run it started before.
+    pub(crate) async fn run_recipe(self: &Arc<Self>, run: RunId, attempt: &Attempt, called: &Called, again: bool) -> Outcome {
+        match self.try_to_run(run, attempt, called, again).await {
+            Ok(outcome) => outcome,
+            Err(error) => Outcome::Done(Err(error)),
+        }
+    }
+
+    async fn try_to_run(
+        self: &Arc<Self>,
+        run: RunId,
+        attempt: &Attempt,
+        called: &Called,
+        again: bool,
+    ) -> Result<Outcome, StepError> {
+        let recipe = self.callable(called)?;
+        check_input(&recipe, &attempt.input)?;
+        let event = Event {
+            data: Arc::clone(&attempt.input),
+            via: Via::Call,
+            key: Some(idempotency_key(run, &attempt.path).into()),
+            key_wins: true,
+            fingerprint: None,
+            replay_of: None,
+        };
+        let parent = called.waits.then(|| Parent { run, path: Arc::clone(&attempt.path) });
+        let child = match self.accept_for(&recipe, event, parent).await.map_err(not_taken)? {
+            Intake::Filtered if called.waits => return Ok(Outcome::Done(Ok(Json::Null))),
+            Intake::Filtered => return Ok(Outcome::Done(Ok(json!({ "run_id": null })))),
+            Intake::Accepted { run, .. } => run,
+            Intake::Duplicate { run, .. } if called.waits => return self.look_at(run, called, again).await,
+            Intake::Duplicate { run, .. } => run,
+        };
+        if called.waits {
+            return Ok(Outcome::Called(child));
+        }
+        Ok(Outcome::Done(Ok(json!({ "run_id": child.to_string() }))))
+    }
+
+    fn callable(&self, called: &Called) -> Result<Arc<LiveRecipe>, StepError> {
+        let slug = &*called.slug;
+        let Some(recipe) = self.catalogue().recipes.get(slug).cloned() else {
+            let message = format!("The recipe {slug} is not switched on, so it cannot be run.");
+            let error = StepError::new(ErrorClass::NotFound, "RECIPE_OFF", message);
+            return Err(error.with_next("Switch it on, then resume this run."));
+        };
+        if !matches!(recipe.program.source, TriggerSource::Call | TriggerSource::Api) {
+            let message =
+                format!("The recipe {slug} is not one that other recipes may run: its trigger is neither `call` nor `api`.");
+            let error = StepError::new(ErrorClass::Invalid, "RECIPE_NOT_CALLABLE", message);
+            return Err(error.with_next("Give it the trigger `call`, switch that version on, then resume this run."));
+        }
+        Ok(recipe)
+    }
+
+    /// The run this step started earlier. When a person resumed the caller, a failed one goes on, too:
+    /// its finished steps are not done again.
+    async fn look_at(self: &Arc<Self>, child: RunId, called: &Called, again: bool) -> Result<Outcome, StepError> {
+        let away = |error: store::StoreError| not_taken(IntakeError::Store(error));
+        let Some(row) = self.store.run(child).await.map_err(away)? else {
+            let message = format!("The run {child} of the called recipe is gone.");
+            return Err(StepError::new(ErrorClass::NotFound, "CALL_GONE", message).with_next("Replay the event of this run."));
+        };
+        match row.status {
+            RunStatus::Succeeded => {
+                let entries = self.entries(child).await.map_err(away)?;
+                let out = entries.iter().rev().find_map(|entry| match entry {
+                    Entry::Ended { out, .. } => Some(out.clone()),
+                    _ => None,
+                });
+                Ok(Outcome::Done(Ok(out.flatten().map(Arc::unwrap_or_clone).unwrap_or_default())))
+            }
+            RunStatus::Failed if again && row.dead_letter == Some(DeadLetter::Open) => {
+                match self.resume(child, None, "the run that called it").await {
+                    Ok(()) => Ok(Outcome::Called(child)),
+                    Err(error) => {
+                        let message = format!("The run {child} of the called recipe {} cannot go on: {error}", called.slug);
+                        let error = StepError::new(ErrorClass::Conflict, "CALL_STUCK", message);
+                        Err(error.with_next(format!("Settle {child} first, then resume this run.")))
+                    }
+                }
+            }
+            RunStatus::Failed => Err(failure(*match &row.error {
+                Some(error) => called_failed(child, &called.slug, error),
+                None => called_cancelled(child, &called.slug),
+            })),
+            RunStatus::Cancelled => Err(failure(*called_cancelled(child, &called.slug))),
+            RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => Ok(Outcome::Called(child)),
+        }
+    }
+}
+
+fn failure(error: ErrorRecord) -> StepError {
+    let class = ErrorClass::parse(&error.class).unwrap_or(ErrorClass::Recipe);
+    // The called recipe made its own attempts.
+    let class = if class.is_transient() { ErrorClass::Recipe } else { class };
+    let made = StepError::new(class, error.code, error.message);
+    match error.next {
+        Some(next) => made.with_next(next),
+        None => made,
+    }
+}
+
+fn check_input(recipe: &LiveRecipe, input: &Json) -> Result<(), StepError> {
+    let Some(error) = recipe.input.as_ref().and_then(|schema| schema.iter_errors(input).next()) else { return Ok(()) };
+    let place = match error.instance_path().as_str() {
+        "" => "What is given to it".to_owned(),
+        path => format!("Its input's {}", path.trim_start_matches('/').replace('/', ".")),
+    };
+    let message = format!("The recipe {} does not take this: {place} does not fit: {error}.", recipe.program.slug);
+    Err(StepError::new(ErrorClass::Invalid, "INPUT_INVALID", message)
+        .with_next("Mend `with` of this step, then replay the event."))
+}
+
+fn not_taken(error: IntakeError) -> StepError {
+    match error {
+        IntakeError::Busy { retry_after } => StepError {
+            retry_after: Some(retry_after),
+            ..StepError::new(ErrorClass::RateLimited, "TOO_MANY_WAIT", "Too many runs are waiting to take one more.")
+        },
+        error => StepError::new(ErrorClass::Server, "NOT_STARTED", format!("The other recipe could not be started: {error}.")),
+    }
+}

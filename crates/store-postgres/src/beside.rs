@@ -1,0 +1,260 @@
+//! What a transition changes beside its own run, and what waiting steps are answered.
+
+use serde_json::{Map, Value as Json};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
+use store::{Answer, Answered, Approval, ApprovalId, Batch, Beside, RecipeId, RunId, StepPath, StoreError, Timestamp};
+use uuid::Uuid;
+
+use crate::{
+    failed, notice,
+    rows::{clean, get, instant, json},
+    write,
+};
+
+/// Makes the changes of one transition.
+pub(crate) async fn change(connection: &mut PgConnection, run: RunId, changes: &[Beside]) -> Result<(), StoreError> {
+    for change in changes {
+        match change {
+            Beside::Answer { run, answer } => {
+                // A run that ended, went on and ended again answers again.
+                let again = "do update set at = excluded.at, answer = excluded.answer, taken = 0 where answers.taken = 1";
+                put(connection, *run, answer, again).await?;
+            }
+            Beside::Taken(paths) => taken(connection, run, paths).await?,
+            Beside::Keep { recipe, values, at } => keep(connection, run, *recipe, values, *at).await?,
+            Beside::Ask(approval) => ask(connection, approval).await?,
+            Beside::Start(new) => {
+                let batch = Batch { accepts: vec![std::sync::Arc::clone(new)], commits: Vec::new() };
+                Box::pin(write::group(connection, &batch)).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A parked run whose answer is there already is due at once. A statement of its own, which sees every
+/// answer that was given before the run's row could be parked.
+pub(crate) async fn rouse(connection: &mut PgConnection, run: RunId, listens: &[StepPath]) -> Result<(), StoreError> {
+    let roused = sqlx::query(
+        "update runs set due_at = accepted_at where id = $1 and status = 2 and exists \
+         (select from answers where run_id = $1 and taken = 0 and path = any($2))",
+    )
+    .bind(run.0)
+    .bind(paths(listens))
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    if roused.rows_affected() > 0 {
+        notice::give(connection).await?;
+    }
+    Ok(())
+}
+
+fn paths(paths: &[StepPath]) -> Vec<String> {
+    paths.iter().map(ToString::to_string).collect()
+}
+
+fn answer_text(answer: &Answer) -> Result<String, StoreError> {
+    serde_json::to_string(answer).map_err(|error| StoreError::Internal(error.to_string()))
+}
+
+async fn put(connection: &mut PgConnection, run: RunId, answer: &Answer, known: &str) -> Result<Answered, StoreError> {
+    // The lock first: a commit that parks the run either comes before, and is seen here, or after, and sees the answer.
+    let status: Option<(i16,)> = sqlx::query_as("select status from runs where id = $1 for update")
+        .bind(run.0)
+        .fetch_optional(&mut *connection)
+        .await
+        .map_err(failed)?;
+    if status.is_none_or(|(status,)| status > 2) {
+        return Ok(Answered::Over);
+    }
+    let sql =
+        format!("insert into answers (run_id, path, at, answer) values ($1, $2, $3, $4) on conflict (run_id, path) {known}");
+    let kept = sqlx::query(AssertSqlSafe(sql))
+        .bind(run.0)
+        .bind(&*answer.path)
+        .bind(answer.at.micros())
+        .bind(answer_text(answer)?)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    if kept.rows_affected() == 0 {
+        return Ok(Answered::Already);
+    }
+    // A run that waits its turn in a lane keeps waiting for it.
+    sqlx::query(
+        "update runs set answered = 1, due_at = case when status = 2 and waiting_for <> 7 then least(coalesce(due_at, $2), $2) \
+         else due_at end where id = $1",
+    )
+    .bind(run.0)
+    .bind(answer.at.micros())
+    .execute(&mut *connection)
+    .await
+    .map_err(failed)?;
+    notice::give(connection).await?;
+    Ok(Answered::Kept)
+}
+
+pub(crate) async fn answer(connection: &mut PgConnection, run: RunId, answer: &Answer) -> Result<Answered, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let answered = put(&mut transaction, run, answer, "do nothing").await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(answered)
+}
+
+pub(crate) async fn decide(connection: &mut PgConnection, id: ApprovalId, decision: &Answer) -> Result<Answered, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let asked = sqlx::query("select run_id, path, decided_at, expires_at from approvals where id = $1 for update")
+        .bind(id.0)
+        .fetch_optional(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    let Some(asked) = asked else { return Ok(Answered::Over) };
+    if instant(&asked, "approvals.decided_at")?.is_some() {
+        return Ok(Answered::Already);
+    }
+    if instant(&asked, "approvals.expires_at")?.is_some_and(|at| at <= decision.at) {
+        return Ok(Answered::Over);
+    }
+    let run = RunId(get(&asked, "approvals.run_id")?);
+    let decision = Answer { path: get::<String>(&asked, "approvals.path")?.into(), ..decision.clone() };
+    let answered = put(&mut transaction, run, &decision, "do nothing").await?;
+    if answered == Answered::Kept {
+        sqlx::query("update approvals set decided_at = $1, decision = $2 where id = $3")
+            .bind(decision.at.micros())
+            .bind(answer_text(&decision)?)
+            .bind(id.0)
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        transaction.commit().await.map_err(failed)?;
+    }
+    Ok(answered)
+}
+
+async fn taken(connection: &mut PgConnection, run: RunId, taken: &[StepPath]) -> Result<(), StoreError> {
+    sqlx::query("update answers set taken = 1 where run_id = $1 and path = any($2)")
+        .bind(run.0)
+        .bind(paths(taken))
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+async fn keep(
+    connection: &mut PgConnection,
+    run: RunId,
+    recipe: RecipeId,
+    values: &Map<String, Json>,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let (names, texts): (Vec<&str>, Vec<String>) = values.iter().map(|(name, value)| (name.as_str(), value.to_string())).unzip();
+    // In order, so that two runs that keep the same names never wait for each other in a circle.
+    sqlx::query(
+        "insert into recipe_state (recipe_id, name, value, run_id, updated_at) \
+         select $1, name, value, $4, $5 from unnest($2::text[], $3::text[]) as v (name, value) order by name \
+         on conflict (recipe_id, name) do update set value = excluded.value, run_id = excluded.run_id, \
+         updated_at = excluded.updated_at",
+    )
+    .bind(recipe.0)
+    .bind(names)
+    .bind(texts)
+    .bind(run.0)
+    .bind(at.micros())
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+async fn ask(connection: &mut PgConnection, approval: &Approval) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into approvals (id, run_id, path, recipe_id, question, asked_at, expires_at) values ($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind(approval.id.0)
+    .bind(approval.run.0)
+    .bind(&*approval.path)
+    .bind(approval.recipe.0)
+    .bind(clean(&approval.question.to_string()))
+    .bind(approval.asked_at.micros())
+    .bind(approval.expires_at.map(Timestamp::micros))
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// What a run's steps were answered and it has not taken in.
+pub(crate) async fn untaken(connection: &mut PgConnection, run: RunId) -> Result<Vec<Answer>, StoreError> {
+    let rows: Vec<(String, i64, String)> =
+        sqlx::query_as("select path, at, answer from answers where run_id = $1 and taken = 0 order by at, path")
+            .bind(run.0)
+            .fetch_all(connection)
+            .await
+            .map_err(failed)?;
+    rows.into_iter().map(|(path, at, text)| read(path, at, &text)).collect()
+}
+
+fn read(path: String, at: i64, text: &str) -> Result<Answer, StoreError> {
+    let answer: Answer =
+        serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("answers.answer cannot be read: {error}")))?;
+    Ok(Answer { path: path.into(), at: Timestamp::from_micros(at), ..answer })
+}
+
+const COLUMNS: &str = "a.id, a.run_id, a.path, a.recipe_id, a.question, a.asked_at, a.expires_at, a.decided_at, a.decision";
+
+pub(crate) async fn approvals(
+    connection: &mut PgConnection,
+    open: bool,
+    before: Option<ApprovalId>,
+    limit: u32,
+) -> Result<Vec<Approval>, StoreError> {
+    let which = if open { "a.decided_at is null and r.status < 3" } else { "a.decided_at is not null" };
+    let sql = format!(
+        "select {COLUMNS} from approvals a join runs r on r.id = a.run_id where {which} and ($1::uuid is null or a.id < $1) \
+         order by a.id desc limit $2"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(before.map(|id| id.0))
+        .bind(i64::from(limit))
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    rows.iter().map(approval_row).collect()
+}
+
+pub(crate) async fn approval(connection: &mut PgConnection, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
+    let sql = format!("select {COLUMNS} from approvals a where a.id = $1");
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.0).fetch_optional(connection).await.map_err(failed)?;
+    row.as_ref().map(approval_row).transpose()
+}
+
+fn approval_row(row: &PgRow) -> Result<Approval, StoreError> {
+    let path: StepPath = get::<String>(row, "approvals.path")?.into();
+    let decided_at = instant(row, "approvals.decided_at")?;
+    let decision = match (decided_at, get::<Option<String>>(row, "approvals.decision")?) {
+        (Some(at), Some(text)) => Some(read(path.to_string(), at.micros(), &text)?),
+        _ => None,
+    };
+    Ok(Approval {
+        id: ApprovalId(get::<Uuid>(row, "approvals.id")?),
+        run: RunId(get(row, "approvals.run_id")?),
+        path,
+        recipe: RecipeId(get(row, "approvals.recipe_id")?),
+        question: json(&get::<String>(row, "approvals.question")?, "approvals.question")?.into(),
+        asked_at: Timestamp::from_micros(get(row, "approvals.asked_at")?),
+        expires_at: instant(row, "approvals.expires_at")?,
+        decided_at,
+        decision,
+    })
+}
+
+pub(crate) async fn recipe_state(connection: &mut PgConnection, recipe: RecipeId) -> Result<Map<String, Json>, StoreError> {
+    let rows: Vec<(String, String)> = sqlx::query_as("select name, value from recipe_state where recipe_id = $1")
+        .bind(recipe.0)
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    rows.into_iter().map(|(name, value)| Ok((name, json(&value, "recipe_state.value")?))).collect()
+}

@@ -1,0 +1,48 @@
+//! Lanes: runs of one key go one after the other, in the order they were accepted.
+
+use sqlx::sqlite::SqliteConnection;
+use store::{Lane, RunId, StoreError, Timestamp};
+
+use crate::failed;
+
+/// Puts a queued run at the end of its lane; it waits its turn when the lane is full.
+pub(crate) async fn enter(connection: &mut SqliteConnection, run: RunId, lane: Lane) -> Result<(), StoreError> {
+    sqlx::query("insert into lanes (lane, run_id) values (?, ?) on conflict (run_id) do nothing")
+        .bind(lane.key.as_slice())
+        .bind(run.0)
+        .execute(&mut *connection)
+        .await
+        .map_err(failed)?;
+    sqlx::query(
+        "update runs set status = 2, waiting_for = 7, due_at = null where id = ?1 and status = 0 and ?3 <= (select count(*) from \
+         (select 1 from lanes where lane = ?2 and position < (select position from lanes where run_id = ?1) limit ?3))",
+    )
+    .bind(run.0)
+    .bind(lane.key.as_slice())
+    .bind(lane.room)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
+/// Takes a run that is over out of its lane, and lets those go whose turn it is.
+pub(crate) async fn leave(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    lane: &[u8],
+    now: Option<Timestamp>,
+) -> Result<(), StoreError> {
+    sqlx::query("delete from lanes where run_id = ?").bind(run.0).execute(&mut *connection).await.map_err(failed)?;
+    sqlx::query(
+        "update runs set status = 0, waiting_for = null, due_at = coalesce(?2, accepted_at) \
+         where status = 2 and waiting_for = 7 and id in (select run_id from lanes where lane = ?1 order by position limit coalesce( \
+         (select r.room from lanes l join runs r on r.id = l.run_id where l.lane = ?1 order by l.position limit 1), 0))",
+    )
+    .bind(lane)
+    .bind(now.map(Timestamp::micros))
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed)
+}

@@ -1,0 +1,107 @@
+//! What a transition of one run changes beside it: other runs, questions to people, kept state.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use crate::{ApprovalId, ErrorRecord, NewRun, RecipeId, RunId, StepPath, Timestamp};
+
+/// One change beside a run's own journal, in the same transaction as its chunk. Written once: when the
+/// chunk was there before, so were its changes.
+#[derive(Debug, Clone)]
+pub enum Beside {
+    /// A step of another run gets what it waits for.
+    Answer {
+        /// The run that waits.
+        run: RunId,
+        /// What its step gets.
+        answer: Answer,
+    },
+    /// The run took in what these steps of it were answered.
+    Taken(Vec<StepPath>),
+    /// What later runs of the recipe find as `state`.
+    Keep {
+        /// The recipe.
+        recipe: RecipeId,
+        /// Names to values; other names stay as they are.
+        values: Map<String, Json>,
+        /// When.
+        at: Timestamp,
+    },
+    /// People are asked something.
+    Ask(Box<Approval>),
+    /// Another run is accepted. Its key keeps it from being accepted twice.
+    Start(Arc<NewRun>),
+}
+
+/// What a waiting step gets.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The step.
+    #[serde(skip)]
+    pub path: StepPath,
+    /// When it came.
+    #[serde(skip)]
+    pub at: Timestamp,
+    /// Who gave it: a person, `callback`, or a run.
+    pub by: String,
+    /// The step's output; `None` when it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub out: Option<Arc<Json>>,
+    /// Why it fails.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub err: Option<Box<ErrorRecord>>,
+}
+
+/// What became of an [`Answer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// It is durable, and the run goes on.
+    Kept,
+    /// The step had its answer; nothing was written.
+    Already,
+    /// There is no such run or question, or the run is over.
+    Over,
+}
+
+/// A question to people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Approval {
+    /// The question.
+    pub id: ApprovalId,
+    /// The run that waits.
+    pub run: RunId,
+    /// Its step.
+    pub path: StepPath,
+    /// The recipe.
+    pub recipe: RecipeId,
+    /// `from`, `ask` and `form`, as the recipe computed them.
+    pub question: Arc<Json>,
+    /// When it was asked.
+    pub asked_at: Timestamp,
+    /// When the recipe goes on without an answer.
+    pub expires_at: Option<Timestamp>,
+    /// When it was decided.
+    pub decided_at: Option<Timestamp>,
+    /// Who decided, and what.
+    pub decision: Option<Answer>,
+}
+
+/// Runs of one lane go one after the other, in the order they were accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lane {
+    /// Which: made from the recipe and its key.
+    pub key: [u8; 16],
+    /// How many of it may go at once.
+    pub room: i32,
+}
+
+/// The step of a run that called this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parent {
+    /// The run that waits.
+    pub run: RunId,
+    /// Its step.
+    pub path: StepPath,
+}
