@@ -18,31 +18,24 @@ use crate::{
     program::Called,
 };
 
-/// What an attempt came to.
+/// What running another recipe came to.
 #[derive(Debug)]
-pub(crate) enum Outcome {
-    /// It is over.
-    Done(Result<Json, StepError>),
-    /// Another run was called; its end is waited for.
+pub(crate) enum Ran {
+    /// There is a result.
+    Done(Json),
+    /// Its end is waited for.
     Called(RunId),
 }
 
 impl Engine {
-    /// Starts the recipe of a step, or finds the run it started before.
-    pub(crate) async fn run_recipe(self: &Arc<Self>, run: RunId, attempt: &Attempt, called: &Called, again: bool) -> Outcome {
-        match self.try_to_run(run, attempt, called, again).await {
-            Ok(outcome) => outcome,
-            Err(error) => Outcome::Done(Err(error)),
-        }
-    }
-
-    async fn try_to_run(
+    /// Starts the recipe of a step, or finds the run it started before. `again` when a person let the step try again.
+    pub(crate) async fn run_recipe(
         self: &Arc<Self>,
         run: RunId,
         attempt: &Attempt,
         called: &Called,
         again: bool,
-    ) -> Result<Outcome, StepError> {
+    ) -> Result<Ran, Box<StepError>> {
         let recipe = self.callable(called)?;
         check_input(&recipe, &attempt.input)?;
         let event = Event {
@@ -55,41 +48,43 @@ impl Engine {
         };
         let parent = called.waits.then(|| Parent { run, path: Arc::clone(&attempt.path) });
         let child = match self.accept_for(&recipe, event, parent).await.map_err(not_taken)? {
-            Intake::Filtered if called.waits => return Ok(Outcome::Done(Ok(Json::Null))),
-            Intake::Filtered => return Ok(Outcome::Done(Ok(json!({ "run_id": null })))),
+            Intake::Filtered if called.waits => return Ok(Ran::Done(Json::Null)),
+            Intake::Filtered => return Ok(Ran::Done(json!({ "run_id": null }))),
             Intake::Accepted { run, .. } => run,
             Intake::Duplicate { run, .. } if called.waits => return self.look_at(run, called, again).await,
             Intake::Duplicate { run, .. } => run,
         };
         if called.waits {
-            return Ok(Outcome::Called(child));
+            return Ok(Ran::Called(child));
         }
-        Ok(Outcome::Done(Ok(json!({ "run_id": child.to_string() }))))
+        Ok(Ran::Done(json!({ "run_id": child.to_string() })))
     }
 
-    fn callable(&self, called: &Called) -> Result<Arc<LiveRecipe>, StepError> {
+    fn callable(&self, called: &Called) -> Result<Arc<LiveRecipe>, Box<StepError>> {
         let slug = &*called.slug;
         let Some(recipe) = self.catalogue().recipes.get(slug).cloned() else {
             let message = format!("The recipe {slug} is not switched on, so it cannot be run.");
             let error = StepError::new(ErrorClass::NotFound, "RECIPE_OFF", message);
-            return Err(error.with_next("Switch it on, then resume this run."));
+            return Err(Box::new(error.with_next("Switch it on, then resume this run.")));
         };
         if !matches!(recipe.program.source, TriggerSource::Call | TriggerSource::Api) {
             let message =
                 format!("The recipe {slug} is not one that other recipes may run: its trigger is neither `call` nor `api`.");
             let error = StepError::new(ErrorClass::Invalid, "RECIPE_NOT_CALLABLE", message);
-            return Err(error.with_next("Give it the trigger `call`, switch that version on, then resume this run."));
+            return Err(Box::new(error.with_next("Give it the trigger `call`, switch that version on, then resume this run.")));
         }
         Ok(recipe)
     }
 
     /// The run this step started earlier. When a person resumed the caller, a failed one goes on, too:
     /// its finished steps are not done again.
-    async fn look_at(self: &Arc<Self>, child: RunId, called: &Called, again: bool) -> Result<Outcome, StepError> {
+    async fn look_at(self: &Arc<Self>, child: RunId, called: &Called, again: bool) -> Result<Ran, Box<StepError>> {
         let away = |error: store::StoreError| not_taken(IntakeError::Store(error));
         let Some(row) = self.store.run(child).await.map_err(away)? else {
             let message = format!("The run {child} of the called recipe is gone.");
-            return Err(StepError::new(ErrorClass::NotFound, "CALL_GONE", message).with_next("Replay the event of this run."));
+            return Err(Box::new(
+                StepError::new(ErrorClass::NotFound, "CALL_GONE", message).with_next("Replay the event of this run."),
+            ));
         };
         match row.status {
             RunStatus::Succeeded => {
@@ -98,15 +93,15 @@ impl Engine {
                     Entry::Ended { out, .. } => Some(out.clone()),
                     _ => None,
                 });
-                Ok(Outcome::Done(Ok(out.flatten().map(Arc::unwrap_or_clone).unwrap_or_default())))
+                Ok(Ran::Done(out.flatten().map(Arc::unwrap_or_clone).unwrap_or_default()))
             }
             RunStatus::Failed if again && row.dead_letter == Some(DeadLetter::Open) => {
                 match self.resume(child, None, "the run that called it").await {
-                    Ok(()) => Ok(Outcome::Called(child)),
+                    Ok(()) => Ok(Ran::Called(child)),
                     Err(error) => {
                         let message = format!("The run {child} of the called recipe {} cannot go on: {error}", called.slug);
                         let error = StepError::new(ErrorClass::Conflict, "CALL_STUCK", message);
-                        Err(error.with_next(format!("Settle {child} first, then resume this run.")))
+                        Err(Box::new(error.with_next(format!("Settle {child} first, then resume this run."))))
                     }
                 }
             }
@@ -115,39 +110,39 @@ impl Engine {
                 None => called_cancelled(child, &called.slug),
             })),
             RunStatus::Cancelled => Err(failure(*called_cancelled(child, &called.slug))),
-            RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => Ok(Outcome::Called(child)),
+            RunStatus::Queued | RunStatus::Running | RunStatus::Waiting => Ok(Ran::Called(child)),
         }
     }
 }
 
-fn failure(error: ErrorRecord) -> StepError {
+fn failure(error: ErrorRecord) -> Box<StepError> {
     let class = ErrorClass::parse(&error.class).unwrap_or(ErrorClass::Recipe);
     // The called recipe made its own attempts.
     let class = if class.is_transient() { ErrorClass::Recipe } else { class };
     let made = StepError::new(class, error.code, error.message);
-    match error.next {
+    Box::new(match error.next {
         Some(next) => made.with_next(next),
         None => made,
-    }
+    })
 }
 
-fn check_input(recipe: &LiveRecipe, input: &Json) -> Result<(), StepError> {
+fn check_input(recipe: &LiveRecipe, input: &Json) -> Result<(), Box<StepError>> {
     let Some(error) = recipe.input.as_ref().and_then(|schema| schema.iter_errors(input).next()) else { return Ok(()) };
     let place = match error.instance_path().as_str() {
         "" => "What is given to it".to_owned(),
         path => format!("Its input's {}", path.trim_start_matches('/').replace('/', ".")),
     };
     let message = format!("The recipe {} does not take this: {place} does not fit: {error}.", recipe.program.slug);
-    Err(StepError::new(ErrorClass::Invalid, "INPUT_INVALID", message)
-        .with_next("Mend `with` of this step, then replay the event."))
+    let error = StepError::new(ErrorClass::Invalid, "INPUT_INVALID", message);
+    Err(Box::new(error.with_next("Mend `with` of this step, then replay the event.")))
 }
 
-fn not_taken(error: IntakeError) -> StepError {
-    match error {
+fn not_taken(error: IntakeError) -> Box<StepError> {
+    Box::new(match error {
         IntakeError::Busy { retry_after } => StepError {
             retry_after: Some(retry_after),
             ..StepError::new(ErrorClass::RateLimited, "TOO_MANY_WAIT", "Too many runs are waiting to take one more.")
         },
         error => StepError::new(ErrorClass::Server, "NOT_STARTED", format!("The other recipe could not be started: {error}.")),
-    }
+    })
 }

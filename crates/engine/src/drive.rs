@@ -11,7 +11,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     Engine,
     beside::{About, listens},
-    call::Outcome,
+    call::Ran,
     decide::{Attempt, Next, RunState, decide},
     program::Program,
 };
@@ -67,8 +67,9 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
             biased;
             done = under_way.next() => if let Some((attempt, outcome)) = done {
                 match outcome {
-                    Outcome::Done(outcome) => settle(&engine, &mut run.state, &attempt, outcome),
-                    Outcome::Called(child) => called(&mut run.state, &attempt, child, engine.now()),
+                    Ok(Ran::Called(child)) => called(&mut run.state, &attempt, child, engine.now()),
+                    Ok(Ran::Done(output)) => settle(&engine, &mut run.state, &attempt, Ok(output)),
+                    Err(error) => settle(&engine, &mut run.state, &attempt, Err(*error)),
                 }
             },
             () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !run.state.in_flight.is_empty() => {}
@@ -185,13 +186,13 @@ async fn perform(
     run: store::RunId,
     attempt: Attempt,
     again: bool,
-) -> (Attempt, Outcome) {
+) -> (Attempt, Result<Ran, Box<StepError>>) {
     if let Some(called) = &attempt.step.recipe {
         let outcome = engine.run_recipe(run, &attempt, called, again).await;
         return (attempt, outcome);
     }
     let outcome = act(engine, program, run, &attempt).await;
-    (attempt, Outcome::Done(outcome))
+    (attempt, outcome.map(Ran::Done).map_err(Box::new))
 }
 
 async fn act(engine: &Arc<Engine>, program: &Program, run: store::RunId, attempt: &Attempt) -> Result<Json, StepError> {

@@ -40,7 +40,7 @@ async fn lane_of(connection: &mut SqliteConnection, run: RunId) -> Result<Option
     let row = sqlx::query("select lane, room from runs where id = ? and lane is not null").bind(run.0);
     let Some(row) = row.fetch_optional(connection).await.map_err(failed)? else { return Ok(None) };
     let key = get::<Vec<u8>>(&row, "lane")?.try_into().ok();
-    Ok(key.map(|key| Ok::<_, StoreError>(Lane { key, room: get(&row, "room")? })).transpose()?)
+    key.map(|key| Ok(Lane { key, room: get(&row, "room")? })).transpose()
 }
 
 pub(crate) async fn cancel(

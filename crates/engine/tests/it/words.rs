@@ -194,7 +194,7 @@ fn nobody_decides_in_time() {
         Entry::Waits { ask, .. } => ask,
         _ => None,
     });
-    assert_eq!(asked.as_deref(), Some(&json!({ "from": { "group": "g" }, "ask": "Pay 5?" })));
+    assert_eq!(asked.as_deref(), Some(&json!({ "from": { "group": "g" }, "ask": "Pay 5?", "form": [] })));
 }
 
 #[test]
@@ -230,12 +230,8 @@ fn the_server_refuses_what_it_cannot_run_yet() {
     };
     assert_eq!(refused("steps: [{ id: a, wait: { for: 1h } }]\n"), None);
     for steps in [
-        "steps: [{ id: a, call: other }]\n",
-        "steps: [{ id: a, respond: { status: 200 } }]\n",
-        "steps: [{ id: a, wait: { callback: } }]\n",
-        "state: { x: { type: integer } }\nsteps: [{ id: a, save: { x: 1 } }]\n",
-        "settings: { concurrency: { limit: 1 } }\nsteps: [{ id: a, return: 1 }]\n",
-        "steps: [{ id: a, do: sys.put, undo: { do: sys.put } }]\n",
+        "settings: { keep: { succeeded: 1d } }\nsteps: [{ id: a, return: 1 }]\n",
+        "steps: [{ id: a, each: [1], partial: dead_letter, steps: [{ id: b, set: { x: 1 } }] }]\n",
     ] {
         assert!(refused(steps).is_some_and(|why| why.contains("yet")), "{steps}");
     }

@@ -51,7 +51,7 @@ pub async fn an_answer_wakes_its_run(bed: Arc<dyn Bed>) {
     assert_eq!(bed.another().await.answer(run_id(1), &given).await.unwrap(), Answered::Kept);
     assert_eq!(store.answer(run_id(1), &answer("ask", 51, "no")).await.unwrap(), Answered::Already);
     let claim = claim_one(&*store, owner, 50).await;
-    assert_eq!(claim.answers, [given.clone()]);
+    assert_eq!(claim.answers, std::slice::from_ref(&given));
     let on = RunCommit { epoch: claim.epoch, seq: 2, ..parked(1, owner, "ask") };
     let taken = RunCommit { chunk: next_chunk(2, "taken"), beside: vec![Beside::Taken(vec!["ask".into()])], ..on };
     assert_eq!(write(&*store, &taken).await, Committed::Done);
