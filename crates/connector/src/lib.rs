@@ -11,6 +11,7 @@ pub mod http;
 pub mod mask;
 mod net;
 pub mod secret;
+pub mod xml;
 
 use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 

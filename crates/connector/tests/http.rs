@@ -59,7 +59,7 @@ async fn answers_come_back_whole_and_connections_are_used_again() {
         format!("host: {}", server.address),
         "user-agent: Liaison".into(),
         "accept: */*".into(),
-        "accept-encoding: gzip, br".into(),
+        "accept-encoding: gzip, br, zstd".into(),
     ] {
         assert!(first.contains(&line), "{line} is not in {first}");
     }
@@ -204,11 +204,19 @@ async fn packed_answers_are_unpacked() {
                 out.write_all(text).unwrap();
                 out.finish().unwrap()
             }
+            // What some servers call deflate.
+            "Deflate" => {
+                let mut out = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+                out.write_all(text).unwrap();
+                out.finish().unwrap()
+            }
+            "zstd" => zstd::encode_all(text, 3).unwrap(),
+            "deflate, gzip" => packed("gzip", &packed("deflate", text)),
             // "hello" as one raw block (RFC 7932, 9).
             _ => b"\x0b\x02\x80hello\x03".to_vec(),
         }
     }
-    for name in ["gzip", "deflate", "br"] {
+    for name in ["gzip", "deflate", "Deflate", "br", "zstd", "deflate, gzip"] {
         let server =
             Server::start(move |_, _| answer("200 OK", &format!("content-encoding: {name}\r\n"), packed(name, b"hello"))).await;
         let response = get(&client(), &server.url("/")).await.unwrap();
@@ -219,8 +227,15 @@ async fn packed_answers_are_unpacked() {
     let expected = long.clone();
     let server = Server::start(move |_, _| answer("200 OK", "content-encoding: gzip\r\n", packed("gzip", &long))).await;
     assert!(get(&client(), &server.url("/")).await.unwrap().body == expected);
-    let broken = Server::start(|_, _| answer("200 OK", "content-encoding: gzip\r\n", "not gzip")).await;
-    failed(get(&client(), &broken.url("/")).await, ErrorClass::Network, "ANSWER_UNREADABLE", Doubt::MayHaveHappened);
+    for name in ["gzip", "br", "zstd", "deflate"] {
+        let broken = Server::start(move |_, _| answer("200 OK", &format!("content-encoding: {name}\r\n"), "not gzip")).await;
+        failed(get(&client(), &broken.url("/")).await, ErrorClass::Network, "ANSWER_UNREADABLE", Doubt::MayHaveHappened);
+    }
+    for name in ["gzip", "zstd"] {
+        let bomb = packed(name, &vec![0; 50_000_000]);
+        let server = Server::start(move |_, _| answer("200 OK", &format!("content-encoding: {name}\r\n"), &bomb)).await;
+        failed(get(&client(), &server.url("/")).await, ErrorClass::Invalid, "RESPONSE_TOO_LARGE", Doubt::MayHaveHappened);
+    }
     let nothing = Server::start(|_, _| answer("200 OK", "content-encoding: gzip\r\n", "")).await;
     assert!(get(&client(), &nothing.url("/")).await.unwrap().body.is_empty());
     let head =

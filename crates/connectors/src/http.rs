@@ -4,8 +4,11 @@
 //! connection's `base_url`, and the connection signs in; a path never leads to another host.
 
 mod answer;
+mod body;
+mod parse;
 mod request;
 mod settings;
+mod sign;
 
 use std::sync::Arc;
 
@@ -57,11 +60,15 @@ fn effect(input: &Json) -> Effect {
 }
 
 async fn call(cx: Cx, input: Json) -> Result<Json, StepError> {
-    let (request, accept) = request::build(&cx, &input)?;
+    let request::Call { request, accept, parse } = request::build(&cx, &input)?;
     let method = request.method.clone();
-    match cx.http.send(request).await {
-        Ok(response) if accept.takes(response.status.as_u16()) => Ok(answer::output(response)),
-        Ok(response) => Err(request::describe(&cx, &input, answer::refused(&cx, &input, &method, &response))),
-        Err(error) => Err(request::describe(&cx, &input, error)),
-    }
+    let error = match cx.http.send(request).await {
+        Ok(response) if accept.takes(response.status.as_u16()) => match answer::output(parse, &response) {
+            Ok(output) => return Ok(output),
+            Err(why) => answer::unreadable(&method, &response, &why),
+        },
+        Ok(response) => answer::refused(&cx, &input, &method, &response),
+        Err(error) => error,
+    };
+    Err(request::describe(&cx, &input, error))
 }

@@ -105,7 +105,7 @@ fn outgoing(inner: &Inner, request: &mut Request, origin: &Origin) -> Result<::h
     }
     default_header(&mut headers, USER_AGENT, || inner.user_agent.clone());
     default_header(&mut headers, ACCEPT, || HeaderValue::from_static("*/*"));
-    default_header(&mut headers, ACCEPT_ENCODING, || HeaderValue::from_static("gzip, br"));
+    default_header(&mut headers, ACCEPT_ENCODING, || HeaderValue::from_static("gzip, br, zstd"));
     let target = &request.url[Position::BeforePath..Position::AfterQuery];
     let uri = Uri::try_from(target).map_err(|_| problem::bad_url("its path or query cannot be sent"))?;
     let mut message = ::http::Request::new(Full::new(request.body.clone()));

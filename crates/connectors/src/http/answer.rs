@@ -4,15 +4,16 @@ use std::time::Duration;
 
 use ::http::{
     HeaderMap, Method, StatusCode,
-    header::{CONTENT_TYPE, DATE, RETRY_AFTER},
+    header::{DATE, RETRY_AFTER},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use bytes::Bytes;
-use connector::{Cx, ErrorClass, Mask, StepError, http::Response};
+use connector::{Cx, Doubt, ErrorClass, Mask, StepError, http::Response};
 use serde_json::{Map, Value as Json, json};
 use url::Position;
 
-use super::request;
+use super::{
+    parse::{self, As},
+    sign,
+};
 
 /// Most of an answer's body kept with an error.
 const BODY_SHOWN_BYTES_MAX: usize = 64 * 1024;
@@ -27,19 +28,19 @@ pub(super) fn output_schema() -> Json {
         "properties": {
             "status": {"type": "integer"},
             "headers": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Names in lower case."},
-            "body": {"description": "A value if the answer was JSON, text if it was text, base64 text if it was neither, null if it was empty."}
+            "body": {"description": "A value if the answer was JSON, a record if it was XML or a form, text if it was other text, base64 text if it was none of these, null if it was empty."}
         },
         "required": ["status", "headers", "body"],
         "additionalProperties": false
     })
 }
 
-pub(super) fn output(response: Response) -> Json {
+pub(super) fn output(wanted: As, response: &Response) -> Result<Json, String> {
     let mut record = Map::with_capacity(3);
     record.insert("status".to_owned(), response.status.as_u16().into());
     record.insert("headers".to_owned(), headers(&response.headers));
-    record.insert("body".to_owned(), body(&response.headers, &response.body));
-    Json::Object(record)
+    record.insert("body".to_owned(), parse::as_wanted(wanted, &response.headers, &response.body)?);
+    Ok(Json::Object(record))
 }
 
 fn headers(headers: &HeaderMap) -> Json {
@@ -59,65 +60,23 @@ fn headers(headers: &HeaderMap) -> Json {
     Json::Object(record)
 }
 
-/// The media type without parameters, and its charset.
-fn media_type(headers: &HeaderMap) -> (String, Option<String>) {
-    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let mut parts = text.split(';');
-    let kind = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
-    let charset = parts.find_map(|part| {
-        let (name, value) = part.split_once('=')?;
-        name.trim().eq_ignore_ascii_case("charset").then(|| value.trim().trim_matches('"').to_owned())
-    });
-    (kind, charset)
-}
-
-fn body(headers: &HeaderMap, body: &Bytes) -> Json {
-    if body.is_empty() {
-        return Json::Null;
-    }
-    let (kind, charset) = media_type(headers);
-    let is_json = matches!(kind.as_str(), "application/json" | "text/json")
-        || kind.ends_with("+json")
-        || (kind.is_empty() && matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')));
-    if is_json {
-        let plain = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
-        if let Ok(value) = serde_json::from_slice(plain) {
-            return value;
-        }
-    }
-    if !is_binary(&kind)
-        && let Some(text) = decoded(charset.as_deref(), body)
-    {
-        return Json::String(text);
-    }
-    Json::String(BASE64.encode(body))
-}
-
-fn is_binary(kind: &str) -> bool {
-    if kind.ends_with("+xml") {
-        return false;
-    }
-    ["image/", "audio/", "video/", "font/"].iter().any(|family| kind.starts_with(family))
-        || matches!(
-            kind,
-            "application/octet-stream" | "application/pdf" | "application/zip" | "application/gzip" | "application/x-protobuf"
-        )
-}
-
-/// The text, if these bytes are one in the charset they claim (UTF-8 when they claim none).
-fn decoded(charset: Option<&str>, body: &[u8]) -> Option<String> {
-    let encoding = match charset {
-        None => encoding_rs::UTF_8,
-        Some(label) => encoding_rs::Encoding::for_label(label.as_bytes()).unwrap_or(encoding_rs::UTF_8),
-    };
-    let (text, _, wrong) = encoding.decode(body);
-    (!wrong && !text.contains('\0')).then(|| text.into_owned())
+/// The error an answer is whose body is not what the step wants it to be. The call has been made.
+pub(super) fn unreadable(method: &Method, response: &Response, why: &str) -> StepError {
+    let place = &response.url[..Position::AfterPath];
+    let mut error = StepError::new(
+        ErrorClass::Invalid,
+        "ANSWER_UNREADABLE",
+        format!("{method} {place} answered {}, but its body cannot be read as the step asks: {why}", response.status.as_u16()),
+    )
+    .with_next("Leave parse out to take the body as it comes.");
+    error.doubt = Doubt::MayHaveHappened;
+    error
 }
 
 /// The error an answer with an unaccepted status is. The table is the one for people in `docs/`:
 /// RFC 9110, 15 and RFC 6585 for the meaning of the statuses.
 pub(super) fn refused(cx: &Cx, input: &Json, method: &Method, response: &Response) -> StepError {
-    let mask = request::mask(cx, input);
+    let mask = sign::mask(cx, input);
     let status = response.status;
     let class = class(status);
     let place = &response.url[..Position::AfterPath];
@@ -184,10 +143,10 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn shown_body(mask: &Mask, response: &Response) -> Json {
     if response.body.len() <= BODY_SHOWN_BYTES_MAX {
-        return mask.json(&body(&response.headers, &response.body));
+        return mask.json(&parse::auto(&response.headers, &response.body));
     }
-    let (kind, charset) = media_type(&response.headers);
-    let text = if is_binary(&kind) { None } else { decoded(charset.as_deref(), &response.body) };
+    let (kind, charset) = parse::media_type(&response.headers);
+    let text = if parse::is_binary(&kind) { None } else { parse::decoded(charset.as_deref(), &response.body) };
     match text {
         // Masked before it is cut: a secret across the cut would otherwise show its first half.
         Some(text) => {

@@ -2,22 +2,36 @@
 
 use std::fmt::Write as _;
 
-use ::http::{
-    HeaderMap, HeaderName, HeaderValue, Method,
-    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE},
-};
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use bytes::Bytes;
-use connector::{Connection, Cx, ErrorClass, Mask, StepError, http::Request};
+use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header::ACCEPT};
+use connector::{Connection, Cx, ErrorClass, StepError, http::Request};
 use serde_json::{Map, Value as Json, json};
 use url::{Position, Url};
 
-use super::settings::{self, Auth};
+use super::{
+    body,
+    parse::{self, As},
+    settings::{self, Auth},
+    sign,
+};
 use crate::strict;
 
-const KEYS: [&str; 10] = ["method", "url", "path", "query", "headers", "json", "form", "text", "accept", "idempotent"];
+const KEYS: [&str; 14] = [
+    "method",
+    "url",
+    "path",
+    "query",
+    "headers",
+    "json",
+    "form",
+    "multipart",
+    "xml",
+    "text",
+    "bytes",
+    "accept",
+    "idempotent",
+    "parse",
+];
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-const BODIES: [&str; 3] = ["json", "form", "text"];
 /// Most of a request body shown with an error.
 const BODY_SHOWN_BYTES_MAX: usize = 64 * 1024;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -40,12 +54,16 @@ pub(super) fn input_schema() -> Json {
             "headers": headers,
             "json": {"title": "JSON body", "description": "Any value, sent as application/json."},
             "form": {"type": "object", "title": "Form body", "description": "Sent as application/x-www-form-urlencoded; a list repeats its name, a record inside becomes name[inner]."},
+            "multipart": {"type": "object", "title": "Multipart body", "description": "Sent as multipart/form-data: names with texts, or with files as records of filename, content_type and one of text, base64 and json; a list repeats its name."},
+            "xml": {"title": "XML body", "description": "A record with one field, the root element (attributes as @name, text beside them as #text), or the XML as text.", "type": ["object", "string"]},
             "text": {"type": "string", "title": "Text body", "description": "Sent as text/plain unless a content-type header says otherwise."},
+            "bytes": {"type": "string", "title": "Binary body", "contentEncoding": "base64", "description": "Base64 text, sent as the bytes it stands for."},
             "accept": {
                 "type": "array", "title": "Accepted statuses", "default": ["200-299"],
                 "description": "Statuses that count as success: numbers, or ranges such as 200-299.",
                 "items": {"anyOf": [{"type": "integer", "minimum": 100, "maximum": 599}, {"type": "string", "pattern": "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"}]}
             },
+            "parse": {"type": "string", "enum": parse::WORDS, "default": "auto", "title": "Read the answer as", "description": "auto goes by the answer's content type; with any other word, an answer that is not that fails."},
             "idempotent": {"type": "boolean", "title": "Can be repeated", "description": "True when the other side does the thing only once however often it is asked."}
         },
         "additionalProperties": false
@@ -105,12 +123,19 @@ impl Accept {
     }
 }
 
-fn invalid(code: &'static str, message: impl Into<String>) -> StepError {
+pub(super) fn invalid(code: &'static str, message: impl Into<String>) -> StepError {
     StepError::new(ErrorClass::Invalid, code, message)
 }
 
+/// A request ready to be sent, and what the step says about its answer.
+pub(super) struct Call {
+    pub(super) request: Request,
+    pub(super) accept: Accept,
+    pub(super) parse: As,
+}
+
 /// Builds the request. Gives the same one every time for the same input.
-pub(super) fn build(cx: &Cx, input: &Json) -> Result<(Request, Accept), StepError> {
+pub(super) fn build(cx: &Cx, input: &Json) -> Result<Call, StepError> {
     static NOTHING: std::sync::LazyLock<Map<String, Json>> = std::sync::LazyLock::new(Map::new);
     let fields = match input {
         Json::Object(fields) => fields,
@@ -143,7 +168,7 @@ pub(super) fn build(cx: &Cx, input: &Json) -> Result<(Request, Accept), StepErro
         Some(Json::Object(own)) => add_headers(&mut headers, own)?,
         Some(other) => return Err(invalid("HEADER_INVALID", format!("headers must be a record, not {}", strict::kind(other)))),
     }
-    let body = body(fields, &mut headers)?;
+    let body = body::build(fields, &mut headers, &cx.idempotency_key)?;
     if !headers.contains_key(ACCEPT) {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
     }
@@ -153,10 +178,24 @@ pub(super) fn build(cx: &Cx, input: &Json) -> Result<(Request, Accept), StepErro
         headers.insert(IDEMPOTENCY_KEY, key);
     }
     if let Some(connection) = connection {
-        sign_in(connection, auth, &mut url, &mut headers)?;
+        sign::sign_in(connection, auth, &mut url, &mut headers)?;
     }
     let follow_redirects = !accept.takes_redirects();
-    Ok((Request { method, url, headers, body, timeout: cx.timeout, follow_redirects }, accept))
+    Ok(Call {
+        request: Request { method, url, headers, body, timeout: cx.timeout, follow_redirects },
+        accept,
+        parse: wanted(fields.get("parse"))?,
+    })
+}
+
+fn wanted(value: Option<&Json>) -> Result<As, StepError> {
+    match value {
+        None | Some(Json::Null) => Ok(As::Auto),
+        Some(Json::String(word)) => {
+            As::word(word).ok_or_else(|| invalid("INPUT_INVALID", format!("parse: {}", strict::unknown(word, &parse::WORDS))))
+        }
+        Some(other) => Err(invalid("INPUT_INVALID", format!("parse must be a word, not {}", strict::kind(other)))),
+    }
 }
 
 fn method(value: Option<&Json>) -> Result<Method, StepError> {
@@ -273,7 +312,7 @@ fn shown(text: &str) -> String {
     kept.split(['?', '#']).next().unwrap_or_default().escape_debug().to_string()
 }
 
-fn broken_connection(connection: &Connection, sentence: &str) -> StepError {
+pub(super) fn broken_connection(connection: &Connection, sentence: &str) -> StepError {
     invalid("CONNECTION_INVALID", format!("the connection \"{}\" cannot be used: {sentence}", connection.name))
         .with_next("Correct the connection's settings.")
 }
@@ -295,7 +334,7 @@ fn add_query(url: &mut Url, query: Option<&Json>) -> Result<(), StepError> {
 }
 
 /// Names and texts of a record. Null leaves a name out: it never silently becomes text.
-fn collect_pairs(name: &str, value: &Json, nested: bool, pairs: &mut Vec<(String, String)>) -> Result<(), String> {
+pub(super) fn collect_pairs(name: &str, value: &Json, nested: bool, pairs: &mut Vec<(String, String)>) -> Result<(), String> {
     match value {
         Json::Null => Ok(()),
         Json::String(text) => {
@@ -340,114 +379,12 @@ fn add_headers(headers: &mut HeaderMap, fields: &Map<String, Json>) -> Result<()
     Ok(())
 }
 
-fn body(fields: &Map<String, Json>, headers: &mut HeaderMap) -> Result<Bytes, StepError> {
-    let mut given =
-        BODIES.into_iter().filter_map(|name| fields.get(name).filter(|value| !value.is_null()).map(|value| (name, value)));
-    let Some((name, value)) = given.next() else {
-        return Ok(Bytes::new());
-    };
-    if let Some((other, _)) = given.next() {
-        return Err(invalid("BODY_INVALID", format!("a request has one body, but both {name} and {other} are given")));
-    }
-    let (content_type, body) = match (name, value) {
-        ("json", value) => ("application/json", Bytes::from(value.to_string())),
-        ("form", Json::Object(form)) => {
-            let mut pairs = Vec::with_capacity(form.len());
-            for (name, value) in form {
-                collect_pairs(name, value, true, &mut pairs).map_err(|sentence| invalid("BODY_INVALID", sentence))?;
-            }
-            let encoded = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-            ("application/x-www-form-urlencoded", Bytes::from(encoded))
-        }
-        ("text", Json::String(text)) => ("text/plain; charset=utf-8", Bytes::from(text.clone())),
-        ("form", other) => return Err(invalid("BODY_INVALID", format!("form must be a record, not {}", strict::kind(other)))),
-        (_, other) => {
-            return Err(invalid(
-                "BODY_INVALID",
-                format!("text must be text, not {}; use json to send other values", strict::kind(other)),
-            ));
-        }
-    };
-    headers.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static(content_type));
-    Ok(body)
-}
-
-fn sign_in(connection: &Connection, auth: Auth<'_>, url: &mut Url, headers: &mut HeaderMap) -> Result<(), StepError> {
-    let credential = |name: &str| {
-        connection
-            .credentials
-            .get(name)
-            .map(connector::Secret::expose)
-            .ok_or_else(|| broken_connection(connection, &format!("it lacks the credential \"{name}\"")))
-    };
-    let (name, text) = match auth {
-        Auth::None => return Ok(()),
-        Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", credential("token")?)),
-        Auth::Basic => (
-            AUTHORIZATION,
-            basic(credential("username")?, connection.credentials.get("password").map_or("", connector::Secret::expose)),
-        ),
-        Auth::KeyInHeader(name) => {
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| broken_connection(connection, "the name of its header cannot be used"))?;
-            (name, credential("key")?.to_owned())
-        }
-        Auth::KeyInQuery(name) => {
-            url.query_pairs_mut().append_pair(name, credential("key")?);
-            return Ok(());
-        }
-    };
-    let mut value = HeaderValue::from_str(&text).map_err(|_| {
-        broken_connection(connection, "a credential holds a line break or another character a header cannot carry")
-    })?;
-    value.set_sensitive(true);
-    if headers.insert(name.clone(), value).is_some() {
-        return Err(invalid(
-            "HEADER_INVALID",
-            format!("the header \"{name}\" is set by the connection \"{}\", which signs in by itself", connection.name),
-        )
-        .with_next("Leave the header out."));
-    }
-    Ok(())
-}
-
-fn basic(username: &str, password: &str) -> String {
-    let mut text = "Basic ".to_owned();
-    BASE64.encode_string(format!("{username}:{password}"), &mut text);
-    text
-}
-
-/// What must not be shown of this attempt's request and answer: the connection's credentials, and what the
-/// step itself puts into headers for secrets.
-pub(super) fn mask(cx: &Cx, input: &Json) -> Mask {
-    let mut mask = Mask::default();
-    if let Some(connection) = cx.connection.as_deref() {
-        mask = Mask::new(connection.credentials.values());
-        if let (Some(username), Some(password)) = (connection.credentials.get("username"), connection.credentials.get("password"))
-        {
-            mask.add(basic(username.expose(), password.expose()).trim_start_matches("Basic "));
-        }
-    }
-    if let Some(Json::Object(headers)) = input.get("headers") {
-        for (name, value) in headers {
-            if let Some(text) = value.as_str().filter(|_| connector::mask::is_secret_header(&name.to_ascii_lowercase())) {
-                mask.add(text);
-                // `Bearer xyz`: the answer may repeat the second part alone.
-                if let Some((_, token)) = text.split_once(' ') {
-                    mask.add(token);
-                }
-            }
-        }
-    }
-    mask
-}
-
 /// Adds the request to a failed attempt, secrets masked. Built again from the input, so that the usual
 /// attempt, which succeeds, pays nothing for it.
 pub(super) fn describe(cx: &Cx, input: &Json, mut error: StepError) -> StepError {
-    let mask = mask(cx, input);
+    let mask = sign::mask(cx, input);
     error.message = mask.text(&error.message);
-    let Ok((request, _)) = build(cx, input) else {
+    let Ok(Call { request, .. }) = build(cx, input) else {
         return error;
     };
     let mut url = mask.url(&request.url);
@@ -456,7 +393,7 @@ pub(super) fn describe(cx: &Cx, input: &Json, mut error: StepError) -> StepError
     }
     let mut shown = json!({"method": request.method.as_str(), "url": url, "headers": mask.headers(&request.headers)});
     if !request.body.is_empty() {
-        let name = BODIES.into_iter().find(|name| input.get(*name).is_some_and(|value| !value.is_null())).unwrap_or("text");
+        let name = body::KINDS.into_iter().find(|name| input.get(*name).is_some_and(|value| !value.is_null())).unwrap_or("text");
         shown[name] = if request.body.len() <= BODY_SHOWN_BYTES_MAX {
             mask.json(&input[name])
         } else {

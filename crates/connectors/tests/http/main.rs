@@ -1,7 +1,9 @@
 //! `http.request` against real servers: what is sent, what comes out, what an error tells and hides.
 
-#[path = "../../connector/tests/support/mod.rs"]
+#[path = "../../../connector/tests/support/mod.rs"]
 mod support;
+
+mod bodies;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -329,7 +331,6 @@ async fn mistakes_in_a_recipe_are_told_before_anything_is_sent() {
     let url = server.url("/");
     for (input, code, part) in [
         (json!({"url": url, "header": {}}), "INPUT_INVALID", "did you mean \"headers\"?"),
-        (json!({"url": url, "multipart": {}}), "INPUT_INVALID", "multipart"),
         (json!({"url": url, "paginate": {}}), "INPUT_INVALID", "paginate"),
         (json!([]), "INPUT_INVALID", "a list"),
         (json!({"url": url, "method": "BREW"}), "METHOD_INVALID", "BREW"),
@@ -355,6 +356,8 @@ async fn mistakes_in_a_recipe_are_told_before_anything_is_sent() {
         (json!({"url": url, "json": {}, "text": "x"}), "BODY_INVALID", "json and text"),
         (json!({"url": url, "form": "a=b"}), "BODY_INVALID", "must be a record"),
         (json!({"url": url, "text": {}}), "BODY_INVALID", "must be text"),
+        (json!({"url": url, "parse": "yaml"}), "INPUT_INVALID", "parse"),
+        (json!({"url": url, "parse": 1}), "INPUT_INVALID", "a number"),
     ] {
         let error = refused(input.clone()).await;
         assert_eq!(error.code, code, "{input}");
