@@ -92,12 +92,26 @@ pub struct Action {
 /// One raw HTTP request that reached a webhook address.
 #[derive(Debug, Clone, Copy)]
 pub struct Inbound<'a> {
+    /// The method, in capitals.
+    pub method: &'a str,
+    /// What people outside write before the path: scheme, host and what a proxy adds, without a slash at the end.
+    pub base: &'a str,
+    /// Path and query, as they came.
+    pub target: &'a str,
     /// Header names in lower case with their values, in the order received.
     pub headers: &'a [(String, String)],
     /// The exact bytes of the body; signatures are checked on these.
     pub body: &'a [u8],
     /// Now, in seconds since the epoch, for signatures that carry a time.
     pub now_s: i64,
+}
+
+impl Inbound<'_> {
+    /// The whole address as the sender wrote it; `base` replaces our own idea of its beginning.
+    #[must_use]
+    pub fn url(&self, base: Option<&str>) -> String {
+        format!("{}{}", base.unwrap_or(self.base).trim_end_matches('/'), self.target)
+    }
 }
 
 /// What a verified request tells.

@@ -3,20 +3,15 @@
 //! Signatures are checked on the exact bytes received, in constant time, before the body is read as
 //! anything.
 
+mod layout;
+mod plain;
+mod settings;
+mod vendors;
 mod verify;
 
-use std::collections::HashMap;
-
-use connector::{Connector, Secret, Trigger, TriggerKind};
+use connector::{Connector, Trigger, TriggerKind};
 use serde_json::{Value as Json, json};
 
-use crate::strict::{self, Problems};
-use verify::{Algorithm, Encoding};
-
-const KINDS: [&str; 4] = ["none", "hmac", "stripe", "standard_webhooks"];
-const KEYS: [&str; 7] = ["verify", "header", "algorithm", "encoding", "prefix", "event_id_header", "tolerance_s"];
-const HMAC_KEYS: [&str; 6] = ["verify", "header", "algorithm", "encoding", "prefix", "event_id_header"];
-const TIMED_KEYS: [&str; 2] = ["verify", "tolerance_s"];
 /// How old or how far ahead a signed request may be, unless the settings say otherwise. Stripe's and
 /// Standard Webhooks' own default.
 const TOLERANCE_S: i64 = 300;
@@ -33,12 +28,17 @@ pub(crate) fn connector() -> Connector {
         credentials: json!({
             "type": "object",
             "properties": {
-                "secret": {"type": "string", "title": "Signing secret", "description": "What the sender signs with."},
-                "previous_secret": {"type": "string", "title": "Previous signing secret", "description": "Still accepted while the sender changes its secret."}
+                "secret": {"type": "string", "title": "Signing secret", "description": "What the sender signs with; for twilio the account's auth token, for shopify the app's client secret."},
+                "previous_secret": {"type": "string", "title": "Previous signing secret", "description": "Still accepted while the sender changes its secret."},
+                "username": {"type": "string", "title": "User name", "description": "For basic."},
+                "password": {"type": "string", "title": "Password", "description": "For basic."},
+                "previous_password": {"type": "string", "title": "Previous password", "description": "For basic: still accepted while the sender changes its password."},
+                "token": {"type": "string", "title": "Token", "description": "For bearer."},
+                "previous_token": {"type": "string", "title": "Previous token", "description": "For bearer: still accepted while the sender changes its token."}
             },
             "additionalProperties": false
         }),
-        validate,
+        validate: settings::validate,
         test: None,
         actions: Vec::new(),
         triggers: vec![Trigger {
@@ -74,101 +74,27 @@ fn config_schema() -> Json {
         "type": "object",
         "properties": {
             "verify": {
-                "type": "string", "enum": KINDS, "title": "Check",
-                "description": "How the sender proves itself: none; hmac (a signature of the body in a header); stripe; standard_webhooks (standardwebhooks.com, also Svix)."
+                "type": "string", "enum": settings::KINDS, "title": "Check",
+                "description": "How the sender proves itself. none: not at all. basic, bearer: a password or a token in a header. github, shopify, slack, stripe, twilio, svix and standard_webhooks (standardwebhooks.com): as they sign. hmac: any other signature with a shared secret."
             },
-            "header": {"type": "string", "default": "X-Signature", "title": "Signature header", "description": "For hmac."},
+            "header": {"type": "string", "title": "Header", "description": "For hmac: where the signature stands, X-Signature unless said otherwise. For bearer: where the token stands, if not in Authorization."},
             "algorithm": {"type": "string", "enum": ["sha256", "sha1", "sha512"], "default": "sha256", "title": "Algorithm", "description": "For hmac."},
-            "encoding": {"type": "string", "enum": ["hex", "base64"], "default": "hex", "title": "Encoding", "description": "For hmac."},
-            "prefix": {"type": "string", "default": "", "title": "Prefix", "description": "For hmac: what stands before the signature in its header, for instance sha256=."},
-            "event_id_header": {"type": "string", "title": "Event id header", "description": "For hmac: the header that names the event, so that a repeated one is recognised."},
-            "tolerance_s": {"type": "integer", "minimum": 1, "maximum": TOLERANCE_S_MAX, "default": TOLERANCE_S, "title": "Tolerance", "description": "For stripe and standard_webhooks: seconds a request may be old, or ahead of our clock."}
+            "encoding": {"type": "string", "enum": ["hex", "base64"], "default": "hex", "title": "Encoding", "description": "For hmac: how the signature is written."},
+            "prefix": {"type": "string", "default": "", "title": "Prefix", "description": "For hmac: what stands before the signature in its header, for instance sha256= or, in a header of several parts, v1=."},
+            "signed": {"type": "string", "default": layout::SIGNED_DEFAULT, "title": "What is signed", "description": "For hmac: a text with {body}, and as needed {timestamp}, {id}, {url}, {method}, for instance {timestamp}.{body}."},
+            "timestamp_header": {"type": "string", "title": "Timestamp header", "description": "For hmac: the header with the time of signing, in seconds or milliseconds since 1970."},
+            "timestamp_prefix": {"type": "string", "default": "", "title": "Timestamp prefix", "description": "For hmac: what stands before the time, for instance t= when it shares a header with the signature."},
+            "secret_encoding": {"type": "string", "enum": ["text", "hex", "base64"], "default": "text", "title": "Encoding of the secret", "description": "For hmac: text when its characters are the key, hex or base64 when it must be decoded first."},
+            "event_id_header": {"type": "string", "title": "Event id header", "description": "For hmac, basic and bearer: the header that names the event, so that a repeated one is recognised."},
+            "url": {"type": "string", "title": "Address", "description": "For twilio and hmac: what stands before /hooks/ in the address the sender was given, when that is not this server's public_url."},
+            "tolerance_s": {"type": "integer", "minimum": 1, "maximum": TOLERANCE_S_MAX, "default": TOLERANCE_S, "title": "Tolerance", "description": "For signatures that carry a time: seconds a request may be old, or ahead of our clock."}
         },
         "required": ["verify"],
         "additionalProperties": false
     })
 }
 
-fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>> {
-    let mut problems = Problems::default();
-    let missing = || format!("verify is missing: one of {}", KINDS.join(", "));
-    let Some(fields) = problems.record("config", config) else {
-        problems.add("config.verify", missing());
-        return problems.finish();
-    };
-    let kind = match fields.get("verify") {
-        Some(Json::String(kind)) if KINDS.contains(&kind.as_str()) => kind.as_str(),
-        Some(Json::String(kind)) => {
-            problems.add("config.verify", strict::unknown(kind, &KINDS));
-            problems.unknown_keys("config", fields, &KEYS);
-            return problems.finish();
-        }
-        Some(other) if !other.is_null() => {
-            problems.add("config.verify", format!("verify must be text, not {}", strict::kind(other)));
-            return problems.finish();
-        }
-        _ => {
-            problems.add("config.verify", missing());
-            return problems.finish();
-        }
-    };
-    let used: &[&str] = match kind {
-        "hmac" => &HMAC_KEYS,
-        "stripe" | "standard_webhooks" => &TIMED_KEYS,
-        _ => &["verify"],
-    };
-    for (key, value) in fields {
-        let field = format!("config.{key}");
-        if !KEYS.contains(&key.as_str()) {
-            problems.add(field, strict::unknown(key, &KEYS));
-        } else if !used.contains(&key.as_str()) {
-            problems.add(field, format!("\"{key}\" is not used by verify {kind}"));
-        } else if let Err(sentence) = check_setting(key, value) {
-            problems.add(field, sentence);
-        }
-    }
-    let (required, optional): (&[&str], &[&str]) = if kind == "none" { (&[], &[]) } else { (&["secret"], &["previous_secret"]) };
-    problems.credentials(credentials, required, optional, &format!("verify {kind}"));
-    if kind == "standard_webhooks" {
-        for name in ["secret", "previous_secret"] {
-            if let Some(secret) = credentials.get(name).filter(|secret| !secret.expose().trim().is_empty())
-                && let Err(sentence) = verify::standard_key(secret)
-            {
-                problems.add(format!("credentials.{name}"), sentence);
-            }
-        }
-    } else if kind != "none"
-        && let Some(previous) = credentials.get("previous_secret")
-        && previous.expose().trim().is_empty()
-    {
-        problems.add("credentials.previous_secret", "the credential \"previous_secret\" is empty; leave it out");
-    }
-    problems.finish()
-}
-
-fn check_setting(key: &str, value: &Json) -> Result<(), String> {
-    let text = || value.as_str().ok_or_else(|| format!("{key} must be text, not {}", strict::kind(value)));
-    match key {
-        "header" | "event_id_header" => {
-            let name = text()?;
-            ::http::HeaderName::from_bytes(name.as_bytes())
-                .map(drop)
-                .map_err(|_| format!("\"{}\" cannot be the name of a header", name.escape_debug()))
-        }
-        "algorithm" => Algorithm::parse(text()?)
-            .map(drop)
-            .ok_or_else(|| strict::unknown(value.as_str().unwrap_or_default(), &["sha256", "sha1", "sha512"])),
-        "encoding" => Encoding::parse(text()?)
-            .map(drop)
-            .ok_or_else(|| strict::unknown(value.as_str().unwrap_or_default(), &["hex", "base64"])),
-        "prefix" => text().map(drop),
-        "tolerance_s" => match value.as_i64() {
-            Some(1..=TOLERANCE_S_MAX) => Ok(()),
-            _ => Err(format!("tolerance_s must be a whole number of seconds from 1 to {TOLERANCE_S_MAX}")),
-        },
-        _ => Ok(()),
-    }
-}
-
+#[cfg(test)]
+mod kinds_tests;
 #[cfg(test)]
 mod tests;

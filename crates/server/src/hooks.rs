@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, Method, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use connector::{Inbound, TriggerKind};
@@ -24,8 +24,8 @@ const MASKED: [&str; 6] = ["signature", "authorization", "cookie", "token", "sec
 const DROPPED: [&str; 6] = ["connection", "content-length", "transfer-encoding", "accept-encoding", "keep-alive", "te"];
 
 /// Takes one request for a webhook.
-pub(crate) async fn receive(State(app): State<Shared>, method: Method, uri: Uri, parts: Parts, body: Body) -> Response {
-    match take(&app, &method, &uri, &parts.headers, body).await {
+pub(crate) async fn receive(State(app): State<Shared>, parts: Parts, body: Body) -> Response {
+    match take(&app, &parts, body).await {
         Ok(response) => response,
         Err(error) => {
             metrics::counter!("liaison_hooks_refused_total", "code" => error.code).increment(1);
@@ -34,7 +34,8 @@ pub(crate) async fn receive(State(app): State<Shared>, method: Method, uri: Uri,
     }
 }
 
-async fn take(app: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap, body: Body) -> Result<Response, ApiError> {
+async fn take(app: &Shared, parts: &Parts, body: Body) -> Result<Response, ApiError> {
+    let Parts { method, uri, headers, .. } = parts;
     if app.engine.is_stopping() {
         return Err(engine::IntakeError::Stopping.into());
     }
@@ -49,7 +50,7 @@ async fn take(app: &Shared, method: &Method, uri: &Uri, headers: &HeaderMap, bod
         .ok_or_else(|| ApiError::not_found("webhook at this address: no recipe of that name is switched on"))?;
     let bytes = read(app, headers, body).await?;
     let headers = plain_headers(headers);
-    let key = verify(app, &catalogue, recipe, &headers, &bytes)?;
+    let key = verify(app, &catalogue, recipe, parts, &headers, &bytes)?;
     let data = json!({
         "method": method.as_str(),
         "path": rest,
@@ -117,6 +118,7 @@ fn verify(
     app: &Shared,
     catalogue: &engine::Catalogue,
     recipe: &LiveRecipe,
+    parts: &Parts,
     headers: &[(String, String)],
     body: &[u8],
 ) -> Result<Option<String>, ApiError> {
@@ -155,7 +157,14 @@ fn verify(
             missing(format!("connection \"{logical}\" is of connector {}, which has no trigger {wanted}", connection.connector))
         })?;
     let TriggerKind::Webhook { verify } = &trigger.kind;
-    let inbound = Inbound { headers, body, now_s: app.now().micros() / 1_000_000 };
+    let inbound = Inbound {
+        method: parts.method.as_str(),
+        base: app.settings.public_url.trim_end_matches('/'),
+        target: parts.uri.path_and_query().map_or("/", |target| target.as_str()),
+        headers,
+        body,
+        now_s: app.now().micros() / 1_000_000,
+    };
     let verified =
         verify(connection, &inbound).map_err(|refused| ApiError::new(StatusCode::UNAUTHORIZED, refused.code, refused.message))?;
     Ok(verified.event_key)

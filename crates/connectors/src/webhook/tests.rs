@@ -8,18 +8,29 @@ use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value as Json, json};
 use sha2::Sha256;
 
-fn connection(config: Json, credentials: &[(&str, &str)]) -> Connection {
+pub(super) fn connection(config: Json, credentials: &[(&str, &str)]) -> Connection {
     let credentials = credentials.iter().map(|(name, text)| ((*name).to_owned(), Secret::new((*text).to_owned()))).collect();
     Connection { name: "hook".to_owned(), connector: "webhook".to_owned(), config, credentials }
 }
 
-fn verify(connection: &Connection, headers: &[(&str, &str)], body: &[u8], now_s: i64) -> Result<Verified, Refused> {
-    let headers: Vec<(String, String)> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let TriggerKind::Webhook { verify } = super::connector().triggers[0].kind;
-    verify(connection, &Inbound { headers: &headers, body, now_s })
+pub(super) fn verify(connection: &Connection, headers: &[(&str, &str)], body: &[u8], now_s: i64) -> Result<Verified, Refused> {
+    verify_at(connection, "/hooks/story", headers, body, now_s)
 }
 
-fn code(result: Result<Verified, Refused>) -> &'static str {
+/// A request that came to this path and query.
+pub(super) fn verify_at(
+    connection: &Connection,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    now_s: i64,
+) -> Result<Verified, Refused> {
+    let headers: Vec<(String, String)> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let TriggerKind::Webhook { verify } = super::connector().triggers[0].kind;
+    verify(connection, &Inbound { method: "POST", base: "https://mycompany.com", target, headers: &headers, body, now_s })
+}
+
+pub(super) fn code(result: Result<Verified, Refused>) -> &'static str {
     result.expect_err("accepted").code
 }
 
@@ -206,7 +217,7 @@ fn altered_standard_requests_are_refused() {
 }
 
 /// The fields of all problems, in order.
-fn problems(config: Json, credentials: &[(&str, &str)]) -> Vec<String> {
+pub(super) fn problems(config: Json, credentials: &[(&str, &str)]) -> Vec<String> {
     let credentials: HashMap<String, Secret> = connection(Json::Null, credentials).credentials;
     let problems = (super::connector().validate)(&config, &credentials).err().unwrap_or_default();
     for (field, sentence) in &problems {
