@@ -11,6 +11,7 @@ mod claim;
 mod connections;
 mod control;
 mod error;
+mod inbound;
 mod lanes;
 mod notice;
 mod operations;
@@ -34,9 +35,9 @@ use sqlx::{
 };
 use store::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
-    DeadLetter, ItemOutcome, ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put,
-    RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted,
-    Store, StoreError, Timestamp, Unsorted, WorkerId,
+    DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion, Operation,
+    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId,
+    RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 pub use crate::error::OpenError;
@@ -53,6 +54,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "connections", include_str!("../../../migrations/postgres/0003_connections.sql")),
     (4, "access", include_str!("../../../migrations/postgres/0004_access.sql")),
     (5, "words", include_str!("../../../migrations/postgres/0005_words.sql")),
+    (6, "inbound", include_str!("../../../migrations/postgres/0006_inbound.sql")),
     (8, "operations", include_str!("../../../migrations/postgres/0008_operations.sql")),
 ];
 
@@ -370,6 +372,18 @@ impl Store for PostgresStore {
         ask!(self, connection => access::setting(connection, name, initial))
     }
 
+    async fn keep_inbound(&self, rows: &[InboundRow], bounds: &InboundBounds) -> Result<u64, StoreError> {
+        ask!(self, connection => inbound::keep(connection, rows, bounds))
+    }
+
+    async fn assign_inbound(&self, id: InboundId, recipe: RecipeId, run: Option<RunId>) -> Result<bool, StoreError> {
+        ask!(self, connection => inbound::assign(connection, id, recipe, run))
+    }
+
+    async fn delete_inbound(&self, id: InboundId) -> Result<bool, StoreError> {
+        ask!(self, connection => inbound::delete(connection, id))
+    }
+
     async fn prune(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         ask!(self, connection => access::prune(connection, now, limit))
     }
@@ -454,6 +468,18 @@ impl Pages for PostgresStore {
 
     async fn recipe_stats(&self, since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError> {
         ask!(self, connection => pages::recipe_stats(connection, since))
+    }
+
+    async fn recipe_by_hook(&self, token: &str) -> Result<Option<RecipeRow>, StoreError> {
+        ask!(self, connection => recipes::by_hook(connection, token))
+    }
+
+    async fn inbound(&self, filter: &InboundFilter) -> Result<Vec<InboundRow>, StoreError> {
+        ask!(self, connection => inbound::list(connection, filter))
+    }
+
+    async fn inbound_by_id(&self, id: InboundId) -> Result<Option<InboundRow>, StoreError> {
+        ask!(self, connection => inbound::by_id(connection, id))
     }
 
     async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {

@@ -203,6 +203,16 @@ pub(crate) async fn by_slug(connection: &mut PgConnection, slug: &str) -> Result
         .transpose()
 }
 
+pub(crate) async fn by_hook(connection: &mut PgConnection, token: &str) -> Result<Option<RecipeRow>, StoreError> {
+    sqlx::query(AssertSqlSafe(format!("select {RECIPE_COLUMNS} from recipes where hook_token = $1")))
+        .bind(clean(token))
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?
+        .map(|row| recipe(&row))
+        .transpose()
+}
+
 pub(crate) async fn by_id(connection: &mut PgConnection, id: RecipeId) -> Result<Option<RecipeRow>, StoreError> {
     sqlx::query(AssertSqlSafe(format!("select {RECIPE_COLUMNS} from recipes where id = $1")))
         .bind(id.0)

@@ -116,6 +116,7 @@ pub(crate) async fn prune(connection: &mut SqliteConnection, now: Timestamp, lim
     let mut removed = 0;
     for sql in [
         "delete from event_keys where (recipe_id, key) in (select recipe_id, key from event_keys where expires_at <= ? limit ?)",
+        "delete from inbound where id in (select id from inbound where expires_at <= ? limit ?)",
         "delete from sessions where hash in (select hash from sessions where expires_at <= ? limit ?)",
         "delete from signins where hash in (select hash from signins where expires_at <= ? limit ?)",
     ] {

@@ -9,6 +9,7 @@ mod causes;
 mod claim;
 mod connections;
 mod control;
+mod inbound;
 mod lanes;
 mod operations;
 mod pages;
@@ -31,9 +32,9 @@ use sqlx::{
 };
 use store::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
-    DeadLetter, ItemOutcome, ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put,
-    RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted,
-    Store, StoreError, Timestamp, Unsorted, WorkerId,
+    DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion, Operation,
+    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId,
+    RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 use tokio::sync::Mutex;
 
@@ -44,6 +45,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (3, "connections", include_str!("../../../migrations/sqlite/0003_connections.sql")),
     (4, "access", include_str!("../../../migrations/sqlite/0004_access.sql")),
     (5, "words", include_str!("../../../migrations/sqlite/0005_words.sql")),
+    (6, "inbound", include_str!("../../../migrations/sqlite/0006_inbound.sql")),
     (8, "operations", include_str!("../../../migrations/sqlite/0008_operations.sql")),
 ];
 
@@ -343,6 +345,18 @@ impl Store for SqliteStore {
         access::setting(&mut *self.writer.lock().await, name, initial).await
     }
 
+    async fn keep_inbound(&self, rows: &[InboundRow], bounds: &InboundBounds) -> Result<u64, StoreError> {
+        inbound::keep(&mut *self.writer.lock().await, rows, bounds).await
+    }
+
+    async fn assign_inbound(&self, id: InboundId, recipe: RecipeId, run: Option<RunId>) -> Result<bool, StoreError> {
+        inbound::assign(&mut *self.writer.lock().await, id, recipe, run).await
+    }
+
+    async fn delete_inbound(&self, id: InboundId) -> Result<bool, StoreError> {
+        inbound::delete(&mut *self.writer.lock().await, id).await
+    }
+
     async fn prune(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
         access::prune(&mut *self.writer.lock().await, now, limit).await
     }
@@ -432,6 +446,18 @@ impl Pages for SqliteStore {
 
     async fn recipe_stats(&self, since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError> {
         pages::recipe_stats(&self.readers, since).await
+    }
+
+    async fn recipe_by_hook(&self, token: &str) -> Result<Option<RecipeRow>, StoreError> {
+        recipes::by_hook(&self.readers, token).await
+    }
+
+    async fn inbound(&self, filter: &InboundFilter) -> Result<Vec<InboundRow>, StoreError> {
+        inbound::list(&self.readers, filter).await
+    }
+
+    async fn inbound_by_id(&self, id: InboundId) -> Result<Option<InboundRow>, StoreError> {
+        inbound::by_id(&self.readers, id).await
     }
 
     async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {

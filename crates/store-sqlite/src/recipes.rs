@@ -196,6 +196,16 @@ pub(crate) async fn by_slug(pool: &SqlitePool, slug: &str) -> Result<Option<Reci
         .transpose()
 }
 
+pub(crate) async fn by_hook(pool: &SqlitePool, token: &str) -> Result<Option<RecipeRow>, StoreError> {
+    sqlx::query(AssertSqlSafe(format!("select {RECIPE_COLUMNS} from recipes where hook_token = ?")))
+        .bind(token)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?
+        .map(|row| recipe(&row))
+        .transpose()
+}
+
 pub(crate) async fn by_id(pool: &SqlitePool, id: RecipeId) -> Result<Option<RecipeRow>, StoreError> {
     sqlx::query(AssertSqlSafe(format!("select {RECIPE_COLUMNS} from recipes where id = ?")))
         .bind(id.0)

@@ -14,6 +14,7 @@ pub mod connections;
 pub mod control;
 pub mod damage;
 pub mod faulty;
+pub mod inbound;
 pub mod notice;
 pub mod operations;
 pub mod pages;
@@ -99,6 +100,8 @@ macro_rules! conformance {
                 a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
             damage: runs_that_make_no_sense, recipes_that_make_no_sense, connections_that_make_no_sense,
                 a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
+            inbound: kept_and_read, kept_twice, a_list_is_filtered, one_address_cannot_crowd_out_another, nothing_outgrows_the_whole,
+                given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address, rows_that_make_no_sense;
             notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;
             writer: many_at_once, a_bad_one_fails_alone, an_answer_is_lost, the_store_comes_back, the_store_stays_away,
                 two_lanes;

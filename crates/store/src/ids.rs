@@ -127,6 +127,11 @@ id!(
     OperationId, "op"
 );
 
+id!(
+    /// One request to a webhook address that started no run.
+    InboundId, "inb"
+);
+
 /// A registered process. Small, because every owned run names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WorkerId(pub i64);

@@ -13,6 +13,7 @@ pub mod conformance;
 mod connection;
 mod group;
 mod ids;
+mod inbound;
 mod journal;
 mod operation;
 mod recipe;
@@ -29,7 +30,8 @@ pub use crate::{
     cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
     connection::{ConnectionRow, Put},
     group::{GroupSettings, Writer},
-    ids::{ApprovalId, BadId, ConnectionId, KeyId, OperationId, RecipeId, RunId, WorkerId},
+    ids::{ApprovalId, BadId, ConnectionId, InboundId, KeyId, OperationId, RecipeId, RunId, WorkerId},
+    inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{Caught, Ending, Entry, ErrorRecord, IllegalEntry, Journal, Lived, StepPath, StepState, read_chunk, write_chunk},
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
@@ -213,7 +215,17 @@ pub trait Store: Pages {
     /// Writes a setting only if it is not there yet, and returns what is there then.
     async fn setting(&self, name: &str, initial: &str) -> Result<String, StoreError>;
 
-    /// Removes event keys, sessions and sign-ins that ended before `now`, at most `limit` of each.
+    /// Keeps requests that started no run, and removes the oldest of their addresses and of all that are
+    /// over the bounds. Returns how many were removed. The same request twice changes nothing.
+    async fn keep_inbound(&self, rows: &[InboundRow], bounds: &InboundBounds) -> Result<u64, StoreError>;
+
+    /// Remembers which recipe a kept request was given to and what became of it. False when it is gone.
+    async fn assign_inbound(&self, id: InboundId, recipe: RecipeId, run: Option<RunId>) -> Result<bool, StoreError>;
+
+    /// Removes a kept request. False when there is none.
+    async fn delete_inbound(&self, id: InboundId) -> Result<bool, StoreError>;
+
+    /// Removes event keys, kept requests, sessions and sign-ins that ended before `now`, at most `limit` of each.
     async fn prune(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// Waits until another process says that there may be work, or forever where there is none.
@@ -281,6 +293,15 @@ pub trait Pages: Send + Sync + 'static {
 
     /// What each recipe did since.
     async fn recipe_stats(&self, since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError>;
+
+    /// The recipe with that unguessable part of its webhook address, switched on or off.
+    async fn recipe_by_hook(&self, token: &str) -> Result<Option<RecipeRow>, StoreError>;
+
+    /// Kept requests, newest first, without their bodies.
+    async fn inbound(&self, filter: &InboundFilter) -> Result<Vec<InboundRow>, StoreError>;
+
+    /// One kept request with its body.
+    async fn inbound_by_id(&self, id: InboundId) -> Result<Option<InboundRow>, StoreError>;
 
     /// All connections, by name.
     async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError>;

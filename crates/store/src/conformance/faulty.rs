@@ -11,9 +11,9 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
-    DeadLetter, ItemOutcome, ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put,
-    RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted,
-    Store, StoreError, Timestamp, Unsorted, WorkerId,
+    DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion, Operation,
+    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId,
+    RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 /// What happens to one write.
@@ -128,6 +128,9 @@ pass_on! {
     session_by_hash(hash: &[u8; 32], now: Timestamp) -> Reply<Option<SessionRow>>;
     end_session(hash: &[u8; 32]) -> Reply<()>;
     setting(name: &str, initial: &str) -> Reply<String>;
+    keep_inbound(rows: &[InboundRow], bounds: &InboundBounds) -> Reply<u64>;
+    assign_inbound(id: InboundId, recipe: RecipeId, run: Option<RunId>) -> Reply<bool>;
+    delete_inbound(id: InboundId) -> Reply<bool>;
     prune(now: Timestamp, limit: u32) -> Reply<u64>;
     answer(run: RunId, answer: &Answer) -> Reply<Answered>;
     decide(approval: ApprovalId, answer: &Answer) -> Reply<Answered>;
@@ -153,6 +156,9 @@ pass_on! {
     version(recipe: RecipeId, version: i32) -> Reply<Option<RecipeVersion>>;
     versions(recipe: RecipeId) -> Reply<Vec<RecipeVersion>>;
     recipe_stats(since: Timestamp) -> Reply<Vec<(RecipeId, RecipeStats)>>;
+    recipe_by_hook(token: &str) -> Reply<Option<RecipeRow>>;
+    inbound(filter: &InboundFilter) -> Reply<Vec<InboundRow>>;
+    inbound_by_id(id: InboundId) -> Reply<Option<InboundRow>>;
     connections() -> Reply<Vec<ConnectionRow>>;
     connection(name: &str) -> Reply<Option<ConnectionRow>>;
     approvals(open: bool, before: Option<ApprovalId>, limit: u32) -> Reply<Vec<Approval>>;
