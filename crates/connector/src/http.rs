@@ -23,7 +23,11 @@ use bytes::Bytes;
 use tokio::time::Sleep;
 use url::Url;
 
-use crate::{error::StepError, net::AddressPolicy};
+use crate::{
+    error::StepError,
+    net::AddressPolicy,
+    oauth::{Keeper, Tokens},
+};
 use pool::Pool;
 
 /// Largest answer body kept, after decompression.
@@ -125,6 +129,8 @@ pub struct Response {
     pub body: Bytes,
     /// The address that answered, after redirects.
     pub url: Url,
+    /// False when a redirect led to another scheme, host or port, where credentials do not go along.
+    pub first_origin: bool,
 }
 
 /// The shared client. Cloning copies a pointer.
@@ -138,6 +144,7 @@ struct Inner {
     user_agent: HeaderValue,
     pool: Pool,
     tls: connect::Tls,
+    tokens: Tokens,
 }
 
 impl std::fmt::Debug for Http {
@@ -157,13 +164,23 @@ impl Http {
             HeaderValue::from_str(&options.user_agent).map_err(|_| HttpProblem::UserAgent(options.user_agent.clone()))?;
         let tls = connect::Tls::new(&options.extra_roots_pem)?;
         let pool = Pool::new(options.idle_per_host_max, options.idle_timeout);
-        Ok(Self { inner: Arc::new(Inner { options, user_agent, pool, tls }) })
+        Ok(Self { inner: Arc::new(Inner { options, user_agent, pool, tls, tokens: Tokens::default() }) })
     }
 
     /// Which addresses this client may call.
     #[must_use]
     pub fn policy(&self) -> &AddressPolicy {
         &self.inner.options.policy
+    }
+
+    /// Says who stores credentials that a system replaces by itself. The first one stays.
+    pub fn keep_credentials_with(&self, keeper: Arc<dyn Keeper>) {
+        let _ = self.inner.tokens.keeper.set(keeper);
+    }
+
+    /// The tokens of this process.
+    pub(crate) fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
     }
 
     /// Makes one call and reads the whole answer. Any status is an answer, not an error.
@@ -175,16 +192,18 @@ impl Http {
         let mut hop = request;
         let mut timer = Timer { sleep: std::pin::pin!(tokio::time::sleep(hop.timeout.min(TIMEOUT_MAX))), length: hop.timeout };
         let mut redirects = 0_u8;
+        let mut first_origin = true;
         loop {
             let (head, body) = exchange::exchange(&self.inner, &mut hop, &mut timer).await?;
             let target = if hop.follow_redirects { redirect::target(&hop, &head)? } else { None };
             let Some(next) = target else {
-                return Ok(Response { status: head.status, headers: head.headers, body, url: hop.url });
+                return Ok(Response { status: head.status, headers: head.headers, body, url: hop.url, first_origin });
             };
             redirects += 1;
             if redirects > self.inner.options.redirects_max {
                 return Err(problem::too_many_redirects(&hop.url, self.inner.options.redirects_max));
             }
+            first_origin &= next.origin() == hop.url.origin();
             redirect::go(&mut hop, next);
         }
     }

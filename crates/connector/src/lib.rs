@@ -10,6 +10,7 @@ mod error;
 pub mod http;
 pub mod mask;
 mod net;
+pub mod oauth;
 pub mod secret;
 pub mod xml;
 

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod oauth;
 mod parse;
 mod request;
 mod settings;
@@ -12,8 +13,10 @@ mod sign;
 
 use std::sync::Arc;
 
-use connector::{Action, Connector, Cx, Effect, ErrorClass, StepError, TestCall};
+use ::http::{Method, StatusCode};
+use connector::{Action, Connector, Cx, Effect, ErrorClass, Secret, StepError, TestCall, http::Response};
 use serde_json::{Value as Json, json};
+use tokio::time::Instant;
 
 pub(crate) fn connector() -> Connector {
     Connector {
@@ -60,15 +63,49 @@ fn effect(input: &Json) -> Effect {
 }
 
 async fn call(cx: Cx, input: Json) -> Result<Json, StepError> {
-    let request::Call { request, accept, parse } = request::build(&cx, &input)?;
-    let method = request.method.clone();
-    let error = match cx.http.send(request).await {
-        Ok(response) if accept.takes(response.status.as_u16()) => match answer::output(parse, &response) {
+    let since = Instant::now();
+    let client = oauth::client(&cx)?;
+    let token = match &client {
+        Some(client) => {
+            // What is wrong with the input is told before anybody signs in.
+            request::build(&cx, &input, None)?;
+            match client.token(&cx.http, cx.timeout).await {
+                Ok(token) => Some(token),
+                Err(error) => return Err(request::describe(&cx, &input, None, error)),
+            }
+        }
+        None => None,
+    };
+    let (mut method, mut answer) = send(&cx, &input, token.as_ref(), since).await?;
+    let mut used = token;
+    // A 401 is a definite refusal, so that even a `once` effect may be asked for again.
+    if let (Some(client), Some(refused), Ok((response, accept, _))) = (&client, &used, &answer)
+        && response.status == StatusCode::UNAUTHORIZED
+        && !accept.takes(401)
+        && response.first_origin
+        && let Ok(fresh) = client.renewed(&cx.http, refused, oauth::left(&cx, since)).await
+    {
+        (method, answer) = send(&cx, &input, Some(&fresh), since).await?;
+        used = Some(fresh);
+    }
+    let token = used.as_ref();
+    let error = match answer {
+        Ok((response, accept, parse)) if accept.takes(response.status.as_u16()) => match answer::output(parse, &response) {
             Ok(output) => return Ok(output),
             Err(why) => answer::unreadable(&method, &response, &why),
         },
-        Ok(response) => answer::refused(&cx, &input, &method, &response),
+        Ok((response, ..)) => answer::refused(&cx, &input, token, &method, &response),
         Err(error) => error,
     };
-    Err(request::describe(&cx, &input, error))
+    Err(request::describe(&cx, &input, token, error))
+}
+
+type Answer = Result<(Response, request::Accept, parse::As), StepError>;
+
+/// One request. The outer error is the input's, the inner one the call's.
+async fn send(cx: &Cx, input: &Json, token: Option<&Secret>, since: Instant) -> Result<(Method, Answer), StepError> {
+    let request::Call { mut request, accept, parse } = request::build(cx, input, token)?;
+    request.timeout = oauth::left(cx, since);
+    let method = request.method.clone();
+    Ok((method, cx.http.send(request).await.map(|response| (response, accept, parse))))
 }

@@ -16,6 +16,7 @@ mod drive;
 pub mod fingerprint;
 mod frame;
 mod intake;
+mod keeper;
 mod letters;
 mod live;
 mod not_yet;
@@ -154,6 +155,11 @@ impl Engine {
             fired: Mutex::default(),
             dice: Mutex::new(SmallRng::seed_from_u64(parts.seed)),
         });
+        engine.http.keep_credentials_with(Arc::new(keeper::StoreKeeper {
+            store: Arc::clone(&engine.store),
+            vault: Arc::clone(&engine.vault),
+            clock: Arc::clone(&engine.clock),
+        }));
         engine.registry.refresh(&*engine.store).await?;
         engine.count_backlog().await?;
         engine.tasks.spawn(caretaker::keep_lease(Arc::clone(&engine)));

@@ -6,7 +6,7 @@ use ::http::{
     HeaderMap, Method, StatusCode,
     header::{DATE, RETRY_AFTER},
 };
-use connector::{Cx, Doubt, ErrorClass, Mask, StepError, http::Response};
+use connector::{Cx, Doubt, ErrorClass, Mask, Secret, StepError, http::Response};
 use serde_json::{Map, Value as Json, json};
 use url::Position;
 
@@ -75,8 +75,8 @@ pub(super) fn unreadable(method: &Method, response: &Response, why: &str) -> Ste
 
 /// The error an answer with an unaccepted status is. The table is the one for people in `docs/`:
 /// RFC 9110, 15 and RFC 6585 for the meaning of the statuses.
-pub(super) fn refused(cx: &Cx, input: &Json, method: &Method, response: &Response) -> StepError {
-    let mask = sign::mask(cx, input);
+pub(super) fn refused(cx: &Cx, input: &Json, token: Option<&Secret>, method: &Method, response: &Response) -> StepError {
+    let mask = sign::mask(cx, input, token);
     let status = response.status;
     let class = class(status);
     let place = &response.url[..Position::AfterPath];

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header::ACCEPT};
-use connector::{Connection, Cx, ErrorClass, StepError, http::Request};
+use connector::{Connection, Cx, ErrorClass, Secret, StepError, http::Request};
 use serde_json::{Map, Value as Json, json};
 use url::{Position, Url};
 
@@ -135,7 +135,7 @@ pub(super) struct Call {
 }
 
 /// Builds the request. Gives the same one every time for the same input.
-pub(super) fn build(cx: &Cx, input: &Json) -> Result<Call, StepError> {
+pub(super) fn build(cx: &Cx, input: &Json, token: Option<&Secret>) -> Result<Call, StepError> {
     static NOTHING: std::sync::LazyLock<Map<String, Json>> = std::sync::LazyLock::new(Map::new);
     let fields = match input {
         Json::Object(fields) => fields,
@@ -178,7 +178,7 @@ pub(super) fn build(cx: &Cx, input: &Json) -> Result<Call, StepError> {
         headers.insert(IDEMPOTENCY_KEY, key);
     }
     if let Some(connection) = connection {
-        sign::sign_in(connection, auth, &mut url, &mut headers)?;
+        sign::sign_in(connection, auth, token, &mut url, &mut headers)?;
     }
     let follow_redirects = !accept.takes_redirects();
     Ok(Call {
@@ -381,10 +381,10 @@ fn add_headers(headers: &mut HeaderMap, fields: &Map<String, Json>) -> Result<()
 
 /// Adds the request to a failed attempt, secrets masked. Built again from the input, so that the usual
 /// attempt, which succeeds, pays nothing for it.
-pub(super) fn describe(cx: &Cx, input: &Json, mut error: StepError) -> StepError {
-    let mask = sign::mask(cx, input);
+pub(super) fn describe(cx: &Cx, input: &Json, token: Option<&Secret>, mut error: StepError) -> StepError {
+    let mask = sign::mask(cx, input, token);
     error.message = mask.text(&error.message);
-    let Ok(Call { request, .. }) = build(cx, input) else {
+    let Ok(Call { request, .. }) = build(cx, input, token) else {
         return error;
     };
     let mut url = mask.url(&request.url);

@@ -4,14 +4,18 @@ use std::collections::HashMap;
 
 use ::http::{HeaderName, HeaderValue};
 use connector::Secret;
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use url::Url;
 
+use super::oauth;
 use crate::strict::{self, Problems};
 
 const KEYS: [&str; 3] = ["base_url", "auth", "headers"];
-const AUTH_KINDS: [&str; 4] = ["none", "basic", "bearer", "api_key"];
-const AUTH_KEYS: [&str; 3] = ["kind", "in", "name"];
+const AUTH_KINDS: [&str; 5] = ["none", "basic", "bearer", "api_key", "oauth2"];
+const AUTH_KEYS: [&str; 8] = ["kind", "in", "name", "grant", "token_url", "client_auth", "scope", "params"];
+/// Which of them belong to which kind.
+const OWN_KEYS: [(&str, &[&str]); 2] =
+    [("api_key", &["in", "name"]), ("oauth2", &["grant", "token_url", "client_auth", "scope", "params"])];
 /// Headers that belong to the connection between the machines, not to a recipe or a connection's settings.
 pub(super) const RESERVED_HEADERS: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
@@ -24,6 +28,7 @@ pub(super) enum Auth<'a> {
     Bearer,
     KeyInHeader(&'a str),
     KeyInQuery(&'a str),
+    OAuth2(&'a Map<String, Json>),
 }
 
 pub(super) fn config_schema() -> Json {
@@ -33,7 +38,7 @@ pub(super) fn config_schema() -> Json {
             "base_url": {"type": "string", "format": "uri", "title": "Base address", "description": "What every path is added to, for instance https://api.example.com/v2."},
             "auth": {
                 "title": "Sign-in",
-                "description": "How calls sign in: none, basic (credentials username, password), bearer (credential token) or api_key (credential key).",
+                "description": "How calls sign in: none, basic (credentials username, password), bearer (credential token), api_key (credential key) or oauth2 (credentials client_id, client_secret, and refresh_token for that grant).",
                 "oneOf": [
                     {"type": "string", "enum": AUTH_KINDS},
                     {
@@ -41,7 +46,12 @@ pub(super) fn config_schema() -> Json {
                         "properties": {
                             "kind": {"type": "string", "enum": AUTH_KINDS},
                             "in": {"type": "string", "enum": ["header", "query"], "default": "header", "description": "Where an api_key is sent."},
-                            "name": {"type": "string", "default": "X-API-Key", "description": "Name of the header or query value that carries an api_key."}
+                            "name": {"type": "string", "default": "X-API-Key", "description": "Name of the header or query value that carries an api_key."},
+                            "grant": {"type": "string", "enum": oauth::GRANTS, "default": "client_credentials", "description": "How oauth2 gets its token."},
+                            "token_url": {"type": "string", "format": "uri", "description": "Where oauth2 gets its token."},
+                            "client_auth": {"type": "string", "enum": oauth::CLIENT_AUTHS, "default": "basic", "description": "Whether oauth2 sends client_id and client_secret as basic authentication or in the body."},
+                            "scope": {"type": "string", "description": "What the token shall be good for; several with blanks between."},
+                            "params": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Sent along when a token is asked for, for instance an audience."}
                         },
                         "required": ["kind"],
                         "additionalProperties": false
@@ -62,7 +72,10 @@ pub(super) fn credentials_schema() -> Json {
             "username": {"type": "string", "title": "User name", "description": "For auth basic."},
             "password": {"type": "string", "title": "Password", "description": "For auth basic."},
             "token": {"type": "string", "title": "Token", "description": "For auth bearer."},
-            "key": {"type": "string", "title": "Key", "description": "For auth api_key."}
+            "key": {"type": "string", "title": "Key", "description": "For auth api_key."},
+            "client_id": {"type": "string", "title": "Client id", "description": "For auth oauth2."},
+            "client_secret": {"type": "string", "title": "Client secret", "description": "For auth oauth2."},
+            "refresh_token": {"type": "string", "title": "Refresh token", "description": "For auth oauth2 with grant refresh_token; replaced by itself when the system gives a new one."}
         },
         "additionalProperties": false
     })
@@ -84,10 +97,12 @@ pub(super) fn auth(config: &Json) -> Result<Auth<'_>, (String, String)> {
         other => return Err(problem("", format!("auth must be a kind or a record with a kind, not {}", strict::kind(other)))),
     };
     let option = |name: &str| auth.get(name).filter(|value| !value.is_null());
-    if kind != "api_key"
-        && let Some(name) = ["in", "name"].into_iter().find(|name| option(name).is_some())
-    {
-        return Err(problem(&format!(".{name}"), format!("\"{name}\" is only used by auth api_key")));
+    for (owner, names) in OWN_KEYS {
+        if kind != owner
+            && let Some(name) = names.iter().find(|name| option(name).is_some())
+        {
+            return Err(problem(&format!(".{name}"), format!("\"{name}\" is only used by auth {owner}")));
+        }
     }
     match kind {
         "none" => Ok(Auth::None),
@@ -108,6 +123,13 @@ pub(super) fn auth(config: &Json) -> Result<Auth<'_>, (String, String)> {
                 Some(Some("query")) => Ok(Auth::KeyInQuery(name)),
                 Some(_) => Err(problem(".in", "an api_key is sent in \"header\" or \"query\"".to_owned())),
             }
+        }
+        "oauth2" => {
+            let Json::Object(fields) = auth else {
+                return Err(problem("", "auth oauth2 needs a record with kind and token_url".to_owned()));
+            };
+            oauth::check(fields).map_err(|(field, sentence)| problem(&format!(".{field}"), sentence))?;
+            Ok(Auth::OAuth2(fields))
         }
         other => Err(problem(".kind", strict::unknown(other, &AUTH_KINDS))),
     }
@@ -157,6 +179,7 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
                 Auth::Basic => (&["username"], &["password"], "auth basic"),
                 Auth::Bearer => (&["token"], &[], "auth bearer"),
                 Auth::KeyInHeader(_) | Auth::KeyInQuery(_) => (&["key"], &[], "auth api_key"),
+                Auth::OAuth2(fields) => oauth::credentials(fields),
             };
             problems.credentials(credentials, required, optional, why);
             check_sendable(&mut problems, auth, credentials);
@@ -194,7 +217,7 @@ fn check_sendable(problems: &mut Problems, auth: Auth<'_>, credentials: &HashMap
             }
             return;
         }
-        Auth::None | Auth::KeyInQuery(_) => return,
+        Auth::None | Auth::KeyInQuery(_) | Auth::OAuth2(_) => return,
     };
     if credentials.get(field).is_some_and(|secret| HeaderValue::from_str(secret.expose()).is_err()) {
         problems.add(

@@ -2,7 +2,7 @@
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use connector::{Connection, Cx, Mask, StepError};
+use connector::{Connection, Cx, Mask, Secret, StepError};
 use serde_json::Value as Json;
 use url::Url;
 
@@ -11,26 +11,36 @@ use super::{
     settings::Auth,
 };
 
-pub(super) fn sign_in(connection: &Connection, auth: Auth<'_>, url: &mut Url, headers: &mut HeaderMap) -> Result<(), StepError> {
+pub(super) fn sign_in(
+    connection: &Connection,
+    auth: Auth<'_>,
+    token: Option<&Secret>,
+    url: &mut Url,
+    headers: &mut HeaderMap,
+) -> Result<(), StepError> {
     let credential = |name: &str| {
         connection
             .credentials
             .get(name)
-            .map(connector::Secret::expose)
+            .map(Secret::expose)
             .ok_or_else(|| broken_connection(connection, &format!("it lacks the credential \"{name}\"")))
     };
     let (name, text) = match auth {
         Auth::None => return Ok(()),
         Auth::Bearer => (AUTHORIZATION, format!("Bearer {}", credential("token")?)),
-        Auth::Basic => (
-            AUTHORIZATION,
-            basic(credential("username")?, connection.credentials.get("password").map_or("", connector::Secret::expose)),
-        ),
+        Auth::Basic => {
+            (AUTHORIZATION, basic(credential("username")?, connection.credentials.get("password").map_or("", Secret::expose)))
+        }
         Auth::KeyInHeader(name) => {
             let name = HeaderName::from_bytes(name.as_bytes())
                 .map_err(|_| broken_connection(connection, "the name of its header cannot be used"))?;
             (name, credential("key")?.to_owned())
         }
+        Auth::OAuth2(_) => match token {
+            Some(token) => (AUTHORIZATION, format!("Bearer {}", token.expose())),
+            // Only when a failed call is told.
+            None => return Ok(()),
+        },
         Auth::KeyInQuery(name) => {
             url.query_pairs_mut().append_pair(name, credential("key")?);
             return Ok(());
@@ -58,7 +68,7 @@ fn basic(username: &str, password: &str) -> String {
 
 /// What must not be shown of this attempt's request and answer: the connection's credentials, and what the
 /// step itself puts into headers for secrets.
-pub(super) fn mask(cx: &Cx, input: &Json) -> Mask {
+pub(super) fn mask(cx: &Cx, input: &Json, token: Option<&Secret>) -> Mask {
     let mut mask = Mask::default();
     if let Some(connection) = cx.connection.as_deref() {
         mask = Mask::new(connection.credentials.values());
@@ -66,6 +76,9 @@ pub(super) fn mask(cx: &Cx, input: &Json) -> Mask {
         {
             mask.add(basic(username.expose(), password.expose()).trim_start_matches("Basic "));
         }
+    }
+    if let Some(token) = token {
+        mask.add(token.expose());
     }
     if let Some(Json::Object(headers)) = input.get("headers") {
         for (name, value) in headers {

@@ -4,6 +4,7 @@
 mod support;
 
 mod bodies;
+mod tokens;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -19,9 +20,13 @@ fn http() -> Connector {
     connectors::all().into_iter().find(|connector| connector.id == "http").unwrap()
 }
 
+fn http_client() -> Http {
+    Http::new(HttpOptions { policy: AddressPolicy::with_private(), ..HttpOptions::default() }).unwrap()
+}
+
 fn cx(connection: Option<Connection>) -> Cx {
     Cx {
-        http: Http::new(HttpOptions { policy: AddressPolicy::with_private(), ..HttpOptions::default() }).unwrap(),
+        http: http_client(),
         connection: connection.map(Arc::new),
         idempotency_key: "run_1/pay".into(),
         timeout: Duration::from_secs(20),
@@ -499,6 +504,28 @@ fn settings_that_cannot_work_are_told() {
         assert_eq!(problems(json!({"base_url": wrong}), &[]), ["config.base_url"], "{wrong}");
     }
     assert_eq!(problems(json!({"base_url": base, "auth": "oauth"}), &[]), ["config.auth.kind"]);
+    let oauth = |more: Json| {
+        let mut auth = json!({"kind": "oauth2", "token_url": "https://id.example.com/token"});
+        auth.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"base_url": base, "auth": auth})
+    };
+    let client = [("client_id", "a"), ("client_secret", "b")];
+    assert_eq!(problems(oauth(json!({"scope": "read", "params": {"audience": "x"}})), &client), none);
+    assert_eq!(problems(oauth(json!({})), &[("client_id", "a")]), ["credentials.client_secret"]);
+    assert_eq!(problems(oauth(json!({"grant": "refresh_token"})), &[("client_id", "a"), ("refresh_token", "r")]), none);
+    assert_eq!(problems(oauth(json!({"grant": "refresh_token"})), &client), ["credentials.refresh_token"]);
+    for (wrong, field) in [
+        (json!({"token_url": "ftp://x"}), "token_url"),
+        (json!({"token_url": null}), "token_url"),
+        (json!({"grant": "password"}), "grant"),
+        (json!({"client_auth": 1}), "client_auth"),
+        (json!({"scope": ["a"]}), "scope"),
+        (json!({"params": {"a": 1}}), "params"),
+        (json!({"in": "query"}), "in"),
+    ] {
+        assert_eq!(problems(oauth(wrong), &client), [format!("config.auth.{field}")]);
+    }
+    assert_eq!(problems(json!({"base_url": base, "auth": "oauth2"}), &client), ["config.auth"]);
     assert_eq!(problems(json!({"base_url": base, "auth": {"type": "bearer"}}), &[]), ["config.auth.type", "config.auth.kind"]);
     assert_eq!(
         problems(json!({"base_url": base, "auth": {"kind": "bearer", "name": "X"}}), &[("token", "x")]),
