@@ -1,12 +1,16 @@
 //! What people do to runs: cancel, resume, replay, and what they say about a doubt.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use connector::{Cx, ErrorClass, StepError};
 use serde_json::Value as Json;
-use store::{DeadLetter, Ending, Entry, Journal, RunId, RunRow, RunStatus, StepPath, StepState, StoreError, Then, Via};
+use store::{DeadLetter, Ending, Entry, Journal, RunId, RunRow, RunStatus, StoreError, Then, Via};
 
-use crate::{Engine, Event, Intake, IntakeError, beside::answer_to};
+use crate::{
+    Engine, Event, Intake, IntakeError, LiveRecipe,
+    beside::answer_to,
+    resume::{Resumption, Said},
+};
 
 /// A connection's test call may take so long.
 const TEST_TIMEOUT: Duration = Duration::from_secs(15);
@@ -18,6 +22,17 @@ pub enum Doubtful {
     Happened(Json),
     /// It did not, or doing it again is fine.
     Repeat,
+}
+
+/// How an ended run is run again.
+#[derive(Debug, Clone, Default)]
+pub struct Replay {
+    /// This event instead of the first one.
+    pub event: Option<Json>,
+    /// This version instead of the active one.
+    pub version: Option<i32>,
+    /// Replays under the same key are one.
+    pub key: Option<String>,
 }
 
 /// Why a wish could not be carried out.
@@ -44,28 +59,14 @@ pub enum ControlError {
 }
 
 impl Engine {
-    /// Lets a failed run go on at the step that failed. Finished steps are not done again.
+    /// Lets a failed run go on at the step that failed, under its own version. Finished steps are not
+    /// done again.
     ///
     /// # Errors
     /// [`ControlError`]; nothing changed then.
     pub async fn resume(&self, id: RunId, said: Option<Doubtful>, by: &str) -> Result<(), ControlError> {
-        let run = self.find(id).await?;
-        if run.status != RunStatus::Failed {
-            return Err(ControlError::NotNow(format!("Only a failed run can be resumed; this one is {}.", run.status.as_str())));
-        }
-        if run.dead_letter != Some(DeadLetter::Open) {
-            return Err(ControlError::NotNow("This run was already replayed or discarded.".to_owned()));
-        }
-        let journal = self.journal(id).await?;
-        let entries = reopen(&journal, said, by, self.now())?;
-        let chunk = store::write_chunk(&entries)?;
-        let now = self.now();
-        if !self.store.resume(id, None, journal.next_seq, &chunk, now).await? {
-            return Err(ControlError::NotNow("Somebody else changed this run just now. Look at it again.".to_owned()));
-        }
-        self.live.changed(id);
-        self.wake_at(now);
-        Ok(())
+        let said = said.map_or(Said::Nothing, Said::All);
+        self.resume_with(id, &Resumption { said, ..Resumption::default() }, by).await
     }
 
     /// Ends a run that is not over. A call under way may still happen; the run page says so.
@@ -118,6 +119,14 @@ impl Engine {
     /// # Errors
     /// [`ControlError`]; nothing was started then.
     pub async fn replay(self: &Arc<Self>, id: RunId, event: Option<Json>) -> Result<RunId, ControlError> {
+        self.replay_with(id, Replay { event, ..Replay::default() }).await
+    }
+
+    /// Runs an ended run's event, or another, as a new run linked to the old.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing was started then.
+    pub async fn replay_with(self: &Arc<Self>, id: RunId, wish: Replay) -> Result<RunId, ControlError> {
         let run = self.find(id).await?;
         if !run.status.is_final() {
             return Err(ControlError::NotNow(format!("Only an ended run can be replayed; this one is {}.", run.status.as_str())));
@@ -127,11 +136,20 @@ impl Engine {
             .recipes
             .get(&run.slug)
             .ok_or_else(|| ControlError::NotNow(format!("Recipe {} is switched off. Switch it on, then replay.", run.slug)))?;
-        let data = match event {
+        let other;
+        let recipe = match wish.version.filter(|version| *version != recipe.version) {
+            None => recipe,
+            Some(version) => {
+                other = self.under_version(recipe, version).await?;
+                &other
+            }
+        };
+        let data = match wish.event {
             Some(event) => Arc::new(event),
             None => self.journal(id).await?.event,
         };
-        let event = Event { data, via: Via::Replay, key: None, key_wins: false, fingerprint: None, replay_of: Some(id) };
+        let key = wish.key.map(Into::into);
+        let event = Event { data, via: Via::Replay, key, key_wins: true, fingerprint: None, replay_of: Some(id) };
         match self.accept(recipe, event).await? {
             Intake::Accepted { run: new, .. } | Intake::Duplicate { run: new, .. } => {
                 if run.status == RunStatus::Failed {
@@ -142,6 +160,23 @@ impl Engine {
             }
             Intake::Filtered => Err(ControlError::NotNow("The recipe's trigger does not want this event.".to_owned())),
         }
+    }
+
+    /// A recipe that is switched on, as if another version of it were the active one.
+    async fn under_version(&self, recipe: &LiveRecipe, version: i32) -> Result<Arc<LiveRecipe>, ControlError> {
+        if self.store.version(recipe.row.id, version).await?.is_none() {
+            return Err(ControlError::NotNow(format!("Recipe {} has no version {version}.", recipe.row.slug)));
+        }
+        let program = self.program(recipe.row.id, version).await?;
+        Ok(Arc::new(LiveRecipe {
+            row: recipe.row.clone(),
+            version,
+            params: Arc::new(program.bind_params(&recipe.row.params)),
+            program,
+            schedule: None,
+            schedule_cursor: None,
+            input: None,
+        }))
     }
 
     /// Puts a dead letter aside. Who and why stay in its journal.
@@ -193,7 +228,7 @@ impl Engine {
         })
     }
 
-    async fn find(&self, id: RunId) -> Result<RunRow, ControlError> {
+    pub(crate) async fn find(&self, id: RunId) -> Result<RunRow, ControlError> {
         self.store.run(id).await?.ok_or(ControlError::NotFound(id))
     }
 
@@ -205,43 +240,4 @@ impl Engine {
         let chunks = self.store.chunks(id, 0).await?;
         Journal::replay(chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())))
     }
-}
-
-/// The entries that let every failed step of a run try again, but those whose failure the recipe dealt with.
-fn reopen(journal: &Journal, said: Option<Doubtful>, by: &str, at: store::Timestamp) -> Result<Vec<Entry>, ControlError> {
-    let taken_back =
-        journal.steps.iter().any(|(path, state)| path.ends_with(".undo") && matches!(state, StepState::Succeeded { .. }));
-    let undo_failed = |path: &StepPath, state: &StepState| {
-        path.ends_with(".undo") && matches!(state, StepState::Failed { .. } | StepState::Uncertain { .. })
-    };
-    if taken_back && !journal.steps.iter().any(|(path, state)| undo_failed(path, state)) {
-        return Err(ControlError::NotNow(
-            "This run took back what it had done, so there is nothing left to go on from. Replay its event as a new run."
-                .to_owned(),
-        ));
-    }
-    let mut entries = vec![Entry::Resumed { at, by: by.to_owned() }];
-    let dealt_with: HashSet<&str> =
-        journal.caught.iter().flat_map(|(path, (error, _))| std::iter::once(&**path).chain(error.path.as_deref())).collect();
-    let mut stuck: Vec<(&StepPath, &StepState)> = journal
-        .steps
-        .iter()
-        .filter(|(_, state)| matches!(state, StepState::Failed { .. } | StepState::Uncertain { .. }))
-        .filter(|(path, _)| !dealt_with.contains(&***path))
-        // Once something was taken back, only the rest of it is tried again.
-        .filter(|(path, state)| !taken_back || undo_failed(path, state))
-        .collect();
-    stuck.sort_by(|one, other| one.0.cmp(other.0));
-    for (path, state) in stuck {
-        let p = Arc::clone(path);
-        let by = by.to_owned();
-        entries.push(match (state, &said) {
-            (StepState::Uncertain { .. }, None) => return Err(ControlError::SayFirst { path: path.to_string() }),
-            (StepState::Uncertain { .. }, Some(Doubtful::Happened(output))) => {
-                Entry::Settled { p, at, by, out: Arc::new(output.clone()) }
-            }
-            _ => Entry::Reopened { p, at, by },
-        });
-    }
-    Ok(entries)
 }

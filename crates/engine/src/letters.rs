@@ -24,6 +24,8 @@ const GATHER: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     failed: Notify,
+    /// There may be an operation to go on with.
+    pub(crate) operations: Notify,
 }
 
 impl Signals {

@@ -20,8 +20,10 @@ mod keeper;
 mod letters;
 mod live;
 mod not_yet;
+pub mod operations;
 mod program;
 mod registry;
+pub mod resume;
 pub mod retry;
 mod schedule;
 mod settings;
@@ -167,6 +169,7 @@ impl Engine {
         engine.tasks.spawn(caretaker::keep_tidy(Arc::clone(&engine)));
         engine.tasks.spawn(letters::keep_sorted(Arc::clone(&engine)));
         if engine.settings.works {
+            engine.tasks.spawn(operations::keep_going(Arc::clone(&engine)));
             engine.tasks.spawn(worker::work(Arc::clone(&engine)));
         }
         if engine.settings.schedules {

@@ -209,6 +209,9 @@ pub enum Entry {
         at: Timestamp,
         /// Who.
         by: String,
+        /// The version it goes on under, when that is not the one it had.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<i32>,
     },
     /// A failed run was repeated as a new run.
     Replayed {

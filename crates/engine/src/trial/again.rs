@@ -88,7 +88,7 @@ fn resumed(program: &Program, script: &Script, kept: &[(store::Timestamp, Vec<En
         state.push(entry.clone());
     }
     let now = trial.ended;
-    state.push(Entry::Resumed { at: now, by: PERSON.to_owned() });
+    state.push(Entry::Resumed { at: now, by: PERSON.to_owned(), version: None });
     let uncertain: Vec<_> = state
         .journal
         .steps

@@ -263,7 +263,7 @@ fn tries_count_on_after_somebody_reopened_the_step() {
             started("customer", 1, 1, json!({})),
             failed("customer", 1, 2, problem(), None),
             ended(2, Ending::Failed, Some(("customer", problem()))),
-            Entry::Resumed { at: at(9), by: "Admin".to_owned() },
+            Entry::Resumed { at: at(9), by: "Admin".to_owned(), version: None },
             Entry::Reopened { p: "customer".into(), at: at(9), by: "Admin".to_owned() },
             started("customer", 2, 9, Json::Null),
             failed("customer", 2, 10, problem(), Some(12)),

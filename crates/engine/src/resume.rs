@@ -1,0 +1,199 @@
+//! Lets a failed run go on: what was done stays done, what failed is tried again, doubts are answered.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use store::{DeadLetter, Entry, Journal, RunId, RunRow, RunStatus, StepPath, StepState, Timestamp};
+
+use crate::{
+    Engine, OutlineStep, Program,
+    control::{ControlError, Doubtful},
+};
+
+/// How a failed run goes on.
+#[derive(Debug, Clone, Default)]
+pub struct Resumption {
+    /// Under the recipe's active version instead of its own.
+    pub active_version: bool,
+    /// What became of effects that may have happened.
+    pub said: Said,
+    /// Only if it is still this failure: when the run failed.
+    pub failed_at: Option<Timestamp>,
+}
+
+/// What people say about effects that may have happened.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Said {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// The same about each.
+    All(Doubtful),
+    /// About each step, by its path.
+    Each(BTreeMap<String, Doubtful>),
+}
+
+impl Said {
+    fn about(&self, path: &str) -> Option<&Doubtful> {
+        match self {
+            Self::Nothing => None,
+            Self::All(said) => Some(said),
+            Self::Each(said) => said.get(path),
+        }
+    }
+}
+
+impl Engine {
+    /// Lets a failed run go on at the step that failed. Finished steps are not done again.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing changed then.
+    pub async fn resume_with(&self, id: RunId, wish: &Resumption, by: &str) -> Result<(), ControlError> {
+        // The journal first: whoever resumes the run in between makes ours too short to be followed.
+        let journal = self.journal(id).await;
+        let run = self.find(id).await?;
+        let journal = journal?;
+        if run.status != RunStatus::Failed {
+            return Err(ControlError::NotNow(format!("Only a failed run can be resumed; this one is {}.", run.status.as_str())));
+        }
+        if run.dead_letter != Some(DeadLetter::Open) {
+            return Err(ControlError::NotNow("This run was already replayed or discarded.".to_owned()));
+        }
+        if wish.failed_at.is_some() && wish.failed_at != run.ended_at {
+            return Err(ControlError::NotNow("This run went on and failed again meanwhile.".to_owned()));
+        }
+        let version = if wish.active_version { Some(self.active_version(&run, &journal).await?) } else { None };
+        let now = self.now();
+        let entries = reopen(&journal, &wish.said, version, by, now)?;
+        let chunk = store::write_chunk(&entries)?;
+        if !self.store.resume(id, version, journal.next_seq, &chunk, now).await? {
+            return Err(ControlError::NotNow("Somebody else changed this run just now. Look at it again.".to_owned()));
+        }
+        self.live.changed(id);
+        self.wake_at(now);
+        Ok(())
+    }
+
+    /// The steps of a run whose effect may have happened, and nobody has said whether it did.
+    ///
+    /// # Errors
+    /// When the store does not answer or the journal is damaged.
+    pub async fn doubts(&self, id: RunId) -> Result<Vec<String>, ControlError> {
+        self.find(id).await?;
+        let journal = self.journal(id).await?;
+        Ok(stuck(&journal)
+            .into_iter()
+            .filter(|(_, state)| matches!(state, StepState::Uncertain { .. }))
+            .map(|(path, _)| path.to_string())
+            .collect())
+    }
+
+    /// The active version, if the run can go on under it.
+    async fn active_version(&self, run: &RunRow, journal: &Journal) -> Result<i32, ControlError> {
+        let catalogue = self.catalogue();
+        let recipe = catalogue.recipes.get(&run.slug).ok_or_else(|| {
+            ControlError::NotNow(format!(
+                "Recipe {} is switched off, so it has no active version. Switch it on, or resume with version {}.",
+                run.slug, run.version
+            ))
+        })?;
+        if recipe.version != run.version {
+            let own = self.program(run.recipe, run.version).await?;
+            let lost = lost(journal, &own, &recipe.program);
+            if !lost.is_empty() {
+                return Err(ControlError::NotNow(format!(
+                    "Version {} no longer has {}, which this run has already done under version {}. \
+                     Resume it with its own version, or replay its event with the active one.",
+                    recipe.version,
+                    named(&lost),
+                    run.version
+                )));
+            }
+        }
+        Ok(recipe.version)
+    }
+}
+
+/// Steps that are done and that another version does not have in that place, by id.
+fn lost(journal: &Journal, own: &Program, other: &Program) -> Vec<String> {
+    let mut lost: Vec<String> = journal
+        .steps
+        .iter()
+        .filter(|(_, state)| matches!(state, StepState::Succeeded { .. } | StepState::Skipped))
+        .filter(|(path, _)| !same_place(path, &own.outline, &other.outline))
+        .map(|(path, _)| crate::fingerprint::without_passes(path))
+        .collect();
+    lost.sort();
+    lost.dedup();
+    lost
+}
+
+/// Whether each step on the way to a path is the same kind of step in both versions, in the same loop.
+fn same_place(path: &str, own: &[OutlineStep], other: &[OutlineStep]) -> bool {
+    let find = |outline: &'_ [OutlineStep], id: &str| {
+        outline.iter().find(|step| step.id == id).map(|step| (step.uses.clone(), step.within.clone()))
+    };
+    path.split('.').map(|part| part.split('[').next().unwrap_or(part)).all(|id| find(own, id) == find(other, id))
+}
+
+/// The taking back of a step. `walk[3].undo` is a step named undo in a loop.
+fn is_undo(path: &str) -> bool {
+    path.strip_suffix(".undo").is_some_and(|step| !step.ends_with(']'))
+}
+
+fn named(steps: &[String]) -> String {
+    const NAMED_MAX: usize = 3;
+    let list = steps.iter().take(NAMED_MAX).cloned().collect::<Vec<_>>().join(", ");
+    match steps.len() {
+        1 => format!("step {list}"),
+        count if count <= NAMED_MAX => format!("steps {list}"),
+        count => format!("steps {list} and {} more", count - NAMED_MAX),
+    }
+}
+
+/// The steps that keep a run from going on: all that failed, but those whose failure the recipe dealt with.
+fn stuck(journal: &Journal) -> Vec<(&StepPath, &StepState)> {
+    let dealt_with: HashSet<&str> =
+        journal.caught.iter().flat_map(|(path, (error, _))| std::iter::once(&**path).chain(error.path.as_deref())).collect();
+    let taken_back = taken_back(journal);
+    let mut stuck: Vec<(&StepPath, &StepState)> = journal
+        .steps
+        .iter()
+        .filter(|(_, state)| matches!(state, StepState::Failed { .. } | StepState::Uncertain { .. }))
+        .filter(|(path, _)| !dealt_with.contains(&***path))
+        // Once something was taken back, only the rest of it is tried again.
+        .filter(|(path, _)| !taken_back || is_undo(path))
+        .collect();
+    stuck.sort_by(|one, other| one.0.cmp(other.0));
+    stuck
+}
+
+fn taken_back(journal: &Journal) -> bool {
+    journal.steps.iter().any(|(path, state)| is_undo(path) && matches!(state, StepState::Succeeded { .. }))
+}
+
+/// The entries that let every failed step of a run try again.
+fn reopen(journal: &Journal, said: &Said, version: Option<i32>, by: &str, at: Timestamp) -> Result<Vec<Entry>, ControlError> {
+    let stuck = stuck(journal);
+    if stuck.is_empty() && taken_back(journal) {
+        return Err(ControlError::NotNow(
+            "This run took back what it had done, so there is nothing left to go on from. Replay its event as a new run."
+                .to_owned(),
+        ));
+    }
+    let mut entries = vec![Entry::Resumed { at, by: by.to_owned(), version }];
+    for (path, state) in stuck {
+        let p = Arc::clone(path);
+        let by = by.to_owned();
+        entries.push(match (state, said.about(path)) {
+            (StepState::Uncertain { .. }, None) => return Err(ControlError::SayFirst { path: path.to_string() }),
+            (StepState::Uncertain { .. }, Some(Doubtful::Happened(output))) => {
+                Entry::Settled { p, at, by, out: Arc::new(output.clone()) }
+            }
+            _ => Entry::Reopened { p, at, by },
+        });
+    }
+    Ok(entries)
+}
