@@ -54,6 +54,12 @@ enum Command {
     /// Looks at the runs of a server.
     #[command(subcommand)]
     Runs(cmd::runs::Runs),
+    /// Looks at a server's failed runs and deals with them, one or thousands.
+    #[command(subcommand)]
+    DeadLetters(cmd::dead_letters::DeadLetters),
+    /// Follows, pauses and stops what was begun on many dead letters.
+    #[command(subcommand)]
+    Operations(cmd::operations::Operations),
     /// Administration of an installation.
     #[command(subcommand)]
     Admin(cmd::admin::Admin),
@@ -78,6 +84,8 @@ fn main() -> ExitCode {
         Command::Lsp(lsp) => cmd::lsp::lsp(lsp),
         Command::Schema(schema) => cmd::schema::schema(&schema),
         Command::Runs(runs) => cmd::runs::runs(&runs),
+        Command::DeadLetters(letters) => cmd::dead_letters::dead_letters(&letters),
+        Command::Operations(operations) => cmd::operations::operations(&operations),
         Command::Admin(admin) => cmd::admin::admin(admin),
         Command::Config => cmd::print(&config::commented()),
     };

@@ -2,9 +2,10 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
+use anyhow::Context;
 use clap::{Args, Subcommand};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{block_on, print};
 use crate::remote::Remote;
@@ -16,9 +17,13 @@ pub(crate) enum Runs {
     /// One run with its steps.
     Show(Show),
     /// Lets a failed run go on at the step that failed.
-    Retry(One),
+    Retry(Retry),
     /// Ends a run that is not over.
     Cancel(One),
+    /// Runs the event of an ended run again, or another, as a new run.
+    Replay(Replay),
+    /// Says what became of a step that may have happened.
+    Settle(Settle),
 }
 
 #[derive(Debug, Args)]
@@ -64,13 +69,86 @@ pub(crate) struct One {
     json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct Retry {
+    /// The run.
+    id: String,
+    /// Under the active version of its recipe instead of its own.
+    #[arg(long)]
+    active: bool,
+    #[command(flatten)]
+    remote: Remote,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The run.
+    id: String,
+    /// This event instead of the first one: JSON, or @file.
+    #[arg(long)]
+    event: Option<String>,
+    /// This version instead of the active one.
+    #[arg(long)]
+    version: Option<i32>,
+    #[command(flatten)]
+    remote: Remote,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("answer").required(true).args(["happened", "repeat", "give_up"])))]
+pub(crate) struct Settle {
+    /// The run.
+    id: String,
+    /// It happened, and this is what the step returned: JSON, or @file.
+    #[arg(long, value_name = "OUTPUT")]
+    happened: Option<String>,
+    /// It did not happen, or doing it again is fine: the step is tried again under the same key.
+    #[arg(long)]
+    repeat: bool,
+    /// The run stays failed and is discarded.
+    #[arg(long, requires = "reason")]
+    give_up: bool,
+    /// Why it is given up.
+    #[arg(long)]
+    reason: Option<String>,
+    /// When several steps are in doubt: the path of the one this is about.
+    #[arg(long, conflicts_with = "give_up")]
+    step: Option<String>,
+    #[command(flatten)]
+    remote: Remote,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 pub(crate) fn runs(runs: &Runs) -> anyhow::Result<ExitCode> {
     block_on(async {
         match runs {
             Runs::List(list) => show_list(list).await,
             Runs::Show(show) => show_one(show).await,
-            Runs::Retry(one) => act(one, "resume").await,
-            Runs::Cancel(one) => act(one, "cancel").await,
+            Runs::Retry(retry) => {
+                let wish = json!({ "version": if retry.active { "active" } else { "same" } });
+                act(&retry.remote, &retry.id, "resume", Some(wish), retry.json).await
+            }
+            Runs::Cancel(one) => act(&one.remote, &one.id, "cancel", None, one.json).await,
+            Runs::Replay(replay) => {
+                let event = replay.event.as_deref().map(|text| read_json("--event", text)).transpose()?;
+                let mut wish = json!({});
+                if let Some(event) = event {
+                    wish["event"] = event;
+                }
+                if let Some(version) = replay.version {
+                    wish["version"] = version.into();
+                }
+                act(&replay.remote, &replay.id, "replay", Some(wish), replay.json).await
+            }
+            Runs::Settle(settle) => act(&settle.remote, &settle.id, "settle", Some(answer(settle)?), settle.json).await,
         }
     })
 }
@@ -142,7 +220,7 @@ pub(crate) fn tell(run: &Value) -> String {
     out
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Null => String::new(),
@@ -150,9 +228,36 @@ fn text(value: &Value) -> String {
     }
 }
 
-async fn act(one: &One, what: &str) -> anyhow::Result<ExitCode> {
-    let done = one.remote.send(Method::POST, &format!("/api/v1/runs/{}/{what}", one.id), None).await?.good()?.json();
-    print(&if one.json {
+/// What a person says, as the API takes it.
+fn answer(settle: &Settle) -> anyhow::Result<Value> {
+    if settle.give_up {
+        return Ok(json!({ "answer": "give_up", "reason": settle.reason }));
+    }
+    let answer = match &settle.happened {
+        Some(output) => json!({ "answer": "happened", "output": read_json("--happened", output)? }),
+        None => json!({ "answer": "repeat" }),
+    };
+    Ok(match &settle.step {
+        Some(step) => json!({ "steps": { step: answer } }),
+        None => answer,
+    })
+}
+
+/// JSON as it stands, or from a file named with `@`.
+pub(crate) fn read_json(option: &str, text: &str) -> anyhow::Result<Value> {
+    let (place, text) = match text.strip_prefix('@') {
+        Some(file) => {
+            (file.to_owned(), std::fs::read_to_string(file).with_context(|| format!("cannot read {file}, which {option} names"))?)
+        }
+        None => (option.to_owned(), text.to_owned()),
+    };
+    serde_json::from_str(&text).with_context(|| format!("{place} is not JSON; a text needs quotes, as in '\"paid\"'"))
+}
+
+async fn act(remote: &Remote, id: &str, what: &str, wish: Option<Value>, as_json: bool) -> anyhow::Result<ExitCode> {
+    let body = wish.map(|wish| ("application/json", wish.to_string()));
+    let done = remote.send(Method::POST, &format!("/api/v1/runs/{id}/{what}"), body).await?.good()?.json();
+    print(&if as_json {
         serde_json::to_string_pretty(&done)?
     } else {
         format!("{} {}", text(&done["id"]), text(&done["status"]))

@@ -2,7 +2,9 @@
 //! process, PostgreSQL with one and three.
 
 mod authors;
+mod bulk;
 mod crash;
+mod dead_letters;
 mod doubt;
 mod frozen;
 mod harness;

@@ -5,14 +5,19 @@ use axum::{
     extract::{Query, State},
     http::StatusCode,
 };
-use engine::fingerprint::{fingerprint, without_passes};
+use engine::{
+    fingerprint::{fingerprint, without_passes},
+    operations::NewOperation,
+};
 use serde::{Deserialize, Serialize};
-use store::{Cause, Fingerprint, RunFilter, RunId};
+use store::{Cause, Fingerprint, OPERATION_RUNS_MAX, Operation, OperationKind, OperationOptions, RunFilter, Selection};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
-    JsonBody, Page, instant, read_limit,
-    runs::{RunRowOut, RunsQuery, read_doubt, read_filter, read_id, row_out},
+    JsonBody, Page, instant,
+    operations::{OperationOut, operation_out},
+    read_limit,
+    runs::{RunRowOut, RunsQuery, read_doubt, read_filter, read_id, read_version, row_out},
 };
 use crate::{
     access::Caller,
@@ -20,37 +25,62 @@ use crate::{
     state::Shared,
 };
 
-/// Dead letters one call deals with at most.
-const AT_ONCE_MAX: usize = 1000;
+/// Runs one call names at most.
+const IDS_MAX: usize = 1000;
+/// Runs per second somebody may ask for at most.
+const RATE_MAX: u32 = 1000;
+/// Runs that may go first at most.
+const FIRST_MAX: u32 = 100;
+/// A reason may be so long.
+const REASON_CHARS_MAX: usize = 1000;
 
-/// Which dead letters.
-#[derive(Debug, Default, Deserialize, ToSchema)]
+/// Which dead letters, and how they are dealt with. At least one of `ids`, `recipe`, `fingerprint`, `since`,
+/// `until`, `q` and `all` says which; several narrow each other.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Selection {
-    /// These runs.
-    ids: Option<Vec<String>>,
-    /// Or all open ones of this recipe.
-    recipe: Option<String>,
+pub(crate) struct Bulk {
+    /// These runs, and nothing else narrows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ids: Option<Vec<String>>,
+    /// All open ones of this recipe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) recipe: Option<String>,
+    /// All of this cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) fingerprint: Option<String>,
+    /// All accepted at or after this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<String>,
+    /// All accepted before this instant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) until: Option<String>,
+    /// All whose label contains this text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) q: Option<String>,
+    /// Every open one there is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) all: Option<bool>,
+    /// For resume: `same` (each run's own version) or `active`.
+    #[serde(skip_serializing)]
+    pub(crate) version: Option<String>,
     /// For resume: what became of steps that may have happened, `happened` or `repeat`.
-    uncertain: Option<String>,
+    #[serde(skip_serializing)]
+    pub(crate) uncertain: Option<String>,
     /// For discard: why.
-    reason: Option<String>,
+    #[serde(skip_serializing)]
+    pub(crate) reason: Option<String>,
+    /// So many go first and must end well before the rest goes.
+    #[serde(skip_serializing)]
+    pub(crate) first: Option<u32>,
+    /// Runs per second at most.
+    #[serde(skip_serializing)]
+    pub(crate) rate: Option<u32>,
 }
 
-/// What became of each.
+/// An operation that was begun.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct Outcome {
-    /// Dealt with.
-    done: Vec<String>,
-    /// Not dealt with, and why.
-    refused: Vec<RefusedOne>,
-}
-
-/// One that was not dealt with.
-#[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct RefusedOne {
-    id: String,
-    message: String,
+pub(crate) struct Begun {
+    pub(crate) operation: OperationOut,
 }
 
 /// Which dead letters to list.
@@ -178,7 +208,7 @@ fn cause_out(cause: Cause) -> CauseOut {
     }
 }
 
-fn read_fingerprint(text: Option<&str>) -> Result<Option<Fingerprint>, ApiError> {
+pub(crate) fn read_fingerprint(text: Option<&str>) -> Result<Option<Fingerprint>, ApiError> {
     text.filter(|text| !text.is_empty())
         .map(|text| {
             text.parse().map_err(|_| {
@@ -191,83 +221,118 @@ fn read_fingerprint(text: Option<&str>) -> Result<Option<Fingerprint>, ApiError>
         .transpose()
 }
 
-async fn select(app: &Shared, selection: &Selection) -> Result<Vec<RunId>, ApiError> {
-    match (&selection.ids, &selection.recipe) {
-        (Some(ids), None) if ids.len() <= AT_ONCE_MAX => ids.iter().map(|id| read_id(id)).collect(),
-        (Some(ids), None) => {
-            Err(ApiError::field("ids", format!("{} ids are more than the {AT_ONCE_MAX} one call takes.", ids.len())))
+/// Which runs a caller means.
+pub(crate) async fn read_selection(app: &Shared, wish: &Bulk) -> Result<Selection, ApiError> {
+    let narrowed = [&wish.recipe, &wish.fingerprint, &wish.since, &wish.until, &wish.q].iter().any(|field| field.is_some());
+    match &wish.ids {
+        Some(_) if narrowed || wish.all == Some(true) => {
+            Err(ApiError::field("ids", "Name runs by ids, or say which with the other fields, but not both."))
         }
-        (None, Some(slug)) => {
-            let query = RunsQuery { recipe: Some(slug.clone()), ..RunsQuery::default() };
-            let filter = RunFilter {
-                dead_letters: true,
-                limit: u32::try_from(AT_ONCE_MAX).unwrap_or(u32::MAX),
-                ..read_filter(app, &query).await?
+        Some(ids) if ids.len() > IDS_MAX => {
+            Err(ApiError::field("ids", format!("{} ids are more than the {IDS_MAX} one call takes.", ids.len())))
+        }
+        Some(ids) if ids.is_empty() => Err(ApiError::field("ids", "ids is empty. Name at least one run.")),
+        Some(ids) => Ok(Selection::Runs(ids.iter().map(|id| read_id(id)).collect::<Result<_, _>>()?)),
+        None if !narrowed && wish.all != Some(true) => Err(ApiError::field(
+            "ids",
+            "Say which dead letters: ids, recipe, fingerprint, since, until or q; or \"all\": true for every one.",
+        )),
+        None => {
+            let query = RunsQuery {
+                recipe: wish.recipe.clone(),
+                q: wish.q.clone(),
+                since: wish.since.clone(),
+                until: wish.until.clone(),
+                ..RunsQuery::default()
             };
-            Ok(app.store().runs(&filter).await?.into_iter().map(|row| row.id).collect())
+            let cause = read_fingerprint(wish.fingerprint.as_deref())?;
+            let filter = RunFilter { dead_letters: true, cause, ..read_filter(app, &query).await? };
+            Ok(Selection::Filter(Box::new(filter)))
         }
-        _ => Err(ApiError::field("ids", "Say which dead letters: either ids or recipe.")),
     }
 }
 
-fn sorted(outcomes: Vec<(RunId, Result<RunId, ApiError>)>) -> (StatusCode, Json<Outcome>) {
-    let mut outcome = Outcome { done: Vec::new(), refused: Vec::new() };
-    for (id, result) in outcomes {
-        match result {
-            Ok(done) => outcome.done.push(done.to_string()),
-            Err(error) => outcome.refused.push(RefusedOne { id: id.to_string(), message: error.message }),
+/// Begins an operation on many dead letters.
+pub(crate) async fn begin(app: &Shared, caller: &Caller, kind: OperationKind, wish: Bulk) -> Result<Operation, ApiError> {
+    caller.need("runs:write")?;
+    read_doubt(wish.uncertain.as_deref(), None)?;
+    let active_version = read_version(wish.version.as_deref())?;
+    let reason = match kind {
+        OperationKind::Discard => Some(read_reason(wish.reason.as_deref())?),
+        _ => None,
+    };
+    for (field, number, max) in [("rate", wish.rate, RATE_MAX), ("first", wish.first, FIRST_MAX)] {
+        if number.is_some_and(|number| number == 0 || number > max) {
+            return Err(ApiError::field(field, format!("{field} must be between 1 and {max}.")));
         }
     }
-    (StatusCode::ACCEPTED, Json(outcome))
+    if kind == OperationKind::Discard && wish.first.is_some() {
+        return Err(ApiError::field(
+            "first",
+            "A discarded run does not run again, so there is nothing to wait for. Leave first out.",
+        ));
+    }
+    let selection = read_selection(app, &wish).await?;
+    let new = NewOperation {
+        kind,
+        selection,
+        asked: serde_json::to_value(&wish).unwrap_or_default(),
+        options: OperationOptions { active_version, uncertain: wish.uncertain, reason, rate: wish.rate },
+        first: wish.first.unwrap_or(0),
+        by: caller.name.clone(),
+    };
+    app.engine.begin_operation(new).await?.ok_or_else(|| {
+        ApiError::field(
+            "since",
+            format!("That takes more than {OPERATION_RUNS_MAX} dead letters. Take fewer at a time, with since and until."),
+        )
+    })
+}
+
+/// Why something is put aside.
+pub(crate) fn read_reason(reason: Option<&str>) -> Result<String, ApiError> {
+    match reason.map(str::trim).filter(|reason| !reason.is_empty()) {
+        None => Err(ApiError::field("reason", "Say why these are discarded; the reason is kept.")),
+        Some(reason) if reason.chars().nth(REASON_CHARS_MAX).is_some() => {
+            Err(ApiError::field("reason", format!("A reason has at most {REASON_CHARS_MAX} characters.")))
+        }
+        Some(reason) => Ok(reason.to_owned()),
+    }
 }
 
 /// Lets dead letters go on at the steps that failed.
-#[utoipa::path(post, path = "/dead-letters/resume", tag = "dead letters", request_body = Selection, responses((status = 202, body = Outcome)))]
+#[utoipa::path(post, path = "/dead-letters/resume", tag = "dead letters", request_body = Bulk,
+    responses((status = 202, body = Begun), (status = 422, body = ErrorBody)))]
 pub(crate) async fn resume(
     State(app): State<Shared>,
     caller: Caller,
-    JsonBody(selection): JsonBody<Selection>,
-) -> Result<(StatusCode, Json<Outcome>), ApiError> {
-    caller.need("runs:write")?;
-    let doubt = read_doubt(selection.uncertain.as_deref(), None)?;
-    let mut outcomes = Vec::new();
-    for id in select(&app, &selection).await? {
-        let result = app.engine.resume(id, doubt.clone(), &caller.name).await;
-        outcomes.push((id, result.map(|()| id).map_err(ApiError::from)));
-    }
-    Ok(sorted(outcomes))
+    JsonBody(wish): JsonBody<Bulk>,
+) -> Result<(StatusCode, Json<Begun>), ApiError> {
+    begun(begin(&app, &caller, OperationKind::Resume, wish).await?)
 }
 
-/// Runs the events of dead letters again as new runs; `done` names the new runs.
-#[utoipa::path(post, path = "/dead-letters/replay", tag = "dead letters", request_body = Selection, responses((status = 202, body = Outcome)))]
+/// Runs the events of dead letters again as new runs of the active version.
+#[utoipa::path(post, path = "/dead-letters/replay", tag = "dead letters", request_body = Bulk,
+    responses((status = 202, body = Begun), (status = 422, body = ErrorBody)))]
 pub(crate) async fn replay(
     State(app): State<Shared>,
     caller: Caller,
-    JsonBody(selection): JsonBody<Selection>,
-) -> Result<(StatusCode, Json<Outcome>), ApiError> {
-    caller.need("runs:write")?;
-    let mut outcomes = Vec::new();
-    for id in select(&app, &selection).await? {
-        outcomes.push((id, app.engine.replay(id, None).await.map_err(ApiError::from)));
-    }
-    Ok(sorted(outcomes))
+    JsonBody(wish): JsonBody<Bulk>,
+) -> Result<(StatusCode, Json<Begun>), ApiError> {
+    begun(begin(&app, &caller, OperationKind::Replay, wish).await?)
 }
 
 /// Puts dead letters aside, with a reason.
-#[utoipa::path(post, path = "/dead-letters/discard", tag = "dead letters", request_body = Selection, responses((status = 202, body = Outcome)))]
+#[utoipa::path(post, path = "/dead-letters/discard", tag = "dead letters", request_body = Bulk,
+    responses((status = 202, body = Begun), (status = 422, body = ErrorBody)))]
 pub(crate) async fn discard(
     State(app): State<Shared>,
     caller: Caller,
-    JsonBody(selection): JsonBody<Selection>,
-) -> Result<(StatusCode, Json<Outcome>), ApiError> {
-    caller.need("runs:write")?;
-    let Some(reason) = selection.reason.as_deref().filter(|reason| !reason.trim().is_empty()) else {
-        return Err(ApiError::field("reason", "Say why these are discarded; the reason is kept."));
-    };
-    let mut outcomes = Vec::new();
-    for id in select(&app, &selection).await? {
-        let result = app.engine.discard(id, reason, &caller.name).await;
-        outcomes.push((id, result.map(|()| id).map_err(ApiError::from)));
-    }
-    Ok(sorted(outcomes))
+    JsonBody(wish): JsonBody<Bulk>,
+) -> Result<(StatusCode, Json<Begun>), ApiError> {
+    begun(begin(&app, &caller, OperationKind::Discard, wish).await?)
+}
+
+fn begun(operation: Operation) -> Result<(StatusCode, Json<Begun>), ApiError> {
+    Ok((StatusCode::ACCEPTED, Json(Begun { operation: operation_out(operation) })))
 }

@@ -3,9 +3,11 @@
 
 mod approvals;
 mod connections;
-mod dead_letters;
+pub(crate) mod dead_letters;
+pub(crate) mod operations;
 mod recipes;
 mod runs;
+pub(crate) mod settle;
 
 use std::time::Duration;
 
@@ -37,6 +39,7 @@ const PAGE_MAX: u32 = 200;
         (name = "recipes", description = "Texts, versions, switching on and off"),
         (name = "runs", description = "Starting, reading, cancelling, resuming, replaying"),
         (name = "dead letters", description = "Runs that failed and wait for somebody"),
+        (name = "operations", description = "What is done to many dead letters at once"),
         (name = "connections", description = "Accounts in other systems; credentials are write-only")
     )
 )]
@@ -81,6 +84,13 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(approvals::get))
                 .routes(routes!(approvals::approve))
                 .routes(routes!(approvals::decline))
+                .routes(routes!(settle::settle))
+                .routes(routes!(operations::list))
+                .routes(routes!(operations::get))
+                .routes(routes!(operations::runs))
+                .routes(routes!(operations::pause))
+                .routes(routes!(operations::resume))
+                .routes(routes!(operations::stop))
                 .routes(routes!(connections::list, connections::create))
                 .routes(routes!(connections::get, connections::update, connections::delete))
                 .routes(routes!(connections::test))

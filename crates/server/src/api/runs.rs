@@ -12,7 +12,12 @@ use axum::{
         sse::{Event as SseEvent, KeepAlive, Sse},
     },
 };
-use engine::{Event, Intake, control::Doubtful, id_of};
+use engine::{
+    Event, Intake,
+    control::{Doubtful, Replay},
+    id_of,
+    resume::Said,
+};
 use futures_util::stream::{Stream, unfold};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -133,6 +138,8 @@ pub(crate) struct Resumption {
     uncertain: Option<String>,
     /// What it returned, when it happened.
     output: Option<Value>,
+    /// `same` (the run's own version) or `active`.
+    version: Option<String>,
 }
 
 /// How to replay.
@@ -141,6 +148,8 @@ pub(crate) struct Resumption {
 pub(crate) struct Replaying {
     /// The event to run instead of the first one.
     event: Option<Value>,
+    /// The version to run instead of the active one.
+    version: Option<i32>,
 }
 
 pub(super) fn read_id(text: &str) -> Result<RunId, ApiError> {
@@ -432,6 +441,15 @@ pub(crate) fn read_doubt(word: Option<&str>, output: Option<Value>) -> Result<Op
     }
 }
 
+/// Reads under which version a run goes on; true for the active one.
+pub(super) fn read_version(word: Option<&str>) -> Result<bool, ApiError> {
+    match word {
+        None | Some("" | "same") => Ok(false),
+        Some("active") => Ok(true),
+        Some(other) => Err(ApiError::field("version", format!("version is {other:?}; it must be \"same\" or \"active\"."))),
+    }
+}
+
 /// Lets a failed run go on at the step that failed. Finished steps are not done again.
 #[utoipa::path(post, path = "/runs/{id}/resume", tag = "runs", params(("id" = String, Path)), request_body = Resumption,
     responses((status = 202, body = Done), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
@@ -443,7 +461,9 @@ pub(crate) async fn resume(
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
     caller.need("runs:write")?;
     let run = read_id(&id)?;
-    app.engine.resume(run, read_doubt(wish.uncertain.as_deref(), wish.output)?, &caller.name).await?;
+    let said = read_doubt(wish.uncertain.as_deref(), wish.output)?.map_or(Said::Nothing, Said::All);
+    let active_version = read_version(wish.version.as_deref())?;
+    app.engine.resume_with(run, &engine::resume::Resumption { active_version, said, failed_at: None }, &caller.name).await?;
     done(&app, run).await
 }
 
@@ -457,7 +477,8 @@ pub(crate) async fn replay(
     JsonBody(wish): JsonBody<Replaying>,
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
     caller.need("runs:write")?;
-    let new = app.engine.replay(read_id(&id)?, wish.event).await?;
+    let wish = Replay { event: wish.event, version: wish.version, key: None };
+    let new = app.engine.replay_with(read_id(&id)?, wish).await?;
     done(&app, new).await
 }
 
