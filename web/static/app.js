@@ -4,6 +4,7 @@ import './js/time.js';
 import './js/keys.js';
 import './js/find.js';
 import './js/lists.js';
+import './js/letters.js';
 import './js/data.js';
 import './js/swap.js';
 import './js/live.js';

@@ -23,6 +23,7 @@ const PLAIN_CSS: &str = concat!(
     include_str!("../../../web/static/css/data.css"),
     include_str!("../../../web/static/css/pages.css"),
     include_str!("../../../web/static/css/run.css"),
+    include_str!("../../../web/static/css/letters.css"),
     include_str!("../../../web/static/css/responsive.css"),
     include_str!("../../../web/static/css/preferences.css"),
 );

@@ -153,7 +153,9 @@ fn the_lists_show_runs_and_recipes() {
         assert!(recipes.contains(title), "{recipes}");
     }
     browser.shot("recipes-light");
-    for (path, heading) in [("/", "Runs"), ("/docs/api", "API docs"), ("/dead-letters", "Dead letters: not here yet")] {
+    for (path, heading) in
+        [("/", "Runs"), ("/docs/api", "API docs"), ("/dead-letters", "Dead letters"), ("/audit", "Audit log: not here yet")]
+    {
         browser.goto(&format!("{}{path}", liaison.url));
         assert_eq!(browser.text("h1"), heading);
     }

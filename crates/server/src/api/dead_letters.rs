@@ -253,8 +253,7 @@ pub(crate) async fn read_selection(app: &Shared, wish: &Bulk) -> Result<Selectio
 }
 
 /// Begins an operation on many dead letters.
-pub(crate) async fn begin(app: &Shared, caller: &Caller, kind: OperationKind, wish: Bulk) -> Result<Operation, ApiError> {
-    caller.need("runs:write")?;
+pub(crate) async fn begin(app: &Shared, by: &str, kind: OperationKind, wish: Bulk) -> Result<Operation, ApiError> {
     read_doubt(wish.uncertain.as_deref(), None)?;
     let active_version = read_version(wish.version.as_deref())?;
     let reason = match kind {
@@ -279,7 +278,7 @@ pub(crate) async fn begin(app: &Shared, caller: &Caller, kind: OperationKind, wi
         asked: serde_json::to_value(&wish).unwrap_or_default(),
         options: OperationOptions { active_version, uncertain: wish.uncertain, reason, rate: wish.rate },
         first: wish.first.unwrap_or(0),
-        by: caller.name.clone(),
+        by: by.to_owned(),
     };
     app.engine.begin_operation(new).await?.ok_or_else(|| {
         ApiError::field(
@@ -308,7 +307,8 @@ pub(crate) async fn resume(
     caller: Caller,
     JsonBody(wish): JsonBody<Bulk>,
 ) -> Result<(StatusCode, Json<Begun>), ApiError> {
-    begun(begin(&app, &caller, OperationKind::Resume, wish).await?)
+    caller.need("runs:write")?;
+    begun(begin(&app, &caller.name, OperationKind::Resume, wish).await?)
 }
 
 /// Runs the events of dead letters again as new runs of the active version.
@@ -319,7 +319,8 @@ pub(crate) async fn replay(
     caller: Caller,
     JsonBody(wish): JsonBody<Bulk>,
 ) -> Result<(StatusCode, Json<Begun>), ApiError> {
-    begun(begin(&app, &caller, OperationKind::Replay, wish).await?)
+    caller.need("runs:write")?;
+    begun(begin(&app, &caller.name, OperationKind::Replay, wish).await?)
 }
 
 /// Puts dead letters aside, with a reason.
@@ -330,7 +331,8 @@ pub(crate) async fn discard(
     caller: Caller,
     JsonBody(wish): JsonBody<Bulk>,
 ) -> Result<(StatusCode, Json<Begun>), ApiError> {
-    begun(begin(&app, &caller, OperationKind::Discard, wish).await?)
+    caller.need("runs:write")?;
+    begun(begin(&app, &caller.name, OperationKind::Discard, wish).await?)
 }
 
 fn begun(operation: Operation) -> Result<(StatusCode, Json<Begun>), ApiError> {

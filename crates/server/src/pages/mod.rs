@@ -6,6 +6,7 @@
 //! and one test renders them all.
 
 pub mod data_view;
+pub mod dead_letters;
 pub mod docs;
 pub mod format;
 mod inspector;

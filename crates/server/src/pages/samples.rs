@@ -9,6 +9,9 @@ use super::{
     Payload, Person, RecipeChoice, RecipeRow, RecipeState, RecipesPage, Request, RunFilter, RunHead, RunKind, RunLink, RunPage,
     RunPane, RunQuery, RunRow, RunStatus, RunsPage, Shell, SigninPage, SigninState, StepError, StepKind, StepRow, StepStatus,
     WaitFor, Waiting, Zone,
+    dead_letters::{
+        ActPage, CauseRow, EditPage, LetterFilter, LetterRow, LettersPage, OperationPage, OperationView, RefusedRow, Repeated,
+    },
 };
 
 /// The clock of all samples: 2026-11-19T09:36:52Z.
@@ -44,6 +47,120 @@ pub fn signin() -> Vec<(&'static str, SigninPage)> {
         ("refused", page(SigninState::Refused)),
         ("unknown", page(SigninState::Unknown)),
         ("out", page(SigninState::SignedOut)),
+    ]
+}
+
+/// The dead letters: its states by name.
+pub fn letters() -> Vec<(&'static str, LettersPage)> {
+    let cause = |fingerprint: &str, message: &str, count| CauseRow {
+        fingerprint: fingerprint.to_owned(),
+        message: message.to_owned(),
+        recipe_title: "Order to cash".to_owned(),
+        step: Some("order".to_owned()),
+        count,
+        first_us: NOW_US - 62 * MIN,
+        last_us: NOW_US - 2 * MIN,
+    };
+    let letter = |number: i64, reason: &str, label: Option<&str>| LetterRow {
+        id: format!("run_01jd3m1aa{number}"),
+        reason: reason.to_owned(),
+        step: Some("order".to_owned()),
+        recipe_title: "Order to cash".to_owned(),
+        version: 14,
+        label: label.map(str::to_owned),
+        source: "a webhook",
+        failed_us: NOW_US - number * MIN,
+        tries: 5,
+    };
+    let net45 = "NetSuite does not know the payment term <Net 45>";
+    let content = LettersPage {
+        shell: shell("/dead-letters"),
+        filter: LetterFilter::default(),
+        recipes: vec![RecipeChoice { slug: "order-to-cash".to_owned(), title: "Order to cash".to_owned() }],
+        causes: vec![cause("8c37b0", net45, 18), cause("11ff00", "Stripe asked Liaison to slow down", 7)],
+        operations: vec![operation_view("running", 0)],
+        total: (25, false),
+        rows: Ok(vec![letter(2, net45, Some("ORD-4711")), letter(6, "Stripe asked Liaison to slow down", None)]),
+        next_cursor: Some("run_01jd3m1aa6".to_owned()),
+    };
+    let chosen = LettersPage {
+        filter: LetterFilter { cause: Some("8c37b0".to_owned()), cursor: Some("x".to_owned()), ..LetterFilter::default() },
+        total: (10_000, true),
+        ..content.clone()
+    };
+    let none =
+        LettersPage { causes: Vec::new(), operations: Vec::new(), rows: Ok(Vec::new()), next_cursor: None, ..content.clone() };
+    let nothing = LettersPage { filter: chosen.filter.clone(), ..none.clone() };
+    let error = LettersPage { rows: Err(failure("The dead letters could not be loaded")), ..content.clone() };
+    vec![("content", content), ("cause", chosen), ("empty", none), ("nothing", nothing), ("error", error)]
+}
+
+fn operation_view(state: &'static str, first: u64) -> OperationView {
+    OperationView {
+        id: "op_01jd3m1aaf".to_owned(),
+        kind: "replay",
+        state,
+        first,
+        total: 200,
+        done: 118,
+        failed: 2,
+        note: (state == "stopped")
+            .then(|| "The first one did not end well: NetSuite is down. The other 80 were left alone.".to_owned()),
+        by: "Mara Lind".to_owned(),
+        at_us: NOW_US - 3 * MIN,
+    }
+}
+
+/// The page that asks before something is done to dead letters.
+pub fn letters_act() -> Vec<(&'static str, ActPage)> {
+    let step = |title: &str, safe| Repeated { title: title.to_owned(), uses: "http.request".to_owned(), safe };
+    let many = ActPage {
+        shell: shell("/dead-letters/act"),
+        filter: LetterFilter { cause: Some("8c37b0".to_owned()), ..LetterFilter::default() },
+        choice: "resume".to_owned(),
+        total: (18, false),
+        resumed: vec![step("Create the order", false)],
+        replayed: vec![step("Find the customer", true), step("Create the order", false)],
+        looked: 10,
+        doubts: true,
+    };
+    let ids = vec!["run_01jd3m1aa2".to_owned()];
+    let one = ActPage {
+        filter: LetterFilter { ids, ..LetterFilter::default() },
+        choice: "discard".to_owned(),
+        total: (1, false),
+        looked: 1,
+        doubts: false,
+        ..many.clone()
+    };
+    vec![("many", many), ("one", one)]
+}
+
+/// The page that corrects an event.
+pub fn letters_edit() -> Vec<(&'static str, EditPage)> {
+    let page = |problem: Option<&str>| EditPage {
+        shell: shell("/dead-letters/run_01jd3m1aa2/edit"),
+        run: "run_01jd3m1aa2".to_owned(),
+        recipe_title: "Order to cash".to_owned(),
+        event: "{\n  \"terms\": \"</textarea>Net 45\"\n}".to_owned(),
+        problem: problem.map(str::to_owned),
+    };
+    vec![("first", page(None)), ("again", page(Some("This is not JSON: expected value at line 1 column 1.")))]
+}
+
+/// The progress of an operation: its states by name.
+pub fn operation() -> Vec<(&'static str, OperationPage)> {
+    let page = |state, first| OperationPage {
+        shell: shell("/operations/op_01jd3m1aaf"),
+        operation: operation_view(state, first),
+        refused: vec![RefusedRow { run: "run_01jd3m1aa2".to_owned(), message: "This run was already replayed.".to_owned() }],
+    };
+    vec![
+        ("running", page("running", 0)),
+        ("first", page("running", 1)),
+        ("paused", page("paused", 0)),
+        ("done", page("done", 0)),
+        ("stopped", page("stopped", 1)),
     ]
 }
 

@@ -16,6 +16,10 @@ fn all() -> Vec<(String, String)> {
         each("recipes", samples::recipes()),
         each("runs", samples::runs()),
         each("run", samples::run()),
+        each("letters", samples::letters()),
+        each("letters_act", samples::letters_act()),
+        each("letters_edit", samples::letters_edit()),
+        each("operation", samples::operation()),
     ]
     .concat()
 }
@@ -102,6 +106,51 @@ fn the_states_say_what_they_must() {
     holds("signin/confirm", &["name=\"token\" value=\"lsn_once_4f8a\"", "name=\"next\" value=\"/runs?status=failed\""]);
     holds("message/connections", &["<h1>Connections: not here yet</h1>"]);
     holds("message/failed", &["Request req_01JD3M2"]);
+}
+
+#[test]
+fn dead_letters_say_what_they_must() {
+    holds(
+        "letters/content",
+        &[
+            "25 dead letters have 2 causes",
+            "&#60;Net 45&#62;",
+            "href=\"/dead-letters/act?cause=8c37b0&#38;what=resume&#38;all=1\"",
+            "href=\"/dead-letters/act?what=resume&#38;all=1\"",
+            "Retry all 25 that match",
+            "Replay 200 runs</a>: 120 of 200 done.",
+            "name=\"ids\" value=\"run_01jd3m1aa2\"",
+        ],
+    );
+    holds("letters/cause", &["2 of more than 10,000 dead letters", "href=\"/dead-letters?cause=8c37b0\"", "First page"]);
+    holds("letters/empty", &["No dead letters", "Runs land here when every try failed."]);
+    holds("letters/nothing", &["No dead letters match"]);
+    holds("letters/error", &["The dead letters could not be loaded", "Try again"]);
+    holds(
+        "letters_act/many",
+        &[
+            "What becomes of 18 dead letters?",
+            "Happens again in the other system: Create the order. Safe to repeat: Find the customer.",
+            "name=\"all\" value=\"1\"",
+            "name=\"cause\" value=\"8c37b0\"",
+            "name=\"uncertain\"",
+            "name=\"first\" value=\"1\" checked",
+        ],
+    );
+    let one = html("letters_act/one");
+    assert!(
+        !one.contains("name=\"all\"") && !one.contains("name=\"first\"") && one.contains("value=\"discard\" checked"),
+        "{one}"
+    );
+    holds("letters_edit/again", &["&#60;/textarea&#62;Net 45", "This is not JSON"]);
+    holds(
+        "operation/running",
+        &["max=\"200\" value=\"120\"", "/operations/op_01jd3m1aaf/pause", "data-poll", "http-equiv=\"refresh\""],
+    );
+    holds("operation/first", &["The others follow once it ended well."]);
+    holds("operation/paused", &["Go on", "/operations/op_01jd3m1aaf/stop"]);
+    holds("operation/stopped", &["The other 80 were left alone.", "This run was already replayed."]);
+    assert!(!html("operation/done").contains("<form method=\"post\" action=\"/operations/"), "nothing can be changed any more");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The handlers of the pages: read the store, fill the view models of [`crate::pages`], answer.
 
 mod docs;
+mod letters;
 mod live;
 mod recipes;
 mod run;
@@ -31,7 +32,7 @@ use crate::{
 };
 
 /// Addresses that have a page; every other one of the sidebar says that it comes later.
-const BUILT: [&str; 4] = ["/", "/runs", "/recipes", "/docs/api"];
+const BUILT: [&str; 5] = ["/", "/runs", "/dead-letters", "/recipes", "/docs/api"];
 
 pub(crate) fn router() -> Router<Shared> {
     let mut router = Router::new()
@@ -49,6 +50,11 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/runs/{id}/resume", post(run::resume))
         .route("/runs/{id}/cancel", post(run::cancel))
         .route("/runs/{id}/replay", post(run::replay))
+        .route("/dead-letters", get(letters::list))
+        .route("/dead-letters/act", get(letters::ask).post(letters::act))
+        .route("/dead-letters/{id}/edit", get(letters::edit).post(letters::replay))
+        .route("/operations/{id}", get(letters::operation))
+        .route("/operations/{id}/{what}", post(letters::change))
         .route("/docs/api", get(docs::api));
     for link in NAVIGATION.iter().flat_map(|group| group.links).filter(|link| !BUILT.contains(&link.href)) {
         router = router.route(link.href, get(later));

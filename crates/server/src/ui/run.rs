@@ -8,11 +8,15 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
-use engine::{OutlineStep, Program, control::Doubtful};
+use engine::{
+    OutlineStep, Program,
+    control::Doubtful,
+    resume::{Resumption, Said},
+};
 use recipe::ast::TriggerSource;
 use serde::Deserialize;
 use serde_json::Value as Json;
-use store::{DeadLetter, RunId, StoreError, Via};
+use store::{DeadLetter, RunFilter, RunId, StoreError, Via};
 
 use super::{
     run_rows::{self, Plan, mark_of},
@@ -62,7 +66,11 @@ async fn show(
     if let Some(at) = chosen(&rows, &query) {
         run_story::complete(&mut rows[at], &run, &told.outline);
     }
-    let head = head(&run, &rows);
+    let mut head = head(&run, &rows);
+    head.newer_version = newer_version(&app, &run);
+    if let Some(error) = &mut head.error {
+        error.others = others(&app, &run).await?;
+    }
     let pane = if log { RunPane::Log(run_story::log(&run)) } else { RunPane::Timeline };
     Ok(page(StatusCode::OK, &RunPage::new(shell, head, rows, pane, &query)))
 }
@@ -140,7 +148,6 @@ fn head(run: &RunDetail, rows: &[StepRow]) -> RunHead {
         recipe: run.row.slug.clone(),
         recipe_title: run.row.title.clone(),
         version: u32::try_from(run.row.version).unwrap_or(0),
-        // A run goes on with the version it began with.
         newer_version: None,
         started_us: run.row.accepted_at.micros(),
         ended_us: run_story::us(run.row.ended_at),
@@ -160,6 +167,26 @@ fn head(run: &RunDetail, rows: &[StepRow]) -> RunHead {
         settled,
         may_operate: true,
     }
+}
+
+/// The active version, when a failed run could go on under it instead of its own.
+fn newer_version(app: &App, run: &RunDetail) -> Option<u32> {
+    let active = app.engine.catalogue().recipes.get(&run.row.slug)?.version;
+    let open = run.row.dead_letter == Some(DeadLetter::Open);
+    u32::try_from(active).ok().filter(|_| open && active != run.row.version)
+}
+
+/// How many other dead letters have the same cause, and where they are.
+async fn others(app: &App, run: &RunDetail) -> Result<Option<(u64, String)>, StoreError> {
+    const COUNTED_MAX: u32 = 1000;
+    if run.row.dead_letter != Some(DeadLetter::Open) {
+        return Ok(None);
+    }
+    app.engine.sort_letters().await?;
+    let cause = engine::fingerprint::fingerprint(run.row.recipe, run.row.error.as_ref());
+    let filter = RunFilter { cause: Some(cause), limit: COUNTED_MAX, ..RunFilter::default() };
+    let others = app.store().count_dead_letters(&filter).await?.saturating_sub(1);
+    Ok((others > 0).then(|| (u64::from(others), format!("/dead-letters?cause={cause}"))))
 }
 
 #[derive(Debug, Deserialize)]
@@ -200,6 +227,9 @@ pub(super) struct Wish {
     step: Option<String>,
     answer: Option<String>,
     output: Option<String>,
+    reason: Option<String>,
+    /// The version to go on under; only the active one can be.
+    version: Option<String>,
 }
 
 /// Lets a failed run go on, with what the person says about a step in doubt.
@@ -211,15 +241,17 @@ pub(super) async fn resume(
 ) -> Result<Response, ApiError> {
     let run = run_id(&id)?;
     if wish.answer.as_deref() == Some("give_up") {
-        app.engine.discard(run, "given up", &visitor.name).await?;
+        let reason = wish.reason.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or("given up");
+        app.engine.discard(run, reason, &visitor.name).await?;
     } else {
         let output = wish.output.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(read_json).transpose()?;
         let said = match wish.answer.as_deref() {
-            Some("happened") => Some(Doubtful::Happened(output.unwrap_or_default())),
-            Some("repeat") => Some(Doubtful::Repeat),
-            _ => None,
+            Some("happened") => Said::All(Doubtful::Happened(output.unwrap_or_default())),
+            Some("repeat") => Said::All(Doubtful::Repeat),
+            _ => Said::Nothing,
         };
-        app.engine.resume(run, said, &visitor.name).await?;
+        let active_version = wish.version.is_some_and(|version| !version.is_empty());
+        app.engine.resume_with(run, &Resumption { active_version, said, failed_at: None }, &visitor.name).await?;
     }
     Ok(back(&id, wish.step.as_deref()))
 }
