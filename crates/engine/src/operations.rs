@@ -24,8 +24,10 @@ use crate::{
 const BATCH_MAX: u32 = 32;
 /// Runs of a batch dealt with at the same time.
 const AT_ONCE_MAX: usize = 8;
-/// How often the first runs of a careful operation are looked at.
-const WATCH_EVERY: Duration = Duration::from_millis(500);
+/// How soon the first runs of a careful operation are looked at again, and how late at most: they may
+/// wait for days.
+const WATCH_MIN: Duration = Duration::from_millis(500);
+const WATCH_MAX: Duration = Duration::from_secs(30);
 /// How long an operation waits when the database is away or too much is waiting already.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 /// How often operations of other processes are looked for.
@@ -161,7 +163,8 @@ impl Engine {
             self.store.change_operation(operation.id, &OperationChange::Release, self.now()).await?;
             return Ok(self.now());
         }
-        Ok(self.now().after(WATCH_EVERY))
+        let now = self.now();
+        Ok(now.after((now.since(operation.at) / 10).clamp(WATCH_MIN, WATCH_MAX)))
     }
 
     /// One run of an operation. `None` when it could not be tried now; its turn comes again.

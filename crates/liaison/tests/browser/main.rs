@@ -4,6 +4,7 @@
 //! directory for pictures.
 
 mod chromium;
+mod letters;
 mod server;
 
 use serde_json::{Value, json};

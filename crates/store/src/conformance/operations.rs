@@ -126,6 +126,9 @@ pub async fn one_process_at_a_time(bed: Arc<dyn Bed>) {
     assert!(store.finish_items(id(1), &[], at(700), at(611)).await.unwrap().is_some());
     assert_eq!(store.take_operation(mine, at(699), at(710)).await.unwrap(), None);
     assert!(store.take_operation(mine, at(700), at(710)).await.unwrap().is_some());
+    assert_eq!(store.take_operation(theirs, at(701), at(711)).await.unwrap(), None);
+    store.release_worker(mine, at(701)).await.unwrap();
+    assert!(store.take_operation(theirs, at(701), at(711)).await.unwrap().is_some(), "its owner is gone");
     assert_eq!(store.finish_items(id(9), &[], at(1), at(1)).await.unwrap(), None);
 }
 
