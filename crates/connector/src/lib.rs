@@ -69,6 +69,22 @@ pub struct Cx {
 /// The future of one attempt.
 pub type Attempt = Pin<Box<dyn Future<Output = Result<Json, StepError>> + Send>>;
 
+/// One page of an action that can give its result in pages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The items of this page, in order.
+    pub items: Vec<Json>,
+    /// What to ask with for the next page; `None` after the last. It means nothing to others, stays small,
+    /// and may be kept: asked with it again, the action gives the same page, as far as the system does.
+    pub next: Option<Json>,
+}
+
+/// The future of one page.
+pub type PageAttempt = Pin<Box<dyn Future<Output = Result<Page, StepError>> + Send>>;
+
+/// Gives one page: the first without a cursor, any other with the `next` of the page before it.
+pub type Pages = Arc<dyn Fn(Cx, Json, Option<Json>) -> PageAttempt + Send + Sync>;
+
 /// One thing a connector can do.
 #[derive(Clone)]
 pub struct Action {
@@ -88,6 +104,8 @@ pub struct Action {
     pub output: Json,
     /// One attempt.
     pub run: Arc<dyn Fn(Cx, Json) -> Attempt + Send + Sync>,
+    /// The same result page by page, for actions that can; `run` then gives all pages up to a limit.
+    pub pages: Option<Pages>,
 }
 
 /// One raw HTTP request that reached a webhook address.

@@ -6,6 +6,7 @@
 mod answer;
 mod body;
 mod oauth;
+mod pages;
 mod parse;
 mod request;
 mod settings;
@@ -13,10 +14,16 @@ mod sign;
 
 use std::sync::Arc;
 
-use ::http::{Method, StatusCode};
-use connector::{Action, Connector, Cx, Effect, ErrorClass, Secret, StepError, TestCall, http::Response};
+use ::http::StatusCode;
+use connector::{Action, Connector, Cx, Effect, ErrorClass, StepError, TestCall, http::Response};
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
+use url::Url;
+
+use self::{
+    parse::As,
+    request::{Accept, With},
+};
 
 pub(crate) fn connector() -> Connector {
     Connector {
@@ -41,6 +48,7 @@ pub(crate) fn connector() -> Connector {
             input: request::input_schema(),
             output: answer::output_schema(),
             run: Arc::new(|cx, input| Box::pin(call(cx, input))),
+            pages: Some(Arc::new(|cx, input, cursor| Box::pin(pages::one(cx, input, cursor)))),
         }],
         triggers: Vec::new(),
     }
@@ -63,49 +71,69 @@ fn effect(input: &Json) -> Effect {
 }
 
 async fn call(cx: Cx, input: Json) -> Result<Json, StepError> {
-    let since = Instant::now();
-    let client = oauth::client(&cx)?;
+    if let Some(walk) = pages::read(&input)? {
+        return pages::all(&cx, &input, &walk).await;
+    }
+    let (response, wanted) = accepted(&cx, &input, With::default(), Instant::now()).await?;
+    let body = body_of(&cx, &input, &response, wanted)?;
+    let mut output = answer::shell(&response);
+    output.insert("body".to_owned(), body);
+    Ok(Json::Object(output))
+}
+
+/// The address a call goes to.
+fn address(cx: &Cx, input: &Json, with: With<'_>) -> Result<Url, StepError> {
+    request::build(cx, input, with).map(|call| call.request.url)
+}
+
+/// The body as the step wants it.
+fn body_of(cx: &Cx, input: &Json, response: &Response, wanted: As) -> Result<Json, StepError> {
+    parse::as_wanted(wanted, &response.headers, &response.body)
+        .map_err(|why| request::describe(cx, input, With::default(), answer::unreadable(response, &why)))
+}
+
+/// One call whose answer has an accepted status, and how to read that answer.
+async fn accepted(cx: &Cx, input: &Json, with: With<'_>, since: Instant) -> Result<(Response, As), StepError> {
+    let client = oauth::client(cx)?;
     let token = match &client {
         Some(client) => {
             // What is wrong with the input is told before anybody signs in.
-            request::build(&cx, &input, None)?;
-            match client.token(&cx.http, cx.timeout).await {
-                Ok(token) => Some(token),
-                Err(error) => return Err(request::describe(&cx, &input, None, error)),
-            }
+            request::build(cx, input, with)?;
+            let token = client.token(&cx.http, oauth::left(cx, since)).await;
+            Some(token.map_err(|error| request::describe(cx, input, with, error))?)
         }
         None => None,
     };
-    let (mut method, mut answer) = send(&cx, &input, token.as_ref(), since).await?;
-    let mut used = token;
+    let with = With { token: token.as_ref(), ..with };
+    let (answer, accept, wanted) = send(cx, input, with, since).await?;
     // A 401 is a definite refusal, so that even a `once` effect may be asked for again.
-    if let (Some(client), Some(refused), Ok((response, accept, _))) = (&client, &used, &answer)
+    if let (Some(client), Some(refused), Ok(response)) = (&client, &token, &answer)
         && response.status == StatusCode::UNAUTHORIZED
         && !accept.takes(401)
         && response.first_origin
-        && let Ok(fresh) = client.renewed(&cx.http, refused, oauth::left(&cx, since)).await
+        && let Ok(fresh) = client.renewed(&cx.http, refused, oauth::left(cx, since)).await
     {
-        (method, answer) = send(&cx, &input, Some(&fresh), since).await?;
-        used = Some(fresh);
+        let with = With { token: Some(&fresh), ..with };
+        let (answer, accept, wanted) = send(cx, input, with, since).await?;
+        return judged(cx, input, with, answer, &accept).map(|response| (response, wanted));
     }
-    let token = used.as_ref();
-    let error = match answer {
-        Ok((response, accept, parse)) if accept.takes(response.status.as_u16()) => match answer::output(parse, &response) {
-            Ok(output) => return Ok(output),
-            Err(why) => answer::unreadable(&method, &response, &why),
-        },
-        Ok((response, ..)) => answer::refused(&cx, &input, token, &method, &response),
-        Err(error) => error,
-    };
-    Err(request::describe(&cx, &input, token, error))
+    judged(cx, input, with, answer, &accept).map(|response| (response, wanted))
 }
 
-type Answer = Result<(Response, request::Accept, parse::As), StepError>;
+type Answer = Result<Response, StepError>;
 
 /// One request. The outer error is the input's, the inner one the call's.
-async fn send(cx: &Cx, input: &Json, token: Option<&Secret>, since: Instant) -> Result<(Method, Answer), StepError> {
-    let request::Call { mut request, accept, parse } = request::build(cx, input, token)?;
+async fn send(cx: &Cx, input: &Json, with: With<'_>, since: Instant) -> Result<(Answer, Accept, As), StepError> {
+    let request::Call { mut request, accept, parse } = request::build(cx, input, with)?;
     request.timeout = oauth::left(cx, since);
-    let method = request.method.clone();
-    Ok((method, cx.http.send(request).await.map(|response| (response, accept, parse))))
+    Ok((cx.http.send(request).await, accept, parse))
+}
+
+fn judged(cx: &Cx, input: &Json, with: With<'_>, answer: Answer, accept: &Accept) -> Answer {
+    let error = match answer {
+        Ok(response) if accept.takes(response.status.as_u16()) => return Ok(response),
+        Ok(response) => answer::refused(cx, input, with, &response),
+        Err(error) => error,
+    };
+    Err(request::describe(cx, input, with, error))
 }

@@ -52,6 +52,7 @@ pub(crate) fn connector() -> Connector {
                 "additionalProperties": false
             }),
             run: Arc::new(|cx, input| Box::pin(std::future::ready(write(&cx, &input)))),
+            pages: None,
         }],
         triggers: Vec::new(),
     }

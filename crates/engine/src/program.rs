@@ -502,6 +502,7 @@ impl Compiler<'_> {
                 needs_connection: false,
                 input: Json::Bool(true),
                 output: Json::Bool(true),
+                pages: None,
                 run: Arc::new(move |_, _| {
                     let refused = refused.clone();
                     Box::pin(async move { Err(refused) })

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use ::http::{
-    HeaderMap, Method, StatusCode,
+    HeaderMap, StatusCode,
     header::{DATE, RETRY_AFTER},
 };
-use connector::{Cx, Doubt, ErrorClass, Mask, Secret, StepError, http::Response};
+use connector::{Cx, Doubt, ErrorClass, Mask, StepError, http::Response};
 use serde_json::{Map, Value as Json, json};
 use url::Position;
 
 use super::{
-    parse::{self, As},
+    parse,
+    request::{self, With},
     sign,
 };
 
@@ -28,19 +29,21 @@ pub(super) fn output_schema() -> Json {
         "properties": {
             "status": {"type": "integer"},
             "headers": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Names in lower case."},
-            "body": {"description": "A value if the answer was JSON, a record if it was XML or a form, text if it was other text, base64 text if it was none of these, null if it was empty."}
+            "body": {"description": "A value if the answer was JSON, a record if it was XML or a form, text if it was other text, base64 text if it was none of these, null if it was empty. With paginate, the list of all items."},
+            "pages": {"type": "integer", "description": "With paginate: how many pages were read."},
+            "more": {"type": "boolean", "description": "With paginate: whether a declared limit left something out."}
         },
         "required": ["status", "headers", "body"],
         "additionalProperties": false
     })
 }
 
-pub(super) fn output(wanted: As, response: &Response) -> Result<Json, String> {
+/// Everything of the output but the body.
+pub(super) fn shell(response: &Response) -> Map<String, Json> {
     let mut record = Map::with_capacity(3);
     record.insert("status".to_owned(), response.status.as_u16().into());
     record.insert("headers".to_owned(), headers(&response.headers));
-    record.insert("body".to_owned(), parse::as_wanted(wanted, &response.headers, &response.body)?);
-    Ok(Json::Object(record))
+    record
 }
 
 fn headers(headers: &HeaderMap) -> Json {
@@ -61,12 +64,12 @@ fn headers(headers: &HeaderMap) -> Json {
 }
 
 /// The error an answer is whose body is not what the step wants it to be. The call has been made.
-pub(super) fn unreadable(method: &Method, response: &Response, why: &str) -> StepError {
+pub(super) fn unreadable(response: &Response, why: &str) -> StepError {
     let place = &response.url[..Position::AfterPath];
     let mut error = StepError::new(
         ErrorClass::Invalid,
         "ANSWER_UNREADABLE",
-        format!("{method} {place} answered {}, but its body cannot be read as the step asks: {why}", response.status.as_u16()),
+        format!("{place} answered {}, but its body cannot be read as the step asks: {why}", response.status.as_u16()),
     )
     .with_next("Leave parse out to take the body as it comes.");
     error.doubt = Doubt::MayHaveHappened;
@@ -75,8 +78,9 @@ pub(super) fn unreadable(method: &Method, response: &Response, why: &str) -> Ste
 
 /// The error an answer with an unaccepted status is. The table is the one for people in `docs/`:
 /// RFC 9110, 15 and RFC 6585 for the meaning of the statuses.
-pub(super) fn refused(cx: &Cx, input: &Json, token: Option<&Secret>, method: &Method, response: &Response) -> StepError {
-    let mask = sign::mask(cx, input, token);
+pub(super) fn refused(cx: &Cx, input: &Json, with: With<'_>, response: &Response) -> StepError {
+    let method = request::method(input.get("method")).unwrap_or_default();
+    let mask = sign::mask(cx, input, with.token);
     let status = response.status;
     let class = class(status);
     let place = &response.url[..Position::AfterPath];

@@ -8,14 +8,14 @@ use serde_json::{Map, Value as Json, json};
 use url::{Position, Url};
 
 use super::{
-    body,
+    body, pages,
     parse::{self, As},
     settings::{self, Auth},
     sign,
 };
 use crate::strict;
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "method",
     "url",
     "path",
@@ -30,6 +30,7 @@ const KEYS: [&str; 14] = [
     "accept",
     "idempotent",
     "parse",
+    "paginate",
 ];
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 /// Most of a request body shown with an error.
@@ -64,6 +65,7 @@ pub(super) fn input_schema() -> Json {
                 "items": {"anyOf": [{"type": "integer", "minimum": 100, "maximum": 599}, {"type": "string", "pattern": "^[1-5][0-9]{2}(-[1-5][0-9]{2})?$"}]}
             },
             "parse": {"type": "string", "enum": parse::WORDS, "default": "auto", "title": "Read the answer as", "description": "auto goes by the answer's content type; with any other word, an answer that is not that fails."},
+            "paginate": pages::schema(),
             "idempotent": {"type": "boolean", "title": "Can be repeated", "description": "True when the other side does the thing only once however often it is asked."}
         },
         "additionalProperties": false
@@ -134,8 +136,17 @@ pub(super) struct Call {
     pub(super) parse: As,
 }
 
+/// What a call takes along that its input does not say.
+#[derive(Clone, Copy, Default)]
+pub(super) struct With<'a> {
+    /// The token of the connection.
+    pub(super) token: Option<&'a Secret>,
+    /// The address of a later page, in place of the input's.
+    pub(super) place: Option<&'a Url>,
+}
+
 /// Builds the request. Gives the same one every time for the same input.
-pub(super) fn build(cx: &Cx, input: &Json, token: Option<&Secret>) -> Result<Call, StepError> {
+pub(super) fn build(cx: &Cx, input: &Json, with: With<'_>) -> Result<Call, StepError> {
     static NOTHING: std::sync::LazyLock<Map<String, Json>> = std::sync::LazyLock::new(Map::new);
     let fields = match input {
         Json::Object(fields) => fields,
@@ -154,11 +165,14 @@ pub(super) fn build(cx: &Cx, input: &Json, token: Option<&Secret>) -> Result<Cal
     };
     let method = method(fields.get("method"))?;
     let accept = Accept::read(fields.get("accept"))?;
-    let mut url = match connection {
-        Some(connection) => url_through(connection, fields)?,
-        None => url_alone(fields)?,
+    let mut url = match (with.place, connection) {
+        (Some(place), _) => place.clone(),
+        (None, Some(connection)) => url_through(connection, fields)?,
+        (None, None) => url_alone(fields)?,
     };
-    add_query(&mut url, fields.get("query"))?;
+    if with.place.is_none() {
+        add_query(&mut url, fields.get("query"))?;
+    }
     let mut headers = HeaderMap::with_capacity(8);
     if let Some(Json::Object(common)) = connection.and_then(|connection| connection.config.get("headers")) {
         add_headers(&mut headers, common)?;
@@ -178,7 +192,7 @@ pub(super) fn build(cx: &Cx, input: &Json, token: Option<&Secret>) -> Result<Cal
         headers.insert(IDEMPOTENCY_KEY, key);
     }
     if let Some(connection) = connection {
-        sign::sign_in(connection, auth, token, &mut url, &mut headers)?;
+        sign::sign_in(connection, auth, with.token, &mut url, &mut headers)?;
     }
     let follow_redirects = !accept.takes_redirects();
     Ok(Call {
@@ -198,7 +212,7 @@ fn wanted(value: Option<&Json>) -> Result<As, StepError> {
     }
 }
 
-fn method(value: Option<&Json>) -> Result<Method, StepError> {
+pub(super) fn method(value: Option<&Json>) -> Result<Method, StepError> {
     let name = match value {
         None | Some(Json::Null) => return Ok(Method::GET),
         Some(Json::String(name)) => name.trim(),
@@ -381,10 +395,10 @@ fn add_headers(headers: &mut HeaderMap, fields: &Map<String, Json>) -> Result<()
 
 /// Adds the request to a failed attempt, secrets masked. Built again from the input, so that the usual
 /// attempt, which succeeds, pays nothing for it.
-pub(super) fn describe(cx: &Cx, input: &Json, token: Option<&Secret>, mut error: StepError) -> StepError {
-    let mask = sign::mask(cx, input, token);
+pub(super) fn describe(cx: &Cx, input: &Json, with: With<'_>, mut error: StepError) -> StepError {
+    let mask = sign::mask(cx, input, with.token);
     error.message = mask.text(&error.message);
-    let Ok(Call { request, .. }) = build(cx, input, token) else {
+    let Ok(Call { request, .. }) = build(cx, input, with) else {
         return error;
     };
     let mut url = mask.url(&request.url);

@@ -42,7 +42,11 @@ pub(super) fn sign_in(
             None => return Ok(()),
         },
         Auth::KeyInQuery(name) => {
-            url.query_pairs_mut().append_pair(name, credential("key")?);
+            let key = credential("key")?;
+            // The address of a later page may carry it already.
+            if !url.query_pairs().any(|(known, value)| known == *name && value == *key) {
+                url.query_pairs_mut().append_pair(name, key);
+            }
             return Ok(());
         }
     };

@@ -4,6 +4,7 @@
 mod support;
 
 mod bodies;
+mod pages;
 mod tokens;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -336,7 +337,6 @@ async fn mistakes_in_a_recipe_are_told_before_anything_is_sent() {
     let url = server.url("/");
     for (input, code, part) in [
         (json!({"url": url, "header": {}}), "INPUT_INVALID", "did you mean \"headers\"?"),
-        (json!({"url": url, "paginate": {}}), "INPUT_INVALID", "paginate"),
         (json!([]), "INPUT_INVALID", "a list"),
         (json!({"url": url, "method": "BREW"}), "METHOD_INVALID", "BREW"),
         (json!({"url": url, "method": "GET /x"}), "METHOD_INVALID", "use one of"),

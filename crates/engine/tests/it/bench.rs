@@ -22,6 +22,7 @@ pub(crate) fn connectors() -> Vec<Connector> {
         input: json!({ "type": "object" }),
         output: json!({}),
         run: Arc::new(|_, _| Box::pin(async { unreachable!("decisions call nothing") })),
+        pages: None,
     };
     vec![Connector {
         id: "sys",
