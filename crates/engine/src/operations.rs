@@ -154,7 +154,8 @@ impl Engine {
             };
             if let Some(trouble) = trouble {
                 let left = operation.total - operation.done - operation.failed;
-                let note = format!("The first one did not end well: {trouble} The other {left} were left alone.");
+                let stop = if trouble.ends_with(['.', '!', '?']) { "" } else { "." };
+                let note = format!("The first one did not end well: {trouble}{stop} The other {left} were left alone.");
                 self.store.change_operation(operation.id, &OperationChange::Stop(Some(note)), self.now()).await?;
                 return Ok(self.now());
             }

@@ -164,7 +164,7 @@ async fn one_that_is_paused_waits_through_a_kill_and_one_that_is_stopped_leaves_
     let id = text(&made["id"]);
     let change = async |server: &Process, what: &str| {
         let (status, body) = server.api("POST", &format!("/api/v1/operations/{id}/{what}"), None).await;
-        (status, text(&body["state"]) + &text(&body["error"]["code"]))
+        (status, format!("{}{}", text(&body["state"]), text(&body["error"]["code"])))
     };
     wait(&first, &id, |operation| operation["done"] == 1).await;
     assert_eq!(change(&first, "pause").await, (202, "paused".to_owned()));

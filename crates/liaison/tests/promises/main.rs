@@ -2,6 +2,7 @@
 //! process, PostgreSQL with one and three.
 
 mod authors;
+mod begun;
 mod bulk;
 mod crash;
 mod dead_letters;
