@@ -8,6 +8,7 @@
 
 mod error;
 pub mod http;
+mod limits;
 pub mod mask;
 mod net;
 pub mod oauth;
@@ -20,6 +21,7 @@ use serde_json::Value as Json;
 
 pub use crate::{
     error::{Doubt, ErrorClass, StepError},
+    limits::{Budget, Limits},
     mask::Mask,
     net::{AddressPolicy, NetProblem},
     secret::Secret,
@@ -211,6 +213,8 @@ pub struct Connector {
     pub validate: Validate,
     /// One harmless call that shows whether a connection works; `None` when there is nothing to call.
     pub test: Option<TestCall>,
+    /// How much it takes, as its maker documents it; a connection's `config.budget` wins.
+    pub limits: Limits,
     /// What it can do.
     pub actions: Vec<Action>,
     /// What it can start.

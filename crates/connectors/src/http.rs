@@ -39,6 +39,7 @@ pub(crate) fn connector() -> Connector {
             input: json!({ "path": "/", "accept": ["200-399"] }),
             fine: &[ErrorClass::NotFound, ErrorClass::Invalid],
         }),
+        limits: connector::Limits::default(),
         actions: vec![Action {
             id: "request",
             title: "Make a request",

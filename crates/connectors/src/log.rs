@@ -28,6 +28,7 @@ pub(crate) fn connector() -> Connector {
             problems.finish()
         },
         test: None,
+        limits: connector::Limits::default(),
         actions: vec![Action {
             id: "write",
             title: "Write a line",

@@ -40,6 +40,7 @@ pub(crate) fn connector() -> Connector {
         }),
         validate: settings::validate,
         test: None,
+        limits: connector::Limits::default(),
         actions: Vec::new(),
         triggers: vec![Trigger {
             id: "request",

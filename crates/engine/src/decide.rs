@@ -22,6 +22,7 @@ use store::{Ending, Entry, ErrorRecord, Journal, RunId, StepPath, StepState, The
 use crate::{
     address::Addresses,
     frame::Frame,
+    gate::{Pass, Seat},
     program::{DoStep, Program},
 };
 
@@ -57,6 +58,8 @@ pub struct RunState {
     pub addresses: Option<Arc<Addresses>>,
     /// Loops under way: what their passes gave so far.
     loops: HashMap<StepPath, LoopState>,
+    /// Its place before the gates of connections; a trial has none.
+    pub(crate) seat: Option<Seat>,
 }
 
 /// A loop under way.
@@ -103,6 +106,8 @@ pub struct Attempt {
     pub input: Arc<Json>,
     /// When the first attempt began.
     pub began: Timestamp,
+    /// What let it through the gates.
+    pub(crate) pass: Option<Arc<Pass>>,
 }
 
 impl RunState {
@@ -143,6 +148,7 @@ impl RunState {
             response: None,
             addresses: None,
             loops: HashMap::new(),
+            seat: None,
         }
     }
 

@@ -13,6 +13,7 @@ use crate::{
     beside::{About, listens},
     call::Ran,
     decide::{Attempt, Next, RunState, decide},
+    gate,
     program::Program,
 };
 
@@ -56,6 +57,7 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
                 let pause = until.since(engine.now());
                 tokio::select! {
                     () = tokio::time::sleep(pause) => {}
+                    () = gate::called(run.state.seat.as_ref()) => {}
                     () = engine.stopping.cancelled() => break Left::Stopping,
                 }
             }
@@ -73,6 +75,7 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
                 }
             },
             () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !run.state.in_flight.is_empty() => {}
+            () = gate::called(run.state.seat.as_ref()), if due.is_some() && !run.state.in_flight.is_empty() => {}
         }
         if engine.stopping.is_cancelled() && run.state.in_flight.is_empty() {
             // What is done is kept; what would come next is left to whoever runs the run then. Nothing
@@ -89,8 +92,14 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
             }
             Next::Act(_) | Next::InFlight | Next::Wait { .. } => Then::Running,
         };
-        // A short pause keeps its entries for the next commit: the failed attempt is told then.
-        if !matches!((&decided, &then), (Next::InFlight | Next::Wait { .. }, Then::Running)) {
+        // A short pause keeps its entries for the next commit: the failed attempt is told then. What is done
+        // before a gate is not kept waiting.
+        let keeps = match (&decided, &then) {
+            (Next::InFlight | Next::Wait { reason: WaitingFor::Retry, .. }, Then::Running) => true,
+            (Next::Wait { .. }, Then::Running) => run.state.pending.is_empty(),
+            _ => false,
+        };
+        if !keeps {
             match commit(&engine, &mut run, then.clone()).await {
                 Ok(Committed::Done) => {}
                 Ok(Committed::LeaseLost) => break Left::LeaseLost,
@@ -121,7 +130,7 @@ fn leave(engine: &Engine, run: LiveRun, left: Left) {
 }
 
 fn worth_waiting(engine: &Engine, reason: WaitingFor, pause: Duration) -> bool {
-    reason == WaitingFor::Retry && pause <= engine.settings.retry_in_memory_max
+    (reason == WaitingFor::Retry && pause <= engine.settings.retry_in_memory_max) || gate::briefly(reason, pause)
 }
 
 /// The process is going down before the commit could be made.
@@ -260,6 +269,9 @@ fn settle(engine: &Engine, state: &mut RunState, attempt: &Attempt, outcome: Res
     if let Err(error) = &outcome {
         metrics::counter!("liaison_attempts_failed_total", "class" => error.class.as_str()).increment(1);
     }
+    if let Some(pass) = &attempt.pass {
+        pass.done(outcome.as_ref());
+    }
     settled(state, attempt, outcome, engine.now(), engine.dice());
 }
 
@@ -277,6 +289,9 @@ pub(crate) fn settled(state: &mut RunState, attempt: &Attempt, outcome: Result<J
     }
     let counted = n.saturating_sub(state.attempts_before(&attempt.path));
     let retry = attempt.step.retry.next_try(error.class, counted, attempt.began, now, error.retry_after, dice);
+    // A probe is made for everybody; its run does not pay for it.
+    let probing = attempt.pass.as_ref().is_some_and(|pass| pass.is_probe()) && attempt.step.retry.repeats(error.class);
+    let retry = retry.or(probing.then_some(now));
     state.push(Entry::Failed { p, n, at: now, err, retry });
 }
 

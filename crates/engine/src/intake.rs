@@ -24,6 +24,7 @@ use crate::{
     decide::{Next, RunState, decide},
     drive::LiveRun,
     frame::instant_text,
+    gate::{self, Seat},
     program::Program,
     template::formula_failed,
 };
@@ -164,6 +165,7 @@ impl Engine {
         let id = RunId::new(now, self.random());
         let mut state = RunState::new(id, event.via.as_str(), Arc::clone(&event.data), Arc::clone(&recipe.params), now);
         state.addresses = Some(Arc::clone(&self.addresses));
+        state.seat = Some(Seat::of(self, recipe.row.id, id));
         let program = &recipe.program;
         let scope = event_scope(&event.data, &recipe.params, now);
         let mut broken = None;
@@ -206,8 +208,10 @@ impl Engine {
         let mut slot = None;
         let then = match &next {
             Next::End(then) => then.clone(),
-            Next::Wait { reason, until } => Then::Waiting { reason: *reason, due_at: *until },
-            Next::Act(_) | Next::InFlight => {
+            Next::Wait { reason, until } if !gate::briefly(*reason, until.since(now)) => {
+                Then::Waiting { reason: *reason, due_at: *until }
+            }
+            Next::Act(_) | Next::InFlight | Next::Wait { .. } => {
                 if lane.is_none() {
                     slot = self.room().await;
                 }

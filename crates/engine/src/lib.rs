@@ -15,6 +15,7 @@ pub mod decide;
 mod drive;
 pub mod fingerprint;
 mod frame;
+pub mod gate;
 mod intake;
 mod keeper;
 mod letters;
@@ -94,6 +95,7 @@ pub struct Engine {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: EngineSettings,
     pub(crate) registry: Registry,
+    pub(crate) gates: gate::Gates,
     /// Tells whoever watches that a run changed.
     pub live: Live,
     pub(crate) slots: Arc<Semaphore>,
@@ -134,6 +136,7 @@ impl Engine {
         let engine = Arc::new(Self {
             addresses,
             registry: Registry::new(Arc::clone(&parts.connectors), Arc::clone(&parts.vault), compile),
+            gates: gate::Gates::default(),
             slots: Arc::new(Semaphore::new(parts.settings.runs_in_flight_max)),
             slots_taken: AtomicUsize::new(0),
             store: parts.store,
@@ -164,6 +167,8 @@ impl Engine {
         }));
         engine.registry.refresh(&*engine.store).await?;
         engine.count_backlog().await?;
+        engine.gates.prepare(&engine).await?;
+        engine.tasks.spawn(gate::keeper::keep_gates(Arc::clone(&engine)));
         engine.tasks.spawn(caretaker::keep_lease(Arc::clone(&engine)));
         engine.tasks.spawn(caretaker::keep_watch(Arc::clone(&engine)));
         engine.tasks.spawn(caretaker::keep_tidy(Arc::clone(&engine)));

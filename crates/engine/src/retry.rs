@@ -56,6 +56,12 @@ impl Policy {
         }
     }
 
+    /// Whether a failure of this class is repeated at all.
+    #[must_use]
+    pub fn repeats(&self, class: ErrorClass) -> bool {
+        self.times > 1 && self.on.contains(&class)
+    }
+
     /// When attempt `attempt + 1` may begin after attempt `attempt` failed; `None` for never.
     ///
     /// `dice` is between 0 and 1. The system's own wish wins over the computed pause, unless it is

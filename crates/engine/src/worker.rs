@@ -14,6 +14,7 @@ use crate::{
     beside::{About, answer_to, take_answers},
     decide::{Next, RunState},
     drive::{LiveRun, drive},
+    gate::Seat,
     program::Program,
 };
 
@@ -137,7 +138,8 @@ async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Owne
     let program = engine.program(claim.recipe, claim.version).await;
     match (program, journal) {
         (Ok(program), Ok(journal)) => match prepare(engine, &claim, &program, journal).await {
-            Ok((state, about)) => {
+            Ok((mut state, about)) => {
+                state.seat = Some(Seat::of(engine, claim.recipe, claim.id));
                 engine.live.changed(claim.id);
                 engine.go_on(LiveRun { program, state, owner, epoch: claim.epoch, about, slot }, Next::InFlight);
             }

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use store::{ConnectionId, ConnectionRow, Put, StoreError};
 
 use crate::{
-    failed,
+    failed, gate,
     recipes::touch_catalogue,
     rows::{CONNECTION_COLUMNS, clean, connection},
 };
@@ -57,6 +57,7 @@ pub(crate) async fn update(db: &mut PgConnection, row: &ConnectionRow) -> Result
 
 pub(crate) async fn delete(db: &mut PgConnection, id: ConnectionId) -> Result<bool, StoreError> {
     let mut transaction = db.begin().await.map_err(failed)?;
+    gate::forget(&mut transaction, id).await?;
     let done =
         sqlx::query("delete from connections where id = $1").bind(id.0).execute(&mut *transaction).await.map_err(failed)?;
     touch_catalogue(&mut transaction).await?;

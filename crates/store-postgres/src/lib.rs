@@ -55,6 +55,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "access", include_str!("../../../migrations/postgres/0004_access.sql")),
     (5, "words", include_str!("../../../migrations/postgres/0005_words.sql")),
     (6, "inbound", include_str!("../../../migrations/postgres/0006_inbound.sql")),
+    (7, "gates", include_str!("../../../migrations/postgres/0007_gates.sql")),
     (8, "operations", include_str!("../../../migrations/postgres/0008_operations.sql")),
 ];
 
@@ -207,6 +208,9 @@ macro_rules! ask {
         }
     }};
 }
+
+// After the macro it uses.
+mod gate;
 
 #[async_trait]
 impl Store for PostgresStore {

@@ -4,7 +4,7 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool};
 use store::{ConnectionId, ConnectionRow, Put, StoreError};
 
 use crate::{
-    failed,
+    failed, gate,
     recipes::touch_catalogue,
     rows::{CONNECTION_COLUMNS, connection},
 };
@@ -57,6 +57,7 @@ pub(crate) async fn update(db: &mut SqliteConnection, row: ConnectionRow) -> Res
 
 pub(crate) async fn delete(db: &mut SqliteConnection, id: ConnectionId) -> Result<bool, StoreError> {
     let mut transaction = db.begin_with("begin immediate").await.map_err(failed)?;
+    gate::forget(&mut transaction, id).await?;
     let done = sqlx::query("delete from connections where id = ?").bind(id.0).execute(&mut *transaction).await.map_err(failed)?;
     touch_catalogue(&mut transaction).await?;
     transaction.commit().await.map_err(failed)?;

@@ -9,6 +9,7 @@ mod causes;
 mod claim;
 mod connections;
 mod control;
+mod gate;
 mod inbound;
 mod lanes;
 mod operations;
@@ -46,6 +47,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (4, "access", include_str!("../../../migrations/sqlite/0004_access.sql")),
     (5, "words", include_str!("../../../migrations/sqlite/0005_words.sql")),
     (6, "inbound", include_str!("../../../migrations/sqlite/0006_inbound.sql")),
+    (7, "gates", include_str!("../../../migrations/sqlite/0007_gates.sql")),
     (8, "operations", include_str!("../../../migrations/sqlite/0008_operations.sql")),
 ];
 

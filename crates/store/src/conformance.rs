@@ -14,6 +14,7 @@ pub mod connections;
 pub mod control;
 pub mod damage;
 pub mod faulty;
+pub mod gates;
 pub mod inbound;
 pub mod notice;
 pub mod operations;
@@ -100,6 +101,9 @@ macro_rules! conformance {
                 a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
             damage: runs_that_make_no_sense, recipes_that_make_no_sense, connections_that_make_no_sense,
                 a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
+            gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,
+                calls_in_flight_are_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
+                who_did_what, a_removed_connection_is_forgotten, a_circuit_that_makes_no_sense;
             inbound: kept_and_read, kept_twice, a_list_is_filtered, one_address_cannot_crowd_out_another, nothing_outgrows_the_whole,
                 given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address, rows_that_make_no_sense;
             notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;

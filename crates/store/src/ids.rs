@@ -119,6 +119,10 @@ id!(
     ApprovalId, "apr"
 );
 id!(
+    /// One entry of the audit list.
+    AuditId, "aud"
+);
+id!(
     /// One API key (not its secret).
     KeyId, "key"
 );

@@ -7,10 +7,12 @@
 
 mod access;
 mod beside;
+mod budget;
 mod cause;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connection;
+mod gate;
 mod group;
 mod ids;
 mod inbound;
@@ -27,10 +29,12 @@ use serde_json::{Map, Value as Json};
 pub use crate::{
     access::{KeyRow, SessionRow},
     beside::{Answer, Answered, Approval, Beside, Lane, Parent},
+    budget::{BudgetAsk, BudgetHolder, BudgetLease, BudgetLimits, BudgetRow, TOKEN},
     cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
     connection::{ConnectionRow, Put},
+    gate::{AuditRow, GateClass, GateRow, GateState, Gates},
     group::{GroupSettings, Writer},
-    ids::{ApprovalId, BadId, ConnectionId, InboundId, KeyId, OperationId, RecipeId, RunId, WorkerId},
+    ids::{ApprovalId, AuditId, BadId, ConnectionId, InboundId, KeyId, OperationId, RecipeId, RunId, WorkerId},
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{Caught, Ending, Entry, ErrorRecord, IllegalEntry, Journal, Lived, StepPath, StepState, read_chunk, write_chunk},
     operation::{
@@ -70,7 +74,7 @@ pub enum StoreError {
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages {
+pub trait Store: Pages + Gates {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use store::{Entry, ErrorRecord, StepPath, StepState, WaitingFor};
 
 use super::{Attempt, CRASHED_ATTEMPTS_MAX, Flow, Stop, Walk, at_path};
-use crate::{program::DoStep, template::formula_failed};
+use crate::{gate::admit, program::DoStep, template::formula_failed};
 
 impl Walk<'_> {
     pub(super) fn effect(&mut self, step: &Arc<DoStep>, known: Option<&StepState>, path: &StepPath, scope: &Scope) -> Flow {
@@ -37,13 +37,20 @@ impl Walk<'_> {
                 Err(error) => return self.fail(path, formula_failed(&error, "The input of this step")),
             },
         };
+        let pass = match admit(self.state.seat.as_ref(), step, path, &input, self.now) {
+            Ok(pass) => pass,
+            Err(held) => {
+                self.wake_at(held.until, held.reason);
+                return Flow::Blocked;
+            }
+        };
         self.state.push(Entry::Started {
             p: Arc::clone(path),
             n: number,
             at: self.now,
             input: first.then(|| Arc::clone(&input)),
         });
-        self.attempts.push(Attempt { path: Arc::clone(path), step: Arc::clone(step), number, input, began });
+        self.attempts.push(Attempt { path: Arc::clone(path), step: Arc::clone(step), number, input, began, pass });
         Flow::Blocked
     }
 

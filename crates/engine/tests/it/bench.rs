@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use connector::{Action, Connector, Effect};
+use connector::{Action, Connector, Effect, Limits};
 use engine::{
     CompileSettings, Program, catalogue,
     decide::{Attempt, Next, RunState, decide},
@@ -33,6 +33,7 @@ pub(crate) fn connectors() -> Vec<Connector> {
         credentials: json!({ "type": "object" }),
         validate: |_, _| Ok(()),
         test: None,
+        limits: Limits::default(),
         actions: vec![action("get", |_| Effect::None), action("put", |_| Effect::Idempotent), action("post", |_| Effect::Once)],
         triggers: Vec::new(),
     }]

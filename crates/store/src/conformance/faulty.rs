@@ -15,6 +15,7 @@ use crate::{
     OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId,
     RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
+use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, WaitingFor};
 
 /// What happens to one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,4 +165,18 @@ pass_on! {
     approvals(open: bool, before: Option<ApprovalId>, limit: u32) -> Reply<Vec<Approval>>;
     approval(id: ApprovalId) -> Reply<Option<Approval>>;
     recipe_state(recipe: RecipeId) -> Reply<Map<String, Json>>;
+}
+
+pass_on! {
+    Gates {}
+    shared_clock() -> Result<Option<Timestamp>, StoreError>;
+    gates() -> Result<Vec<GateRow>, StoreError>;
+    move_gate(row: &GateRow, audit: Option<&AuditRow>) -> Result<bool, StoreError>;
+    lease_budget(ask: &BudgetAsk) -> Result<BudgetLease, StoreError>;
+    pause_budget(connection: &str, until: Timestamp, now: Timestamp) -> Result<(), StoreError>;
+    pauses(now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError>;
+    budget(connection: &str) -> Result<Option<BudgetRow>, StoreError>;
+    hasten(reason: WaitingFor, now: Timestamp, gap_us: i64) -> Result<u64, StoreError>;
+    add_audit(row: &AuditRow) -> Result<(), StoreError>;
+    audit(about: Option<&str>, before: Option<AuditId>, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
 }

@@ -1,0 +1,322 @@
+//! A connection's budget as one process sees it: the block it leased, and who waits for more.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use store::{BudgetAsk, BudgetLease, BudgetLimits, RecipeId, RunId, Timestamp, WorkerId};
+use tokio::sync::Notify;
+
+use super::turns::{Turns, Waiter};
+
+/// A shorter wait is waited in memory, a longer one in the store.
+pub(crate) const IN_MEMORY_MAX: Duration = Duration::from_secs(2);
+/// So many wait in memory for one connection; others wait in the store, where waiting costs nothing.
+const WAITERS_MAX: usize = 32;
+/// A leased call that was not made within this time is given back.
+const TOKENS_LAST: Duration = Duration::from_secs(1);
+/// A lease gives calls for so long ahead, in seconds.
+const AHEAD_S: f64 = 0.25;
+/// Calls leased at once where only a day is limited.
+const BLOCK_OF_A_DAY: u32 = 20;
+/// What a process holds in flight is free for others after that long without a word of it.
+const HOLD: Duration = Duration::from_secs(30);
+/// It begins no call so shortly before.
+const HOLD_MARGIN: Duration = Duration::from_secs(5);
+/// How often it renews what it holds.
+const RENEW: Duration = Duration::from_secs(1);
+/// How often it asks while somebody waits and the store cannot say when more comes.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// How soon somebody who waits in memory looks again by himself.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// What a call takes, in seconds, before any was measured.
+const CALL_S: f64 = 1.0;
+
+/// What somebody who wants to call is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Go on; the call is counted.
+    Pass,
+    /// Wait in memory; you will be woken. Ask again at this instant at the latest.
+    Wait(Timestamp),
+    /// Wait in the store until then.
+    Park(Timestamp),
+}
+
+/// Who asks.
+pub(crate) struct Asker<'a> {
+    pub(crate) recipe: RecipeId,
+    pub(crate) waiter: Waiter,
+    pub(crate) wake: &'a Arc<Notify>,
+}
+
+/// Where the runs of a recipe that wait in the store stand in line.
+#[derive(Debug, Clone, Copy)]
+struct Line {
+    newest: RunId,
+    end: Timestamp,
+}
+
+/// One connection's budget in this process.
+pub(crate) struct Budget {
+    limits: BudgetLimits,
+    tokens: u32,
+    tokens_until: Timestamp,
+    slots: u32,
+    slots_until: Timestamp,
+    busy: u32,
+    more_at: Timestamp,
+    paused_until: Timestamp,
+    turns: Turns,
+    granted: HashSet<Waiter>,
+    lines: HashMap<RecipeId, Line>,
+    call_s: f64,
+    /// When the store is asked next.
+    pub(crate) ask_at: Option<Timestamp>,
+}
+
+impl Budget {
+    pub(crate) fn new(limits: BudgetLimits) -> Self {
+        let zero = Timestamp::from_micros(0);
+        Self {
+            limits,
+            tokens: 0,
+            tokens_until: zero,
+            slots: 0,
+            slots_until: zero,
+            busy: 0,
+            more_at: zero,
+            paused_until: zero,
+            turns: Turns::default(),
+            granted: HashSet::new(),
+            lines: HashMap::new(),
+            call_s: CALL_S,
+            ask_at: None,
+        }
+    }
+
+    /// The limits were changed.
+    pub(crate) fn set_limits(&mut self, limits: BudgetLimits, now: Timestamp) {
+        if self.limits != limits {
+            self.limits = limits;
+            self.lines.clear();
+            self.ask_at = Some(now);
+        }
+    }
+
+    pub(crate) const fn limits(&self) -> &BudgetLimits {
+        &self.limits
+    }
+
+    /// Somebody wants to call.
+    pub(crate) fn ask(&mut self, asker: &Asker<'_>, now: Timestamp) -> Verdict {
+        self.serve(now);
+        if self.granted.remove(&asker.waiter) {
+            return Verdict::Pass;
+        }
+        // Whoever came after those who wait in the store waits behind them.
+        let line = self.lines.get(&asker.recipe).copied();
+        let behind = line.is_some_and(|line| line.end > now && asker.waiter.0 > line.newest);
+        if !behind && self.turns.len() == 0 && self.take(now) {
+            return Verdict::Pass;
+        }
+        if self.limited() {
+            let soon = now.max(self.more_at);
+            self.ask_at = Some(self.ask_at.map_or(soon, |at| at.min(soon)));
+        }
+        if behind {
+            return Verdict::Park(self.line_up(asker, now));
+        }
+        let since = self.turns.enter(asker.recipe, asker.waiter.clone(), asker.wake, now);
+        let until = since.after(IN_MEMORY_MAX);
+        let expected = self.expected(self.turns.len(), now);
+        if until > now && self.turns.len() <= WAITERS_MAX && expected <= until {
+            return Verdict::Wait(expected.max(now.after(LOOK_AGAIN)).min(until));
+        }
+        self.turns.leave(asker.recipe, &asker.waiter);
+        Verdict::Park(self.line_up(asker, now))
+    }
+
+    const fn limited(&self) -> bool {
+        self.limits.per_second.is_some() || self.limits.per_day.is_some() || self.limits.in_flight.is_some()
+    }
+
+    /// When somebody with so many before him, himself included, may expect to call.
+    fn expected(&self, place: usize, now: Timestamp) -> Timestamp {
+        let start = now.max(self.paused_until).max(self.more_at);
+        start.after(seconds(count(place.saturating_sub(1)) / self.rate()))
+    }
+
+    /// Calls a second that can be expected.
+    fn rate(&self) -> f64 {
+        let by_slots = self.limits.in_flight.map(|slots| f64::from(slots) / self.call_s.max(0.001));
+        let rate = match (self.limits.per_second, by_slots) {
+            (Some(a), Some(b)) => a.min(b),
+            (Some(rate), None) | (None, Some(rate)) => rate,
+            (None, None) => super::circuit::RELEASE_PER_SECOND,
+        };
+        rate.max(0.000_01)
+    }
+
+    /// A place in the line of a recipe's runs that wait in the store: one due when its turn comes.
+    fn line_up(&mut self, asker: &Asker<'_>, now: Timestamp) -> Timestamp {
+        self.lines.retain(|_, line| line.end > now);
+        let gap = count(self.lines.len() + usize::from(!self.lines.contains_key(&asker.recipe))) / self.rate();
+        let soonest = self.expected(self.turns.len() + 1, now).max(now.after(IN_MEMORY_MAX));
+        let run = asker.waiter.0;
+        let line = self.lines.entry(asker.recipe).or_insert(Line { newest: run, end: soonest });
+        if run < line.newest {
+            // It had its place and found the way still barred: it goes before those behind it.
+            return soonest.after(seconds(gap));
+        }
+        line.newest = run;
+        line.end = line.end.max(soonest).after(seconds(gap));
+        line.end
+    }
+
+    /// Takes a call if there is one.
+    fn take(&mut self, now: Timestamp) -> bool {
+        let counted = self.limits.per_second.is_some() || self.limits.per_day.is_some();
+        let has_token = !counted || (self.tokens > 0 && now <= self.tokens_until);
+        let has_slot = self.limits.in_flight.is_none() || (self.busy < self.slots && now <= self.slots_until);
+        if now < self.paused_until || !has_token || !has_slot {
+            return false;
+        }
+        if counted {
+            self.tokens -= 1;
+            if self.tokens * 2 < self.block() {
+                self.ask_at = Some(self.ask_at.map_or(now, |at| at.min(now)).max(self.more_at));
+            }
+        }
+        self.busy += 1;
+        true
+    }
+
+    fn block(&self) -> u32 {
+        match self.limits.per_second {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "the cast saturates, and a rate is above 0"
+            )]
+            Some(per_second) => ((per_second * AHEAD_S).ceil() as u32).clamp(1, self.limits.burst.max(1)),
+            None if self.limits.per_day.is_some() => BLOCK_OF_A_DAY,
+            None => 0,
+        }
+    }
+
+    /// Lets those go on whose turn it is.
+    pub(crate) fn serve(&mut self, now: Timestamp) {
+        while self.turns.len() > 0 && self.take(now) {
+            let Some((waiter, wake)) = self.turns.next() else { return };
+            self.granted.insert(waiter);
+            wake.notify_one();
+        }
+    }
+
+    /// A call is over; it took so long.
+    pub(crate) fn done(&mut self, took: Duration, now: Timestamp) {
+        self.busy = self.busy.saturating_sub(1);
+        self.call_s = self.call_s * 0.9 + took.as_secs_f64() * 0.1;
+        self.serve(now);
+    }
+
+    /// A call that was let through was not made.
+    pub(crate) fn undone(&mut self, now: Timestamp) {
+        self.busy = self.busy.saturating_sub(1);
+        if self.limits.per_second.is_some() || self.limits.per_day.is_some() {
+            self.tokens += 1;
+            self.ask_at = Some(self.ask_at.map_or(self.tokens_until, |at| at.min(self.tokens_until)));
+        }
+        self.serve(now);
+    }
+
+    /// A run left memory.
+    pub(crate) fn leave(&mut self, recipe: RecipeId, run: RunId, now: Timestamp) {
+        self.turns.leave_all(recipe, run);
+        let before = self.granted.len();
+        self.granted.retain(|(granted, _)| *granted != run);
+        for _ in self.granted.len()..before {
+            self.undone(now);
+        }
+    }
+
+    /// The other system asked us to wait.
+    pub(crate) fn pause(&mut self, until: Timestamp) {
+        self.paused_until = self.paused_until.max(until);
+    }
+
+    /// What to ask the store for now.
+    pub(crate) fn lease_ask(&mut self, connection: &str, worker: WorkerId, now: Timestamp) -> BudgetAsk {
+        self.ask_at = None;
+        let mut back = 0;
+        if self.tokens > 0 && now > self.tokens_until {
+            back = std::mem::take(&mut self.tokens);
+        }
+        let waiting = u32::try_from(self.turns.len()).unwrap_or(u32::MAX);
+        let wanted = if waiting > 0 || now <= self.tokens_until { waiting.max(self.block()) } else { 0 };
+        let counted = self.limits.per_second.is_some() || self.limits.per_day.is_some();
+        BudgetAsk {
+            connection: connection.to_owned(),
+            worker,
+            limits: self.limits,
+            tokens: if counted { wanted.saturating_sub(self.tokens) } else { 0 },
+            back,
+            busy: self.busy,
+            wanted: self.busy.saturating_add(waiting),
+            now,
+            hold_until: now.after(HOLD),
+        }
+    }
+
+    /// What the store gave.
+    pub(crate) fn leased(&mut self, lease: &BudgetLease, now: Timestamp) {
+        self.tokens += lease.tokens;
+        if lease.tokens > 0 {
+            self.tokens_until = now.after(TOKENS_LAST);
+        }
+        self.slots = lease.slots;
+        self.slots_until = now.after(HOLD - HOLD_MARGIN);
+        self.more_at = lease.more_at.unwrap_or(Timestamp::from_micros(0));
+        self.paused_until = lease.paused_until.unwrap_or(Timestamp::from_micros(0)).max(self.paused_until);
+        self.serve(now);
+        let again = if self.turns.len() > 0 {
+            // No later than more comes, and often enough to see what other processes let go of.
+            Some(self.more_at.max(now.after(ASK_AGAIN)))
+        } else if self.busy > 0 && self.limits.in_flight.is_some() {
+            Some(now.after(RENEW))
+        } else if self.tokens > 0 {
+            Some(self.tokens_until.after(Duration::from_millis(1)))
+        } else if self.slots > 0 && self.limits.in_flight.is_some() {
+            // Once more, to let go of what is no longer needed.
+            Some(now.after(RENEW))
+        } else {
+            None
+        };
+        self.ask_at = match (self.ask_at, again) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+    }
+
+    /// Runs that wait here, in memory and in the store, as far as this process knows.
+    pub(crate) fn waiting(&self, now: Timestamp) -> f64 {
+        let lines = count(self.lines.len()).max(1.0);
+        let parked: f64 = self.lines.values().map(|line| line.end.since(now).as_secs_f64() * self.rate() / lines).sum();
+        count(self.turns.len()) + parked.floor()
+    }
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::from_secs(365 * 24 * 3600))
+}
+
+fn count(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::MAX, f64::from)
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

@@ -1,0 +1,111 @@
+use store::StepPath;
+use uuid::Uuid;
+
+use super::*;
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_micros(1_760_000_000_000_000 + millis * 1_000)
+}
+
+struct Bench {
+    budget: Budget,
+    wake: Arc<Notify>,
+}
+
+impl Bench {
+    fn new(limits: BudgetLimits) -> Self {
+        Self { budget: Budget::new(limits), wake: Arc::default() }
+    }
+
+    fn ask(&mut self, recipe: u128, run: u128, millis: i64) -> Verdict {
+        let waiter = (RunId(Uuid::from_u128(run)), StepPath::from("up"));
+        let asker = Asker { recipe: RecipeId(Uuid::from_u128(recipe)), waiter, wake: &self.wake };
+        self.budget.ask(&asker, at(millis))
+    }
+
+    fn lease(&mut self, tokens: u32, slots: u32, millis: i64) {
+        self.budget.lease_ask("crm", WorkerId(1), at(millis));
+        self.budget.leased(&BudgetLease { tokens, slots, ..BudgetLease::default() }, at(millis));
+    }
+}
+
+const TEN: BudgetLimits = BudgetLimits { per_second: Some(10.0), burst: 10, per_day: None, in_flight: None };
+
+#[test]
+fn without_limits_everything_passes_and_the_store_is_never_asked() {
+    let mut bench = Bench::new(BudgetLimits::default());
+    for run in 0..1000 {
+        assert_eq!(bench.ask(1, run, 0), Verdict::Pass);
+    }
+    assert_eq!(bench.budget.ask_at, None);
+}
+
+#[test]
+fn the_first_waits_for_a_lease_and_goes_on_with_it() {
+    let mut bench = Bench::new(TEN);
+    assert!(matches!(bench.ask(1, 1, 0), Verdict::Wait(_)));
+    assert_eq!(bench.budget.ask_at, Some(at(0)), "the store is asked at once");
+    bench.lease(3, u32::MAX, 1);
+    assert_eq!(bench.ask(1, 1, 2), Verdict::Pass);
+    assert_eq!((bench.ask(1, 2, 2), bench.ask(1, 3, 2)), (Verdict::Pass, Verdict::Pass));
+    assert!(matches!(bench.ask(1, 4, 2), Verdict::Wait(_)));
+}
+
+#[test]
+fn a_long_line_waits_in_the_store_each_with_its_own_instant() {
+    let mut bench = Bench::new(TEN);
+    let verdicts: Vec<Verdict> = (0..200).map(|run| bench.ask(1, run, 0)).collect();
+    let parked: Vec<Timestamp> =
+        verdicts.iter().filter_map(|verdict| if let Verdict::Park(until) = verdict { Some(*until) } else { None }).collect();
+    assert!(parked.len() >= 168, "{} wait in the store", parked.len());
+    assert!(parked.iter().all(|until| *until >= at(2000)));
+    assert!(parked.windows(2).all(|pair| pair[1].since(pair[0]) >= Duration::from_millis(99)), "ten a second come back");
+    // Whoever comes later waits behind them; another recipe does not.
+    bench.lease(10, u32::MAX, 3000);
+    assert!(matches!(bench.ask(1, 500, 3001), Verdict::Park(until) if until > *parked.last().unwrap()));
+    assert!(!matches!(bench.ask(2, 501, 3001), Verdict::Park(_)));
+}
+
+#[test]
+fn what_is_in_flight_stays_below_what_the_store_gave() {
+    let mut bench = Bench::new(BudgetLimits { in_flight: Some(5), ..BudgetLimits::default() });
+    assert!(matches!(bench.ask(1, 1, 0), Verdict::Wait(_)));
+    bench.lease(0, 2, 1);
+    assert_eq!((bench.ask(1, 1, 2), bench.ask(1, 2, 2)), (Verdict::Pass, Verdict::Pass));
+    assert!(matches!(bench.ask(1, 3, 2), Verdict::Wait(_)));
+    bench.budget.done(Duration::from_millis(10), at(12));
+    assert_eq!(bench.ask(1, 3, 12), Verdict::Pass);
+    // Without news of the store it begins nothing near the end of its hold.
+    bench.budget.done(Duration::from_millis(10), at(20));
+    assert!(!matches!(bench.ask(1, 4, 26_000), Verdict::Pass));
+}
+
+#[test]
+fn a_call_not_made_gives_its_turn_to_the_next() {
+    let mut bench = Bench::new(TEN);
+    bench.ask(1, 1, 0);
+    bench.ask(1, 2, 0);
+    bench.lease(1, u32::MAX, 1);
+    // The first was granted, and its run left memory before it asked again.
+    bench.budget.leave(RecipeId(Uuid::from_u128(1)), RunId(Uuid::from_u128(1)), at(2));
+    assert_eq!(bench.ask(1, 2, 2), Verdict::Pass);
+}
+
+#[test]
+fn leased_calls_that_were_not_made_are_given_back() {
+    let mut bench = Bench::new(TEN);
+    bench.ask(1, 1, 0);
+    bench.lease(3, u32::MAX, 1);
+    assert_eq!(bench.ask(1, 1, 2), Verdict::Pass);
+    assert!(bench.budget.ask_at.is_some(), "it will say so by itself");
+    let ask = bench.budget.lease_ask("crm", WorkerId(1), at(2000));
+    assert_eq!((ask.back, ask.tokens), (2, 0));
+}
+
+#[test]
+fn a_pause_holds_everybody_back() {
+    let mut bench = Bench::new(BudgetLimits::default());
+    bench.budget.pause(at(60_000));
+    assert!(matches!(bench.ask(1, 1, 0), Verdict::Park(until) if until >= at(60_000)));
+    assert_eq!(bench.ask(2, 2, 60_000), Verdict::Pass);
+}

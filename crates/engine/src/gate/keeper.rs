@@ -1,0 +1,218 @@
+//! Carries what happens at the gates to the store, and what other processes did there back.
+
+use std::{sync::Arc, time::Duration};
+
+use store::{AuditId, AuditRow, GateClass, GateRow, GateState, Store, StoreError, Timestamp};
+
+use super::{
+    Errand, Gates,
+    circuit::{self, Event},
+};
+use crate::Engine;
+
+/// How often other processes' changes are looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often the shared clock is read.
+const CLOCK_EVERY: Duration = Duration::from_secs(10);
+/// A longer sleep is not worth an instant to reckon with.
+const REST_MAX: Duration = Duration::from_secs(30);
+/// The pause after the store did not answer.
+const STORE_AWAY: Duration = Duration::from_millis(500);
+/// How often a change is tried against those of other processes.
+const TRIES_MAX: u32 = 10;
+
+/// When what was looked at last.
+#[derive(Default)]
+struct Rounds {
+    looked_at: Timestamp,
+    clock_at: Timestamp,
+}
+
+/// The caretaker of the gates.
+pub(crate) async fn keep_gates(engine: Arc<Engine>) {
+    let mut rounds = Rounds::default();
+    loop {
+        let stir = engine.gates.stir.notified();
+        tokio::pin!(stir);
+        stir.as_mut().enable();
+        let pause = match round(&engine, &mut rounds).await {
+            Ok(pause) => pause,
+            Err(error) => {
+                tracing::warn!(%error, "gates.keep: the store did not answer");
+                // Whoever stirs does not make it answer sooner.
+                tokio::time::sleep(STORE_AWAY).await;
+                Duration::ZERO
+            }
+        };
+        tokio::select! {
+            () = stir => {}
+            () = tokio::time::sleep(pause) => {}
+            () = engine.stopping.cancelled() => return,
+        }
+    }
+}
+
+/// Everything there is to do now; says how long to sleep.
+async fn round(engine: &Arc<Engine>, rounds: &mut Rounds) -> Result<Duration, StoreError> {
+    let now = engine.now();
+    let shared_store = engine.settings.shared_store;
+    if shared_store && now.since(rounds.clock_at) >= CLOCK_EVERY {
+        rounds.clock_at = now;
+        engine.gates.set_clock(engine).await?;
+    }
+    if shared_store && now.since(rounds.looked_at) >= LOOK_EVERY {
+        rounds.looked_at = now;
+        engine.gates.look(&*engine.store, engine.gates.shared(now)).await?;
+    }
+    carry_all(engine).await?;
+    let next = lease_all(engine).await?;
+    let rest = if shared_store { LOOK_EVERY } else { REST_MAX };
+    let now = engine.gates.shared(engine.now());
+    Ok(next.map_or(rest, |at| at.since(now).max(Duration::from_millis(1)).min(rest)))
+}
+
+async fn carry_all(engine: &Arc<Engine>) -> Result<(), StoreError> {
+    let mut errands = std::mem::take(&mut *engine.gates.errands.lock()).into_iter();
+    while let Some(errand) = errands.next() {
+        let carried = match &errand {
+            Errand::Circuit { connection, class, event } => carry(engine, connection, *class, event).await.map(drop),
+            Errand::Pause { connection, until } => {
+                engine.store.pause_budget(connection, *until, engine.gates.shared(engine.now())).await
+            }
+        };
+        if let Err(error) = carried {
+            // In their order, before whatever came meanwhile.
+            let mut waiting = engine.gates.errands.lock();
+            waiting.splice(0..0, std::iter::once(errand).chain(errands));
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Brings a circuit to where an event takes it. False when it stays as it is.
+pub(super) async fn carry(engine: &Arc<Engine>, connection: &str, class: GateClass, event: &Event) -> Result<bool, StoreError> {
+    let gates = &engine.gates;
+    for _ in 0..TRIES_MAX {
+        let now = gates.shared(engine.now());
+        let (row, settings) = {
+            let mut doors = gates.doors.lock();
+            let door = doors.entry(connection.to_owned()).or_default();
+            (door.circuit(class).row(connection, class), door.settings.circuit)
+        };
+        let Some(next) = circuit::after(&row, event, &settings, now) else {
+            if let Some(door) = gates.doors.lock().get_mut(connection) {
+                door.circuit_mut(class).nothing_came();
+            }
+            return Ok(false);
+        };
+        let audit = (row.state != next.state).then(|| audit_of(engine, &next));
+        if engine.store.move_gate(&next, audit.as_ref()).await? {
+            let won = matches!(event, Event::Probe { .. });
+            gates.learn(GateRow { revision: next.revision + 1, ..next }, won);
+            return Ok(true);
+        }
+        gates.look(&*engine.store, now).await?;
+    }
+    Err(StoreError::Unavailable(format!("the circuit of {connection} is changed by others all the time")))
+}
+
+/// Leases what is asked for; says when to ask next.
+async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError> {
+    let gates = &engine.gates;
+    let now = gates.shared(engine.now());
+    let mut asks = Vec::new();
+    for (name, door) in gates.doors.lock().iter_mut() {
+        if door.budget.ask_at.is_some_and(|at| at <= now) {
+            asks.push(door.budget.lease_ask(name, engine.worker(), now));
+        }
+    }
+    for ask in asks {
+        let leased = engine.store.lease_budget(&ask).await;
+        let now = gates.shared(engine.now());
+        if let Some(door) = gates.doors.lock().get_mut(&ask.connection) {
+            match &leased {
+                Ok(lease) => door.budget.leased(lease, now),
+                Err(_) => door.budget.ask_at = Some(now.after(STORE_AWAY)),
+            }
+        }
+        leased?;
+    }
+    let mut next = None;
+    for (name, door) in gates.doors.lock().iter() {
+        next = [next, door.budget.ask_at].into_iter().flatten().min();
+        if *door.budget.limits() != store::BudgetLimits::default() {
+            metrics::gauge!("liaison_budget_waiting", "connection" => name.clone()).set(door.budget.waiting(now));
+        }
+    }
+    Ok(next)
+}
+
+impl Gates {
+    /// What every process agrees on at the start: the clock, and the circuits.
+    pub(crate) async fn prepare(&self, engine: &Engine) -> Result<(), StoreError> {
+        self.set_clock(engine).await?;
+        self.look(&*engine.store, self.shared(engine.now())).await
+    }
+
+    async fn set_clock(&self, engine: &Engine) -> Result<(), StoreError> {
+        let before = engine.now();
+        if let Some(theirs) = engine.store.shared_clock().await? {
+            // The answer was true about in the middle of the way there and back.
+            let ours = before.micros() + (engine.now().micros() - before.micros()) / 2;
+            self.ahead_us.store(theirs.micros() - ours, std::sync::atomic::Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    /// Learns what other processes wrote.
+    pub(super) async fn look(&self, store: &dyn Store, now: Timestamp) -> Result<(), StoreError> {
+        for row in store.gates().await? {
+            self.learn(row, false);
+        }
+        for (connection, until) in store.pauses(now).await? {
+            self.doors.lock().entry(connection).or_default().budget.pause(until);
+        }
+        Ok(())
+    }
+
+    fn learn(&self, row: GateRow, won: bool) {
+        let (connection, class, state) = (row.connection.clone(), row.class, row.state);
+        let cause = row.cause.clone();
+        let moved = self.doors.lock().entry(connection.clone()).or_default().circuit_mut(class).learn(row, won);
+        if !moved {
+            return;
+        }
+        let labels = [("connection", connection.clone()), ("class", class.as_str().to_owned())];
+        metrics::gauge!("liaison_circuit_state", &labels).set(f64::from(state.number()));
+        let labels =
+            [("connection", connection.clone()), ("class", class.as_str().to_owned()), ("to", state.as_str().to_owned())];
+        metrics::counter!("liaison_circuit_transitions_total", &labels).increment(1);
+        if state == GateState::Open {
+            tracing::warn!(connection, class = class.as_str(), cause, "circuit.open: runs that would call wait");
+        } else {
+            tracing::info!(connection, class = class.as_str(), state = state.as_str(), "circuit.move");
+        }
+    }
+}
+
+fn audit_of(engine: &Engine, row: &GateRow) -> AuditRow {
+    let word = match row.state {
+        GateState::Closed => "closed",
+        GateState::Open => "opened",
+        GateState::HalfOpen => "half_opened",
+    };
+    AuditRow {
+        id: AuditId::new(row.since, engine.random()),
+        at: row.since,
+        who: row.changed_by.clone(),
+        what: format!("circuit.{word}"),
+        about: format!("connection {}", row.connection),
+        note: format!(
+            "The circuit of {} calls is {} now. {}",
+            row.class.as_str(),
+            row.state.as_str().replace('_', "-"),
+            row.cause
+        ),
+    }
+}

@@ -1,0 +1,284 @@
+//! What stands between a run and a system: the circuit and the budget of a connection.
+//!
+//! An attempt asks before it begins ([`Seat::ask`]), from inside the decision and without waiting:
+//! everything needed to answer is in memory. A run that is held back waits in memory for a moment, or
+//! in the store until it may expect to go on; it burns no attempt. One caretaker of the process
+//! ([`keeper`]) carries changes to the store and back.
+
+mod budget;
+pub mod circuit;
+mod door;
+pub(crate) mod keeper;
+mod people;
+pub mod settings;
+mod turns;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use connector::{Effect, ErrorClass, Limits, StepError};
+use parking_lot::Mutex;
+use serde_json::Value as Json;
+use store::{GateClass, RecipeId, RunId, StepPath, Timestamp, WaitingFor};
+use tokio::sync::Notify;
+
+pub use self::people::GateView;
+use self::{
+    budget::{Asker, Verdict},
+    circuit::Event,
+    door::Door,
+};
+use crate::{Engine, program::DoStep};
+
+/// A system that asks us to slow down without saying for how long is left alone for so long.
+const PAUSE_DEFAULT: Duration = Duration::from_secs(1);
+/// A system may ask us to wait for so long at most.
+const PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// All gates of a process.
+#[derive(Default)]
+pub(crate) struct Gates {
+    doors: Mutex<HashMap<String, Door>>,
+    /// What the caretaker still has to carry to the store.
+    errands: Mutex<Vec<Errand>>,
+    stir: Notify,
+    /// The shared clock is so many microseconds ahead of ours.
+    ahead_us: AtomicI64,
+}
+
+/// Something to carry to the store.
+#[derive(Debug)]
+enum Errand {
+    Circuit { connection: String, class: GateClass, event: Event },
+    Pause { connection: String, until: Timestamp },
+}
+
+/// Why an attempt may not begin yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) until: Timestamp,
+    pub(crate) reason: WaitingFor,
+}
+
+/// A run's place before the gates. It wakes the run when its turn comes.
+pub(crate) struct Seat {
+    engine: Arc<Engine>,
+    recipe: RecipeId,
+    run: RunId,
+    wake: Arc<Notify>,
+    waited: AtomicBool,
+}
+
+impl std::fmt::Debug for Seat {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Seat({})", self.run)
+    }
+}
+
+/// A call that was let through. Dropped without an outcome, the call was not made.
+pub(crate) struct Pass {
+    engine: Arc<Engine>,
+    connection: String,
+    class: GateClass,
+    probe: bool,
+    began: Timestamp,
+    told: AtomicBool,
+}
+
+impl std::fmt::Debug for Pass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Pass({} {}{})", self.connection, self.class.as_str(), if self.probe { ", probe" } else { "" })
+    }
+}
+
+/// Asks the gates for an attempt, if there are any: a trial has none.
+pub(crate) fn admit(
+    seat: Option<&Seat>,
+    step: &DoStep,
+    path: &StepPath,
+    input: &Json,
+    now: Timestamp,
+) -> Result<Option<Arc<Pass>>, Held> {
+    seat.map_or(Ok(None), |seat| seat.ask(step, path, input, now))
+}
+
+/// Ends when the run may ask again.
+pub(crate) async fn called(seat: Option<&Seat>) {
+    match seat {
+        Some(seat) => seat.wake.notified().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A wait before a gate that is short enough for memory.
+pub(crate) fn briefly(reason: WaitingFor, pause: Duration) -> bool {
+    matches!(reason, WaitingFor::Circuit | WaitingFor::Budget) && pause <= budget::IN_MEMORY_MAX
+}
+
+impl Seat {
+    pub(crate) fn of(engine: &Arc<Engine>, recipe: RecipeId, run: RunId) -> Self {
+        Self { engine: Arc::clone(engine), recipe, run, wake: Arc::default(), waited: AtomicBool::new(false) }
+    }
+
+    fn ask(&self, step: &DoStep, path: &StepPath, input: &Json, now: Timestamp) -> Result<Option<Arc<Pass>>, Held> {
+        let Some(name) = &step.connection else { return Ok(None) };
+        let Some(connection) = self.engine.connection(name) else { return Ok(None) };
+        let gates = &self.engine.gates;
+        let shared = gates.shared(now);
+        let dice = self.engine.dice();
+        let limits = self.engine.limits(&connection.connector);
+        let class = class_of(step, input, &limits);
+        let mut doors = gates.doors.lock();
+        let door = match doors.get_mut(name) {
+            Some(door) => door,
+            None => doors.entry(name.clone()).or_default(),
+        };
+        door.follow(&connection, &limits, shared);
+        let held = |until: Timestamp, reason| {
+            self.waited.store(true, Ordering::Relaxed);
+            Held { until: gates.ours(until).max(now.after(Duration::from_millis(1))), reason }
+        };
+        let circuit = door.circuit_mut(class);
+        let probe = match circuit.ask(&self.wake, shared, dice) {
+            Ok(probe) => probe,
+            Err((until, wants_probe)) => {
+                if wants_probe {
+                    let until = shared.after(step.timeout + door::PROBE_MARGIN);
+                    let event = Event::Probe { worker: self.engine.worker(), until };
+                    gates.send(Errand::Circuit { connection: name.clone(), class, event });
+                }
+                return Err(held(until, WaitingFor::Circuit));
+            }
+        };
+        let asker = Asker { recipe: self.recipe, waiter: (self.run, Arc::clone(path)), wake: &self.wake };
+        let verdict = door.budget.ask(&asker, shared);
+        if door.budget.ask_at.is_some_and(|at| at <= shared) {
+            gates.stir.notify_one();
+        }
+        match verdict {
+            Verdict::Wait(until) | Verdict::Park(until) => Err(held(until, WaitingFor::Budget)),
+            Verdict::Pass => {
+                if probe {
+                    door.circuit_mut(class).probe_begins();
+                }
+                let engine = Arc::clone(&self.engine);
+                let (connection, told) = (name.clone(), AtomicBool::new(false));
+                Ok(Some(Arc::new(Pass { engine, connection, class, probe, began: now, told })))
+            }
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if self.waited.load(Ordering::Relaxed) {
+            let gates = &self.engine.gates;
+            let now = gates.shared(self.engine.now());
+            for door in gates.doors.lock().values_mut() {
+                door.budget.leave(self.recipe, self.run, now);
+            }
+        }
+    }
+}
+
+impl Pass {
+    /// Whether this attempt was the call that finds out whether the system works again.
+    pub(crate) const fn is_probe(&self) -> bool {
+        self.probe
+    }
+
+    /// What the call came to.
+    pub(crate) fn done(&self, outcome: Result<&Json, &StepError>) {
+        if self.told.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let gates = &self.engine.gates;
+        let (now, worker) = (self.engine.now(), self.engine.worker());
+        let shared = gates.shared(now);
+        let mut doors = gates.doors.lock();
+        let Some(door) = doors.get_mut(&self.connection) else { return };
+        door.budget.done(now.since(self.began), shared);
+        let class = outcome.err().map(|error| error.class);
+        if let Err(error) = outcome
+            && error.class == ErrorClass::RateLimited
+        {
+            let until = shared.after(error.retry_after.unwrap_or(PAUSE_DEFAULT).min(PAUSE_MAX));
+            door.budget.pause(until);
+            gates.send(Errand::Pause { connection: self.connection.clone(), until });
+        }
+        let failure =
+            outcome.err().filter(|error| error.class.is_transient()).map(|error| format!("{} {}", error.class, error.code));
+        let event = match (self.probe, class) {
+            (true, Some(ErrorClass::RateLimited)) => Some(Event::GaveUp { worker }),
+            (true, _) => match failure {
+                Some(failure) => Some(Event::Failed { worker, cause: format!("A probe failed with {failure}.") }),
+                None => Some(Event::Answered { worker }),
+            },
+            // It answered, and not that it is in trouble; but neither that it works.
+            (false, Some(ErrorClass::RateLimited)) => None,
+            (false, _) => door.count(self.class, failure.as_deref(), shared),
+        };
+        if let Some(event) = event {
+            gates.send(Errand::Circuit { connection: self.connection.clone(), class: self.class, event });
+        }
+        if door.budget.ask_at.is_some_and(|at| at <= shared) {
+            gates.stir.notify_one();
+        }
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        if self.told.load(Ordering::Relaxed) {
+            return;
+        }
+        let gates = &self.engine.gates;
+        let shared = gates.shared(self.engine.now());
+        if let Some(door) = gates.doors.lock().get_mut(&self.connection) {
+            door.budget.undone(shared);
+            if self.probe {
+                door.circuit_mut(self.class).probe_unused();
+            }
+        }
+    }
+}
+
+impl Gates {
+    /// Our instant by the clock the processes share.
+    fn shared(&self, ours: Timestamp) -> Timestamp {
+        Timestamp::from_micros(ours.micros().saturating_add(self.ahead_us.load(Ordering::Relaxed)))
+    }
+
+    /// A shared instant by our clock.
+    fn ours(&self, shared: Timestamp) -> Timestamp {
+        Timestamp::from_micros(shared.micros().saturating_sub(self.ahead_us.load(Ordering::Relaxed)))
+    }
+
+    fn send(&self, errand: Errand) {
+        self.errands.lock().push(errand);
+        self.stir.notify_one();
+    }
+}
+
+impl Engine {
+    fn limits(&self, connector: &str) -> Limits {
+        self.connectors.iter().find(|known| known.id == connector).map(|known| known.limits).unwrap_or_default()
+    }
+}
+
+/// Which circuit a call belongs to.
+fn class_of(step: &DoStep, input: &Json, limits: &Limits) -> GateClass {
+    if limits.reads.contains(&step.action.id) {
+        GateClass::Read
+    } else if limits.writes.contains(&step.action.id) || (step.action.effect)(input) != Effect::None {
+        GateClass::Write
+    } else {
+        GateClass::Read
+    }
+}

@@ -1,0 +1,262 @@
+//! Engines on one store, a system they call that fails and counts, and a clock moved by hand.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use connector::{Action, Connector, Effect, ErrorClass, Limits, StepError, http::Http};
+use engine::{Engine, EngineSettings, Event, Intake, Parts};
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use store::{
+    Clock, ConnectionId, ConnectionRow, GroupSettings, NewVersion, Put, RecipeId, RunFilter, RunId, RunRow, RunStatus, Saved,
+    Store, Timestamp, Vault, Via, WorkerId, Writer, text_hash,
+};
+use store_sqlite::SqliteStore;
+use tokio::time::Instant;
+
+const BEGIN: Timestamp = Timestamp::from_micros(1_760_000_000_000_000);
+/// How far the clock moves at once.
+const STEP: Duration = Duration::from_millis(50);
+/// How far when a long time goes by.
+const LONG_STEP: Duration = Duration::from_millis(250);
+const LONG: Duration = Duration::from_secs(40);
+/// The store is asked so often after each move: whatever was due has come that far by then.
+const TURNS: usize = 3;
+
+/// Tokio's own time, which stands still unless it is moved.
+struct PausedClock(Instant);
+
+impl Clock for PausedClock {
+    fn now(&self) -> Timestamp {
+        BEGIN.after(self.0.elapsed())
+    }
+}
+
+/// What a system does with a call.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mood {
+    Well,
+    /// Fails with a class, and perhaps a wish for the next try.
+    Fails(ErrorClass, Option<Duration>),
+}
+
+/// A system behind a connection.
+#[derive(Debug)]
+pub(crate) struct System {
+    pub(crate) mood: Mood,
+    /// How long an answer takes.
+    pub(crate) takes: Duration,
+    /// When each call came, in whole milliseconds since the beginning, and what it brought.
+    pub(crate) calls: Vec<(u128, Value)>,
+    pub(crate) in_flight: usize,
+    pub(crate) in_flight_most: usize,
+}
+
+impl Default for System {
+    fn default() -> Self {
+        Self { mood: Mood::Well, takes: Duration::ZERO, calls: Vec::new(), in_flight: 0, in_flight_most: 0 }
+    }
+}
+
+type Systems = Arc<Mutex<HashMap<String, System>>>;
+
+async fn call(systems: Systems, began: Instant, name: String, input: Value) -> Result<Value, StepError> {
+    let takes = {
+        let mut systems = systems.lock();
+        let system = systems.entry(name.clone()).or_default();
+        system.calls.push((began.elapsed().as_millis(), input));
+        system.in_flight += 1;
+        system.in_flight_most = system.in_flight_most.max(system.in_flight);
+        system.takes
+    };
+    if !takes.is_zero() {
+        tokio::time::sleep(takes).await;
+    }
+    let mut systems = systems.lock();
+    let system = systems.entry(name).or_default();
+    system.in_flight -= 1;
+    match system.mood {
+        Mood::Well => Ok(json!({ "ok": true })),
+        Mood::Fails(class, retry_after) => Err(StepError { retry_after, ..StepError::new(class, "DOWN", "it is down") }),
+    }
+}
+
+fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
+    let action = |id, effect: fn(&Value) -> Effect| {
+        let systems = Arc::clone(systems);
+        Action {
+            id,
+            title: id,
+            summary: id,
+            effect,
+            needs_connection: true,
+            input: json!({ "type": "object" }),
+            output: json!({}),
+            run: Arc::new(move |cx, input| {
+                let name = cx.connection.map(|connection| connection.name.clone()).unwrap_or_default();
+                Box::pin(call(Arc::clone(&systems), began, name, input))
+            }),
+        }
+    };
+    vec![Connector {
+        id: "sys",
+        title: "System",
+        summary: "A system under test",
+        builtin: false,
+        config: json!({ "type": "object" }),
+        credentials: json!({ "type": "object" }),
+        validate: |_, _| Ok(()),
+        test: None,
+        limits: Limits::default(),
+        actions: vec![action("get", |_| Effect::None), action("put", |_| Effect::Idempotent)],
+        triggers: Vec::new(),
+    }]
+}
+
+/// Everything.
+pub(crate) struct World {
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) engines: Vec<Arc<Engine>>,
+    systems: Systems,
+    began: Instant,
+    _folder: tempfile::TempDir,
+    // While this is held a thread of the runtime waits, and the clock does not move by itself.
+    _still: mpsc::Sender<()>,
+}
+
+impl World {
+    /// So many engines on one store. Connections by name with their config; recipes by slug with their
+    /// steps.
+    pub(crate) async fn new(engines: usize, connections: &[(&str, Value)], recipes: &[(&str, &str)]) -> Self {
+        Self::with(engines, connections, recipes, EngineSettings { shared_store: engines > 1, ..EngineSettings::default() }).await
+    }
+
+    pub(crate) async fn with(
+        engines: usize,
+        connections: &[(&str, Value)],
+        recipes: &[(&str, &str)],
+        settings: EngineSettings,
+    ) -> Self {
+        let (still, hold) = mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || hold.recv().is_err());
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(SqliteStore::open(folder.path()).await.unwrap());
+        let (systems, began) = (Systems::default(), Instant::now());
+        for (number, (name, config)) in connections.iter().enumerate() {
+            let row = ConnectionRow {
+                id: ConnectionId::new(BEGIN, [u8::try_from(number).unwrap(); 10]),
+                name: (*name).to_owned(),
+                connector: "sys".to_owned(),
+                config: config.clone(),
+                sealed: Vec::new(),
+                revision: 1,
+                created_at: BEGIN,
+                updated_at: BEGIN,
+            };
+            assert!(matches!(store.create_connection(row).await.unwrap(), Put::Done(_)));
+        }
+        for (number, (slug, rest)) in recipes.iter().enumerate() {
+            keep_recipe(&*store, number, slug, rest).await;
+        }
+        let mut world = Self { store, engines: Vec::new(), systems, began, _folder: folder, _still: still };
+        for number in 0..engines {
+            world.add_engine(u64::try_from(number).unwrap(), settings.clone()).await;
+        }
+        world
+    }
+
+    async fn add_engine(&mut self, seed: u64, settings: EngineSettings) {
+        let store = Arc::clone(&self.store) as Arc<dyn Store>;
+        let parts = Parts {
+            writer: Writer::start(Arc::clone(&store), GroupSettings::default()),
+            store,
+            connectors: Arc::new(connectors(&self.systems, self.began)),
+            vault: Arc::new(Vault::new([7; 32])),
+            http: Http::new(connector::http::HttpOptions::default()).unwrap(),
+            clock: Arc::new(PausedClock(self.began)),
+            seed,
+            settings,
+        };
+        self.engines.push(Engine::start(parts).await.unwrap());
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        BEGIN.after(self.began.elapsed())
+    }
+
+    /// Changes or looks at a system.
+    pub(crate) fn system<T>(&self, name: &str, look: impl FnOnce(&mut System) -> T) -> T {
+        look(self.systems.lock().entry(name.to_owned()).or_default())
+    }
+
+    /// Sends an event to one of the engines.
+    pub(crate) async fn send(&self, engine: usize, slug: &str, event: Value) -> RunId {
+        let engine = &self.engines[engine];
+        let recipe = Arc::clone(&engine.catalogue().recipes[slug]);
+        let event =
+            Event { data: Arc::new(event), via: Via::Api, key: None, key_wins: false, fingerprint: None, replay_of: None };
+        match engine.accept(&recipe, event).await.unwrap() {
+            Intake::Accepted { run, .. } => run,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Lets everything that is due come to its end.
+    pub(crate) async fn settle(&self) {
+        for _ in 0..TURNS {
+            // Through the one writer and the readers, so that what was under way there is over.
+            self.store.renew_worker(WorkerId(-1), BEGIN).await.unwrap();
+            self.store.next_due().await.unwrap();
+            for _ in 0..20 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Lets so much time go by.
+    pub(crate) async fn pass(&self, time: Duration) {
+        let step = if time > LONG { LONG_STEP } else { STEP };
+        let end = self.began.elapsed() + time;
+        while self.began.elapsed() < end {
+            tokio::time::advance(step.min(end - self.began.elapsed())).await;
+            self.settle().await;
+        }
+    }
+
+    /// How many runs stand where.
+    pub(crate) async fn counts(&self) -> HashMap<RunStatus, i64> {
+        self.store().run_counts(None, BEGIN).await.unwrap().into_iter().filter(|(_, count)| *count > 0).collect()
+    }
+
+    pub(crate) async fn run(&self, id: RunId) -> RunRow {
+        self.store().run(id).await.unwrap().unwrap()
+    }
+
+    pub(crate) async fn runs(&self) -> Vec<RunRow> {
+        self.store().runs(&RunFilter { limit: 10_000, ..RunFilter::default() }).await.unwrap()
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+}
+
+async fn keep_recipe(store: &dyn Store, number: usize, slug: &str, rest: &str) {
+    let text = format!("liaison: 1\nrecipe: {slug}\ntrigger: {{ from: api }}\n{rest}");
+    let version = NewVersion {
+        id: RecipeId::new(BEGIN, [u8::try_from(number).unwrap() + 100; 10]),
+        slug: slug.to_owned(),
+        title: slug.to_owned(),
+        hash: text_hash(&text),
+        text,
+        hook_token: format!("token-{slug}"),
+        if_revision: None,
+        at: BEGIN,
+        by: "test".to_owned(),
+    };
+    let Saved::Created(row) = store.save_version(version).await.unwrap() else { panic!("it is new") };
+    store.activate(row.id, Some(1), &json!({}), BEGIN).await.unwrap().unwrap();
+}

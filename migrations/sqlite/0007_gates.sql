@@ -1,0 +1,45 @@
+-- Circuits of connections: one row per connection and class of calls, from its first opening on.
+create table gates (
+    connection text not null,
+    class integer not null,                 -- 0 read, 1 write
+    state integer not null,                 -- 0 closed, 1 open, 2 half-open
+    cause text not null,                    -- why, as a sentence for people
+    changed_by text not null,
+    since integer not null,
+    next_probe integer,                     -- open: not before, null until somebody closes it; half-open: when the probe under way is given up
+    prober integer,                         -- the worker whose call is let through
+    openings integer not null,              -- how often it opened since it was last closed
+    successes integer not null,             -- probes that went well since it is half-open
+    revision integer not null,              -- goes up with every write; a write names the one it read
+    primary key (connection, class)
+) without rowid;
+
+-- How much of a connection's budget is left. Processes take from it in blocks.
+create table budgets (
+    connection text primary key not null,
+    tokens integer not null,                -- millionths of a call that may be made now
+    refreshed_at integer not null,
+    day integer not null,                   -- days since 1970 UTC
+    day_used integer not null,              -- calls of that day
+    paused_until integer                    -- the other system asked us to wait
+) without rowid;
+
+-- Calls in flight by process.
+create table budget_holders (
+    connection text not null,
+    worker integer not null,
+    held integer not null,                  -- calls it may have in flight
+    wanted integer not null,                -- calls it would make if it could
+    hold_until integer not null,            -- what it holds is free after that
+    primary key (connection, worker)
+) without rowid;
+
+-- Who changed what, when and why.
+create table audit (
+    id blob primary key not null,           -- UUIDv7, so newer entries sort later
+    at integer not null,
+    who text not null,
+    what text not null,                     -- one word for a program: circuit.opened
+    about text not null,                    -- the thing: connection crm
+    note text not null                      -- a sentence for people
+) without rowid;
