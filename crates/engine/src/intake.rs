@@ -125,6 +125,7 @@ impl Engine {
                 if let Some(found) = self.found(recipe.row.id, &recipe.program).await.map_err(IntakeError::Store)? {
                     state.push(found);
                 }
+                state.seat = Some(Seat::of(self, recipe.row.id, state.id));
                 let now = state.journal.accepted_at;
                 decide(&recipe.program, &mut state, now)
             }
@@ -165,7 +166,6 @@ impl Engine {
         let id = RunId::new(now, self.random());
         let mut state = RunState::new(id, event.via.as_str(), Arc::clone(&event.data), Arc::clone(&recipe.params), now);
         state.addresses = Some(Arc::clone(&self.addresses));
-        state.seat = Some(Seat::of(self, recipe.row.id, id));
         let program = &recipe.program;
         let scope = event_scope(&event.data, &recipe.params, now);
         let mut broken = None;

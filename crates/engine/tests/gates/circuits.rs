@@ -53,7 +53,8 @@ async fn runs_are_let_out_one_after_the_other() {
     }
     world.pass(Duration::from_secs(20)).await;
     world.system("crm", |crm| (crm.mood, crm.calls) = (Mood::Well, Vec::new()));
-    world.pass(MINUTE).await;
+    world.pass(MINUTE / 2).await;
+    world.pass(MINUTE / 2).await;
     assert_eq!(world.counts().await, [(RunStatus::Succeeded, 100)].into());
     let calls: Vec<u128> = world.system("crm", |crm| crm.calls.iter().map(|(at, _)| *at).collect());
     for from in calls.iter().step_by(10) {
