@@ -99,6 +99,7 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
             needs_connection: true,
             input: json!({ "type": "object" }),
             output: json!({}),
+            pages: None,
             run: Arc::new(move |cx, input| {
                 let name = cx.connection.map(|connection| connection.name.clone()).unwrap_or_default();
                 Box::pin(call(Arc::clone(&systems), began, name, input))
