@@ -11,6 +11,7 @@
 
 mod body;
 mod connect;
+mod dial;
 mod exchange;
 mod pool;
 mod problem;

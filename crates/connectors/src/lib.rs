@@ -5,6 +5,7 @@
 
 #![expect(clippy::result_large_err, reason = "a failed attempt is told in full; it is rare, and its size is one copy")]
 
+mod email;
 mod http;
 mod log;
 mod strict;
@@ -15,7 +16,7 @@ use connector::Connector;
 /// Every connector, by id in alphabetical order.
 #[must_use]
 pub fn all() -> Vec<Connector> {
-    vec![http::connector(), log::connector(), webhook::connector()]
+    vec![email::connector(), http::connector(), log::connector(), webhook::connector()]
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ impl Tls {
     }
 }
 
-fn client_config(extra: &[CertificateDer<'static>]) -> io::Result<Arc<ClientConfig>> {
+pub(super) fn client_config(extra: &[CertificateDer<'static>]) -> io::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if usable == 0 {
@@ -142,7 +142,7 @@ async fn single(
 }
 
 /// The addresses that may be called, judged one by one.
-async fn addresses(inner: &Inner, origin: &Origin, url: &Url) -> Result<Vec<SocketAddr>, StepError> {
+pub(super) async fn addresses(inner: &Inner, origin: &Origin, url: &Url) -> Result<Vec<SocketAddr>, StepError> {
     let policy = &inner.options.policy;
     // The URL parser has already turned spellings such as 2130706433, 0x7f.1 and 017700000001 into an address.
     let name = match &origin.host {
@@ -177,7 +177,7 @@ fn literal(inner: &Inner, ip: IpAddr, port: u16) -> Result<Vec<SocketAddr>, Step
 }
 
 /// The first address that answers; each gets a head start before the next is tried beside it.
-async fn tcp(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+pub(super) async fn tcp(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
     if let [only] = addresses {
         return TcpStream::connect(only).await;
     }

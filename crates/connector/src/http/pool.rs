@@ -98,7 +98,7 @@ impl Pool {
 }
 
 impl Origin {
-    fn new(url: &Url) -> Result<Self, StepError> {
+    pub(super) fn new(url: &Url) -> Result<Self, StepError> {
         let https = match url.scheme() {
             "https" => true,
             "http" => false,
