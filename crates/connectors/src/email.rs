@@ -19,6 +19,7 @@ pub(crate) fn connector() -> Connector {
         credentials: settings::credentials_schema(),
         validate: settings::validate,
         test: Some(TestCall { action: "check", input: json!({}), fine: &[] }),
+        limits: connector::Limits::default(),
         actions: vec![
             Action {
                 id: "send",
