@@ -18,6 +18,7 @@
 //! something inside a `try`, so that the run goes on the same way whenever it is taken up again.
 
 mod chunk;
+mod lived;
 
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
@@ -25,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 pub use chunk::{read_chunk, write_chunk};
+pub use lived::Lived;
 
 use crate::{RunId, StoreError, Timestamp, Via};
 
@@ -489,17 +491,6 @@ pub struct Journal {
 /// What failed, and what counts as the step's output; `None` for a `try`.
 pub type Caught = (Box<ErrorRecord>, Option<Arc<Json>>);
 
-/// What a step's entries say about its time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lived {
-    /// The last attempt; 0 for steps that make none.
-    pub attempts: u32,
-    /// The first entry since it was ready.
-    pub began: Timestamp,
-    /// The last entry.
-    pub finished: Timestamp,
-}
-
 impl Journal {
     /// Replays the chunks of one run, oldest first.
     ///
@@ -580,21 +571,6 @@ impl Journal {
             self.steps.insert(Arc::clone(path), after);
         }
         Ok(())
-    }
-}
-
-impl Journal {
-    fn note_time(&mut self, path: &StepPath, entry: &Entry) {
-        if matches!(entry, Entry::Reopened { .. }) {
-            self.lived.remove(path);
-            return;
-        }
-        let at = entry.at();
-        let lived = self.lived.entry(Arc::clone(path)).or_insert(Lived { attempts: 0, began: at, finished: at });
-        lived.finished = at;
-        if let Entry::Started { n, .. } = entry {
-            lived.attempts = *n;
-        }
     }
 }
 
