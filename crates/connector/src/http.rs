@@ -15,9 +15,11 @@ mod dial;
 mod exchange;
 mod pool;
 mod problem;
+mod proxy;
 mod redirect;
+mod route;
 
-use std::{pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{collections::HashMap, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
@@ -30,6 +32,7 @@ use crate::{
     oauth::{Keeper, Tokens},
 };
 use pool::Pool;
+pub use route::{Proxy, Route, RouteOptions, Via};
 
 /// Largest answer body kept, after decompression.
 pub const RESPONSE_BYTES_MAX: usize = 10_000_000;
@@ -56,6 +59,8 @@ pub struct HttpOptions {
     pub idle_timeout: Duration,
     /// Certificates trusted besides the system's, each a PEM text (a company's own authority).
     pub extra_roots_pem: Vec<Vec<u8>>,
+    /// The proxy all calls go through that say nothing else. The environment is never asked for one.
+    pub proxy: Option<Proxy>,
 }
 
 impl Default for HttpOptions {
@@ -69,6 +74,7 @@ impl Default for HttpOptions {
             idle_per_host_max: 64,
             idle_timeout: Duration::from_secs(20),
             extra_roots_pem: Vec::new(),
+            proxy: None,
         }
     }
 }
@@ -85,6 +91,9 @@ pub enum HttpProblem {
     /// The TLS library refused its settings.
     #[error("TLS could not be set up: {0}")]
     Tls(String),
+    /// The proxy cannot be one.
+    #[error("the proxy cannot be used: {0}")]
+    Proxy(String),
 }
 
 /// One call to make.
@@ -102,6 +111,8 @@ pub struct Request {
     pub timeout: Duration,
     /// Follows redirects: all of them for GET and HEAD, only 307 and 308 for other methods.
     pub follow_redirects: bool,
+    /// The way to the system, where it is not the usual one.
+    pub route: Option<Arc<Route>>,
 }
 
 impl Request {
@@ -115,6 +126,7 @@ impl Request {
             body: Bytes::new(),
             timeout: Duration::from_secs(30),
             follow_redirects: true,
+            route: None,
         }
     }
 }
@@ -146,6 +158,7 @@ struct Inner {
     pool: Pool,
     tls: connect::Tls,
     tokens: Tokens,
+    routes: parking_lot::Mutex<HashMap<u64, Arc<Route>>>,
 }
 
 impl std::fmt::Debug for Http {
@@ -165,7 +178,16 @@ impl Http {
             HeaderValue::from_str(&options.user_agent).map_err(|_| HttpProblem::UserAgent(options.user_agent.clone()))?;
         let tls = connect::Tls::new(&options.extra_roots_pem)?;
         let pool = Pool::new(options.idle_per_host_max, options.idle_timeout);
-        Ok(Self { inner: Arc::new(Inner { options, user_agent, pool, tls, tokens: Tokens::default() }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                options,
+                user_agent,
+                pool,
+                tls,
+                tokens: Tokens::default(),
+                routes: parking_lot::Mutex::default(),
+            }),
+        })
     }
 
     /// Which addresses this client may call.

@@ -9,6 +9,7 @@ mod oauth;
 mod pages;
 mod parse;
 mod request;
+mod route;
 mod settings;
 mod sign;
 
@@ -127,6 +128,7 @@ type Answer = Result<Response, StepError>;
 async fn send(cx: &Cx, input: &Json, with: With<'_>, since: Instant) -> Result<(Answer, Accept, As), StepError> {
     let request::Call { mut request, accept, parse } = request::build(cx, input, with)?;
     request.timeout = oauth::left(cx, since);
+    request.route = route::of(cx).await?;
     Ok((cx.http.send(request).await, accept, parse))
 }
 

@@ -25,7 +25,8 @@ use url::{Host, Url};
 use super::{
     HttpProblem, Inner,
     pool::{Lease, Origin},
-    problem,
+    problem, proxy,
+    route::Identity,
 };
 use crate::{error::StepError, net::NetProblem};
 
@@ -61,14 +62,18 @@ impl Tls {
         self.config
             .get_or_try_init(|| async {
                 let extra = Arc::clone(&self.extra);
-                tokio::task::spawn_blocking(move || client_config(&extra)).await.map_err(io::Error::other)?
+                tokio::task::spawn_blocking(move || client_config(&extra, None, false)).await.map_err(io::Error::other)?
             })
             .await
             .cloned()
     }
 }
 
-pub(super) fn client_config(extra: &[CertificateDer<'static>]) -> io::Result<Arc<ClientConfig>> {
+pub(super) fn client_config(
+    extra: &[CertificateDer<'static>],
+    identity: Option<Identity>,
+    tls13_only: bool,
+) -> io::Result<Arc<ClientConfig>> {
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if usable == 0 {
@@ -76,11 +81,15 @@ pub(super) fn client_config(extra: &[CertificateDer<'static>]) -> io::Result<Arc
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
     roots.add_parsable_certificates(extra.iter().cloned());
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+    let versions = if tls13_only { &[&rustls::version::TLS13][..] } else { rustls::DEFAULT_VERSIONS };
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+        .with_protocol_versions(versions)
         .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let mut config = match identity {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(io::Error::other)?,
+        None => builder.with_no_client_auth(),
+    };
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -95,8 +104,13 @@ pub(super) async fn connect(inner: &Inner, origin: &Origin, url: &Url) -> Result
 }
 
 async fn open(inner: &Inner, origin: &Origin, url: &Url) -> Result<Lease, StepError> {
-    let addresses = addresses(inner, origin, url).await?;
-    let tcp = tcp(&addresses).await.map_err(|error| problem::connect(url, &error))?;
+    let tcp = match origin.proxy(inner.options.proxy.as_ref()) {
+        Some(proxy) => proxy::open(inner, origin, url, proxy).await?,
+        None => {
+            let addresses = addresses(inner, origin, url).await?;
+            tcp(&addresses).await.map_err(|error| problem::connect(url, &error))?
+        }
+    };
     tcp.set_nodelay(true).map_err(|error| problem::connect(url, &error))?;
     if !origin.https {
         return single(tcp, origin, url).await;
@@ -107,7 +121,10 @@ async fn open(inner: &Inner, origin: &Origin, url: &Url) -> Result<Lease, StepEr
         Host::Ipv4(ip) => ServerName::from(IpAddr::from(*ip)),
         Host::Ipv6(ip) => ServerName::from(IpAddr::from(*ip)),
     };
-    let config = inner.tls.config().await.map_err(|error| problem::tls(url, &error))?;
+    let config = match origin.route.as_ref().and_then(|route| route.tls.clone()) {
+        Some(own) => own,
+        None => inner.tls.config().await.map_err(|error| problem::tls(url, &error))?,
+    };
     let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(|error| problem::tls(url, &error))?;
     if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
         return single(tls, origin, url).await;

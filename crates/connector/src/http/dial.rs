@@ -31,7 +31,7 @@ impl Http {
                     format!("\"{}\" is not the name of a host", host.escape_debug()),
                 )
             })?;
-        let origin = Origin::new(&url)?;
+        let origin = Origin::new(&url, None)?;
         let open = async {
             let found = addresses(&self.inner, &origin, &url).await?;
             tcp(&found).await.map_err(|error| problem::connect(&url, &error))
@@ -66,8 +66,9 @@ impl Http {
         }
         let name = ServerName::try_from(host.trim_end_matches('.').to_owned())
             .map_err(|_| refused("its name is not valid".to_owned()))?;
-        let config =
-            tokio::task::spawn_blocking(move || client_config(&extra)).await.map_err(|error| refused(error.to_string()))?;
+        let config = tokio::task::spawn_blocking(move || client_config(&extra, None, false))
+            .await
+            .map_err(|error| refused(error.to_string()))?;
         let mut config = rustls::ClientConfig::clone(&*config.map_err(|error| refused(error.to_string()))?);
         config.alpn_protocols.clear();
         match tokio::time::timeout(limit, TlsConnector::from(Arc::new(config)).connect(name, stream)).await {

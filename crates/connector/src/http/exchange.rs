@@ -2,7 +2,7 @@
 
 use ::http::{
     HeaderMap, HeaderValue, Method, Uri, Version,
-    header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING, USER_AGENT},
+    header::{ACCEPT, ACCEPT_ENCODING, CONNECTION, CONTENT_LENGTH, HOST, PROXY_AUTHORIZATION, TRANSFER_ENCODING, USER_AGENT},
     response::Parts,
 };
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use crate::error::StepError;
 
 /// Sends the request as it stands and reads the whole answer.
 pub(super) async fn exchange(inner: &Inner, request: &mut Request, timer: &mut Timer<'_>) -> Result<(Parts, Bytes), StepError> {
-    let origin = inner.pool.origin(&request.url)?;
+    let origin = inner.pool.origin(&request.url, request.route.as_ref())?;
     let mut message = None;
     loop {
         let (mut lease, reused) = match timer.within(lease(inner, &origin, &request.url)).await {
@@ -106,7 +106,20 @@ fn outgoing(inner: &Inner, request: &mut Request, origin: &Origin) -> Result<::h
     default_header(&mut headers, USER_AGENT, || inner.user_agent.clone());
     default_header(&mut headers, ACCEPT, || HeaderValue::from_static("*/*"));
     default_header(&mut headers, ACCEPT_ENCODING, || HeaderValue::from_static("gzip, br, zstd"));
-    let target = &request.url[Position::BeforePath..Position::AfterQuery];
+    let proxy = origin.proxy(inner.options.proxy.as_ref()).filter(|_| !origin.https);
+    // A proxy is told the whole address (RFC 9112, 3.2.2); inside a tunnel there is none.
+    let target = match proxy {
+        Some(_) => &request.url[..Position::AfterQuery],
+        None => &request.url[Position::BeforePath..Position::AfterQuery],
+    };
+    if let Some(sign_in) = proxy.and_then(|proxy| proxy.authorization.as_ref()) {
+        let mut value =
+            HeaderValue::from_str(sign_in.expose()).map_err(|_| problem::bad_url("the proxy's sign-in cannot be sent"))?;
+        value.set_sensitive(true);
+        headers.insert(PROXY_AUTHORIZATION, value);
+    } else {
+        headers.remove(PROXY_AUTHORIZATION);
+    }
     let uri = Uri::try_from(target).map_err(|_| problem::bad_url("its path or query cannot be sent"))?;
     let mut message = ::http::Request::new(Full::new(request.body.clone()));
     *message.method_mut() = request.method.clone();

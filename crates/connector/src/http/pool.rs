@@ -13,7 +13,10 @@ use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
 use url::{Host, Position, Url};
 
-use super::problem;
+use super::{
+    problem,
+    route::{Proxy, Route, RouteVia},
+};
 use crate::error::StepError;
 
 pub(super) type H1 = http1::SendRequest<Full<Bytes>>;
@@ -40,6 +43,8 @@ pub(super) struct Origin {
     pub(super) port: u16,
     /// `host` or `host:port`, ready to send.
     pub(super) authority: HeaderValue,
+    /// The way there, where it is not the usual one.
+    pub(super) route: Option<Arc<Route>>,
     connections: Mutex<Connections>,
     /// Held while the first https connection is made: it tells whether all calls can share one.
     pub(super) opening: tokio::sync::Mutex<()>,
@@ -64,15 +69,18 @@ impl Pool {
     }
 
     /// The origin an address belongs to.
-    pub(super) fn origin(&self, url: &Url) -> Result<Arc<Origin>, StepError> {
+    pub(super) fn origin(&self, url: &Url, route: Option<&Arc<Route>>) -> Result<Arc<Origin>, StepError> {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(problem::bad_url("it holds a user name or password; these belong in a connection"));
         }
-        let key = &url[..Position::AfterPort];
+        let place = &url[..Position::AfterPort];
+        // Connections of one way are never used for another: they were made with other certificates.
+        let own = route.map(|route| format!("{place} {:x}", route.key));
+        let key = own.as_deref().unwrap_or(place);
         if let Some(origin) = self.origins.read().get(key) {
             return Ok(Arc::clone(origin));
         }
-        let origin = Arc::new(Origin::new(url)?);
+        let origin = Arc::new(Origin::new(url, route.cloned())?);
         let mut origins = self.origins.write();
         if origins.len() >= ORIGINS_MAX {
             let now = Instant::now();
@@ -98,7 +106,7 @@ impl Pool {
 }
 
 impl Origin {
-    pub(super) fn new(url: &Url) -> Result<Self, StepError> {
+    pub(super) fn new(url: &Url, route: Option<Arc<Route>>) -> Result<Self, StepError> {
         let https = match url.scheme() {
             "https" => true,
             "http" => false,
@@ -108,7 +116,16 @@ impl Origin {
         let port = url.port_or_known_default().ok_or_else(|| problem::bad_url("it has no port"))?;
         let authority = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort])
             .map_err(|_| problem::bad_url("its host cannot be sent"))?;
-        Ok(Self { https, host, port, authority, connections: Mutex::default(), opening: tokio::sync::Mutex::default() })
+        Ok(Self { https, host, port, authority, route, connections: Mutex::default(), opening: tokio::sync::Mutex::default() })
+    }
+
+    /// The proxy on the way.
+    pub(super) fn proxy<'a>(&'a self, usual: Option<&'a Proxy>) -> Option<&'a Proxy> {
+        match self.route.as_ref().map(|route| &route.via) {
+            Some(RouteVia::Direct) => None,
+            Some(RouteVia::Proxy(proxy)) => Some(proxy),
+            Some(RouteVia::Default) | None => usual,
+        }
     }
 
     /// An open connection, if there is one.

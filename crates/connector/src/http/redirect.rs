@@ -41,6 +41,9 @@ pub(super) fn target(request: &Request, head: &Parts) -> Result<Option<Url>, Ste
 pub(super) fn go(request: &mut Request, next: Url) {
     if next.origin() != request.url.origin() {
         drop_secrets(&mut request.headers);
+        if let Some(anonymous) = request.route.as_ref().and_then(|route| route.anonymous.clone()) {
+            request.route = Some(anonymous);
+        }
     }
     request.url = next;
 }

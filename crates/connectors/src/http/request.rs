@@ -196,7 +196,7 @@ pub(super) fn build(cx: &Cx, input: &Json, with: With<'_>) -> Result<Call, StepE
     }
     let follow_redirects = !accept.takes_redirects();
     Ok(Call {
-        request: Request { method, url, headers, body, timeout: cx.timeout, follow_redirects },
+        request: Request { method, url, headers, body, timeout: cx.timeout, follow_redirects, route: None },
         accept,
         parse: wanted(fields.get("parse"))?,
     })

@@ -7,10 +7,10 @@ use connector::Secret;
 use serde_json::{Map, Value as Json, json};
 use url::Url;
 
-use super::oauth;
+use super::{oauth, route};
 use crate::strict::{self, Problems};
 
-const KEYS: [&str; 3] = ["base_url", "auth", "headers"];
+const KEYS: [&str; 5] = ["base_url", "auth", "headers", "tls", "proxy"];
 const AUTH_KINDS: [&str; 5] = ["none", "basic", "bearer", "api_key", "oauth2"];
 const AUTH_KEYS: [&str; 8] = ["kind", "in", "name", "grant", "token_url", "client_auth", "scope", "params"];
 /// Which of them belong to which kind.
@@ -58,7 +58,16 @@ pub(super) fn config_schema() -> Json {
                     }
                 ]
             },
-            "headers": {"type": "object", "additionalProperties": {"type": "string"}, "title": "Headers", "description": "Sent with every call; a step's own headers win. Nothing secret belongs here."}
+            "headers": {"type": "object", "additionalProperties": {"type": "string"}, "title": "Headers", "description": "Sent with every call; a step's own headers win. Nothing secret belongs here."},
+            "tls": {
+                "type": "object", "title": "TLS",
+                "properties": {
+                    "ca": {"type": "string", "description": "PEM certificates trusted besides the system's: a company's own authority."},
+                    "min_version": {"type": "string", "enum": ["1.2", "1.3"], "default": "1.2"}
+                },
+                "additionalProperties": false
+            },
+            "proxy": {"type": "string", "title": "Proxy", "description": "http://proxy.example.com:3128, or none to go around the one of the server."}
         },
         "required": ["base_url"],
         "additionalProperties": false
@@ -75,7 +84,11 @@ pub(super) fn credentials_schema() -> Json {
             "key": {"type": "string", "title": "Key", "description": "For auth api_key."},
             "client_id": {"type": "string", "title": "Client id", "description": "For auth oauth2."},
             "client_secret": {"type": "string", "title": "Client secret", "description": "For auth oauth2."},
-            "refresh_token": {"type": "string", "title": "Refresh token", "description": "For auth oauth2 with grant refresh_token; replaced by itself when the system gives a new one."}
+            "refresh_token": {"type": "string", "title": "Refresh token", "description": "For auth oauth2 with grant refresh_token; replaced by itself when the system gives a new one."},
+            "client_certificate": {"type": "string", "title": "Client certificate", "description": "PEM, with its chain: shown to systems that ask for one."},
+            "client_key": {"type": "string", "title": "Client key", "description": "PEM, the certificate's private key."},
+            "proxy_username": {"type": "string", "title": "Proxy user name"},
+            "proxy_password": {"type": "string", "title": "Proxy password"}
         },
         "additionalProperties": false
     })
@@ -181,7 +194,9 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
                 Auth::KeyInHeader(_) | Auth::KeyInQuery(_) => (&["key"], &[], "auth api_key"),
                 Auth::OAuth2(fields) => oauth::credentials(fields),
             };
-            problems.credentials(credentials, required, optional, why);
+            let plain = credentials.iter().filter(|(name, _)| !route::CREDENTIALS.contains(&name.as_str()));
+            let plain = plain.map(|(name, secret)| (name.clone(), secret.clone())).collect();
+            problems.credentials(&plain, required, optional, why);
             check_sendable(&mut problems, auth, credentials);
         }
         Err((field, sentence)) => problems.add(field, sentence),
@@ -204,6 +219,7 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
             problems.add("config.headers", format!("headers must be a record of names and texts, not {}", strict::kind(other)))
         }
     }
+    route::check(&mut problems, config, credentials);
     problems.finish()
 }
 

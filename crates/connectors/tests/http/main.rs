@@ -6,6 +6,7 @@ mod support;
 mod bodies;
 mod pages;
 mod tokens;
+mod ways;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
