@@ -79,6 +79,7 @@ async fn ours(http: &Http, url: Url) -> Outcome {
         body: Bytes::from_static(BODY),
         timeout: Duration::from_secs(30),
         follow_redirects: true,
+        route: None,
     };
     let response = http.send(request).await?;
     assert_eq!(response.body.as_ref(), ANSWER);
