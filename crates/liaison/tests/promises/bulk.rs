@@ -53,7 +53,7 @@ async fn wait(server: &Process, id: &str, wanted: impl Fn(&Value) -> bool) -> Va
         if wanted(&operation) {
             return operation;
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "it never came to that: {operation}");
+        assert!(began.elapsed() < Duration::from_secs(180), "it never came to that: {operation}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
