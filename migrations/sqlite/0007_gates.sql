@@ -43,3 +43,6 @@ create table audit (
     about text not null,                    -- the thing: connection crm
     note text not null                      -- a sentence for people
 ) without rowid;
+
+-- While more is due than fits into a claim, recipes take turns.
+create index runs_due_by_recipe on runs (recipe_id, due_at, id) where due_at is not null;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use parking_lot::Mutex;
-use sqlx::{Connection, PgConnection};
-use store::{Claim, RecipeId, RunId, StoreError, Timestamp, WorkerId};
+use sqlx::{Connection, PgConnection, postgres::PgRow};
+use store::{Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId};
 use uuid::Uuid;
 
 use crate::{
@@ -35,29 +35,24 @@ impl Drop for Doubt<'_> {
 pub(crate) async fn claim(
     connection: &mut PgConnection,
     in_doubt: &Mutex<Vec<InDoubt>>,
+    rounds: &Rounds,
     worker: WorkerId,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Claim>, StoreError> {
     give_back(connection, in_doubt, now).await?;
     let mut transaction = connection.begin().await.map_err(failed)?;
-    // A worker that was declared dead may not claim: its runs would never be freed. The lock on its
-    // row keeps a reaper from declaring it dead until our claims can be seen. What another claimer
-    // or a commit holds is skipped, so that nobody waits here.
-    let rows = sqlx::query(
-        "with me as materialized (select id from workers where id = $1 for key share), due as materialized ( \
-           select id from runs where due_at <= $2 and exists (select from me) order by due_at, id limit $3 for update skip locked \
-         ) \
-         update runs r set status = 1, waiting_for = null, owner = $1, epoch = epoch + 1, due_at = null \
-         from due where r.id = due.id returning r.id, r.recipe_id, r.version, r.epoch, r.attempts, \
-         r.lane, r.parent_run, r.parent_path, r.answered",
-    )
-    .bind(worker.0)
-    .bind(now.micros())
-    .bind(i64::from(limit))
-    .fetch_all(&mut *transaction)
-    .await
-    .map_err(failed)?;
+    let mut rows = Vec::new();
+    if rounds.flooded() {
+        let visited = recipes_that_wait(&mut transaction, rounds.after(), now).await?;
+        let round = rounds.choose(&visited, limit);
+        rows = take_in_turns(&mut transaction, &round, worker, now).await?;
+    }
+    let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));
+    if left > 0 {
+        rows.extend(take_oldest(&mut transaction, worker, now, left).await?);
+    }
+    rounds.took(rows.len(), limit);
     let mut claims = Vec::with_capacity(rows.len());
     for row in &rows {
         claims.push(Claim {
@@ -100,6 +95,78 @@ pub(crate) async fn claim(
     // `returning` promises no order; ids sort by acceptance.
     claims.sort_by_key(|claim| claim.id);
     Ok(claims)
+}
+
+/// The oldest runs that are due. A worker that was declared dead may not claim: its runs would never
+/// be freed. The lock on its row keeps a reaper from declaring it dead until our claims can be seen.
+/// What another claimer or a commit holds is skipped, so that nobody waits here.
+async fn take_oldest(
+    connection: &mut PgConnection,
+    worker: WorkerId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<PgRow>, StoreError> {
+    sqlx::query(
+        "with me as materialized (select id from workers where id = $1 for key share), due as materialized ( \
+           select id from runs where due_at <= $2 and exists (select from me) order by due_at, id limit $3 for update skip locked \
+         ) \
+         update runs r set status = 1, waiting_for = null, owner = $1, epoch = epoch + 1, due_at = null \
+         from due where r.id = due.id returning r.id, r.recipe_id, r.version, r.epoch, r.attempts, \
+         r.lane, r.parent_run, r.parent_path, r.answered",
+    )
+    .bind(worker.0)
+    .bind(now.micros())
+    .bind(i64::from(limit))
+    .fetch_all(connection)
+    .await
+    .map_err(failed)
+}
+
+/// Recipes with runs that wait, from one on, in the order of their ids. Each is found by one look into
+/// the index, however many runs it has.
+async fn recipes_that_wait(connection: &mut PgConnection, after: Uuid, now: Timestamp) -> Result<Vec<Visited>, StoreError> {
+    sqlx::query_as(
+        "with recursive visited (id, place) as ( \
+           select (select recipe_id from runs where due_at is not null and recipe_id > $1 order by recipe_id limit 1), 1 \
+           union all \
+           select (select recipe_id from runs where due_at is not null and recipe_id > visited.id order by recipe_id limit 1), \
+             place + 1 from visited where visited.id is not null and place < $2 \
+         ) \
+         select id, exists (select from runs where recipe_id = visited.id and due_at <= $3) from visited where id is not null",
+    )
+    .bind(after)
+    .bind(i32::try_from(RECIPES_VISITED_MAX).unwrap_or(i32::MAX))
+    .bind(now.micros())
+    .fetch_all(connection)
+    .await
+    .map_err(failed)
+}
+
+/// The oldest runs that are due of each recipe of a round, under the same locks as [`take_oldest`].
+async fn take_in_turns(
+    connection: &mut PgConnection,
+    round: &Round,
+    worker: WorkerId,
+    now: Timestamp,
+) -> Result<Vec<PgRow>, StoreError> {
+    sqlx::query(
+        "with me as materialized (select id from workers where id = $1 for key share), due as materialized ( \
+           select one.id from unnest($3::uuid[]) as turn (recipe_id) cross join lateral ( \
+             select id from runs where runs.recipe_id = turn.recipe_id and due_at <= $2 and exists (select from me) \
+             order by due_at, id limit $4 for update skip locked \
+           ) as one \
+         ) \
+         update runs r set status = 1, waiting_for = null, owner = $1, epoch = epoch + 1, due_at = null \
+         from due where r.id = due.id returning r.id, r.recipe_id, r.version, r.epoch, r.attempts, \
+         r.lane, r.parent_run, r.parent_path, r.answered",
+    )
+    .bind(worker.0)
+    .bind(now.micros())
+    .bind(round.recipes.iter().map(|recipe| recipe.0).collect::<Vec<_>>())
+    .bind(i64::from(round.each))
+    .fetch_all(connection)
+    .await
+    .map_err(failed)
 }
 
 /// Frees what may have been claimed without anybody knowing.

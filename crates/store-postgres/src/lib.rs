@@ -36,8 +36,8 @@ use sqlx::{
 use store::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
     DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion, Operation,
-    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId,
-    RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
+    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter,
+    RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 pub use crate::error::OpenError;
@@ -90,6 +90,7 @@ pub struct PostgresStore {
     answer_within: Duration,
     // Claims whose commit got no answer.
     in_doubt: Mutex<Vec<InDoubt>>,
+    rounds: Rounds,
     notices: Notices,
 }
 
@@ -134,6 +135,7 @@ impl PostgresStore {
             pool,
             answer_within: options.answer_within,
             in_doubt: Mutex::new(Vec::new()),
+            rounds: Rounds::default(),
             notices: Notices::new(target, options.reach_within),
         })
     }
@@ -219,7 +221,7 @@ impl Store for PostgresStore {
     }
 
     async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError> {
-        ask!(self, connection => claim::claim(connection, &self.in_doubt, worker, now, limit))
+        ask!(self, connection => claim::claim(connection, &self.in_doubt, &self.rounds, worker, now, limit))
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

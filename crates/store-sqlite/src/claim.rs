@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool};
-use store::{Claim, RecipeId, RunId, StoreError, Timestamp, WorkerId};
+use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool, sqlite::SqliteRow};
+use store::{Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId};
 use uuid::Uuid;
 
 use crate::{
@@ -13,24 +13,23 @@ use crate::{
 
 pub(crate) async fn claim(
     connection: &mut SqliteConnection,
+    rounds: &Rounds,
     worker: WorkerId,
     now: Timestamp,
     limit: u32,
 ) -> Result<Vec<Claim>, StoreError> {
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
-    // A worker that was declared dead may not claim: its runs would never be freed.
-    let rows = sqlx::query(
-        "update runs set status = 1, waiting_for = null, owner = ?1, epoch = epoch + 1, due_at = null \
-         where id in (select id from runs where due_at <= ?2 order by due_at, id limit ?3) \
-         and exists (select 1 from workers where id = ?1) \
-         returning id, recipe_id, version, epoch, attempts, lane, parent_run, parent_path, answered",
-    )
-    .bind(worker.0)
-    .bind(now.micros())
-    .bind(limit)
-    .fetch_all(&mut *transaction)
-    .await
-    .map_err(failed)?;
+    let mut rows = Vec::new();
+    if rounds.flooded() {
+        let visited = recipes_that_wait(&mut transaction, rounds.after(), now).await?;
+        let round = rounds.choose(&visited, limit);
+        rows = take_in_turns(&mut transaction, &round, worker, now).await?;
+    }
+    let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));
+    if left > 0 {
+        rows.extend(take_oldest(&mut transaction, worker, now, left).await?);
+    }
+    rounds.took(rows.len(), limit);
     let mut claims = Vec::with_capacity(rows.len());
     for row in &rows {
         claims.push(Claim {
@@ -67,6 +66,72 @@ pub(crate) async fn claim(
     // `returning` promises no order; ids sort by acceptance.
     claims.sort_by_key(|claim| claim.id);
     Ok(claims)
+}
+
+/// The oldest runs that are due. A worker that was declared dead may not claim: its runs would never
+/// be freed.
+async fn take_oldest(
+    connection: &mut SqliteConnection,
+    worker: WorkerId,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    sqlx::query(
+        "update runs set status = 1, waiting_for = null, owner = ?1, epoch = epoch + 1, due_at = null \
+         where id in (select id from runs where due_at <= ?2 order by due_at, id limit ?3) \
+         and exists (select 1 from workers where id = ?1) \
+         returning id, recipe_id, version, epoch, attempts, lane, parent_run, parent_path, answered",
+    )
+    .bind(worker.0)
+    .bind(now.micros())
+    .bind(limit)
+    .fetch_all(connection)
+    .await
+    .map_err(failed)
+}
+
+/// Recipes with runs that wait, from one on, in the order of their ids. Each is found by one look into
+/// the index, however many runs it has.
+async fn recipes_that_wait(connection: &mut SqliteConnection, after: Uuid, now: Timestamp) -> Result<Vec<Visited>, StoreError> {
+    sqlx::query_as(
+        "with recursive visited (id, place) as ( \
+           select (select recipe_id from runs where due_at is not null and recipe_id > ?1 order by recipe_id limit 1), 1 \
+           union all \
+           select (select recipe_id from runs where due_at is not null and recipe_id > visited.id order by recipe_id limit 1), \
+             place + 1 from visited where visited.id is not null and place < ?2 \
+         ) \
+         select id, exists (select 1 from runs where recipe_id = visited.id and due_at <= ?3) from visited where id is not null",
+    )
+    .bind(after)
+    .bind(RECIPES_VISITED_MAX)
+    .bind(now.micros())
+    .fetch_all(connection)
+    .await
+    .map_err(failed)
+}
+
+/// The oldest runs that are due of each recipe of a round.
+async fn take_in_turns(
+    connection: &mut SqliteConnection,
+    round: &Round,
+    worker: WorkerId,
+    now: Timestamp,
+) -> Result<Vec<SqliteRow>, StoreError> {
+    if round.recipes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let one = "select id from (select id from runs where recipe_id = ? and due_at <= ? order by due_at, id limit ?)";
+    let sql = format!(
+        "update runs set status = 1, waiting_for = null, owner = ?, epoch = epoch + 1, due_at = null where id in ({}) \
+         and exists (select 1 from workers where id = ?) \
+         returning id, recipe_id, version, epoch, attempts, lane, parent_run, parent_path, answered",
+        vec![one; round.recipes.len()].join(" union all ")
+    );
+    let mut query = sqlx::query(AssertSqlSafe(sql)).bind(worker.0);
+    for recipe in &round.recipes {
+        query = query.bind(recipe.0).bind(now.micros()).bind(round.each);
+    }
+    query.bind(worker.0).fetch_all(connection).await.map_err(failed)
 }
 
 pub(crate) async fn next_due(pool: &SqlitePool) -> Result<Option<Timestamp>, StoreError> {

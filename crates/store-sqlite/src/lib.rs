@@ -34,8 +34,8 @@ use sqlx::{
 use store::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
     DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion, Operation,
-    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId,
-    RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
+    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter,
+    RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 use tokio::sync::Mutex;
 
@@ -80,6 +80,7 @@ pub enum OpenError {
 pub struct SqliteStore {
     writer: Mutex<SqliteConnection>,
     readers: SqlitePool,
+    rounds: Rounds,
     // Held for as long as the store is open; the operating system lets go of it when the process dies.
     _lock: Option<File>,
 }
@@ -136,7 +137,7 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "on").pragma("cache_size", "-4000"))
             .await
             .map_err(|error| broken(&error))?;
-        Ok(Self { writer: Mutex::new(writer), readers, _lock: lock })
+        Ok(Self { writer: Mutex::new(writer), readers, rounds: Rounds::default(), _lock: lock })
     }
 }
 
@@ -190,7 +191,7 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError> {
-        claim::claim(&mut *self.writer.lock().await, worker, now, limit).await
+        claim::claim(&mut *self.writer.lock().await, &self.rounds, worker, now, limit).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {

@@ -79,7 +79,7 @@ macro_rules! conformance {
                 an_unknown_run_is_refused, one_stale_run_fails_alone, the_same_commit_twice, an_end_written_again_after_a_resume,
                 a_lost_run_written_again, a_number_already_taken;
             claim: oldest_due_first, a_claim_has_everything, not_before_it_is_due, the_epoch_rises, what_is_due_next,
-                the_backlog_is_counted, nobody_claims_twice, a_claim_has_every_chunk_while_runs_move;
+                the_backlog_is_counted, recipes_take_turns, nobody_claims_twice, a_claim_has_every_chunk_while_runs_move;
             workers: a_lease_is_renewed, a_dead_worker_owns_nothing, a_living_worker_keeps_its_runs, an_orderly_stop,
                 ids_are_never_used_twice, a_run_of_nobody_is_freed;
             races: two_processes_one_key, a_stale_worker_and_a_reaper, an_owner_and_a_person, groups_in_each_others_way,

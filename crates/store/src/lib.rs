@@ -19,6 +19,7 @@ mod inbound;
 mod journal;
 mod operation;
 mod recipe;
+mod rounds;
 mod run;
 mod time;
 mod vault;
@@ -42,6 +43,7 @@ pub use crate::{
         OperationState, Selection,
     },
     recipe::{ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
+    rounds::{RECIPES_VISITED_MAX, Round, Rounds, Visited},
     run::{
         Accepted, Batch, BatchOutcome, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter, RunRow, RunStatus,
         Then, Via, WaitingFor,
@@ -81,7 +83,7 @@ pub trait Store: Pages + Gates {
     async fn write(&self, batch: &Batch) -> Result<BatchOutcome, StoreError>;
 
     /// Takes up to `limit` runs due at `now`, oldest due first, and makes `worker` their owner under
-    /// a new epoch.
+    /// a new epoch. While more is due than fits, recipes take turns: none waits for another one's flood.
     async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError>;
 
     /// When the next run is due; `None` when none waits.

@@ -125,10 +125,15 @@ fn validate(app: &Shared, connector: &str, config: &Value, credentials: &BTreeMa
     })?;
     let secrets: HashMap<String, Secret> =
         credentials.iter().map(|(name, text)| (name.clone(), Secret::new(text.clone()))).collect();
-    (found.validate)(config, &secrets).map_err(|problems| {
-        let details = problems.into_iter().map(|(field, message)| ErrorDetail { field, message }).collect();
-        ApiError::invalid("The connection cannot work like this. Nothing was saved.", details)
-    })
+    // Circuit and budget are the engine's; the connector sees the rest.
+    let theirs = (found.validate)(&engine::gate::settings::without_ours(config), &secrets).err();
+    let ours = engine::gate::settings::read(config, &found.limits).err();
+    if theirs.is_none() && ours.is_none() {
+        return Ok(());
+    }
+    let problems = theirs.into_iter().chain(ours).flatten();
+    let details = problems.map(|(field, message)| ErrorDetail { field, message }).collect();
+    Err(ApiError::invalid("The connection cannot work like this. Nothing was saved.", details))
 }
 
 async fn find(app: &Shared, name: &str) -> Result<ConnectionRow, ApiError> {

@@ -4,6 +4,7 @@
 mod approvals;
 mod connections;
 pub(crate) mod dead_letters;
+mod gates;
 pub(crate) mod operations;
 mod recipes;
 mod runs;
@@ -40,7 +41,8 @@ const PAGE_MAX: u32 = 200;
         (name = "runs", description = "Starting, reading, cancelling, resuming, replaying"),
         (name = "dead letters", description = "Runs that failed and wait for somebody"),
         (name = "operations", description = "What is done to many dead letters at once"),
-        (name = "connections", description = "Accounts in other systems; credentials are write-only")
+        (name = "connections", description = "Accounts in other systems; credentials are write-only"),
+        (name = "audit", description = "Who changed what, when and why")
     )
 )]
 struct Document;
@@ -94,6 +96,8 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(connections::list, connections::create))
                 .routes(routes!(connections::get, connections::update, connections::delete))
                 .routes(routes!(connections::test))
+                .routes(routes!(gates::get, gates::set))
+                .routes(routes!(gates::audit))
                 .routes(routes!(connections::connectors)),
         )
         .split_for_parts()

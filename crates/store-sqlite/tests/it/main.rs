@@ -107,3 +107,22 @@ async fn values_of_another_kind_are_damage() {
     damaged(store.recipe_stats(Timestamp::from_micros(0)).await.map(|rows| format!("{rows:?}")));
     assert!(store.prune(now, 10).await.is_ok());
 }
+
+/// Taking turns is a look into an index per recipe, never a walk over what waits.
+#[tokio::test]
+async fn recipes_that_wait_are_found_by_their_index() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let options = SqliteConnectOptions::new().filename(folder.path().join("liaison.db"));
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    for sql in [
+        "select recipe_id from runs where due_at is not null and recipe_id > x'01' order by recipe_id limit 1",
+        "select id from runs where recipe_id = x'01' and due_at <= 7 order by due_at, id limit 9",
+    ] {
+        let plan: Vec<(i64, i64, i64, String)> =
+            sqlx::query_as(AssertSqlSafe(format!("explain query plan {sql}"))).fetch_all(&mut connection).await.unwrap();
+        let told: Vec<&str> = plan.iter().map(|(.., told)| told.as_str()).collect();
+        assert!(told.len() == 1 && told[0].starts_with("SEARCH runs USING COVERING INDEX runs_due_by_recipe"), "{told:?}");
+    }
+    store.close().await;
+}

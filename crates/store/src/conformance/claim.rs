@@ -111,6 +111,39 @@ pub async fn the_backlog_is_counted(bed: Arc<dyn Bed>) {
     assert_eq!(store.backlog(at(100), 1000).await.unwrap(), 3);
 }
 
+/// A flood of one recipe: another one's runs, due later than all of it, are among the next claims.
+pub async fn recipes_take_turns(bed: Arc<dyn Bed>) {
+    const FLOOD: u64 = 10_000;
+    let store = bed.store();
+    let (flood, small) = (recipe(&*store, "flood").await, recipe(&*store, "small").await);
+    let owner = worker(&*store).await;
+    for group in 0..FLOOD / 500 {
+        accept_all(&*store, (0..500).map(|number| new_run(flood, group * 500 + number))).await;
+    }
+    accept_all(&*store, (0..10).map(|number| new_run(small, FLOOD + number))).await;
+    let now = at(20_000);
+    let mut taken = Vec::new();
+    for _ in 0..2 {
+        let claims = store.claim(owner, now, 32).await.unwrap();
+        assert_eq!(claims.len(), 32);
+        taken.extend(claims.iter().map(|claim| (claim.recipe, claim.id)));
+    }
+    assert_eq!(taken.iter().filter(|(recipe, _)| *recipe == small).count(), 10, "all ten by the second claim");
+    // Of the flood itself the oldest came first.
+    let oldest: HashSet<RunId> = (0..54).map(run_id).collect();
+    assert_eq!(taken.iter().filter(|(_, id)| oldest.contains(id)).count(), 54);
+    // One after the other, all of it is claimed, and nothing twice.
+    let mut all: HashSet<RunId> = taken.into_iter().map(|(_, id)| id).collect();
+    loop {
+        let claims = store.claim(owner, now, 500).await.unwrap();
+        assert!(claims.iter().all(|claim| all.insert(claim.id)));
+        if claims.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(all.len(), 10_010);
+}
+
 /// Eight claimers at once, in two processes: every run goes to exactly one.
 pub async fn nobody_claims_twice(bed: Arc<dyn Bed>) {
     const RUNS: u64 = 200;
