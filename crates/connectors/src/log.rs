@@ -66,7 +66,7 @@ fn write(cx: &Cx, input: &Json) -> Result<Json, StepError> {
         return Err(refuse(strict::unknown(key, &KEYS)));
     }
     let message = match fields.get("message") {
-        Some(Json::String(text)) => cut(text),
+        Some(Json::String(text)) => on_one_line(cut(text)),
         Some(other) => return Err(refuse(format!("the message must be text, not {}", strict::kind(other)))),
         None => return Err(refuse("the message is missing".to_owned())),
     };
@@ -82,6 +82,26 @@ fn write(cx: &Cx, input: &Json) -> Result<Json, StepError> {
     Ok(json!({"written": true}))
 }
 
+/// The text without what would end its line: an event from outside could write lines of its own.
+fn on_one_line(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut line, c| {
+        if c.is_control() {
+            line.extend(c.escape_default())
+        } else {
+            line.push(c)
+        }
+        line
+    })
+}
+
 fn cut(text: &str) -> &str {
     &text[..text.floor_char_boundary(MESSAGE_BYTES_MAX)]
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_message_stays_on_its_line() {
+        assert_eq!(super::on_one_line("paid ü\n2026 ERROR \u{1b}[31mforged\r"), "paid ü\\n2026 ERROR \\u{1b}[31mforged\\r");
+    }
 }

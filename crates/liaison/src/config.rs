@@ -122,6 +122,10 @@ settings! {
     response_bytes_max: usize = "10485760" ["LIAISON_RESPONSE_BYTES_MAX"];
     /// Making a connection for an outgoing call may take so long.
     connect_timeout: Span = "\"10s\"" ["LIAISON_CONNECT_TIMEOUT"];
+    /// Outgoing calls go through this proxy, http://host:port, with user:password@ before the host if it wants them. The environment's own proxy settings are not read.
+    proxy: String = "\"\"" ["LIAISON_PROXY", value_name = "URL", hide_env_values = true];
+    /// File with PEM certificates that outgoing calls trust besides the system's.
+    trusted_certificates_file: PathBuf = "\"\"" ["LIAISON_TRUSTED_CERTIFICATES_FILE", value_name = "FILE"];
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,engine=debug.
     log: String = "\"info\"" ["LIAISON_LOG"];
     /// How it is logged: text or json.

@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, bail};
 use connector::{
     AddressPolicy,
-    http::{Http, HttpOptions},
+    http::{Http, HttpOptions, Proxy},
 };
 use engine::{Engine, Parts};
 use sha2::{Digest as _, Sha256};
@@ -160,6 +160,11 @@ pub(crate) fn open_http(config: &Config) -> anyhow::Result<Http> {
         policy,
         response_bytes_max: config.layer.response_bytes_max.unwrap_or(default.response_bytes_max),
         connect_timeout: config.layer.connect_timeout.map_or(default.connect_timeout, |span| span.0),
+        proxy: config.layer.proxy.as_deref().filter(|text| !text.is_empty()).map(Proxy::read).transpose()?,
+        extra_roots_pem: match config.layer.trusted_certificates_file.as_deref().filter(|file| !file.as_os_str().is_empty()) {
+            Some(file) => vec![fs::read(file).with_context(|| format!("read the trusted certificates {}", file.display()))?],
+            None => Vec::new(),
+        },
         ..default
     };
     Ok(Http::new(options)?)

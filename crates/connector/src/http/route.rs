@@ -213,6 +213,26 @@ impl Http {
 }
 
 impl Proxy {
+    /// Reads the setting of a process: `http://host:port`, with `user:password@` before the host.
+    ///
+    /// # Errors
+    /// When it is no such address; the sentence holds nothing of it, because it may hold a password.
+    pub fn read(text: &str) -> Result<Self, HttpProblem> {
+        let mut url = Url::parse(text.trim()).ok().filter(|url| url.scheme() == "http" && url.has_host()).ok_or_else(|| {
+            HttpProblem::Proxy(
+                "give http://proxy.example.com:3128, with user:password@ before the host if it wants them".to_owned(),
+            )
+        })?;
+        let decoded = |part: &str| percent_encoding::percent_decode_str(part).decode_utf8_lossy().into_owned();
+        let authorization = match (url.username(), url.password()) {
+            ("", None) => None,
+            (username, password) => Some(Self::basic(&decoded(username), &decoded(password.unwrap_or_default()))),
+        };
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        Ok(Self { url, authorization, trusted: true })
+    }
+
     /// The sign-in with a user name and a password.
     #[must_use]
     pub fn basic(username: &str, password: &str) -> Secret {

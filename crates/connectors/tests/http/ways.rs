@@ -173,12 +173,22 @@ async fn calls_go_through_the_proxy_of_their_connection() {
 async fn the_proxy_of_the_process_serves_all_but_those_that_go_around_it() {
     let server = Server::start(|_, _| answer("200 OK", "", "direct")).await;
     let (address, seen) = proxy(None).await;
-    let proxy = Proxy { url: url::Url::parse(&address).unwrap(), authorization: None, trusted: true };
+    let proxy = Proxy::read(&address.replace("http://", "http://ann:p%40w@")).unwrap();
+    assert_eq!(
+        (proxy.url.as_str(), proxy.authorization.as_ref().unwrap().expose()),
+        (&*format!("{address}/"), "Basic YW5uOnBAdw==")
+    );
+    assert!(!format!("{proxy:?}").contains("YW5u"));
+    for wrong in ["proxy:3128", "https://proxy", "socks5://proxy", "", "http://ann:hunter2@"] {
+        let problem = Proxy::read(wrong).unwrap_err().to_string();
+        assert!(!problem.contains("hunter2"), "{problem}");
+    }
     let client =
         Http::new(HttpOptions { policy: AddressPolicy::with_private(), proxy: Some(proxy), ..HttpOptions::default() }).unwrap();
     let with = |config: Json| Cx { http: client.clone(), ..cx(Some(through(config, &[]))) };
     let usual = call(with(json!({"base_url": server.url("/")})), json!({"path": "/"})).await.unwrap();
     assert_eq!(usual["body"], "proxy");
+    assert!(seen.lock().unwrap()[0].contains("proxy-authorization: Basic YW5uOnBAdw==\r\n"));
     let around = call(with(json!({"base_url": server.url("/"), "proxy": "none"})), json!({"path": "/"})).await.unwrap();
     assert_eq!((&around["body"], seen.lock().unwrap().len()), (&json!("direct"), 1));
 }
