@@ -6,7 +6,8 @@ use anyhow::{Context, bail};
 use clap::{Args, builder::BoolishValueParser};
 use engine::EngineSettings;
 use serde::Deserialize;
-use server::ServerSettings;
+use server::{InboundSettings, ServerSettings};
+use store::InboundBounds;
 
 /// A duration as recipes write it: `500ms`, `30s`, `5m`, `12h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -92,6 +93,14 @@ settings! {
     hook_bytes_max: usize = "1048576" ["LIAISON_HOOK_BYTES_MAX"];
     /// An API body may have so many bytes.
     api_bytes_max: usize = "2097152" ["LIAISON_API_BYTES_MAX"];
+    /// Webhook requests that started no run are kept so long.
+    inbound_keep: Span = "\"7d\"" ["LIAISON_INBOUND_KEEP"];
+    /// So many of them are kept at most; a fifth of one address.
+    inbound_rows_max: u32 = "5000" ["LIAISON_INBOUND_ROWS_MAX"];
+    /// So many bytes of them are kept at most; an eighth of one address.
+    inbound_bytes_max: i64 = "67108864" ["LIAISON_INBOUND_BYTES_MAX"];
+    /// Those the recipe's trigger did not want are kept too.
+    inbound_keep_filtered: bool = "false" ["LIAISON_INBOUND_KEEP_FILTERED", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new()];
     /// Sending a whole request may take so long.
     body_timeout: Span = "\"30s\"" ["LIAISON_BODY_TIMEOUT"];
     /// The caller of a recipe that answers by itself may wait so long for that answer.
@@ -231,8 +240,22 @@ impl Config {
                 .clone()
                 .filter(|url| !url.is_empty())
                 .unwrap_or_else(|| format!("http://{}", self.listen)),
+            inbound: inbound(layer, default.inbound),
             ready_within: default.ready_within,
         }
+    }
+}
+
+/// What is kept of webhook requests that started no run.
+fn inbound(layer: &Layer, default: InboundSettings) -> InboundSettings {
+    let rows_max = layer.inbound_rows_max.unwrap_or(default.bounds.rows_max);
+    let bytes_max = layer.inbound_bytes_max.unwrap_or(default.bounds.bytes_max);
+    let bounds = InboundBounds { address_rows_max: rows_max / 5, address_bytes_max: bytes_max / 8, rows_max, bytes_max };
+    InboundSettings {
+        keep: layer.inbound_keep.map_or(default.keep, |span| span.0),
+        bounds,
+        keep_filtered: layer.inbound_keep_filtered.unwrap_or(default.keep_filtered),
+        ..default
     }
 }
 

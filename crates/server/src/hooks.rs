@@ -1,85 +1,174 @@
 //! `ANY /hooks/{recipe}[/rest]`: limit, verify on the raw bytes, parse, accept, answer.
 
+mod body;
+
 use std::sync::Arc;
 
 use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use connector::{Inbound, TriggerKind};
 use engine::{Event, Intake, LiveRecipe};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use recipe::ast::TriggerSource;
 use serde_json::{Map, Value, json};
-use store::Via;
+use store::{Verdict, Via};
 
-use crate::{error::ApiError, state::Shared};
+pub(crate) use self::body::parse;
+use crate::{error::ApiError, inbound::Turn, state::Shared};
 
 /// Headers that carry secrets or proofs; recipes and run history see a mask.
 const MASKED: [&str; 6] = ["signature", "authorization", "cookie", "token", "secret", "api-key"];
 /// Headers about the connection, not about the event.
 const DROPPED: [&str; 6] = ["connection", "content-length", "transfer-encoding", "accept-encoding", "keep-alive", "te"];
 
+/// What the address of a request says.
+pub(crate) struct Place<'a> {
+    /// Which recipe: its unguessable part, its path or its slug.
+    pub(crate) name: &'a str,
+    /// What follows, with its slash.
+    pub(crate) rest: &'a str,
+}
+
+impl<'a> Place<'a> {
+    fn of(uri: &'a Uri) -> Self {
+        let place = uri.path().strip_prefix("/hooks/").unwrap_or_default();
+        let (name, rest) = place.split_at(place.find('/').unwrap_or(place.len()));
+        Self { name, rest }
+    }
+}
+
+/// A request that starts no run: what the sender is told, and what is kept of it.
+struct Turned {
+    error: ApiError,
+    keep: Option<(Verdict, String, Bytes)>,
+}
+
+impl From<ApiError> for Turned {
+    fn from(error: ApiError) -> Self {
+        Self { error, keep: None }
+    }
+}
+
 /// Takes one request for a webhook.
 pub(crate) async fn receive(State(app): State<Shared>, parts: Parts, body: Body) -> Response {
-    match take(&app, &parts, body).await {
+    let place = Place::of(&parts.uri);
+    match take(&app, &place, &parts, body).await {
         Ok(response) => response,
-        Err(error) => {
+        Err(Turned { error, keep }) => {
             metrics::counter!("liaison_hooks_refused_total", "code" => error.code).increment(1);
+            match keep {
+                Some((verdict, bucket, body)) => {
+                    count(verdict.as_str());
+                    app.inbound
+                        .keep(
+                            &app,
+                            Turn {
+                                place: &place,
+                                parts: &parts,
+                                body,
+                                verdict,
+                                bucket,
+                                code: error.code,
+                                reason: &error.message,
+                            },
+                        )
+                        .await;
+                }
+                None => count("refused"),
+            }
             error.into_response()
         }
     }
 }
 
-async fn take(app: &Shared, parts: &Parts, body: Body) -> Result<Response, ApiError> {
-    let Parts { method, uri, headers, .. } = parts;
+/// Every request has one outcome.
+fn count(outcome: &'static str) {
+    metrics::counter!("liaison_hooks_total", "outcome" => outcome).increment(1);
+}
+
+async fn take(app: &Shared, place: &Place<'_>, parts: &Parts, body: Body) -> Result<Response, Turned> {
     if app.engine.is_stopping() {
-        return Err(engine::IntakeError::Stopping.into());
+        return Err(ApiError::from(engine::IntakeError::Stopping).into());
     }
-    let place = uri.path().strip_prefix("/hooks/").unwrap_or_default();
-    let (name, rest) = place.split_once('/').map_or((place, String::new()), |(name, rest)| (name, format!("/{rest}")));
     let catalogue = app.engine.catalogue();
-    let recipe = catalogue
+    let name = place.name;
+    let found = catalogue
         .by_token
         .get(name)
         .or_else(|| catalogue.by_path.get(name))
-        .or_else(|| catalogue.recipes.get(name).filter(|_| app.settings.hooks_by_slug))
-        .ok_or_else(|| ApiError::not_found("webhook at this address: no recipe of that name is switched on"))?;
-    let bytes = read(app, headers, body).await?;
-    let headers = plain_headers(headers);
-    let key = verify(app, &catalogue, recipe, parts, &headers, &bytes)?;
-    let data = json!({
-        "method": method.as_str(),
-        "path": rest,
-        "query": query(uri.query().unwrap_or_default()),
-        "headers": shown(&headers),
-        "body": parse(&headers, &bytes)?,
-    });
-    let event = Event {
-        data: Arc::new(data),
-        via: Via::Webhook,
-        key: key.map(Into::into),
-        key_wins: false,
-        fingerprint: None,
-        replay_of: None,
+        .or_else(|| catalogue.recipes.get(name).filter(|_| app.settings.hooks_by_slug));
+    let Some(recipe) = found else {
+        return Err(nobody_there(app, name, parts, body).await);
     };
-    let (run, answer) = match app.engine.accept(recipe, event).await? {
-        Intake::Accepted { run, .. } => (run, (StatusCode::ACCEPTED, Json(json!({ "run_id": run })))),
-        Intake::Duplicate { run, .. } => (run, (StatusCode::OK, Json(json!({ "run_id": run, "duplicate": true })))),
-        Intake::Filtered => return Ok((StatusCode::OK, Json(json!({ "filtered": true }))).into_response()),
+    let slug = &recipe.program.slug;
+    let turned = |verdict, bytes| move |error| Turned { error, keep: Some((verdict, slug.to_string(), bytes)) };
+    let bytes = read(app, &parts.headers, body).await.map_err(turned(Verdict::Unparsable, Bytes::new()))?;
+    let headers = plain_headers(&parts.headers);
+    let key = verify(app, &catalogue, recipe, parts, &headers, &bytes).map_err(|error| match error.status {
+        StatusCode::UNAUTHORIZED => turned(Verdict::Unverified, bytes.clone())(error),
+        _ => error.into(),
+    })?;
+    let body = parse(&headers, &bytes).await.map_err(turned(Verdict::Unparsable, bytes.clone()))?;
+    let event = event(parts.method.as_str(), place.rest, parts.uri.query().unwrap_or_default(), &headers, body);
+    let event = Event { key: key.map(Into::into), ..event };
+    let (run, answer) = match app.engine.accept(recipe, event).await.map_err(ApiError::from)? {
+        Intake::Accepted { run, .. } => {
+            count("accepted");
+            (run, (StatusCode::ACCEPTED, Json(json!({ "run_id": run }))))
+        }
+        Intake::Duplicate { run, .. } => {
+            count("duplicate");
+            (run, (StatusCode::OK, Json(json!({ "run_id": run, "duplicate": true }))))
+        }
+        Intake::Filtered => {
+            count(Verdict::Filtered.as_str());
+            if app.settings.inbound.keep_filtered {
+                let (verdict, code, reason) = (Verdict::Filtered, "FILTERED", "The condition of the recipe's trigger was false.");
+                let turn = Turn { place, parts, body: bytes, verdict, bucket: slug.to_string(), code, reason };
+                app.inbound.keep(app, turn).await;
+            }
+            return Ok((StatusCode::OK, Json(json!({ "filtered": true }))).into_response());
+        }
     };
     // A repeated event gets the answer its run gave.
-    Ok(match app.engine.response(&recipe.program, run, app.settings.respond_max).await? {
+    let said = app.engine.response(&recipe.program, run, app.settings.respond_max).await.map_err(ApiError::from)?;
+    Ok(match said {
         Some(said) => crate::answer::of(&said, run),
         None => answer.into_response(),
     })
 }
 
+/// What recipes get of a request, without a key.
+pub(crate) fn event(method: &str, rest: &str, sent_query: &str, headers: &[(String, String)], body: Value) -> Event {
+    let data = json!({
+        "method": method,
+        "path": rest,
+        "query": query(sent_query),
+        "headers": shown(headers),
+        "body": body,
+    });
+    Event { data: Arc::new(data), via: Via::Webhook, key: None, key_wins: false, fingerprint: None, replay_of: None }
+}
+
+/// A request for an address where no recipe is switched on. Its body is read only while there is room to keep it.
+async fn nobody_there(app: &Shared, name: &str, parts: &Parts, body: Body) -> Turned {
+    let error = ApiError::not_found("webhook at this address: no recipe of that name is switched on");
+    let off = app.inbound.switched_off(app, name).await;
+    let verdict = if off.is_some() { Verdict::SwitchedOff } else { Verdict::Unknown };
+    let bucket = off.unwrap_or_default();
+    let bytes =
+        if app.inbound.has_room(app, &bucket) { read(app, &parts.headers, body).await.unwrap_or_default() } else { Bytes::new() };
+    Turned { error, keep: Some((verdict, bucket, bytes)) }
+}
+
 /// The whole body, within its limits of size and time.
-pub(crate) async fn read(app: &Shared, headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, ApiError> {
+pub(crate) async fn read(app: &Shared, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
     let max = app.settings.hook_bytes_max;
     let too_large = || {
         ApiError::new(
@@ -177,6 +266,11 @@ pub(crate) fn plain_headers(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
+/// A header's value, or what stands in place of a secret.
+pub(crate) fn masked<'a>(name: &str, value: &'a str) -> &'a str {
+    if MASKED.iter().any(|secret| name.contains(secret)) { "•••" } else { value }
+}
+
 /// What recipes and run history see of the headers.
 pub(crate) fn shown(headers: &[(String, String)]) -> Value {
     let mut record = Map::with_capacity(headers.len());
@@ -184,7 +278,7 @@ pub(crate) fn shown(headers: &[(String, String)]) -> Value {
         if DROPPED.contains(&name.as_str()) {
             continue;
         }
-        let value = if MASKED.iter().any(|secret| name.contains(secret)) { "•••" } else { value };
+        let value = masked(name, value);
         match record.get_mut(name) {
             // A repeated header is one value, as RFC 9110 section 5.3 joins them.
             Some(Value::String(before)) => {
@@ -201,101 +295,22 @@ pub(crate) fn shown(headers: &[(String, String)]) -> Value {
 pub(crate) fn query(text: &str) -> Value {
     let mut record = Map::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-        add(&mut record, name.into_owned(), value.into_owned());
+        add(&mut record, name.into_owned(), value.into_owned().into());
     }
     Value::Object(record)
 }
 
-fn add(record: &mut Map<String, Value>, name: String, value: String) {
+fn add(record: &mut Map<String, Value>, name: String, value: Value) {
     match record.get_mut(&name) {
-        None => drop(record.insert(name, value.into())),
-        Some(Value::Array(values)) => values.push(value.into()),
-        Some(one) => *one = Value::Array(vec![one.take(), value.into()]),
-    }
-}
-
-/// The body by its content type.
-pub(crate) fn parse(headers: &[(String, String)], bytes: &[u8]) -> Result<Value, ApiError> {
-    if bytes.is_empty() {
-        return Ok(Value::Null);
-    }
-    let declared = headers.iter().find(|(name, _)| name == "content-type").map_or("", |(_, value)| value.as_str());
-    let kind = declared.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let text = || {
-        std::str::from_utf8(bytes).map_err(|error| {
-            ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "BODY_NOT_UTF8",
-                format!("The body is not UTF-8 text: byte {} fits no character. Send it as UTF-8.", error.valid_up_to()),
-            )
-        })
-    };
-    let json = || {
-        serde_json::from_str::<Value>(text()?.trim_start_matches('\u{feff}')).map_err(|error| {
-            ApiError::new(
-                StatusCode::BAD_REQUEST,
-                "BODY_NOT_JSON",
-                format!("The body is declared as JSON but is not: {error}. Correct it and send it again."),
-            )
-        })
-    };
-    match kind.as_str() {
-        "application/json" => json(),
-        kind if kind.ends_with("+json") => json(),
-        "application/x-www-form-urlencoded" => {
-            let mut record = Map::new();
-            for (name, value) in form_urlencoded::parse(text()?.as_bytes()) {
-                add(&mut record, name.into_owned(), value.into_owned());
-            }
-            Ok(Value::Object(record))
-        }
-        "" => {
-            let text = text()?;
-            Ok(serde_json::from_str(text).unwrap_or_else(|_| text.into()))
-        }
-        kind if kind.starts_with("text/") || kind == "application/xml" || kind.ends_with("+xml") => Ok(text()?.into()),
-        other => Err(ApiError::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "CONTENT_TYPE_UNKNOWN",
-            format!("A body of type {other:?} is not understood. Send application/json, a form or text."),
-        )),
+        None => drop(record.insert(name, value)),
+        Some(Value::Array(values)) => values.push(value),
+        Some(one) => *one = Value::Array(vec![one.take(), value]),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(kind: &str) -> Vec<(String, String)> {
-        vec![("content-type".to_owned(), kind.to_owned())]
-    }
-
-    #[test]
-    fn bodies_are_read_by_their_type() {
-        for (kind, bytes, expected) in [
-            ("application/json", &b"{\"a\": 1}"[..], json!({"a": 1})),
-            ("application/cloudevents+json; charset=utf-8", b"\xef\xbb\xbf[1]", json!([1])),
-            ("application/x-www-form-urlencoded", b"a=1&b=x+y&a=2", json!({"a": ["1", "2"], "b": "x y"})),
-            ("text/plain", b"hi", json!("hi")),
-            ("", b"{\"a\":1}", json!({"a": 1})),
-            ("", b"hello", json!("hello")),
-            ("application/json", b"", Value::Null),
-        ] {
-            assert_eq!(parse(&headers(kind), bytes).unwrap(), expected, "{kind}");
-        }
-    }
-
-    #[test]
-    fn bodies_that_are_not_what_they_say_are_refused_with_a_reason() {
-        for (kind, bytes, code) in [
-            ("application/json", &b"{\"a\": "[..], "BODY_NOT_JSON"),
-            ("application/json", b"{\"a\": \"\xff\"}", "BODY_NOT_UTF8"),
-            ("text/plain", b"\xc3\x28", "BODY_NOT_UTF8"),
-            ("application/zip", b"PK", "CONTENT_TYPE_UNKNOWN"),
-        ] {
-            assert_eq!(parse(&headers(kind), bytes).unwrap_err().code, code, "{kind}");
-        }
-    }
 
     #[test]
     fn proofs_and_secrets_are_masked() {

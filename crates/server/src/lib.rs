@@ -10,6 +10,7 @@ mod callbacks;
 pub mod detail;
 mod error;
 mod hooks;
+mod inbound;
 mod meta;
 pub mod pages;
 mod state;
@@ -29,6 +30,7 @@ use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, cs
 
 pub use crate::{
     error::{ApiError, ErrorBody, ErrorDetail, ErrorInfo},
+    inbound::InboundSettings,
     state::{App, ServerSettings, Shared},
 };
 

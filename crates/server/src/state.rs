@@ -7,6 +7,8 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
 use store::{KeyRow, Store, Timestamp};
 
+use crate::inbound::{InboundSettings, Keeper};
+
 /// How the server behaves. Every bound has a safe default.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
@@ -28,6 +30,8 @@ pub struct ServerSettings {
     pub environment: String,
     /// The address people reach the pages at, for links and secure cookies.
     pub public_url: String,
+    /// What is kept of requests that started no run.
+    pub inbound: InboundSettings,
     /// Not ready when the worker has not asked for work for so long.
     pub ready_within: Duration,
 }
@@ -44,6 +48,7 @@ impl Default for ServerSettings {
             session: Duration::from_secs(7 * 24 * 3600),
             environment: "Production".to_owned(),
             public_url: String::new(),
+            inbound: InboundSettings::default(),
             ready_within: Duration::from_secs(60),
         }
     }
@@ -59,6 +64,8 @@ pub struct App {
     pub metrics: PrometheusHandle,
     /// API keys looked up lately, and when.
     pub(crate) keys: Mutex<HashMap<[u8; 32], (KeyRow, Timestamp)>>,
+    /// Keeps requests that started no run.
+    pub(crate) inbound: Keeper,
     /// The JSON Schema of the language and the OpenAPI document, written once.
     pub(crate) openapi: std::sync::OnceLock<String>,
 }
@@ -76,7 +83,14 @@ impl App {
     /// The state of a new server.
     #[must_use]
     pub fn new(engine: Arc<Engine>, settings: ServerSettings, metrics: PrometheusHandle) -> Shared {
-        Arc::new(Self { engine, settings, metrics, keys: Mutex::default(), openapi: std::sync::OnceLock::new() })
+        Arc::new(Self {
+            engine,
+            settings,
+            metrics,
+            keys: Mutex::default(),
+            inbound: Keeper::default(),
+            openapi: std::sync::OnceLock::new(),
+        })
     }
 
     pub(crate) fn store(&self) -> &dyn Store {

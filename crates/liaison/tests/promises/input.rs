@@ -41,7 +41,7 @@ async fn bad_requests_get_a_code_and_change_nothing() {
     for (why, bytes, status, code) in [
         ("broken JSON", hook("application/json", 4, b"{\"a\""), 400, "BODY_NOT_JSON"),
         ("not UTF-8", hook("application/json", 5, b"\"\xff\xfe\xfd\""), 400, "BODY_NOT_UTF8"),
-        ("an unknown type", hook("application/zip", 2, b"PK"), 415, "CONTENT_TYPE_UNKNOWN"),
+        ("an unknown charset", hook("text/plain; charset=klingon", 2, b"PK"), 400, "CHARSET_UNKNOWN"),
         ("announced too large", hook("application/json", 99_000_000, b"{"), 413, "BODY_TOO_LARGE"),
         (
             "no such hook",

@@ -9,6 +9,7 @@ mod dead_letters;
 mod doubt;
 mod frozen;
 mod harness;
+mod inbound;
 mod input;
 mod schedule;
 mod signatures;

@@ -5,6 +5,7 @@ mod approvals;
 mod connections;
 pub(crate) mod dead_letters;
 mod gates;
+mod inbound;
 pub(crate) mod operations;
 mod recipes;
 mod runs;
@@ -42,7 +43,8 @@ const PAGE_MAX: u32 = 200;
         (name = "dead letters", description = "Runs that failed and wait for somebody"),
         (name = "operations", description = "What is done to many dead letters at once"),
         (name = "connections", description = "Accounts in other systems; credentials are write-only"),
-        (name = "audit", description = "Who changed what, when and why")
+        (name = "audit", description = "Who changed what, when and why"),
+        (name = "inbound", description = "Webhook requests that started no run")
     )
 )]
 struct Document;
@@ -93,6 +95,9 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(operations::pause))
                 .routes(routes!(operations::resume))
                 .routes(routes!(operations::stop))
+                .routes(routes!(inbound::list))
+                .routes(routes!(inbound::get, inbound::delete))
+                .routes(routes!(inbound::assign))
                 .routes(routes!(connections::list, connections::create))
                 .routes(routes!(connections::get, connections::update, connections::delete))
                 .routes(routes!(connections::test))
