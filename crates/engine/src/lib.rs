@@ -26,7 +26,7 @@ mod program;
 mod registry;
 pub mod resume;
 pub mod retry;
-mod schedule;
+pub mod schedule;
 mod settings;
 mod talk;
 mod template;
@@ -34,7 +34,6 @@ pub mod trial;
 mod worker;
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering},
@@ -112,7 +111,7 @@ pub struct Engine {
     pub(crate) tasks: TaskTracker,
     /// Wakes whoever looks after dead letters.
     pub(crate) letters: letters::Signals,
-    pub(crate) fired: Mutex<HashMap<RecipeId, Timestamp>>,
+    pub(crate) schedules: schedule::Memory,
     pub(crate) addresses: Arc<Addresses>,
     dice: Mutex<SmallRng>,
 }
@@ -157,7 +156,7 @@ impl Engine {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             letters: letters::Signals::default(),
-            fired: Mutex::default(),
+            schedules: schedule::Memory::default(),
             dice: Mutex::new(SmallRng::seed_from_u64(parts.seed)),
         });
         engine.http.keep_credentials_with(Arc::new(keeper::StoreKeeper {

@@ -1,12 +1,16 @@
 //! What the language has and a server cannot run yet. Refused when a recipe is switched on, never passed over.
 
-use recipe::ast::{self, Partial, Recipe, StepKind};
+use recipe::ast::{self, Overlap, Partial, Recipe, StepKind, TriggerSource};
 
 /// The first part of a recipe that this version cannot run, as a sentence.
 #[must_use]
 pub fn not_yet(recipe: &Recipe) -> Option<String> {
     if recipe.settings.keep.is_some() {
         return Some("`settings.keep` cannot run in this version yet".to_owned());
+    }
+    let overlap = recipe.settings.concurrency.as_ref().map(|found| found.on_overlap);
+    if overlap.is_some_and(|overlap| overlap != Overlap::Queue) && recipe.trigger.from.value != TriggerSource::Schedule {
+        return Some("`on_overlap: skip` and `cancel_running` can only run with `from: schedule` in this version".to_owned());
     }
     let mut first = None;
     ast::walk(&recipe.steps, &mut |step| {

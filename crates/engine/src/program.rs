@@ -63,6 +63,7 @@ pub struct Program {
 pub(crate) struct Concurrency {
     pub(crate) limit: u32,
     pub(crate) key: Option<Template>,
+    pub(crate) on_overlap: ast::Overlap,
 }
 
 /// One step as people see it in a list.
@@ -289,6 +290,7 @@ impl Program {
                     Ok::<_, String>(Concurrency {
                         limit: found.limit,
                         key: found.key.as_ref().map(Template::compile).transpose()?,
+                        on_overlap: found.on_overlap,
                     })
                 })
                 .transpose()?,

@@ -1,17 +1,28 @@
 //! Fires schedules. The event key of a fire time makes it start exactly one run, however many
 //! processes fire it; so no process needs to lead.
 
-use std::{sync::Arc, time::Duration};
+mod plan;
 
-use serde_json::json;
-use store::{Timestamp, Via};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use crate::{Engine, Event, LiveRecipe, frame::instant_text};
+use futures_util::StreamExt;
+use parking_lot::Mutex;
+use recipe::ast::Overlap;
+use serde_json::{Value as Json, json};
+use store::{RecipeId, RunFilter, RunId, RunRow, RunStatus, StoreError, Timestamp, Via};
 
-/// The longest sleep: a recipe switched on meanwhile wakes us anyway.
+pub use self::plan::OnMissed;
+use self::plan::Plan;
+use crate::{Engine, Event, Intake, LiveRecipe, frame::instant_text};
+
+/// The longest sleep: a recipe switched on meanwhile wakes us anyway, and a clock that was set is noticed.
 const SLEEP_MAX: Duration = Duration::from_secs(60);
-/// Fire times missed while nothing ran are counted up to here.
-const MISSED_MAX: u32 = 10_000;
+/// After the store or intake refused a fire time, it is tried again so soon.
+const AGAIN: Duration = Duration::from_secs(1);
+/// Recipes fired at once: many are due in the same minute, and their runs share transactions.
+const FIRED_AT_ONCE: usize = 128;
+/// Runs of one recipe that are looked at for an overlap.
+const OVERLAP_RUNS_MAX: u32 = 1000;
 
 /// The loop of a scheduling process.
 pub(crate) async fn fire(engine: Arc<Engine>) {
@@ -19,13 +30,8 @@ pub(crate) async fn fire(engine: Arc<Engine>) {
         let woken = engine.catalogue_changed.notified();
         tokio::pin!(woken);
         woken.as_mut().enable();
-        let mut pause = SLEEP_MAX;
-        for recipe in engine.catalogue().recipes.values() {
-            match fire_due(&engine, recipe).await {
-                Some(next) => pause = pause.min(next.since(engine.now()).max(Duration::from_millis(1))),
-                None => continue,
-            }
-        }
+        let next = engine.fire_schedules().await;
+        let pause = next.map_or(SLEEP_MAX, |next| next.since(engine.now()).clamp(Duration::from_millis(1), SLEEP_MAX));
         tokio::select! {
             () = woken => {}
             () = tokio::time::sleep(pause) => {}
@@ -34,57 +40,169 @@ pub(crate) async fn fire(engine: Arc<Engine>) {
     }
 }
 
+/// What this process knows of schedules besides the store.
+#[derive(Default)]
+pub(crate) struct Memory {
+    /// The newest fire time done.
+    fired: Mutex<HashMap<RecipeId, Timestamp>>,
+    /// The schedule each recipe had when it was last looked at.
+    seen: Mutex<HashMap<RecipeId, Json>>,
+}
+
+impl Memory {
+    /// Whether the recipe has another schedule than before.
+    fn changed(&self, recipe: &LiveRecipe) -> bool {
+        let with = &recipe.program.trigger_with;
+        let text = json!([with["cron"], with["zone"]]);
+        self.seen.lock().insert(recipe.row.id, text.clone()).is_some_and(|before| before != text)
+    }
+}
+
 /// Fires what is due; says when the next fire is.
 async fn fire_due(engine: &Arc<Engine>, recipe: &Arc<LiveRecipe>) -> Option<Timestamp> {
     let schedule = recipe.schedule.as_ref()?;
     let now = engine.now();
-    let cursor = engine.fired_up_to(recipe);
-    let mut due = None;
-    let mut missed = 0;
-    let mut next = schedule.next_after(cursor.micros());
-    while let Some(at) = next.filter(|at| *at <= now.micros()) {
-        missed += u32::from(due.is_some());
-        due = Some(at);
-        if missed >= MISSED_MAX {
-            break;
-        }
-        next = schedule.next_after(at);
+    if engine.schedules.changed(recipe) {
+        // Times of the new schedule that passed under the old one were never promised.
+        engine.fired(recipe, now);
+        advance(engine, recipe, now).await;
     }
-    if let Some(at) = due.map(Timestamp::from_micros) {
-        // Missed fire times are made up for once, by the newest of them.
-        let event = Event {
-            data: Arc::new(json!({ "scheduled_at": instant_text(at), "fired_at": instant_text(now), "missed": missed })),
-            via: Via::Schedule,
-            key: Some(format!("schedule:{}", at.micros()).into()),
-            key_wins: true,
-            fingerprint: None,
-            replay_of: None,
-        };
-        match engine.accept(recipe, event).await {
-            Ok(_) => {
-                engine.fired(recipe, at);
-                if let Err(error) = engine.store.advance_schedule(recipe.row.id, at).await {
-                    // The key keeps the fire time from starting a second run.
-                    tracing::warn!(recipe = &*recipe.program.slug, %error, "schedule.advance: the store did not answer");
-                }
-            }
+    let cursor = engine.fired_up_to(recipe);
+    let plan = Plan::of(schedule, OnMissed::of(recipe), cursor.micros(), now.micros());
+    if plan.left_out > 0 {
+        let (slug, left_out) = (&*recipe.program.slug, plan.left_out);
+        metrics::counter!("liaison_schedule_left_out_total", "recipe" => slug.to_owned(), "why" => "missed").increment(left_out);
+        tracing::warn!(recipe = slug, left_out, "schedule.missed: fire times that passed while nothing ran start no run");
+    }
+    let mut begun = Vec::new();
+    let mut done = None;
+    for (at, missed) in plan.fire {
+        let at = Timestamp::from_micros(at);
+        match fire_one(engine, recipe, at, missed, &mut begun).await {
+            Ok(()) => done = Some(at),
             Err(error) => {
                 tracing::warn!(recipe = &*recipe.program.slug, %error, "schedule.fire: tried again in a second");
-                return Some(now.after(Duration::from_secs(1)));
+                finish(engine, recipe, done).await;
+                return Some(now.after(AGAIN));
             }
         }
     }
-    next.map(Timestamp::from_micros)
+    finish(engine, recipe, plan.up_to.map(Timestamp::from_micros)).await;
+    schedule.next_after(plan.up_to.unwrap_or(cursor.micros()).max(now.micros())).map(Timestamp::from_micros)
+}
+
+async fn finish(engine: &Engine, recipe: &LiveRecipe, up_to: Option<Timestamp>) {
+    if let Some(at) = up_to {
+        engine.fired(recipe, at);
+        advance(engine, recipe, at).await;
+    }
+}
+
+async fn advance(engine: &Engine, recipe: &LiveRecipe, to: Timestamp) {
+    if let Err(error) = engine.store.advance_schedule(recipe.row.id, to).await {
+        // The key keeps the fire time from starting a second run.
+        tracing::warn!(recipe = &*recipe.program.slug, %error, "schedule.advance: the store did not answer");
+    }
+}
+
+/// Starts the run of one fire time, as its recipe wants it when an earlier one goes on.
+async fn fire_one(
+    engine: &Arc<Engine>,
+    recipe: &Arc<LiveRecipe>,
+    at: Timestamp,
+    missed: u32,
+    begun: &mut Vec<RunId>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let slug = &recipe.program.slug;
+    let (overlap, limit) = overlap(recipe);
+    if overlap == Overlap::Skip {
+        // A run of this very fire time, begun by another process, is no overlap.
+        let going = going_on(engine, recipe).await?;
+        let before = going.iter().filter(|run| run.accepted_at < at || begun.contains(&run.id)).count();
+        if before >= limit {
+            metrics::counter!("liaison_schedule_left_out_total", "recipe" => Arc::clone(slug), "why" => "overlap").increment(1);
+            tracing::info!(recipe = &**slug, "schedule.skip: an earlier run goes on");
+            return Ok(());
+        }
+    }
+    let now = engine.now();
+    let event = Event {
+        data: Arc::new(json!({ "scheduled_at": instant_text(at), "fired_at": instant_text(now), "missed": missed })),
+        via: Via::Schedule,
+        key: Some(format!("schedule:{}", at.micros()).into()),
+        key_wins: true,
+        fingerprint: None,
+        replay_of: None,
+    };
+    if let Intake::Accepted { run, .. } = engine.accept(recipe, event).await? {
+        metrics::counter!("liaison_schedule_fired_total", "recipe" => Arc::clone(slug)).increment(1);
+        metrics::histogram!("liaison_schedule_late_seconds").record(now.since(at));
+        begun.push(run);
+        if overlap == Overlap::CancelRunning {
+            // Only the process whose run this is comes here, so no other can cancel the new run.
+            make_room(engine, recipe, run, now, limit).await?;
+        }
+    }
+    Ok(())
+}
+
+/// What the recipe does when so many of its runs go on already.
+#[must_use]
+pub fn overlap(recipe: &LiveRecipe) -> (Overlap, usize) {
+    recipe.program.concurrency.as_ref().map_or((Overlap::Queue, usize::MAX), |found| (found.on_overlap, found.limit as usize))
+}
+
+/// Runs of the recipe that are not over, newest first.
+async fn going_on(engine: &Engine, recipe: &LiveRecipe) -> Result<Vec<RunRow>, StoreError> {
+    let statuses = vec![RunStatus::Queued, RunStatus::Running, RunStatus::Waiting];
+    let filter = RunFilter { recipe: Some(recipe.row.id), statuses, limit: OVERLAP_RUNS_MAX, ..RunFilter::default() };
+    engine.store.runs(&filter).await
+}
+
+/// Cancels the oldest runs that go on beside the new one, until the limit is kept.
+async fn make_room(engine: &Engine, recipe: &LiveRecipe, new: RunId, now: Timestamp, limit: usize) -> Result<(), StoreError> {
+    let older: Vec<RunRow> =
+        going_on(engine, recipe).await?.into_iter().filter(|run| run.id != new && run.accepted_at <= now).collect();
+    for run in older.iter().skip(limit.saturating_sub(1)) {
+        match engine.cancel(run.id, "the next fire time of its schedule").await {
+            Ok(()) => {
+                metrics::counter!("liaison_schedule_cancelled_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
+            }
+            Err(crate::control::ControlError::Store(error)) => return Err(error),
+            // It ended by itself meanwhile.
+            Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 impl Engine {
+    /// Fires every schedule that is due, once. Says when the next one is.
+    pub async fn fire_schedules(self: &Arc<Self>) -> Option<Timestamp> {
+        let catalogue = self.catalogue();
+        let scheduled: Vec<Arc<LiveRecipe>> =
+            catalogue.recipes.values().filter(|recipe| recipe.schedule.is_some()).map(Arc::clone).collect();
+        let nexts: Vec<Option<Timestamp>> = futures_util::stream::iter(scheduled)
+            .map(|recipe| {
+                let engine = Arc::clone(self);
+                async move { fire_due(&engine, &recipe).await }
+            })
+            .buffer_unordered(FIRED_AT_ONCE)
+            .collect()
+            .await;
+        nexts.into_iter().flatten().min()
+    }
+
     /// The newest fire time done, as far as this process knows.
-    fn fired_up_to(&self, recipe: &LiveRecipe) -> Timestamp {
+    #[must_use]
+    pub fn fired_up_to(&self, recipe: &LiveRecipe) -> Timestamp {
         let kept = recipe.schedule_cursor.unwrap_or(recipe.row.updated_at);
-        self.fired.lock().get(&recipe.row.id).map_or(kept, |fired| kept.max(*fired))
+        self.schedules.fired.lock().get(&recipe.row.id).map_or(kept, |fired| kept.max(*fired))
     }
 
     fn fired(&self, recipe: &LiveRecipe, at: Timestamp) {
-        self.fired.lock().insert(recipe.row.id, at);
+        let mut fired = self.schedules.fired.lock();
+        let newest = fired.entry(recipe.row.id).or_insert(at);
+        *newest = at.max(*newest);
     }
 }

@@ -181,6 +181,11 @@ pub(crate) static SCHEDULE_WITH: Table = Table {
     keys: &[
         required("cron", Shape::Text, "Five fields: minute, hour, day of month, month, day of week."),
         optional("zone", Shape::Text, "The time zone, such as Europe/Berlin. UTC unless said otherwise."),
+        optional(
+            "on_missed",
+            Shape::Choice(MISSED),
+            "What fire times that passed while nothing ran start: no run, one, or each its own.",
+        ),
     ],
 };
 
@@ -443,6 +448,9 @@ pub(crate) static PARAM_TYPES: &[&str] = &["string", "number", "integer", "boole
 
 /// What a text can look like.
 pub(crate) static FORMATS: &[&str] = &["date", "date-time", "email", "uri", "uuid"];
+
+/// `on_missed` of a schedule.
+pub(crate) static MISSED: &[&str] = &["skip", "once", "all"];
 
 /// What happens to an event that finds the limit reached.
 pub(crate) static OVERLAPS: &[&str] = &["queue", "skip", "cancel_running"];

@@ -86,6 +86,9 @@ impl<'t> Reader<'t> {
         for name in ["cron", "zone"] {
             fields.get(name).and_then(|entry| self.free_text(entry));
         }
+        if let Some(on_missed) = fields.get("on_missed") {
+            self.choice(on_missed, keys::MISSED);
+        }
         if let Some(input) = fields.get("input") {
             match input.value.kind {
                 Kind::Record(_) => self.input_schema(&input.value),

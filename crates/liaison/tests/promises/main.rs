@@ -7,6 +7,7 @@ mod bulk;
 mod crash;
 mod dead_letters;
 mod doubt;
+mod fire_times;
 mod frozen;
 mod harness;
 mod inbound;

@@ -88,7 +88,7 @@ fn values_come_from_lists_connectors_and_connections() {
     let triggers = labels_of("liaison: 1\nrecipe: x\nconnections: { sf: salesforce }\ntrigger:\n  from: ‸\n");
     assert_eq!(triggers, ["sf.event", "webhook", "schedule", "api", "call", "failure"]);
     assert_eq!(labels_of("liaison: 1\nconnections:\n  sf: ‸\n"), ["http", "salesforce"]);
-    assert_eq!(labels_of("liaison: 1\ntrigger:\n  from: schedule\n  with:\n    ‸\n"), ["cron", "zone"]);
+    assert_eq!(labels_of("liaison: 1\ntrigger:\n  from: schedule\n  with:\n    ‸\n"), ["cron", "zone", "on_missed"]);
     assert_eq!(
         labels_of("liaison: 1\nparams:\n  a: { type: ‸ }\n"),
         ["string", "number", "integer", "boolean", "list", "record"]

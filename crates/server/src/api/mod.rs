@@ -9,6 +9,7 @@ mod inbound;
 pub(crate) mod operations;
 mod recipes;
 mod runs;
+mod schedules;
 pub(crate) mod settle;
 
 use std::time::Duration;
@@ -44,7 +45,8 @@ const PAGE_MAX: u32 = 200;
         (name = "operations", description = "What is done to many dead letters at once"),
         (name = "connections", description = "Accounts in other systems; credentials are write-only"),
         (name = "audit", description = "Who changed what, when and why"),
-        (name = "inbound", description = "Webhook requests that started no run")
+        (name = "inbound", description = "Webhook requests that started no run"),
+        (name = "schedules", description = "When they fired last, and when they fire next")
     )
 )]
 struct Document;
@@ -95,6 +97,7 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(operations::pause))
                 .routes(routes!(operations::resume))
                 .routes(routes!(operations::stop))
+                .routes(routes!(schedules::list))
                 .routes(routes!(inbound::list))
                 .routes(routes!(inbound::get, inbound::delete))
                 .routes(routes!(inbound::assign))
