@@ -41,7 +41,7 @@ impl Engine {
         let event = Event {
             data: Arc::clone(&attempt.input),
             via: Via::Call,
-            key: Some(idempotency_key(run, &attempt.path).into()),
+            key: Some(idempotency_key(run, &attempt.path, attempt.turn).into()),
             key_wins: true,
             fingerprint: None,
             replay_of: None,

@@ -23,6 +23,7 @@ pub(crate) async fn keep_lease(engine: Arc<Engine>) {
 pub(crate) async fn keep_watch(engine: Arc<Engine>) {
     while !engine.is_stopping() {
         tokio::select! {
+            biased;
             () = engine.store.wait_for_notice() => {}
             () = tokio::time::sleep(engine.settings.poll_interval), if engine.settings.shared_store => {}
             () = engine.stopping.cancelled() => return,
@@ -54,6 +55,7 @@ pub(crate) async fn keep_tidy(engine: Arc<Engine>) {
 /// False when the engine stops.
 async fn rest(engine: &Engine, pause: Duration) -> bool {
     tokio::select! {
+        biased;
         () = tokio::time::sleep(pause) => true,
         () = engine.stopping.cancelled() => false,
     }
@@ -65,6 +67,7 @@ impl Engine {
     /// # Errors
     /// When the store does not answer.
     pub async fn renew_lease(&self) -> Result<(), StoreError> {
+        self.set_clock().await?;
         let now = self.now();
         let lease_until = now.after(self.settings.lease);
         if !self.store.renew_worker(self.worker(), lease_until).await? {

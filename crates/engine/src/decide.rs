@@ -104,6 +104,8 @@ pub struct Attempt {
     pub number: u32,
     /// What it sends.
     pub input: Arc<Json>,
+    /// How often the step, when somebody reopened it, sent something else than before.
+    pub turn: u32,
     /// When the first attempt began.
     pub began: Timestamp,
     /// What let it through the gates.
@@ -122,11 +124,14 @@ impl RunState {
             since: now,
             steps: HashMap::new(),
             inputs: HashMap::new(),
+            turns: HashMap::new(),
             began: HashMap::new(),
             reopened: HashMap::new(),
             caught: HashMap::new(),
             lived: HashMap::new(),
             state: Arc::default(),
+            found: 0,
+            state_is_old: false,
             next_seq: 0,
         };
         let accepted = Entry::Accepted { at: now, via: via.into(), event, params, state: Arc::default() };

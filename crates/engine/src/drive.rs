@@ -56,6 +56,7 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
             Next::Wait { until, .. } => {
                 let pause = until.since(engine.now());
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(pause) => {}
                     () = gate::called(run.state.seat.as_ref()) => {}
                     () = engine.stopping.cancelled() => break Left::Stopping,
@@ -174,6 +175,7 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
             Err(StoreError::Unavailable(reason)) => {
                 tracing::warn!(run.id = %run.state.id, reason, "run.commit: waiting for the database");
                 tokio::select! {
+                    biased;
                     () = tokio::time::sleep(Duration::from_millis(500)) => {}
                     () = engine.stopping.cancelled() => return Err(Stopped),
                 }
@@ -223,7 +225,7 @@ async fn act(engine: &Arc<Engine>, program: &Program, run: store::RunId, attempt
     let cx = Cx {
         http: engine.http.clone(),
         connection,
-        idempotency_key: idempotency_key(run, &attempt.path).into(),
+        idempotency_key: idempotency_key(run, &attempt.path, attempt.turn).into(),
         timeout: attempt.step.timeout,
         run_id: engine.run_text(run),
         path: Arc::clone(&attempt.path),
@@ -258,10 +260,15 @@ fn called(state: &mut RunState, attempt: &Attempt, child: store::RunId, now: Tim
     state.push(Entry::Waits { p: Arc::clone(&attempt.path), at: now, what: "call".into(), until, ask });
 }
 
-/// Stable for (run, path): every attempt on every process carries the same key.
+/// Stable for (run, path): every attempt on every process carries the same key. A step that was reopened
+/// and sends something else than before begins another turn and has another key: systems refuse a known
+/// key with another body.
 #[must_use]
-pub fn idempotency_key(run: store::RunId, path: &str) -> String {
-    uuid::Uuid::new_v5(&run.0, path.as_bytes()).to_string()
+pub fn idempotency_key(run: store::RunId, path: &str, turn: u32) -> String {
+    match turn {
+        0 => uuid::Uuid::new_v5(&run.0, path.as_bytes()).to_string(),
+        turn => uuid::Uuid::new_v5(&run.0, format!("{path}#{turn}").as_bytes()).to_string(),
+    }
 }
 
 /// Takes the outcome of an attempt into the journal in memory.

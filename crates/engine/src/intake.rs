@@ -294,6 +294,7 @@ impl Engine {
             Arc::clone(&self.slots).acquire_owned().await.ok()
         };
         tokio::select! {
+            biased;
             slot = tokio::time::timeout(self.settings.intake_patience, room) => slot.ok().flatten(),
             () = self.stopping.cancelled() => None,
         }

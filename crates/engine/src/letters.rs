@@ -78,11 +78,13 @@ pub(crate) async fn keep_sorted(engine: Arc<Engine>) {
             tracing::warn!(%error, "letters.sort: the store did not answer");
         }
         tokio::select! {
+            biased;
             () = engine.letters.failed.notified() => {}
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = engine.stopping.cancelled() => return,
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(GATHER) => {}
             () = engine.stopping.cancelled() => return,
         }

@@ -113,6 +113,8 @@ pub struct Engine {
     pub(crate) letters: letters::Signals,
     pub(crate) schedules: schedule::Memory,
     pub(crate) addresses: Arc<Addresses>,
+    /// How far the database's clock is ahead of ours, in microseconds.
+    pub(crate) clock_ahead: AtomicI64,
     dice: Mutex<SmallRng>,
 }
 
@@ -128,12 +130,15 @@ impl Engine {
     /// # Errors
     /// When the store does not answer.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let now = parts.clock.now();
+        let ours = parts.clock.now();
+        let ahead = parts.store.shared_clock().await?.map_or(0, |theirs| theirs.micros() - ours.micros());
+        let now = Timestamp::from_micros(ours.micros().saturating_add(ahead));
         let compile = Compile { step_timeout: parts.settings.step_timeout };
         let worker = parts.store.register_worker(&parts.settings.worker_name, now, now.after(parts.settings.lease)).await?;
         let addresses = Arc::new(talk::addresses(&*parts.store, &parts.vault, &parts.settings.public_url).await?);
         let engine = Arc::new(Self {
             addresses,
+            clock_ahead: AtomicI64::new(ahead),
             registry: Registry::new(Arc::clone(&parts.connectors), Arc::clone(&parts.vault), compile),
             gates: gate::Gates::default(),
             slots: Arc::new(Semaphore::new(parts.settings.runs_in_flight_max)),
@@ -207,10 +212,23 @@ impl Engine {
         self.stopping.cancelled().await;
     }
 
-    /// The current instant.
+    /// The current instant: by the database's clock where several processes share one, so that machines
+    /// whose clocks differ agree on what is due and whose lease is over.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        Timestamp::from_micros(self.clock.now().micros().saturating_add(self.clock_ahead.load(Ordering::Relaxed)))
+    }
+
+    /// Compares this process's clock with the database's.
+    pub(crate) async fn set_clock(&self) -> Result<(), StoreError> {
+        let asked = self.clock.now().micros();
+        if let Some(theirs) = self.store.shared_clock().await? {
+            let answered = self.clock.now().micros();
+            // Half of the way there and back, at best.
+            let ours = asked + (answered - asked) / 2;
+            self.clock_ahead.store(theirs.micros() - ours, Ordering::Relaxed);
+        }
+        Ok(())
     }
 
     /// The store, for reading pages and for changes that are not the engine's.

@@ -260,6 +260,7 @@ pub(crate) async fn keep_going(engine: Arc<Engine>) {
             }
         };
         tokio::select! {
+            biased;
             () = engine.letters.operations.notified() => {}
             () = tokio::time::sleep(pause.min(idle)) => {}
             () = engine.stopping.cancelled() => return,

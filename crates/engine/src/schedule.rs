@@ -33,6 +33,7 @@ pub(crate) async fn fire(engine: Arc<Engine>) {
         let next = engine.fire_schedules().await;
         let pause = next.map_or(SLEEP_MAX, |next| next.since(engine.now()).clamp(Duration::from_millis(1), SLEEP_MAX));
         tokio::select! {
+            biased;
             () = woken => {}
             () = tokio::time::sleep(pause) => {}
             () = engine.stopping.cancelled() => return,

@@ -122,6 +122,7 @@ impl Engine {
             };
             // Only other processes' news must be looked for; ours wake us.
             tokio::select! {
+                biased;
                 () = changed => {}
                 () = tokio::time::sleep_until(if self.settings.shared_store { look } else { until }) => {}
             }

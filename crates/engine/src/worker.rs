@@ -78,6 +78,7 @@ pub(crate) async fn work(engine: Arc<Engine>) {
             }
         };
         tokio::select! {
+            biased;
             () = woken => {}
             () = tokio::time::sleep(pause) => {}
             () = engine.stopping.cancelled() => return,
@@ -151,7 +152,7 @@ async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Owne
 
 /// A claimed run as it goes on: with what its steps were answered, and the state its recipe kept.
 async fn prepare(engine: &Engine, claim: &Claim, program: &Program, journal: Journal) -> Result<(RunState, About), StoreError> {
-    let begins = journal.state.is_null();
+    let begins = journal.state.is_null() || journal.state_is_old;
     let via = journal.via;
     let mut state = RunState::resumed(claim.id, journal, claim.attempts);
     state.addresses = Some(Arc::clone(&engine.addresses));

@@ -466,16 +466,23 @@ pub struct Journal {
     pub event: Arc<Json>,
     /// The parameters it began with.
     pub params: Arc<Json>,
-    /// The state it began with.
+    /// The state it began with; found anew when somebody resumed it.
     pub state: Arc<Json>,
+    /// How often the state was found: a run that finds it anew works out anew what it keeps.
+    pub found: u32,
+    /// It was resumed and has not found the state since.
+    pub state_is_old: bool,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// When it was accepted or last resumed: its time limit counts from here.
     pub since: Timestamp,
     /// Where each step stands, by path.
     pub steps: HashMap<StepPath, StepState>,
-    /// The input of steps that began and are not done, by path: another attempt sends the same.
+    /// The input of steps that began and are not done, by path: another attempt sends the same, unless
+    /// somebody reopened the step since.
     pub inputs: HashMap<StepPath, Arc<Json>>,
+    /// How often a reopened step sent something else than before, by path; each time it is another effect.
+    pub turns: HashMap<StepPath, u32>,
     /// When the first attempt of such steps began, by path.
     pub began: HashMap<StepPath, Timestamp>,
     /// Attempts made before somebody reopened the step: the retry policy counts from there.
@@ -508,10 +515,13 @@ impl Journal {
                             event: Arc::clone(event),
                             params: Arc::clone(params),
                             state: Arc::clone(state),
+                            found: 0,
+                            state_is_old: false,
                             accepted_at: *at,
                             since: *at,
                             steps: HashMap::new(),
                             inputs: HashMap::new(),
+                            turns: HashMap::new(),
                             began: HashMap::new(),
                             reopened: HashMap::new(),
                             caught: HashMap::new(),
@@ -542,9 +552,12 @@ impl Journal {
     pub fn apply(&mut self, entry: &Entry) -> Result<(), IllegalEntry> {
         if let Entry::Resumed { at, .. } = entry {
             self.since = *at;
+            self.state_is_old = true;
         }
         if let Entry::Found { state, .. } = entry {
             self.state = Arc::clone(state);
+            self.found += 1;
+            self.state_is_old = false;
         }
         if let Entry::Caught { p, err, out, .. } = entry {
             self.caught.insert(Arc::clone(p), (err.clone(), out.clone()));
@@ -555,13 +568,18 @@ impl Journal {
             let after = before.after(entry)?;
             match (&after, entry) {
                 (StepState::Running { .. }, Entry::Started { input: Some(input), at, .. }) => {
-                    self.inputs.insert(Arc::clone(path), Arc::clone(input));
+                    if self.inputs.insert(Arc::clone(path), Arc::clone(input)).is_some() {
+                        *self.turns.entry(Arc::clone(path)).or_default() += 1;
+                    }
                     self.began.insert(Arc::clone(path), *at);
                 }
-                (StepState::Succeeded { .. } | StepState::Ready { .. }, _) => {
+                (StepState::Succeeded { .. }, _) => {
                     self.inputs.remove(path);
                     self.began.remove(path);
                 }
+                // What it sends is worked out anew; whether that is the same shows then.
+                (StepState::Ready { .. }, _) => drop(self.began.remove(path)),
+                (StepState::Running { .. }, Entry::Started { at, .. }) => drop(self.began.entry(Arc::clone(path)).or_insert(*at)),
                 _ => {}
             }
             if let (StepState::Ready { attempts }, Entry::Reopened { .. }) = (&after, entry) {

@@ -17,6 +17,8 @@ mod group;
 mod ids;
 mod inbound;
 mod journal;
+#[cfg(feature = "conformance")]
+pub mod memory;
 mod operation;
 mod recipe;
 mod rounds;

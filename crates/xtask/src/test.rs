@@ -10,6 +10,9 @@ use anyhow::{Context, bail};
 
 use crate::{clients, postgres, shell, tidy, web};
 
+/// Seeds of the engine's simulation (crates/engine/tests/sim).
+const SIMULATED_STORIES: &str = "10000";
+
 type Stage = fn(&[String]) -> anyhow::Result<()>;
 
 /// In order. The tests come last, so that their own summary is the last word.
@@ -68,6 +71,7 @@ fn tests(arguments: &[String]) -> anyhow::Result<()> {
     // Stopped at the end of this function, whatever happens in it.
     let server = postgres::ensure()?;
     let mut environment = vec![(postgres::URL_VARIABLE, server.url.clone())];
+    environment.push(("LIAISON_SIM_SEEDS", SIMULATED_STORIES.to_owned()));
     environment.extend(clients::chromium()?);
     environment.extend(clients::python()?);
     environment.extend(clients::node()?);

@@ -32,8 +32,12 @@ impl Walk<'_> {
         // Another attempt sends exactly what the first one sent.
         let (input, began, first) = match (self.state.journal.inputs.get(path), self.state.journal.began.get(path)) {
             (Some(input), Some(began)) => (Arc::clone(input), *began, false),
-            _ => match step.with.eval_shared(scope) {
-                Ok(input) => (input, self.now, true),
+            (before, _) => match step.with.eval_shared(scope) {
+                // A step that was reopened and sends the same is the same effect, under the same key.
+                Ok(input) => match before.filter(|before| ***before == *input) {
+                    Some(before) => (Arc::clone(before), self.now, false),
+                    None => (input, self.now, true),
+                },
                 Err(error) => return self.fail(path, formula_failed(&error, "The input of this step")),
             },
         };
@@ -50,7 +54,8 @@ impl Walk<'_> {
             at: self.now,
             input: first.then(|| Arc::clone(&input)),
         });
-        self.attempts.push(Attempt { path: Arc::clone(path), step: Arc::clone(step), number, input, began, pass });
+        let turn = self.state.journal.turns.get(path).copied().unwrap_or(0);
+        self.attempts.push(Attempt { path: Arc::clone(path), step: Arc::clone(step), number, input, turn, began, pass });
         Flow::Blocked
     }
 

@@ -188,6 +188,13 @@ impl Walk<'_> {
                     _ => Flow::Done(Arc::clone(output)),
                 }
             }
+            // Other runs may have kept something since this one began: what it keeps is worked out anew.
+            Kind::Save(value) if self.state.journal.found > 1 && !self.state.saves.contains(path) => {
+                match value.eval_shared(frame.scope()) {
+                    Ok(values) => self.save(&values, path),
+                    Err(error) => Flow::Stop(Stop::Failed(at_path(formula_failed(&error, "A value of this step"), path))),
+                }
+            }
             Kind::Save(_) => self.save(output, path),
             Kind::Respond(_) => self.respond(Arc::clone(output)),
             // The value is recomputed: it is pure, and only the run's end keeps it.

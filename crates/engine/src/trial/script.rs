@@ -128,7 +128,7 @@ impl Script {
         let cx = Cx {
             http: HTTP.clone()?,
             connection: None,
-            idempotency_key: idempotency_key(state.id, &attempt.path).into(),
+            idempotency_key: idempotency_key(state.id, &attempt.path, attempt.turn).into(),
             timeout: attempt.step.timeout,
             run_id: state.id.to_string().into(),
             path: Arc::clone(&attempt.path),

@@ -233,7 +233,9 @@ pub(super) fn complete(row: &mut StepRow, detail: &RunDetail, outline: &[Outline
 /// What was sent last and what came back: from the error if the last try failed, else from input and output.
 fn request(detail: &RunDetail, step: &StepDetail, outline: &[OutlineStep]) -> Option<Request> {
     let calls = outline.iter().any(|known| known.id == id_of(&step.path) && known.uses.contains('.'));
-    let key = || idempotency_key(detail.row.id, &step.path);
+    let sent = |entry: &&Entry| matches!(entry, Entry::Started { p, input: Some(_), .. } if *p == step.path);
+    let turns = detail.entries.iter().filter(sent).count().saturating_sub(1);
+    let key = || idempotency_key(detail.row.id, &step.path, u32::try_from(turns).unwrap_or(u32::MAX));
     if let Some(error) = step.error.as_ref()
         && let Some(sent) = error.request.as_ref().filter(|sent| sent["url"].is_string())
     {

@@ -28,9 +28,20 @@ pub enum Fault {
     After,
 }
 
+/// What stands between one process and its store.
+#[async_trait]
+pub trait Guard: Send + Sync + 'static {
+    /// Before the verb reaches the store. May fail, take its time, or never come back: the process is dead.
+    async fn before(&self, verb: &'static str) -> Result<(), StoreError>;
+
+    /// After the verb was carried out, before the process is told.
+    async fn after(&self, verb: &'static str) -> Result<(), StoreError>;
+}
+
 /// A store that does what its script says with writes, and everything else as the store inside.
 pub struct FaultyStore {
     inner: Arc<dyn Store>,
+    guard: Option<Arc<dyn Guard>>,
     script: Mutex<VecDeque<Fault>>,
     refused: Mutex<HashSet<RunId>>,
     writes: Mutex<Vec<usize>>,
@@ -46,7 +57,33 @@ impl FaultyStore {
     /// Writes go as the script says, and well once it is over.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>, script: impl IntoIterator<Item = Fault>) -> Self {
-        Self { inner, script: Mutex::new(script.into_iter().collect()), refused: Mutex::default(), writes: Mutex::default() }
+        Self {
+            inner,
+            guard: None,
+            script: Mutex::new(script.into_iter().collect()),
+            refused: Mutex::default(),
+            writes: Mutex::default(),
+        }
+    }
+
+    /// A store that every verb reaches through a guard.
+    #[must_use]
+    pub fn guarded(inner: Arc<dyn Store>, guard: Arc<dyn Guard>) -> Self {
+        Self { guard: Some(guard), ..Self::new(inner, []) }
+    }
+
+    async fn before(&self, verb: &'static str) -> Result<(), StoreError> {
+        match &self.guard {
+            Some(guard) => guard.before(verb).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn after(&self, verb: &'static str) -> Result<(), StoreError> {
+        match &self.guard {
+            Some(guard) => guard.after(verb).await,
+            None => Ok(()),
+        }
     }
 
     /// A write that contains this run is refused as a whole, as if the database could not take it.
@@ -72,7 +109,10 @@ macro_rules! pass_on {
             $($own)*
             $(
                 async fn $verb(&self $(, $name: $kind)*) -> $answer {
-                    self.inner.$verb($($name),*).await
+                    self.before(stringify!($verb)).await?;
+                    let answer = self.inner.$verb($($name),*).await?;
+                    self.after(stringify!($verb)).await?;
+                    Ok(answer)
                 }
             )+
         }
@@ -89,12 +129,23 @@ pass_on! {
             if self.refused.lock().intersection(&runs.collect()).next().is_some() {
                 return Err(StoreError::Internal("this group has something in it that cannot be written".to_owned()));
             }
+            self.before("write").await?;
             let fault = self.script.lock().pop_front().unwrap_or(Fault::None);
-            match fault {
+            let outcome = match fault {
                 Fault::None => self.inner.write(batch).await,
                 Fault::Before => Err(away()),
                 Fault::After => self.inner.write(batch).await.and(Err(away())),
-            }
+            }?;
+            self.after("write").await?;
+            Ok(outcome)
+        }
+
+        async fn wait_for_notice(&self) {
+            self.inner.wait_for_notice().await;
+        }
+
+        async fn close(&self) {
+            self.inner.close().await;
         }
     }
     claim(worker: WorkerId, now: Timestamp, limit: u32) -> Reply<Vec<Claim>>;
@@ -135,8 +186,6 @@ pass_on! {
     prune(now: Timestamp, limit: u32) -> Reply<u64>;
     answer(run: RunId, answer: &Answer) -> Reply<Answered>;
     decide(approval: ApprovalId, answer: &Answer) -> Reply<Answered>;
-    wait_for_notice() -> ();
-    close() -> ();
 }
 
 pass_on! {

@@ -1,0 +1,203 @@
+//! The world around the engine: one system with three actions, and everything it saw.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use connector::{Action, Connector, Cx, Doubt, Effect, ErrorClass, StepError};
+use parking_lot::Mutex;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use serde_json::{Value, json};
+use store::{Clock, Entry, RunId, Timestamp, memory::MemoryStore, read_chunk};
+
+use crate::process::Life;
+
+/// The instant every story begins.
+const BEGIN: i64 = 1_790_000_000_000_000;
+
+/// True time, in virtual seconds of the story.
+#[derive(Clone)]
+pub(crate) struct World {
+    pub(crate) store: Arc<MemoryStore>,
+    began: tokio::time::Instant,
+    inner: Arc<Mutex<Inner>>,
+}
+
+struct Inner {
+    dice: SmallRng,
+    /// How likely something goes wrong, of a thousand.
+    trouble: u32,
+    seen: Vec<Seen>,
+    broken: Vec<String>,
+    counts: HashMap<String, u32>,
+}
+
+/// An effect that was carried out.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen {
+    pub(crate) run: String,
+    pub(crate) path: String,
+    pub(crate) key: String,
+    pub(crate) once: bool,
+    pub(crate) input: Value,
+    pub(crate) at: Timestamp,
+}
+
+/// True time, which is the database's.
+struct TrueClock(tokio::time::Instant);
+
+impl Clock for TrueClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(BEGIN).after(self.0.elapsed())
+    }
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let began = tokio::time::Instant::now();
+        let inner = Inner {
+            dice: SmallRng::seed_from_u64(seed ^ 0x5eed),
+            trouble: 0,
+            seen: Vec::new(),
+            broken: Vec::new(),
+            counts: HashMap::new(),
+        };
+        Self { store: Arc::new(MemoryStore::with_clock(Arc::new(TrueClock(began)))), began, inner: Arc::new(Mutex::new(inner)) }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        TrueClock(self.began).now()
+    }
+
+    pub(crate) fn set_trouble(&self, trouble: u32) {
+        self.inner.lock().trouble = trouble;
+    }
+
+    /// A number below `below`.
+    pub(crate) fn dice(&self, below: u64) -> u64 {
+        self.inner.lock().dice.random_range(0..below)
+    }
+
+    /// True as often as things go wrong now, times `weight`.
+    pub(crate) fn goes_wrong(&self, weight: u32) -> bool {
+        let mut inner = self.inner.lock();
+        let trouble = inner.trouble * weight;
+        inner.dice.random_range(0..1000) < trouble
+    }
+
+    pub(crate) fn seen(&self) -> Vec<Seen> {
+        self.inner.lock().seen.clone()
+    }
+
+    pub(crate) fn accuse(&self, what: String) {
+        self.inner.lock().broken.push(what);
+    }
+
+    pub(crate) fn accusations(&self) -> Vec<String> {
+        self.inner.lock().broken.clone()
+    }
+
+    /// The entries of a run that are durable.
+    pub(crate) async fn entries(&self, run: RunId) -> Vec<Entry> {
+        use store::Pages as _;
+        let chunks = self.store.chunks(run, 0).await.expect("the true store answers");
+        chunks.iter().flat_map(|(_, chunk)| read_chunk(chunk).expect("chunks can be read")).collect()
+    }
+
+    async fn nap(&self, millis_max: u64) {
+        let pause = self.dice(millis_max + 1);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+
+    /// One call to the system, made by a process that may die meanwhile.
+    async fn call(&self, life: &Life, cx: Cx, input: Value, effect: Effect) -> Result<Value, StepError> {
+        let run: RunId = cx.run_id.parse().expect("a run's id");
+        self.check_begun(run, &cx).await;
+        self.nap(40).await;
+        life.alive().await;
+        if self.goes_wrong(4) {
+            return Err(StepError::new(ErrorClass::Server, "DOWN", "The system is down."));
+        }
+        if self.goes_wrong(1) {
+            return Err(StepError::new(ErrorClass::Invalid, "BAD", "The system does not like this."));
+        }
+        let count = {
+            let (mut inner, at) = (self.inner.lock(), self.now());
+            if effect != Effect::None {
+                let (run, path, key) = (cx.run_id.to_string(), cx.path.to_string(), cx.idempotency_key.to_string());
+                inner.seen.push(Seen { run, path, key, once: effect == Effect::Once, input, at });
+            }
+            let count = inner.counts.entry(cx.run_id.to_string()).or_default();
+            *count += 1;
+            *count
+        };
+        if self.goes_wrong(2) {
+            // It happened, and nobody hears of it.
+            self.nap(5_000).await;
+            life.alive().await;
+            return Err(StepError {
+                doubt: Doubt::MayHaveHappened,
+                ..StepError::new(ErrorClass::Network, "LOST", "No answer came.")
+            });
+        }
+        if self.goes_wrong(1) {
+            std::future::pending::<()>().await;
+        }
+        self.nap(40).await;
+        life.alive().await;
+        Ok(json!({ "key": &*cx.idempotency_key, "count": count }))
+    }
+
+    /// Promises 3 and 5: what is done is never begun again, and what begins was written down first.
+    async fn check_begun(&self, run: RunId, cx: &Cx) {
+        let mut begun = false;
+        for entry in self.entries(run).await {
+            match &entry {
+                Entry::Started { p, .. } if *p == cx.path => begun = true,
+                Entry::Succeeded { p, .. } | Entry::Settled { p, .. } if *p == cx.path => {
+                    self.accuse(format!("{run} {} was done and is called again", cx.path));
+                }
+                _ => {}
+            }
+        }
+        if !begun {
+            self.accuse(format!("{run} {} is called and nobody wrote down that it begins", cx.path));
+        }
+    }
+}
+
+/// The system as one process calls it.
+pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
+    let action = |id, effect: Effect, of: fn(&Value) -> Effect| {
+        let (world, life) = (world.clone(), life.clone());
+        Action {
+            id,
+            title: id,
+            summary: id,
+            effect: of,
+            needs_connection: false,
+            input: json!({ "type": "object" }),
+            output: json!({}),
+            pages: None,
+            run: Arc::new(move |cx, input| {
+                let (world, life) = (world.clone(), life.clone());
+                Box::pin(async move { world.call(&life, cx, input, effect).await })
+            }),
+        }
+    };
+    vec![Connector {
+        id: "sys",
+        title: "System",
+        summary: "The one system",
+        builtin: true,
+        config: json!({ "type": "object" }),
+        credentials: json!({ "type": "object" }),
+        validate: |_, _| Ok(()),
+        test: None,
+        actions: vec![
+            action("get", Effect::None, |_| Effect::None),
+            action("put", Effect::Idempotent, |_| Effect::Idempotent),
+            action("post", Effect::Once, |_| Effect::Once),
+        ],
+        triggers: Vec::new(),
+        limits: connector::Limits::default(),
+    }]
+}

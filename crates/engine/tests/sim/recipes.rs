@@ -1,0 +1,56 @@
+//! The recipes of the simulation; together they use every step word.
+
+/// Slug and text.
+pub(crate) const RECIPES: &[(&str, &str)] = &[
+    (
+        "line",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - { id: look, do: sys.get, with: { of: \"${ trigger.id }\" } }\n  - id: kind\n    choose:\n      \
+         - when: trigger.n > 3\n        steps:\n          - { id: big, do: sys.put, with: { n: \"${ trigger.n }\" } }\n      - otherwise:\n          - { id: small, set: { n: 0 } }\n  \
+         - { id: pay, do: sys.post, with: { of: \"${ trigger.id }\" } }\n  - { id: note, do: sys.put, with: { paid: \"${ steps.pay.key }\" } }\n  - { id: end, return: \"${ steps.pay.key }\" }\n",
+    ),
+    (
+        "fan",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - id: push\n    each: ${ $.trigger.items[*] }\n    parallel: 3\n    partial: skip\n    steps:\n      \
+         - { id: up, do: sys.put, with: { item: \"${ item }\" } }\n      - { id: once, do: sys.post, with: { item: \"${ item }\" } }\n  - id: both\n    parallel:\n      \
+         left: [{ id: left_put, do: sys.put, with: { side: left } }]\n      right: [{ id: right_put, do: sys.put, with: { side: right } }, { id: nap, wait: { for: 30s } }]\n  \
+         - { id: end, return: \"${ steps.push.total }\" }\n",
+    ),
+    (
+        "saga",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsettings: { on_failure: alarm }\nsteps:\n  - { id: reserve, do: sys.put, with: { of: \"${ trigger.id }\" }, undo: { do: sys.put, with: { undo: reserve } } }\n  \
+         - { id: bill, do: sys.put, with: { of: \"${ trigger.id }\" }, undo: { do: sys.put, with: { undo: bill } } }\n  - { id: bad, if: trigger.n > 5, fail: \"no\" }\n  - { id: end, return: fine }\n",
+    ),
+    ("alarm", "trigger: { from: failure }\nsteps:\n  - { id: tell, do: sys.put, with: { run: \"${ trigger.run.id }\" } }\n"),
+    (
+        "counter",
+        "state: { n: { type: integer, default: 0 } }\ntrigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsettings: { concurrency: { limit: 1 } }\nsteps:\n  - { id: add, save: { n: \"${ state.n + 1 }\" } }\n  \
+         - { id: tell, do: sys.put, with: { n: \"${ state.n }\" }, retry: { times: 50, max_wait: 1m } }\n  - { id: end, return: \"${ state.n }\" }\n",
+    ),
+    (
+        "keyed",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsettings: { concurrency: { limit: 1, key: \"${ trigger.n % 3 }\" } }\nsteps:\n  - { id: first, do: sys.put, with: { n: 1 } }\n  - { id: nap, wait: { for: 5s } }\n  - { id: last, do: sys.put, with: { n: 2 } }\n",
+    ),
+    (
+        "caller",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - { id: sub, call: callee, with: { id: \"${ trigger.id }\", n: \"${ trigger.n }\" } }\n  - { id: beside, start: callee, with: { id: \"${ trigger.id }\", n: 0 } }\n  \
+         - { id: end, return: \"${ steps.sub }\" }\n",
+    ),
+    (
+        "callee",
+        "trigger: { from: call }\nsteps:\n  - { id: nap, wait: { for: 10s } }\n  - { id: pay, do: sys.post, with: { of: \"${ trigger.id }\" } }\n  - { id: end, return: \"${ trigger.n }\" }\n",
+    ),
+    (
+        "asker",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - { id: tell, do: sys.put, with: { address: \"${ meta.back.callback }\" } }\n  - id: back\n    wait: { callback: , timeout: 2h }\n  \
+         - id: ask\n    wait: { approval: { from: { group: g }, ask: \"ok?\" }, timeout: 2h }\n  - { id: act, if: steps.ask.outcome == \"approved\", do: sys.post, with: { n: 1 } }\n  - { id: end, return: \"${ steps.back.outcome }\" }\n",
+    ),
+    (
+        "patient",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - id: say\n    respond: { status: 201, body: \"${ trigger.id }\" }\n  - id: poll\n    repeat: { until: steps.look.count > 2, wait: 20s, max: 40 }\n    steps:\n      \
+         - { id: look, do: sys.get, with: { count: true } }\n  - id: care\n    try:\n      - { id: risky, do: sys.post, with: { n: 1 } }\n    catch:\n      - { id: other, do: sys.put, with: { n: 2 } }\n    \
+         finally:\n      - { id: tidy, do: sys.put, with: { n: 3 } }\n  - { id: soft, do: sys.put, with: { n: 4 }, on_error: continue }\n  - { id: halt, stop: enough }\n",
+    ),
+];
+
+/// Recipes events are sent to.
+pub(crate) const SENT_TO: &[&str] = &["line", "fan", "saga", "counter", "keyed", "caller", "asker", "patient"];

@@ -1,0 +1,278 @@
+//! One story: events come in while everything goes wrong; then all is well again and comes to rest.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use engine::{
+    Decision, Engine, Event, Intake,
+    control::Doubtful,
+    resume::{Resumption, Said},
+};
+use serde_json::{Value, json};
+use store::{
+    DeadLetter, Entry, NewVersion, Pages as _, RecipeId, RunFilter, RunId, RunStatus, Saved, Store as _, Via, text_hash,
+};
+
+use crate::{
+    outside::World,
+    process::{Process, vault},
+    recipes::{RECIPES, SENT_TO},
+    verdict,
+};
+
+const PROCESSES: usize = 3;
+const EVENTS: u64 = 14;
+const RECIPES_SENT_TO: usize = 3;
+/// What people and senders do at most before giving up.
+const TRIES: usize = 400;
+/// Everything comes to rest within so many looks, a virtual minute apart.
+const LOOKS: usize = 600;
+
+/// An event somebody sends until it is taken, and perhaps once more.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    pub(crate) recipe: &'static str,
+    pub(crate) data: Value,
+    pub(crate) run: Option<RunId>,
+}
+
+/// Plays a seed; the first broken promise, if any.
+pub(crate) fn play(seed: u64) -> Result<(), String> {
+    perform(seed)?.0
+}
+
+/// What the system outside saw of a seed, call by call.
+pub(crate) fn trace(seed: u64) -> Result<String, String> {
+    Ok(perform(seed)?.1)
+}
+
+fn perform(seed: u64) -> Result<(Result<(), String>, String), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let told = runtime.block_on(async {
+        let world = World::new(seed);
+        let sent_to = (0..RECIPES_SENT_TO).map(|_| SENT_TO[world.dice(SENT_TO.len() as u64) as usize]).collect();
+        let mut story = Story { world: world.clone(), processes: Vec::new(), sent: BTreeMap::new(), sent_to };
+        (story.tell().await, format!("{:?}", world.seen()))
+    });
+    runtime.shutdown_background();
+    Ok(told)
+}
+
+struct Story {
+    world: World,
+    processes: Vec<Process>,
+    sent: BTreeMap<u64, Sent>,
+    /// Few recipes a story, so that their runs meet.
+    sent_to: Vec<&'static str>,
+}
+
+impl Story {
+    async fn tell(&mut self) -> Result<(), String> {
+        self.set_up().await;
+        self.keep_up().await;
+        self.world.set_trouble(self.world.dice(40) as u32);
+        for id in 0..EVENTS {
+            let recipe = self.sent_to[self.world.dice(self.sent_to.len() as u64) as usize];
+            let n = self.world.dice(8);
+            let items: Vec<u64> = (0..n).collect();
+            self.sent.insert(id, Sent { recipe, data: json!({ "id": format!("e{id}"), "n": n, "items": items }), run: None });
+            self.send(id).await;
+            if self.world.dice(4) == 0 {
+                // A sender that heard nothing, or did not listen, sends again.
+                self.send(self.world.dice(id + 1)).await;
+            }
+            self.mishap().await;
+            self.talk().await;
+            tokio::time::sleep(Duration::from_millis(self.world.dice(8_000))).await;
+            self.keep_up().await;
+        }
+        self.world.set_trouble(0);
+        self.come_to_rest().await?;
+        verdict::judge(&self.world, &self.sent).await
+    }
+
+    async fn set_up(&self) {
+        // Secrets come from the machine's dice; this one shows in addresses, and a seed must replay.
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let secret = BTreeMap::from([("key".to_owned(), hex(&[9; 32]))]);
+        let sealed = vault().seal("callback_key", &secret).expect("it can be sealed");
+        self.world.store.setting("callback_key", &hex(&sealed)).await.expect("it is kept");
+        let needed = |slug: &str| {
+            let by = |sent: &&str| matches!((*sent, slug), ("caller", "callee") | ("saga", "alarm")) || *sent == slug;
+            self.sent_to.iter().any(by)
+        };
+        for (slug, rest) in RECIPES.iter().filter(|(slug, _)| needed(slug)) {
+            let text = format!("liaison: 1\nrecipe: {slug}\n{rest}");
+            let mut dice = [0; 10];
+            dice[..slug.len().min(10)].copy_from_slice(&slug.as_bytes()[..slug.len().min(10)]);
+            let version = NewVersion {
+                id: RecipeId::new(self.world.now(), dice),
+                slug: (*slug).to_owned(),
+                title: (*slug).to_owned(),
+                hash: text_hash(&text),
+                text,
+                hook_token: (*slug).to_owned(),
+                if_revision: None,
+                at: self.world.now(),
+                by: "sim".to_owned(),
+            };
+            let Ok(Saved::Created(row)) = self.world.store.save_version(version).await else { panic!("{slug} is saved") };
+            self.world.store.activate(row.id, Some(1), &Value::Null, self.world.now()).await.expect("it is switched on");
+        }
+    }
+
+    /// Starts processes until there are enough.
+    async fn keep_up(&mut self) {
+        self.processes.retain(|process| !process.life.is_dead());
+        for _ in 0..TRIES {
+            if self.processes.len() >= PROCESSES {
+                return;
+            }
+            let process = Process::start(&self.world).await;
+            self.processes.extend(process);
+        }
+    }
+
+    fn somebody(&self) -> Option<Arc<Engine>> {
+        let living: Vec<_> = self.processes.iter().filter(|process| !process.life.is_dead()).collect();
+        let place = self.world.dice(living.len().max(1) as u64) as usize;
+        living.get(place).map(|process| Arc::clone(&process.engine))
+    }
+
+    async fn mishap(&mut self) {
+        let place = self.world.dice(PROCESSES as u64) as usize;
+        let Some(process) = self.processes.get(place) else { return };
+        match self.world.dice(12) {
+            0 => process.life.kill(),
+            1 | 2 => process.life.kill_at_write(1 + self.world.dice(4), false),
+            3 | 4 => process.life.kill_at_write(1 + self.world.dice(4), true),
+            5 => process.life.freeze(self.world.now().after(Duration::from_millis(self.world.dice(40_000)))),
+            6 => {
+                let process = self.processes.remove(place);
+                // An orderly stop, which a kill may overtake.
+                drop(tokio::time::timeout(Duration::from_secs(self.world.dice(40)), process.engine.stop()).await);
+                process.life.kill();
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends an event until it is taken. A sender waits for its answer, but not forever.
+    async fn send(&mut self, id: u64) {
+        let Some(sent) = self.sent.get(&id).cloned() else { return };
+        for _ in 0..TRIES {
+            let Some(engine) = self.somebody() else {
+                self.keep_up().await;
+                continue;
+            };
+            let catalogue = engine.catalogue();
+            let Some(recipe) = catalogue.recipes.get(sent.recipe) else {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            };
+            let event = Event {
+                data: Arc::new(sent.data.clone()),
+                via: Via::Api,
+                key: None,
+                key_wins: false,
+                fingerprint: None,
+                replay_of: None,
+            };
+            let answer = tokio::time::timeout(Duration::from_secs(30), engine.accept(recipe, event)).await;
+            match answer {
+                Ok(Ok(Intake::Accepted { run, .. } | Intake::Duplicate { run, .. })) => {
+                    if let Some(known) = sent.run.filter(|known| *known != run) {
+                        self.world.accuse(format!("event {id} started {known} and {run}"));
+                    }
+                    if let Some(sent) = self.sent.get_mut(&id) {
+                        sent.run = Some(run);
+                    }
+                    return;
+                }
+                Ok(Ok(Intake::Filtered)) => return self.world.accuse(format!("event {id} was filtered")),
+                _ => tokio::time::sleep(Duration::from_millis(self.world.dice(3_000))).await,
+            }
+        }
+        self.world.accuse(format!("event {id} was never taken"));
+    }
+
+    /// People and systems answer what waits for them.
+    async fn talk(&self) {
+        let Some(engine) = self.somebody() else { return };
+        for seen in self.world.seen() {
+            let Some(address) = seen.input["address"].as_str().filter(|_| self.world.dice(3) == 0) else { continue };
+            let parts: Vec<&str> = address.rsplit('/').collect();
+            let [proof, path, run, ..] = parts.as_slice() else { continue };
+            let Ok(run) = run.parse() else { continue };
+            let call = engine.call_back(run, path, proof, json!({}), json!({ "by": "system" }));
+            drop(tokio::time::timeout(Duration::from_secs(10), call).await);
+        }
+        for approval in self.world.store.approvals(true, None, 100).await.unwrap_or_default() {
+            if self.world.dice(3) == 0 {
+                let approved = self.world.dice(2) == 0;
+                let decision = Decision { approved, form: serde_json::Map::new(), comment: None, by: "ines".to_owned() };
+                drop(tokio::time::timeout(Duration::from_secs(10), engine.decide_approval(approval.id, decision)).await);
+            }
+        }
+    }
+
+    /// Nothing goes wrong any more: every run ends, and people deal with what is in doubt.
+    async fn come_to_rest(&mut self) -> Result<(), String> {
+        for _ in 0..LOOKS {
+            self.keep_up().await;
+            let all = RunFilter { limit: u32::MAX, ..RunFilter::default() };
+            let runs = self.world.store.runs(&all).await.unwrap_or_default();
+            let open: Vec<_> = runs.iter().filter(|run| !run.status.is_final()).collect();
+            let letters: Vec<RunId> = runs
+                .iter()
+                .filter(|run| run.status == RunStatus::Failed && run.dead_letter == Some(DeadLetter::Open))
+                .map(|run| run.id)
+                .collect();
+            let mut resumed = false;
+            for id in letters {
+                resumed |= self.resume(id).await;
+            }
+            if open.is_empty() && !resumed {
+                return Ok(());
+            }
+            self.talk().await;
+            tokio::time::sleep(Duration::from_secs(60)).await;
+        }
+        let all = RunFilter { limit: u32::MAX, ..RunFilter::default() };
+        let runs = self.world.store.runs(&all).await.unwrap_or_default();
+        let open: Vec<_> = runs
+            .iter()
+            .filter(|run| !run.status.is_final())
+            .map(|run| (run.id, &run.slug, run.status, run.waiting_for, run.due_at))
+            .collect();
+        Err(format!("these never come to rest: {open:?}"))
+    }
+
+    /// A person resumes a dead letter, and says truthfully what became of a step in doubt.
+    async fn resume(&self, id: RunId) -> bool {
+        let Some(engine) = self.somebody() else { return false };
+        let entries = self.world.entries(id).await;
+        // What failed on purpose, or is called wrongly, fails again.
+        let resumable = entries.iter().rev().find_map(|entry| match entry {
+            Entry::Ended { err: Some(err), .. } => Some(err.code != "FAILED_BY_RECIPE" && err.class != "cancelled"),
+            _ => None,
+        });
+        if resumable != Some(true) {
+            return false;
+        }
+        let said = entries.iter().filter_map(|entry| match entry {
+            Entry::Uncertain { p, .. } => Some(Arc::clone(p)),
+            _ => None,
+        });
+        let said = said.map(|path| {
+            let happened = self.world.seen().iter().find(|seen| seen.run == id.to_string() && *seen.path == *path).cloned();
+            let said = happened.map_or(Doubtful::Repeat, |seen| Doubtful::Happened(json!({ "key": seen.key, "count": 0 })));
+            (path.to_string(), said)
+        });
+        let wish = Resumption { said: Said::Each(said.collect()), ..Resumption::default() };
+        matches!(tokio::time::timeout(Duration::from_secs(10), engine.resume_with(id, &wish, "ines")).await, Ok(Ok(())))
+    }
+}

@@ -1,0 +1,154 @@
+//! The promises, as things that must be true of a story that is over.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+use store::{Ending, Entry, Journal, Pages as _, RunFilter, RunRow, RunStatus, Via};
+
+use crate::{
+    outside::{Seen, World},
+    story::Sent,
+};
+
+pub(crate) async fn judge(world: &World, sent: &BTreeMap<u64, Sent>) -> Result<(), String> {
+    if let Some(first) = world.accusations().first() {
+        return Err(first.clone());
+    }
+    let all = RunFilter { limit: u32::MAX, ..RunFilter::default() };
+    let mut runs = world.store.runs(&all).await.map_err(|error| error.to_string())?;
+    runs.sort_by_key(|run| run.id);
+    let seen = world.seen();
+    every_event_has_its_run(sent, &runs)?;
+    keys_are_stable(&seen)?;
+    journals_can_be_read(world, &runs).await?;
+    called_once(&runs)?;
+    failures_are_told(&runs)?;
+    order_is_kept(world, &runs, &seen).await?;
+    counts(world, &runs).await
+}
+
+/// Promises 1 and 2.
+fn every_event_has_its_run(sent: &BTreeMap<u64, Sent>, runs: &[RunRow]) -> Result<(), String> {
+    for (id, event) in sent {
+        let Some(run) = event.run else { return Err(format!("event {id} has no run")) };
+        if !runs.iter().any(|row| row.id == run) {
+            return Err(format!("event {id} was answered with {run}, which does not exist"));
+        }
+    }
+    for recipe in crate::recipes::SENT_TO {
+        let events = sent.values().filter(|event| event.recipe == *recipe).count();
+        let there = runs.iter().filter(|run| run.slug == *recipe && run.via == Via::Api).count();
+        if events != there {
+            return Err(format!("{events} events of {recipe} made {there} runs"));
+        }
+    }
+    Ok(())
+}
+
+/// Promises 4 and 5.
+fn keys_are_stable(seen: &[Seen]) -> Result<(), String> {
+    let mut known: HashMap<(&str, &str), &Seen> = HashMap::new();
+    for one in seen {
+        if let Some(first) = known.insert((&one.run, &one.path), one) {
+            if (first.key == one.key) != (first.input == one.input) {
+                return Err(format!("two calls of one step differ: {first:?}, {one:?}"));
+            }
+            if one.once {
+                return Err(format!("done twice: {first:?}, {one:?}"));
+            }
+        }
+    }
+    let mut steps: HashMap<&str, (&str, &str)> = HashMap::new();
+    for one in seen {
+        let step = (one.run.as_str(), one.path.as_str());
+        if *steps.entry(&one.key).or_insert(step) != step {
+            return Err(format!("two steps share a key: {one:?}"));
+        }
+    }
+    Ok(())
+}
+
+async fn journals_can_be_read(world: &World, runs: &[RunRow]) -> Result<(), String> {
+    for run in runs {
+        let chunks = world.store.chunks(run.id, 0).await.map_err(|error| error.to_string())?;
+        Journal::replay(chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())))
+            .map_err(|error| format!("{}: {error}", run.id))?;
+        let entries = world.entries(run.id).await;
+        let ended = entries.iter().rev().find_map(|entry| match entry {
+            Entry::Ended { how, .. } => Some(how),
+            _ => None,
+        });
+        let fits = matches!(
+            (run.status, ended),
+            (RunStatus::Succeeded, Some(Ending::Succeeded))
+                | (RunStatus::Failed, Some(Ending::Failed))
+                | (RunStatus::Cancelled, Some(Ending::Cancelled))
+        );
+        if !fits {
+            return Err(format!("{} is {:?} and its journal says {ended:?}", run.id, run.status));
+        }
+    }
+    Ok(())
+}
+
+fn called_once(runs: &[RunRow]) -> Result<(), String> {
+    let mut called = HashMap::new();
+    for run in runs {
+        if let Some(parent) = &run.parent
+            && let Some(other) = called.insert((parent.run, parent.path.clone()), run.id)
+        {
+            return Err(format!("{} called {other} and {}", parent.run, run.id));
+        }
+    }
+    Ok(())
+}
+
+/// Every failure of a recipe that wants it told was told at least once, and none that did not happen.
+fn failures_are_told(runs: &[RunRow]) -> Result<(), String> {
+    let failed = runs.iter().filter(|run| run.slug == "saga" && run.status == RunStatus::Failed).count();
+    let told = runs.iter().filter(|run| run.slug == "alarm").count();
+    if told < failed { Err(format!("{failed} failed, {told} were told")) } else { Ok(()) }
+}
+
+/// Runs of one key never overlap.
+async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
+    let mut spans: BTreeMap<String, Vec<(i64, i64, String)>> = BTreeMap::new();
+    for run in runs.iter().filter(|run| run.slug == "keyed" || run.slug == "counter") {
+        let id = run.id.to_string();
+        let made: Vec<i64> = seen.iter().filter(|one| one.run == id).map(|one| one.at.micros()).collect();
+        // A run that a person resumed queued up anew.
+        let entries = world.entries(run.id).await;
+        if entries.iter().any(|entry| matches!(entry, Entry::Resumed { .. })) {
+            continue;
+        }
+        let key = match entries.first() {
+            Some(Entry::Accepted { event, .. }) if run.slug == "keyed" => {
+                format!("keyed {}", event["n"].as_i64().unwrap_or(0) % 3)
+            }
+            _ => run.slug.clone(),
+        };
+        if let (Some(first), Some(last)) = (made.iter().min(), made.iter().max()) {
+            spans.entry(key).or_default().push((*first, *last, id));
+        }
+    }
+    for (key, mut spans) in spans {
+        spans.sort();
+        for pair in spans.windows(2) {
+            if pair[1].0 <= pair[0].1 {
+                return Err(format!("{key}: {pair:?} overlap"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// State: each run that succeeded counts once.
+async fn counts(world: &World, runs: &[RunRow]) -> Result<(), String> {
+    let counters: Vec<&RunRow> = runs.iter().filter(|run| run.slug == "counter" && run.status == RunStatus::Succeeded).collect();
+    let Some(recipe) = counters.first().map(|run| run.recipe) else { return Ok(()) };
+    let state = world.store.recipe_state(recipe).await.map_err(|error| error.to_string())?;
+    if state.get("n") != Some(&Value::from(counters.len())) {
+        return Err(format!("{} runs counted, the state says {:?}", counters.len(), state.get("n")));
+    }
+    Ok(())
+}

@@ -1,0 +1,795 @@
+//! A store that lives in memory: what simulations run on, held to the same suite as the real ones.
+//!
+//! It keeps every promise but durability, which a simulation brings about by dropping processes and
+//! keeping this. Verbs that no simulation needs say so.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use serde_json::{Map, Value as Json};
+use tokio::sync::Notify;
+
+use crate::*;
+
+/// The store.
+#[derive(Default)]
+pub struct MemoryStore {
+    clock: Option<Arc<dyn Clock>>,
+    model: Mutex<Model>,
+    notice: Notify,
+}
+
+impl std::fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MemoryStore")
+    }
+}
+
+impl MemoryStore {
+    /// A store that processes with different clocks share.
+    #[must_use]
+    pub fn with_clock(clock: Arc<dyn Clock>) -> Self {
+        Self { clock: Some(clock), ..Self::default() }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Model {
+    runs: BTreeMap<RunId, Kept>,
+    due: BTreeSet<(Timestamp, RunId)>,
+    keys: HashMap<(RecipeId, [u8; 16]), Holder>,
+    workers: BTreeMap<i64, Timestamp>,
+    worker_last: i64,
+    lanes: BTreeMap<u64, ([u8; 16], RunId)>,
+    lane_last: u64,
+    answers: BTreeMap<(RunId, StepPath), (Answer, bool)>,
+    approvals: BTreeMap<ApprovalId, Approval>,
+    state: BTreeMap<(RecipeId, String), Json>,
+    recipes: BTreeMap<RecipeId, (RecipeRow, Option<Timestamp>)>,
+    versions: BTreeMap<(RecipeId, i32), RecipeVersion>,
+    settings: HashMap<String, String>,
+    revision: i64,
+}
+
+/// The run a key belongs to, until when, and the fingerprint of its event.
+type Holder = (RunId, Timestamp, Option<[u8; 16]>);
+
+/// One run with its journal.
+#[derive(Debug, Clone)]
+struct Kept {
+    new: Arc<NewRun>,
+    status: RunStatus,
+    waiting_for: Option<WaitingFor>,
+    due_at: Option<Timestamp>,
+    owner: Option<WorkerId>,
+    epoch: i64,
+    attempts: i32,
+    ended_at: Option<Timestamp>,
+    error: Option<ErrorRecord>,
+    dead_letter: Option<DeadLetter>,
+    chunks: Vec<Vec<u8>>,
+}
+
+fn not_here<T>(verb: &str) -> Result<T, StoreError> {
+    Err(StoreError::Internal(format!("the store in memory does not simulate {verb}")))
+}
+
+impl Model {
+    fn change(&mut self, id: RunId, change: impl FnOnce(&mut Kept)) {
+        let Some(run) = self.runs.get_mut(&id) else { return };
+        let before = run.due_at;
+        change(run);
+        let after = run.due_at;
+        if let Some(at) = before {
+            self.due.remove(&(at, id));
+        }
+        if let Some(at) = after {
+            self.due.insert((at, id));
+        }
+    }
+
+    fn follow(&mut self, id: RunId, then: &Then, attempts: i32) {
+        self.change(id, |run| {
+            run.status = then.status();
+            run.waiting_for = then.waiting_for();
+            run.due_at = then.due_at();
+            run.owner = None;
+            run.attempts = attempts;
+            run.ended_at = then.ended_at();
+            run.error = then.error().map(|error| ErrorRecord { request: None, response: None, ..error.clone() });
+            run.dead_letter = (then.status() == RunStatus::Failed).then_some(DeadLetter::Open);
+        });
+    }
+
+    fn accept(&mut self, new: &Arc<NewRun>) -> Accepted {
+        if let Some(key) = &new.key {
+            let known =
+                self.keys.get(&(new.recipe, key.hash)).filter(|(run, until, _)| *until > new.accepted_at || *run == new.id);
+            if let Some((run, _, fingerprint)) = known.filter(|(run, ..)| *run != new.id) {
+                let same_content = fingerprint.is_none() || key.fingerprint.is_none() || *fingerprint == key.fingerprint;
+                return Accepted::Duplicate { run: *run, same_content };
+            }
+            self.keys.insert((new.recipe, key.hash), (new.id, key.expires_at, key.fingerprint));
+        }
+        if self.runs.contains_key(&new.id) {
+            return Accepted::New;
+        }
+        let run = Kept {
+            new: Arc::clone(new),
+            status: RunStatus::Running,
+            waiting_for: None,
+            due_at: None,
+            owner: Some(new.owner),
+            epoch: 1,
+            attempts: new.attempts,
+            ended_at: None,
+            error: None,
+            dead_letter: None,
+            chunks: vec![new.chunk.clone()],
+        };
+        self.runs.insert(new.id, run);
+        if new.then != Then::Running {
+            self.follow(new.id, &new.then, new.attempts);
+        }
+        self.beside(new.id, &new.beside);
+        if let Some(lane) = new.lane.filter(|_| new.then.ended_at().is_none()) {
+            self.enter(new.id, lane);
+        }
+        Accepted::New
+    }
+
+    fn commit(&mut self, commit: &RunCommit) -> Committed {
+        let Some(run) = self.runs.get_mut(&commit.run) else { return Committed::LeaseLost };
+        let owned = run.owner == Some(commit.owner) && run.epoch == commit.epoch;
+        let place = usize::try_from(commit.seq).unwrap_or(usize::MAX);
+        if let Some(chunk) = run.chunks.get(place) {
+            let done = *chunk == commit.chunk && (owned || commit.then != Then::Running);
+            if done && owned && commit.then != Then::Running {
+                self.follow(commit.run, &commit.then, commit.attempts);
+            }
+            return if done { Committed::Done } else { Committed::LeaseLost };
+        }
+        if !owned || place != run.chunks.len() {
+            return Committed::LeaseLost;
+        }
+        run.chunks.push(commit.chunk.clone());
+        if commit.then != Then::Running {
+            self.follow(commit.run, &commit.then, commit.attempts);
+        }
+        self.beside(commit.run, &commit.beside);
+        if commit.then.waiting_for().is_some() {
+            let heard = |path: &StepPath| self.answers.get(&(commit.run, Arc::clone(path))).is_some_and(|(_, taken)| !taken);
+            if commit.listens.iter().any(heard) {
+                self.change(commit.run, |run| run.due_at = Some(run.new.accepted_at));
+            }
+        }
+        if let Some(lane) = commit.lane.filter(|_| commit.then.status().is_final()) {
+            self.leave(commit.run, lane, commit.then.ended_at());
+        }
+        Committed::Done
+    }
+
+    fn beside(&mut self, id: RunId, changes: &[Beside]) {
+        for change in changes {
+            match change {
+                Beside::Answer { run, answer } => drop(self.answer(*run, answer, true)),
+                Beside::Taken(paths) => {
+                    for path in paths {
+                        if let Some((_, taken)) = self.answers.get_mut(&(id, Arc::clone(path))) {
+                            *taken = true;
+                        }
+                    }
+                }
+                Beside::Keep { recipe, values, .. } => {
+                    for (name, value) in values {
+                        self.state.insert((*recipe, name.clone()), value.clone());
+                    }
+                }
+                Beside::Ask(approval) => drop(self.approvals.insert(approval.id, (**approval).clone())),
+                Beside::Start(new) => drop(self.accept(new)),
+            }
+        }
+    }
+
+    fn answer(&mut self, id: RunId, answer: &Answer, again: bool) -> Answered {
+        if self.runs.get(&id).is_none_or(|run| run.status.is_final()) {
+            return Answered::Over;
+        }
+        let place = (id, Arc::clone(&answer.path));
+        if self.answers.get(&place).is_some_and(|(_, taken)| !(again && *taken)) {
+            return Answered::Already;
+        }
+        self.answers.insert(place, (answer.clone(), false));
+        self.change(id, |run| {
+            if run.status == RunStatus::Waiting && run.waiting_for != Some(WaitingFor::Order) {
+                run.due_at = Some(run.due_at.map_or(answer.at, |due| due.min(answer.at)));
+            }
+        });
+        Answered::Kept
+    }
+
+    fn enter(&mut self, id: RunId, lane: Lane) {
+        if self.lanes.values().all(|(_, run)| *run != id) {
+            self.lane_last += 1;
+            self.lanes.insert(self.lane_last, (lane.key, id));
+        }
+        let before = self.lanes.values().filter(|(key, _)| *key == lane.key).take_while(|(_, run)| *run != id).count();
+        if before >= usize::try_from(lane.room).unwrap_or(usize::MAX) {
+            self.change(id, |run| {
+                if run.status == RunStatus::Queued {
+                    (run.status, run.waiting_for, run.due_at) = (RunStatus::Waiting, Some(WaitingFor::Order), None);
+                }
+            });
+        }
+    }
+
+    fn leave(&mut self, id: RunId, lane: [u8; 16], now: Option<Timestamp>) {
+        self.lanes.retain(|_, (_, run)| *run != id);
+        let line: Vec<RunId> = self.lanes.values().filter(|(key, _)| *key == lane).map(|(_, run)| *run).collect();
+        let room = line.first().and_then(|run| self.runs.get(run)?.new.lane).map_or(0, |lane| lane.room);
+        for run in line.into_iter().take(usize::try_from(room).unwrap_or(0)) {
+            self.change(run, |run| {
+                if run.waiting_for == Some(WaitingFor::Order) {
+                    run.due_at = Some(now.unwrap_or(run.new.accepted_at));
+                    (run.status, run.waiting_for) = (RunStatus::Queued, None);
+                }
+            });
+        }
+    }
+
+    fn append(&mut self, id: RunId, seq: i32, chunk: &[u8]) -> bool {
+        let Some(run) = self.runs.get_mut(&id) else { return false };
+        if usize::try_from(seq) != Ok(run.chunks.len()) {
+            return false;
+        }
+        run.chunks.push(chunk.to_vec());
+        true
+    }
+
+    fn row(&self, id: RunId) -> Option<RunRow> {
+        let run = self.runs.get(&id)?;
+        let (recipe, _) = self.recipes.get(&run.new.recipe)?;
+        Some(RunRow {
+            id,
+            recipe: run.new.recipe,
+            slug: recipe.slug.clone(),
+            title: recipe.title.clone(),
+            version: run.new.version,
+            status: run.status,
+            waiting_for: run.waiting_for,
+            due_at: run.due_at,
+            label: run.new.label.clone(),
+            via: run.new.via,
+            replay_of: run.new.replay_of,
+            parent: run.new.parent.clone(),
+            accepted_at: run.new.accepted_at,
+            ended_at: run.ended_at,
+            attempts: run.attempts,
+            error: run.error.clone(),
+            dead_letter: run.dead_letter,
+        })
+    }
+
+    fn free(&mut self, id: RunId, due_at: Timestamp) {
+        self.change(id, |run| {
+            (run.status, run.owner, run.due_at) = (RunStatus::Queued, None, Some(due_at));
+            run.epoch += 1;
+        });
+    }
+
+    fn owned_by(&self, lost: impl Fn(WorkerId) -> bool) -> Vec<RunId> {
+        self.runs.iter().filter(|(_, run)| run.owner.is_some_and(&lost)).map(|(id, _)| *id).collect()
+    }
+}
+
+#[async_trait]
+impl Gates for MemoryStore {
+    async fn shared_clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.clock.as_ref().map(|clock| clock.now()))
+    }
+
+    async fn gates(&self) -> Result<Vec<GateRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn move_gate(&self, _row: &GateRow, _audit: Option<&AuditRow>) -> Result<bool, StoreError> {
+        not_here("circuits")
+    }
+
+    async fn lease_budget(&self, _ask: &BudgetAsk) -> Result<BudgetLease, StoreError> {
+        not_here("budgets")
+    }
+
+    async fn pause_budget(&self, _: &str, _: Timestamp, _: Timestamp) -> Result<(), StoreError> {
+        not_here("budgets")
+    }
+
+    async fn pauses(&self, _now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn budget(&self, _connection: &str) -> Result<Option<BudgetRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn hasten(&self, _: WaitingFor, _: Timestamp, _: i64) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn add_audit(&self, _row: &AuditRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn audit(&self, _: Option<&str>, _: Option<AuditId>, _: u32) -> Result<Vec<AuditRow>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn write(&self, batch: &Batch) -> Result<BatchOutcome, StoreError> {
+        let mut model = self.model.lock();
+        let accepts = batch.accepts.iter().map(|new| model.accept(new)).collect();
+        let commits = batch.commits.iter().map(|commit| model.commit(commit)).collect();
+        self.notice.notify_one();
+        Ok(BatchOutcome { accepts, commits })
+    }
+
+    async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError> {
+        let mut model = self.model.lock();
+        if !model.workers.contains_key(&worker.0) {
+            return Ok(Vec::new());
+        }
+        let due: Vec<RunId> = model.due.iter().take_while(|(at, _)| *at <= now).take(limit as usize).map(|(_, id)| *id).collect();
+        let mut claims = Vec::new();
+        for id in due {
+            model.change(id, |run| {
+                (run.status, run.waiting_for, run.due_at, run.owner) = (RunStatus::Running, None, None, Some(worker));
+                run.epoch += 1;
+            });
+            let Some(run) = model.runs.get(&id) else { continue };
+            let mut answers: Vec<Answer> = model
+                .answers
+                .iter()
+                .filter(|((run, _), (_, taken))| *run == id && !taken)
+                .map(|(_, (answer, _))| answer.clone())
+                .collect();
+            answers.sort_by_key(|answer| answer.at);
+            claims.push(Claim {
+                id,
+                recipe: run.new.recipe,
+                version: run.new.version,
+                epoch: run.epoch,
+                attempts: run.attempts,
+                chunks: (0..).zip(run.chunks.iter().cloned()).collect(),
+                lane: run.new.lane.map(|lane| lane.key),
+                parent: run.new.parent.clone(),
+                answers,
+            });
+        }
+        claims.sort_by_key(|claim| claim.id);
+        Ok(claims)
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.model.lock().due.first().map(|(at, _)| *at))
+    }
+
+    async fn backlog(&self, now: Timestamp, at_most: u32) -> Result<u32, StoreError> {
+        let count = self.model.lock().due.iter().take_while(|(at, _)| *at <= now).take(at_most as usize).count();
+        Ok(u32::try_from(count).unwrap_or(u32::MAX))
+    }
+
+    async fn register_worker(&self, _name: &str, _now: Timestamp, lease_until: Timestamp) -> Result<WorkerId, StoreError> {
+        let mut model = self.model.lock();
+        model.worker_last += 1;
+        let id = model.worker_last;
+        model.workers.insert(id, lease_until);
+        Ok(WorkerId(id))
+    }
+
+    async fn renew_worker(&self, worker: WorkerId, lease_until: Timestamp) -> Result<bool, StoreError> {
+        Ok(self.model.lock().workers.get_mut(&worker.0).map(|lease| *lease = lease_until).is_some())
+    }
+
+    async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut model = self.model.lock();
+        model.workers.retain(|_, lease| *lease >= now);
+        let living: BTreeSet<i64> = model.workers.keys().copied().collect();
+        let lost = model.owned_by(|owner| !living.contains(&owner.0));
+        for id in &lost {
+            let due = model.runs.get(id).map_or(now, |run| run.new.accepted_at.min(now));
+            model.free(*id, due);
+        }
+        self.notice.notify_one();
+        Ok(lost.len() as u64)
+    }
+
+    async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
+        let mut model = self.model.lock();
+        model.workers.remove(&worker.0);
+        let lost = model.owned_by(|owner| owner == worker);
+        for id in &lost {
+            model.free(*id, now);
+        }
+        self.notice.notify_one();
+        Ok(lost.len() as u64)
+    }
+
+    async fn resume(&self, run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
+        let mut model = self.model.lock();
+        if version.is_some() {
+            return not_here("resuming as another version");
+        }
+        if model.runs.get(&run).is_none_or(|kept| kept.status != RunStatus::Failed) || !model.append(run, seq, chunk) {
+            return Ok(false);
+        }
+        model.change(run, |kept| {
+            (kept.status, kept.due_at, kept.owner, kept.ended_at) = (RunStatus::Queued, Some(now), None, None);
+            (kept.dead_letter, kept.error) = (None, None);
+            kept.epoch += 1;
+        });
+        if let Some(lane) = model.runs.get(&run).and_then(|kept| kept.new.lane) {
+            model.enter(run, lane);
+        }
+        self.notice.notify_one();
+        Ok(true)
+    }
+
+    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError> {
+        let mut model = self.model.lock();
+        if model.runs.get(&run).is_none_or(|kept| kept.status.is_final()) || !model.append(run, seq, chunk) {
+            return Ok(false);
+        }
+        model.change(run, |kept| {
+            (kept.status, kept.waiting_for, kept.due_at, kept.owner) = (RunStatus::Cancelled, None, None, None);
+            kept.ended_at = Some(now);
+            kept.epoch += 1;
+        });
+        model.beside(run, beside);
+        if let Some(lane) = model.runs.get(&run).and_then(|kept| kept.new.lane) {
+            model.leave(run, lane.key, Some(now));
+        }
+        self.notice.notify_one();
+        Ok(true)
+    }
+
+    async fn answer(&self, run: RunId, answer: &Answer) -> Result<Answered, StoreError> {
+        let answered = self.model.lock().answer(run, answer, false);
+        self.notice.notify_one();
+        Ok(answered)
+    }
+
+    async fn decide(&self, approval: ApprovalId, answer: &Answer) -> Result<Answered, StoreError> {
+        let mut model = self.model.lock();
+        let Some(asked) = model.approvals.get(&approval).cloned() else { return Ok(Answered::Over) };
+        if asked.decided_at.is_some() {
+            return Ok(Answered::Already);
+        }
+        if asked.expires_at.is_some_and(|at| at <= answer.at) {
+            return Ok(Answered::Over);
+        }
+        let answer = Answer { path: Arc::clone(&asked.path), ..answer.clone() };
+        let answered = model.answer(asked.run, &answer, false);
+        if let (Answered::Kept, Some(asked)) = (answered, model.approvals.get_mut(&approval)) {
+            (asked.decided_at, asked.decision) = (Some(answer.at), Some(answer));
+        }
+        self.notice.notify_one();
+        Ok(answered)
+    }
+
+    async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
+        let mut model = self.model.lock();
+        let open = model.runs.get(&run).is_some_and(|kept| kept.dead_letter == Some(DeadLetter::Open));
+        if !open || !model.append(run, seq, chunk) {
+            return Ok(false);
+        }
+        model.change(run, |kept| kept.dead_letter = Some(state));
+        Ok(true)
+    }
+
+    async fn unsorted_failures(&self, _limit: u32) -> Result<Vec<Unsorted>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn sort_failures(&self, _sorted: &[Sorted]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn create_operation(&self, _operation: &Operation, _selection: &Selection) -> Result<Option<Operation>, StoreError> {
+        not_here("operations")
+    }
+
+    async fn take_operation(&self, _: WorkerId, _: Timestamp, _: Timestamp) -> Result<Option<Operation>, StoreError> {
+        Ok(None)
+    }
+
+    async fn begin_items(&self, _operation: OperationId, _limit: u32) -> Result<Vec<OperationItem>, StoreError> {
+        not_here("operations")
+    }
+
+    async fn finish_items(
+        &self,
+        _operation: OperationId,
+        _outcomes: &[ItemOutcome],
+        _next_at: Timestamp,
+        _now: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        not_here("operations")
+    }
+
+    async fn change_operation(&self, _: OperationId, _: &OperationChange, _: Timestamp) -> Result<bool, StoreError> {
+        not_here("operations")
+    }
+
+    async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError> {
+        let mut model = self.model.lock();
+        model.revision += 1;
+        let known = model.recipes.values().find(|(row, _)| row.slug == version.slug).map(|(row, _)| row.clone());
+        let row = match known {
+            Some(row) => RecipeRow { latest_version: row.latest_version + 1, revision: row.revision + 1, ..row },
+            None => RecipeRow {
+                id: version.id,
+                slug: version.slug.clone(),
+                title: version.title.clone(),
+                latest_version: 1,
+                active_version: None,
+                params: Json::Null,
+                hook_token: version.hook_token.clone(),
+                revision: 1,
+                created_at: version.at,
+                updated_at: version.at,
+            },
+        };
+        let kept = RecipeVersion {
+            recipe: row.id,
+            version: row.latest_version,
+            text: version.text,
+            hash: version.hash,
+            created_at: version.at,
+            created_by: version.by,
+        };
+        model.versions.insert((row.id, row.latest_version), kept);
+        model.recipes.insert(row.id, (row.clone(), None));
+        Ok(if row.latest_version == 1 { Saved::Created(row) } else { Saved::Updated(row) })
+    }
+
+    async fn activate(
+        &self,
+        recipe: RecipeId,
+        version: Option<i32>,
+        params: &Json,
+        now: Timestamp,
+    ) -> Result<Option<RecipeRow>, StoreError> {
+        let mut model = self.model.lock();
+        model.revision += 1;
+        let Some((row, cursor)) = model.recipes.get_mut(&recipe) else { return Ok(None) };
+        if row.active_version.is_none() {
+            *cursor = Some(now);
+        }
+        (row.active_version, row.params, row.updated_at) = (version, params.clone(), now);
+        Ok(Some(row.clone()))
+    }
+
+    async fn active_recipes(&self) -> Result<Vec<ActiveRecipe>, StoreError> {
+        let model = self.model.lock();
+        let active = model.recipes.values().filter_map(|(row, cursor)| {
+            let text = model.versions.get(&(row.id, row.active_version?))?.text.clone();
+            Some(ActiveRecipe { row: row.clone(), text, schedule_cursor: *cursor })
+        });
+        Ok(active.collect())
+    }
+
+    async fn catalogue_revision(&self) -> Result<i64, StoreError> {
+        Ok(self.model.lock().revision)
+    }
+
+    async fn advance_schedule(&self, recipe: RecipeId, to: Timestamp) -> Result<(), StoreError> {
+        if let Some((_, cursor)) = self.model.lock().recipes.get_mut(&recipe) {
+            *cursor = Some(cursor.map_or(to, |known| known.max(to)));
+        }
+        Ok(())
+    }
+
+    async fn create_connection(&self, _row: ConnectionRow) -> Result<Put, StoreError> {
+        not_here("connections")
+    }
+
+    async fn update_connection(&self, _row: ConnectionRow) -> Result<Put, StoreError> {
+        not_here("connections")
+    }
+
+    async fn delete_connection(&self, _id: ConnectionId) -> Result<bool, StoreError> {
+        not_here("connections")
+    }
+
+    async fn create_key(&self, _key: &KeyRow) -> Result<(), StoreError> {
+        not_here("keys")
+    }
+
+    async fn key_by_hash(&self, _hash: &[u8; 32]) -> Result<Option<KeyRow>, StoreError> {
+        not_here("keys")
+    }
+
+    async fn create_signin(&self, _signin: &SessionRow) -> Result<(), StoreError> {
+        not_here("sessions")
+    }
+
+    async fn spend_signin(&self, _: &[u8; 32], _: &SessionRow, _: Timestamp) -> Result<bool, StoreError> {
+        not_here("sessions")
+    }
+
+    async fn session_by_hash(&self, _hash: &[u8; 32], _now: Timestamp) -> Result<Option<SessionRow>, StoreError> {
+        not_here("sessions")
+    }
+
+    async fn end_session(&self, _hash: &[u8; 32]) -> Result<(), StoreError> {
+        not_here("sessions")
+    }
+
+    async fn setting(&self, name: &str, initial: &str) -> Result<String, StoreError> {
+        Ok(self.model.lock().settings.entry(name.to_owned()).or_insert_with(|| initial.to_owned()).clone())
+    }
+
+    async fn keep_inbound(&self, _rows: &[InboundRow], _bounds: &InboundBounds) -> Result<u64, StoreError> {
+        not_here("kept requests")
+    }
+
+    async fn assign_inbound(&self, _: InboundId, _: RecipeId, _: Option<RunId>) -> Result<bool, StoreError> {
+        not_here("kept requests")
+    }
+
+    async fn delete_inbound(&self, _id: InboundId) -> Result<bool, StoreError> {
+        not_here("kept requests")
+    }
+
+    async fn prune(&self, now: Timestamp, _limit: u32) -> Result<u64, StoreError> {
+        let mut model = self.model.lock();
+        let before = model.keys.len();
+        model.keys.retain(|_, (_, until, _)| *until > now);
+        Ok((before - model.keys.len()) as u64)
+    }
+
+    async fn wait_for_notice(&self) {
+        self.notice.notified().await;
+    }
+
+    async fn close(&self) {}
+}
+
+#[async_trait]
+impl Pages for MemoryStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        let model = self.model.lock();
+        let rows = model.runs.keys().rev().filter_map(|id| model.row(*id));
+        let wanted = |row: &RunRow| {
+            filter.recipe.is_none_or(|recipe| row.recipe == recipe)
+                && (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
+                && filter.before.is_none_or(|before| row.id < before)
+                && (!filter.dead_letters || row.dead_letter == Some(DeadLetter::Open))
+        };
+        Ok(rows.filter(wanted).take(filter.limit as usize).collect())
+    }
+
+    async fn causes(&self, _recipe: Option<RecipeId>, _limit: u32) -> Result<Vec<Cause>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn count_dead_letters(&self, _filter: &RunFilter) -> Result<u32, StoreError> {
+        not_here("counts")
+    }
+
+    async fn operations(&self, _before: Option<OperationId>, _limit: u32) -> Result<Vec<Operation>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn operation(&self, _id: OperationId) -> Result<Option<Operation>, StoreError> {
+        Ok(None)
+    }
+
+    async fn operation_items(
+        &self,
+        _operation: OperationId,
+        _state: Option<ItemState>,
+        _after: Option<RunId>,
+        _limit: u32,
+    ) -> Result<Vec<OperationItem>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.model.lock().row(id))
+    }
+
+    async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+        let model = self.model.lock();
+        let chunks = model.runs.get(&id).map(|run| run.chunks.clone()).unwrap_or_default();
+        Ok((0..).zip(chunks).filter(|(seq, _)| *seq >= from).collect())
+    }
+
+    async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError> {
+        let mut counts: BTreeMap<i16, i64> = BTreeMap::new();
+        for run in self.model.lock().runs.values() {
+            if run.new.accepted_at >= since && recipe.is_none_or(|recipe| run.new.recipe == recipe) {
+                *counts.entry(run.status.number()).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().filter_map(|(number, count)| Some((RunStatus::from_number(number)?, count))).collect())
+    }
+
+    async fn recipes(&self) -> Result<Vec<RecipeRow>, StoreError> {
+        Ok(self.model.lock().recipes.values().map(|(row, _)| row.clone()).collect())
+    }
+
+    async fn recipe(&self, slug: &str) -> Result<Option<RecipeRow>, StoreError> {
+        Ok(self.model.lock().recipes.values().find(|(row, _)| row.slug == slug).map(|(row, _)| row.clone()))
+    }
+
+    async fn recipe_by_id(&self, id: RecipeId) -> Result<Option<RecipeRow>, StoreError> {
+        Ok(self.model.lock().recipes.get(&id).map(|(row, _)| row.clone()))
+    }
+
+    async fn version(&self, recipe: RecipeId, version: i32) -> Result<Option<RecipeVersion>, StoreError> {
+        Ok(self.model.lock().versions.get(&(recipe, version)).cloned())
+    }
+
+    async fn versions(&self, recipe: RecipeId) -> Result<Vec<RecipeVersion>, StoreError> {
+        Ok(self.model.lock().versions.range((recipe, 0)..=(recipe, i32::MAX)).rev().map(|(_, version)| version.clone()).collect())
+    }
+
+    async fn recipe_stats(&self, _since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError> {
+        not_here("statistics")
+    }
+
+    async fn recipe_by_hook(&self, token: &str) -> Result<Option<RecipeRow>, StoreError> {
+        Ok(self.model.lock().recipes.values().find(|(row, _)| row.hook_token == token).map(|(row, _)| row.clone()))
+    }
+
+    async fn inbound(&self, _filter: &InboundFilter) -> Result<Vec<InboundRow>, StoreError> {
+        not_here("kept requests")
+    }
+
+    async fn inbound_by_id(&self, _id: InboundId) -> Result<Option<InboundRow>, StoreError> {
+        not_here("kept requests")
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn approvals(&self, open: bool, before: Option<ApprovalId>, limit: u32) -> Result<Vec<Approval>, StoreError> {
+        let model = self.model.lock();
+        let waits = |run: &RunId| model.runs.get(run).is_some_and(|run| !run.status.is_final());
+        let wanted = |one: &&Approval| {
+            before.is_none_or(|before| one.id < before)
+                && if open { one.decided_at.is_none() && waits(&one.run) } else { one.decided_at.is_some() }
+        };
+        Ok(model.approvals.values().rev().filter(wanted).take(limit as usize).cloned().collect())
+    }
+
+    async fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
+        Ok(self.model.lock().approvals.get(&id).cloned())
+    }
+
+    async fn recipe_state(&self, recipe: RecipeId) -> Result<Map<String, Json>, StoreError> {
+        let model = self.model.lock();
+        Ok(model
+            .state
+            .iter()
+            .filter(|((id, _), _)| *id == recipe)
+            .map(|((_, name), value)| (name.clone(), value.clone()))
+            .collect())
+    }
+
+    async fn connection(&self, _name: &str) -> Result<Option<ConnectionRow>, StoreError> {
+        Ok(None)
+    }
+}
