@@ -1,5 +1,7 @@
 //! A recipe version, compiled: what the engine walks for every run of it.
 
+mod reads;
+
 use std::{sync::Arc, time::Duration};
 
 use connector::{Action, Connector, Effect, ErrorClass, StepError};
@@ -7,10 +9,8 @@ use formula::Expression;
 use recipe::ast::{self, BlockName, ParamType, Recipe, SetValue, StepKind, TriggerSource};
 use serde_json::{Map, Value as Json};
 
-use crate::{
-    retry::Policy,
-    template::{Piece, Template},
-};
+use self::reads::reads;
+use crate::{retry::Policy, template::Template};
 
 /// Event keys are kept this long unless the recipe says otherwise.
 pub const DEDUPE_KEEP_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -566,39 +566,6 @@ fn any(blocks: Vec<&[Step]>, such: &impl Fn(&Step) -> bool) -> bool {
     blocks.into_iter().flatten().any(|step| such(step) || any(step.kind.blocks(), such))
 }
 
-/// Whether any formula of the step, or of the steps in it, reads the name `root`.
-fn reads(step: &Step, root: &str) -> bool {
-    let expression = |expression: &Expression| expression_reads(expression, root);
-    let template = |template: &Template| template_reads(template, root);
-    let block = |steps: &[Step]| steps.iter().any(|step| reads(step, root));
-    let rescue = match &step.rescue {
-        Some(Rescue::Value(value)) => template(value),
-        _ => false,
-    };
-    let own = match &step.kind {
-        Kind::Do(step) => template(&step.with),
-        Kind::Set(value)
-        | Kind::Save(value)
-        | Kind::Respond(value)
-        | Kind::Return(value)
-        | Kind::Stop(value)
-        | Kind::Fail(value) => template(value),
-        Kind::Script(script) => expression(script),
-        Kind::Choose(branches) => branches.iter().any(|(when, _)| when.as_ref().is_some_and(expression)),
-        Kind::Each(each) => template(&each.items) || each.collect.as_ref().is_some_and(template),
-        Kind::Repeat(repeat) => repeat.until.as_ref().is_some_and(expression),
-        Kind::Wait(wait) => match &wait.what {
-            WaitKind::For(value) | WaitKind::Until(value) => template(value),
-            WaitKind::Approval { from, ask, .. } => template(from) || template(ask),
-            WaitKind::Callback { .. } => false,
-        },
-        Kind::Parallel { .. } | Kind::Try { .. } => false,
-    };
-    let undo = step.undo.as_ref().is_some_and(|undo| template(&undo.with));
-    let condition = step.condition.as_ref().is_some_and(expression);
-    condition || rescue || undo || own || step.kind.blocks().into_iter().any(block)
-}
-
 impl Kind {
     /// The lists of steps inside.
     pub(crate) fn blocks(&self) -> Vec<&[Step]> {
@@ -610,22 +577,5 @@ impl Kind {
             Self::Try { steps, catch, finally } => vec![steps, catch.as_deref().unwrap_or_default(), finally],
             _ => Vec::new(),
         }
-    }
-}
-
-fn expression_reads(expression: &Expression, root: &str) -> bool {
-    // A path over the whole document (`$..x`) reads everything.
-    expression.references().iter().any(|reference| reference.root == root || reference.root.is_empty())
-}
-
-fn template_reads(template: &Template, root: &str) -> bool {
-    match template {
-        Template::Literal(_) => false,
-        Template::Expr(expression) => expression_reads(expression, root),
-        Template::Text(pieces) => {
-            pieces.iter().any(|piece| matches!(piece, Piece::Expr(expression) if expression_reads(expression, root)))
-        }
-        Template::List(items) => items.iter().any(|item| template_reads(item, root)),
-        Template::Record(fields) => fields.iter().any(|(_, value)| template_reads(value, root)),
     }
 }

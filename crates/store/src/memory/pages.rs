@@ -1,0 +1,185 @@
+//! What screens read of the store in memory, and the gates it does not simulate.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use serde_json::{Map, Value as Json};
+
+use super::{MemoryStore, not_here};
+use crate::*;
+
+#[async_trait]
+impl Pages for MemoryStore {
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn runs(&self, filter: &RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        let model = self.model.lock();
+        let rows = model.runs.keys().rev().filter_map(|id| model.row(*id));
+        let wanted = |row: &RunRow| {
+            filter.recipe.is_none_or(|recipe| row.recipe == recipe)
+                && (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
+                && filter.before.is_none_or(|before| row.id < before)
+                && (!filter.dead_letters || row.dead_letter == Some(DeadLetter::Open))
+        };
+        Ok(rows.filter(wanted).take(filter.limit as usize).collect())
+    }
+
+    async fn causes(&self, _recipe: Option<RecipeId>, _limit: u32) -> Result<Vec<Cause>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn count_dead_letters(&self, _filter: &RunFilter) -> Result<u32, StoreError> {
+        not_here("counts")
+    }
+
+    async fn operations(&self, _before: Option<OperationId>, _limit: u32) -> Result<Vec<Operation>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn operation(&self, _id: OperationId) -> Result<Option<Operation>, StoreError> {
+        Ok(None)
+    }
+
+    async fn operation_items(
+        &self,
+        _operation: OperationId,
+        _state: Option<ItemState>,
+        _after: Option<RunId>,
+        _limit: u32,
+    ) -> Result<Vec<OperationItem>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.model.lock().row(id))
+    }
+
+    async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+        let model = self.model.lock();
+        let chunks = model.runs.get(&id).map(|run| run.chunks.clone()).unwrap_or_default();
+        Ok((0..).zip(chunks).filter(|(seq, _)| *seq >= from).collect())
+    }
+
+    async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError> {
+        let mut counts: BTreeMap<i16, i64> = BTreeMap::new();
+        for run in self.model.lock().runs.values() {
+            if run.new.accepted_at >= since && recipe.is_none_or(|recipe| run.new.recipe == recipe) {
+                *counts.entry(run.status.number()).or_default() += 1;
+            }
+        }
+        Ok(counts.into_iter().filter_map(|(number, count)| Some((RunStatus::from_number(number)?, count))).collect())
+    }
+
+    async fn recipes(&self) -> Result<Vec<RecipeRow>, StoreError> {
+        Ok(self.model.lock().recipes.values().map(|(row, _)| row.clone()).collect())
+    }
+
+    async fn recipe(&self, slug: &str) -> Result<Option<RecipeRow>, StoreError> {
+        Ok(self.model.lock().recipes.values().find(|(row, _)| row.slug == slug).map(|(row, _)| row.clone()))
+    }
+
+    async fn recipe_by_id(&self, id: RecipeId) -> Result<Option<RecipeRow>, StoreError> {
+        Ok(self.model.lock().recipes.get(&id).map(|(row, _)| row.clone()))
+    }
+
+    async fn version(&self, recipe: RecipeId, version: i32) -> Result<Option<RecipeVersion>, StoreError> {
+        Ok(self.model.lock().versions.get(&(recipe, version)).cloned())
+    }
+
+    async fn versions(&self, recipe: RecipeId) -> Result<Vec<RecipeVersion>, StoreError> {
+        Ok(self.model.lock().versions.range((recipe, 0)..=(recipe, i32::MAX)).rev().map(|(_, version)| version.clone()).collect())
+    }
+
+    async fn recipe_stats(&self, _since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError> {
+        not_here("statistics")
+    }
+
+    async fn recipe_by_hook(&self, token: &str) -> Result<Option<RecipeRow>, StoreError> {
+        Ok(self.model.lock().recipes.values().find(|(row, _)| row.hook_token == token).map(|(row, _)| row.clone()))
+    }
+
+    async fn inbound(&self, _filter: &InboundFilter) -> Result<Vec<InboundRow>, StoreError> {
+        not_here("kept requests")
+    }
+
+    async fn inbound_by_id(&self, _id: InboundId) -> Result<Option<InboundRow>, StoreError> {
+        not_here("kept requests")
+    }
+
+    async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn approvals(&self, open: bool, before: Option<ApprovalId>, limit: u32) -> Result<Vec<Approval>, StoreError> {
+        let model = self.model.lock();
+        let waits = |run: &RunId| model.runs.get(run).is_some_and(|run| !run.status.is_final());
+        let wanted = |one: &&Approval| {
+            before.is_none_or(|before| one.id < before)
+                && if open { one.decided_at.is_none() && waits(&one.run) } else { one.decided_at.is_some() }
+        };
+        Ok(model.approvals.values().rev().filter(wanted).take(limit as usize).cloned().collect())
+    }
+
+    async fn approval(&self, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
+        Ok(self.model.lock().approvals.get(&id).cloned())
+    }
+
+    async fn recipe_state(&self, recipe: RecipeId) -> Result<Map<String, Json>, StoreError> {
+        let model = self.model.lock();
+        Ok(model
+            .state
+            .iter()
+            .filter(|((id, _), _)| *id == recipe)
+            .map(|((_, name), value)| (name.clone(), value.clone()))
+            .collect())
+    }
+
+    async fn connection(&self, _name: &str) -> Result<Option<ConnectionRow>, StoreError> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Gates for MemoryStore {
+    async fn shared_clock(&self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.clock.as_ref().map(|clock| clock.now()))
+    }
+
+    async fn gates(&self) -> Result<Vec<GateRow>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn move_gate(&self, _row: &GateRow, _audit: Option<&AuditRow>) -> Result<bool, StoreError> {
+        not_here("circuits")
+    }
+
+    async fn lease_budget(&self, _ask: &BudgetAsk) -> Result<BudgetLease, StoreError> {
+        not_here("budgets")
+    }
+
+    async fn pause_budget(&self, _: &str, _: Timestamp, _: Timestamp) -> Result<(), StoreError> {
+        not_here("budgets")
+    }
+
+    async fn pauses(&self, _now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn budget(&self, _connection: &str) -> Result<Option<BudgetRow>, StoreError> {
+        Ok(None)
+    }
+
+    async fn hasten(&self, _: WaitingFor, _: Timestamp, _: i64) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn add_audit(&self, _row: &AuditRow) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn audit(&self, _: Option<&str>, _: Option<AuditId>, _: u32) -> Result<Vec<AuditRow>, StoreError> {
+        Ok(Vec::new())
+    }
+}
