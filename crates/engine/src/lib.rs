@@ -256,6 +256,7 @@ impl Engine {
     pub async fn refresh(&self) -> Result<(), StoreError> {
         if self.registry.refresh(&*self.store).await? {
             self.catalogue_changed.notify_waiters();
+            self.gates.stir.notify_one();
         }
         Ok(())
     }

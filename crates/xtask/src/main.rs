@@ -20,6 +20,7 @@ cargo xtask test [STAGE…] [-- ARGUMENTS]   everything that must pass; with sta
 cargo xtask web                            the front end: npm ci when needed, then one bundle
 cargo xtask tidy                           the house rules no compiler checks
 cargo xtask demo                           builds everything and serves the demo
+cargo xtask chaos [ROUNDS]                  kill -9, a thousand times in each set-up unless you say otherwise
 cargo xtask bench                          measures the product against the ceiling";
 
 fn main() -> ExitCode {
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(),
         "demo" => demo::run(rest),
         "bench" => bench::run(rest),
+        "chaos" => test::chaos(rest),
         _ => {
             println!("{HELP}");
             Err(anyhow::anyhow!("there is no chore {command:?}"))

@@ -46,6 +46,20 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Kills the real binary again and again, in each of the set-ups of `promises::chaos`.
+pub(crate) fn chaos(arguments: &[String]) -> anyhow::Result<()> {
+    const ROUNDS: &str = "1000";
+    let rounds = arguments.first().map_or(ROUNDS, String::as_str);
+    rounds.parse::<u32>().with_context(|| format!("{rounds:?} is no number of rounds"))?;
+    let server = postgres::ensure()?;
+    let mut command = shell::cargo();
+    command
+        .args(["test", "--release", "--package", "liaison", "--test", "promises", "chaos", "--", "--nocapture"])
+        .env(postgres::URL_VARIABLE, &server.url)
+        .env("LIAISON_CHAOS_ROUNDS", rounds);
+    shell::run(&mut command)
+}
+
 fn format(_: &[String]) -> anyhow::Result<()> {
     println!("── format");
     shell::run(shell::cargo().args(["fmt", "--all", "--check"]))

@@ -12,8 +12,6 @@ use crate::Engine;
 
 /// How often other processes' changes are looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-/// How often the shared clock is read.
-const CLOCK_EVERY: Duration = Duration::from_secs(10);
 /// A longer sleep is not worth an instant to reckon with.
 const REST_MAX: Duration = Duration::from_secs(30);
 /// The pause after the store did not answer.
@@ -25,7 +23,6 @@ const TRIES_MAX: u32 = 10;
 #[derive(Default)]
 struct Rounds {
     looked_at: Timestamp,
-    clock_at: Timestamp,
 }
 
 /// The caretaker of the gates.
@@ -55,19 +52,16 @@ pub(crate) async fn keep_gates(engine: Arc<Engine>) {
 /// Everything there is to do now; says how long to sleep.
 async fn round(engine: &Arc<Engine>, rounds: &mut Rounds) -> Result<Duration, StoreError> {
     let now = engine.now();
-    let shared_store = engine.settings.shared_store;
-    if shared_store && now.since(rounds.clock_at) >= CLOCK_EVERY {
-        rounds.clock_at = now;
-        engine.gates.set_clock(engine).await?;
-    }
+    // Where there are no connections there is nothing to share.
+    let shared_store = engine.settings.shared_store && !engine.catalogue().connections.is_empty();
     if shared_store && now.since(rounds.looked_at) >= LOOK_EVERY {
         rounds.looked_at = now;
-        engine.gates.look(&*engine.store, engine.gates.shared(now)).await?;
+        engine.gates.look(&*engine.store, now).await?;
     }
     carry_all(engine).await?;
     let next = lease_all(engine).await?;
     let rest = if shared_store { LOOK_EVERY } else { REST_MAX };
-    let now = engine.gates.shared(engine.now());
+    let now = engine.now();
     Ok(next.map_or(rest, |at| at.since(now).max(Duration::from_millis(1)).min(rest)))
 }
 
@@ -76,9 +70,7 @@ async fn carry_all(engine: &Arc<Engine>) -> Result<(), StoreError> {
     while let Some(errand) = errands.next() {
         let carried = match &errand {
             Errand::Circuit { connection, class, event } => carry(engine, connection, *class, event).await.map(drop),
-            Errand::Pause { connection, until } => {
-                engine.store.pause_budget(connection, *until, engine.gates.shared(engine.now())).await
-            }
+            Errand::Pause { connection, until } => engine.store.pause_budget(connection, *until, engine.now()).await,
         };
         if let Err(error) = carried {
             // In their order, before whatever came meanwhile.
@@ -94,7 +86,7 @@ async fn carry_all(engine: &Arc<Engine>) -> Result<(), StoreError> {
 pub(super) async fn carry(engine: &Arc<Engine>, connection: &str, class: GateClass, event: &Event) -> Result<bool, StoreError> {
     let gates = &engine.gates;
     for _ in 0..TRIES_MAX {
-        let now = gates.shared(engine.now());
+        let now = engine.now();
         let (row, settings) = {
             let mut doors = gates.doors.lock();
             let door = doors.entry(connection.to_owned()).or_default();
@@ -120,7 +112,7 @@ pub(super) async fn carry(engine: &Arc<Engine>, connection: &str, class: GateCla
 /// Leases what is asked for; says when to ask next.
 async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError> {
     let gates = &engine.gates;
-    let now = gates.shared(engine.now());
+    let now = engine.now();
     let mut asks = Vec::new();
     for (name, door) in gates.doors.lock().iter_mut() {
         if door.budget.ask_at.is_some_and(|at| at <= now) {
@@ -129,7 +121,7 @@ async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError
     }
     for ask in asks {
         let leased = engine.store.lease_budget(&ask).await;
-        let now = gates.shared(engine.now());
+        let now = engine.now();
         if let Some(door) = gates.doors.lock().get_mut(&ask.connection) {
             match &leased {
                 Ok(lease) => door.budget.leased(lease, now),
@@ -151,18 +143,7 @@ async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError
 impl Gates {
     /// What every process agrees on at the start: the clock, and the circuits.
     pub(crate) async fn prepare(&self, engine: &Engine) -> Result<(), StoreError> {
-        self.set_clock(engine).await?;
-        self.look(&*engine.store, self.shared(engine.now())).await
-    }
-
-    async fn set_clock(&self, engine: &Engine) -> Result<(), StoreError> {
-        let before = engine.now();
-        if let Some(theirs) = engine.store.shared_clock().await? {
-            // The answer was true about in the middle of the way there and back.
-            let ours = before.micros() + (engine.now().micros() - before.micros()) / 2;
-            self.ahead_us.store(theirs.micros() - ours, std::sync::atomic::Ordering::Relaxed);
-        }
-        Ok(())
+        self.look(&*engine.store, engine.now()).await
     }
 
     /// Learns what other processes wrote.

@@ -17,7 +17,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -47,9 +47,7 @@ pub(crate) struct Gates {
     doors: Mutex<HashMap<String, Door>>,
     /// What the caretaker still has to carry to the store.
     errands: Mutex<Vec<Errand>>,
-    stir: Notify,
-    /// The shared clock is so many microseconds ahead of ours.
-    ahead_us: AtomicI64,
+    pub(crate) stir: Notify,
 }
 
 /// Something to carry to the store.
@@ -130,7 +128,6 @@ impl Seat {
         let Some(name) = &step.connection else { return Ok(None) };
         let Some(connection) = self.engine.connection(name) else { return Ok(None) };
         let gates = &self.engine.gates;
-        let shared = gates.shared(now);
         let dice = self.engine.dice();
         let limits = self.engine.limits(&connection.connector);
         let class = class_of(step, input, &limits);
@@ -139,17 +136,17 @@ impl Seat {
             Some(door) => door,
             None => doors.entry(name.clone()).or_default(),
         };
-        door.follow(&connection, &limits, shared);
+        door.follow(&connection, &limits, now);
         let held = |until: Timestamp, reason| {
             self.waited.store(true, Ordering::Relaxed);
-            Held { until: gates.ours(until).max(now.after(Duration::from_millis(1))), reason }
+            Held { until: until.max(now.after(Duration::from_millis(1))), reason }
         };
         let circuit = door.circuit_mut(class);
-        let probe = match circuit.ask(&self.wake, shared, dice) {
+        let probe = match circuit.ask(&self.wake, now, dice) {
             Ok(probe) => probe,
             Err((until, wants_probe)) => {
                 if wants_probe {
-                    let until = shared.after(step.timeout + door::PROBE_MARGIN);
+                    let until = now.after(step.timeout + door::PROBE_MARGIN);
                     let event = Event::Probe { worker: self.engine.worker(), until };
                     gates.send(Errand::Circuit { connection: name.clone(), class, event });
                 }
@@ -157,8 +154,8 @@ impl Seat {
             }
         };
         let asker = Asker { recipe: self.recipe, waiter: (self.run, Arc::clone(path)), wake: &self.wake };
-        let verdict = door.budget.ask(&asker, shared);
-        if door.budget.ask_at.is_some_and(|at| at <= shared) {
+        let verdict = door.budget.ask(&asker, now);
+        if door.budget.ask_at.is_some_and(|at| at <= now) {
             gates.stir.notify_one();
         }
         match verdict {
@@ -179,7 +176,7 @@ impl Drop for Seat {
     fn drop(&mut self) {
         if self.waited.load(Ordering::Relaxed) {
             let gates = &self.engine.gates;
-            let now = gates.shared(self.engine.now());
+            let now = self.engine.now();
             for door in gates.doors.lock().values_mut() {
                 door.budget.leave(self.recipe, self.run, now);
             }
@@ -200,15 +197,14 @@ impl Pass {
         }
         let gates = &self.engine.gates;
         let (now, worker) = (self.engine.now(), self.engine.worker());
-        let shared = gates.shared(now);
         let mut doors = gates.doors.lock();
         let Some(door) = doors.get_mut(&self.connection) else { return };
-        door.budget.done(now.since(self.began), shared);
+        door.budget.done(now.since(self.began), now);
         let class = outcome.err().map(|error| error.class);
         if let Err(error) = outcome
             && error.class == ErrorClass::RateLimited
         {
-            let until = shared.after(error.retry_after.unwrap_or(PAUSE_DEFAULT).min(PAUSE_MAX));
+            let until = now.after(error.retry_after.unwrap_or(PAUSE_DEFAULT).min(PAUSE_MAX));
             door.budget.pause(until);
             gates.send(Errand::Pause { connection: self.connection.clone(), until });
         }
@@ -222,12 +218,12 @@ impl Pass {
             },
             // It answered, and not that it is in trouble; but neither that it works.
             (false, Some(ErrorClass::RateLimited)) => None,
-            (false, _) => door.count(self.class, failure.as_deref(), shared),
+            (false, _) => door.count(self.class, failure.as_deref(), now),
         };
         if let Some(event) = event {
             gates.send(Errand::Circuit { connection: self.connection.clone(), class: self.class, event });
         }
-        if door.budget.ask_at.is_some_and(|at| at <= shared) {
+        if door.budget.ask_at.is_some_and(|at| at <= now) {
             gates.stir.notify_one();
         }
     }
@@ -239,9 +235,9 @@ impl Drop for Pass {
             return;
         }
         let gates = &self.engine.gates;
-        let shared = gates.shared(self.engine.now());
+        let now = self.engine.now();
         if let Some(door) = gates.doors.lock().get_mut(&self.connection) {
-            door.budget.undone(shared);
+            door.budget.undone(now);
             if self.probe {
                 door.circuit_mut(self.class).probe_unused();
             }
@@ -250,16 +246,6 @@ impl Drop for Pass {
 }
 
 impl Gates {
-    /// Our instant by the clock the processes share.
-    fn shared(&self, ours: Timestamp) -> Timestamp {
-        Timestamp::from_micros(ours.micros().saturating_add(self.ahead_us.load(Ordering::Relaxed)))
-    }
-
-    /// A shared instant by our clock.
-    fn ours(&self, shared: Timestamp) -> Timestamp {
-        Timestamp::from_micros(shared.micros().saturating_sub(self.ahead_us.load(Ordering::Relaxed)))
-    }
-
     fn send(&self, errand: Errand) {
         self.errands.lock().push(errand);
         self.stir.notify_one();

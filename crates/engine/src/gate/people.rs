@@ -61,7 +61,7 @@ impl Engine {
         who: &str,
         reason: &str,
     ) -> Result<bool, StoreError> {
-        self.gates.look(&*self.store, self.gates.shared(self.now())).await?;
+        self.gates.look(&*self.store, self.now()).await?;
         let event = Event::ByHand { open, who: who.to_owned(), reason: reason.to_owned() };
         let mut moved = false;
         for class in GateClass::ALL.into_iter().filter(|one| class.is_none_or(|class| class == *one)) {

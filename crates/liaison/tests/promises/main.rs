@@ -4,6 +4,7 @@
 mod authors;
 mod begun;
 mod bulk;
+mod chaos;
 mod crash;
 mod dead_letters;
 mod doubt;
