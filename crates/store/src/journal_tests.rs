@@ -43,8 +43,9 @@ fn only_the_drawn_arrows_are_legal() {
         (StepState::Waiting { what: "timer".into(), until: Some(at(2)) }, 1, "computed settled"),
         // A step that holds steps ran out of time.
         (StepState::Waiting { what: "steps".into(), until: Some(at(2)) }, 0, "computed failed settled"),
+        // A step that called another run waits for its end.
         (StepState::Running { attempt: 1 }, 1, "succeeded failed failed uncertain waits"),
-        (StepState::Running { attempt: 1 }, 2, "started"),
+        (StepState::Running { attempt: 1 }, 2, "started waits"),
         (StepState::Backoff { attempt: 1, until: at(2) }, 2, "started"),
         (StepState::Backoff { attempt: 1, until: at(2) }, 1, ""),
         (StepState::Succeeded { output: Arc::new(json!(1)) }, 1, ""),
