@@ -141,23 +141,47 @@ impl Engine {
             Some(Next::End(then)) => then,
             _ => Then::Queued { due_at: now },
         };
-        Some(NewRun {
+        let kept = Kept { key, label, lane, parent: None };
+        self.new_run(recipe, &event, &state, &state.pending, &then, kept).ok().map(|(run, _)| run)
+    }
+
+    /// The run of an event as the store takes it, and what its later commits need besides.
+    fn new_run(
+        &self,
+        recipe: &LiveRecipe,
+        event: &Event,
+        state: &RunState,
+        entries: &[Entry],
+        then: &Then,
+        kept: Kept,
+    ) -> Result<(NewRun, About), StoreError> {
+        let Kept { key, label, lane, parent } = kept;
+        let mut about = About {
+            recipe: recipe.row.id,
+            via: event.via,
+            lane: lane.as_ref().map(|lane| lane.key),
+            parent: parent.clone(),
+            taken: Vec::new(),
+        };
+        let beside = self.besides(&recipe.program, state, &mut about, entries, then);
+        let run = NewRun {
             id: state.id,
             recipe: recipe.row.id,
             version: recipe.version,
-            accepted_at: now,
+            accepted_at: state.journal.accepted_at,
             key,
             label,
             via: event.via,
             replay_of: event.replay_of,
             owner: self.worker(),
-            chunk: store::write_chunk(&state.pending).ok()?,
-            attempts: 0,
-            then,
+            chunk: store::write_chunk(entries)?,
+            attempts: state.attempts,
+            then: then.clone(),
             lane,
-            parent: None,
-            beside: Vec::new(),
-        })
+            parent,
+            beside,
+        };
+        Ok((run, about))
     }
 
     /// What the recipe makes of an event before its first step; `None` when its trigger does not want it.
@@ -203,7 +227,6 @@ impl Engine {
         next: Next,
         kept: Kept,
     ) -> Result<Intake, IntakeError> {
-        let Kept { key, label, lane, parent } = kept;
         let (id, now) = (state.id, state.journal.accepted_at);
         let mut slot = None;
         let then = match &next {
@@ -212,7 +235,7 @@ impl Engine {
                 Then::Waiting { reason: *reason, due_at: *until }
             }
             Next::Act(_) | Next::InFlight | Next::Wait { .. } => {
-                if lane.is_none() {
+                if kept.lane.is_none() {
                     slot = self.room().await;
                 }
                 if slot.is_some() { Then::Running } else { Then::Queued { due_at: now } }
@@ -228,28 +251,8 @@ impl Engine {
             Entry::Ended { out, .. } => out.clone(),
             _ => None,
         });
-        let owner = self.worker();
-        let lane_key = lane.as_ref().map(|lane| lane.key);
-        let mut about =
-            About { recipe: recipe.row.id, via: event.via, lane: lane_key, parent: parent.clone(), taken: Vec::new() };
-        let beside = self.besides(&recipe.program, &state, &mut about, &entries, &then);
-        let run = NewRun {
-            id,
-            recipe: recipe.row.id,
-            version: recipe.version,
-            accepted_at: now,
-            key,
-            label,
-            via: event.via,
-            replay_of: event.replay_of,
-            owner,
-            chunk: store::write_chunk(&entries).map_err(IntakeError::Store)?,
-            attempts: state.attempts,
-            then: then.clone(),
-            lane,
-            parent,
-            beside,
-        };
+        let (run, about) = self.new_run(recipe, &event, &state, &entries, &then, kept).map_err(IntakeError::Store)?;
+        let owner = run.owner;
         state.journal.next_seq = 1;
         let changes_others = !run.beside.is_empty();
         match self.writer.accept(run).await.map_err(IntakeError::Store)? {

@@ -52,26 +52,15 @@ pub struct Decision {
 
 /// The addresses of this installation; their secret is made once and kept sealed.
 pub(crate) async fn addresses(store: &dyn Store, vault: &Vault, base: &str) -> Result<Addresses, StoreError> {
-    let fresh = vault.seal(KEY_SETTING, &BTreeMap::from([("key".to_owned(), hex(&Vault::new_key()?))]))?;
-    let kept = unhex(&store.setting(KEY_SETTING, &hex(&fresh)).await?).ok_or_else(damaged)?;
+    let fresh = vault.seal(KEY_SETTING, &BTreeMap::from([("key".to_owned(), hex::encode(Vault::new_key()?))]))?;
+    let kept = hex::decode(store.setting(KEY_SETTING, &hex::encode(fresh)).await?).map_err(|_| damaged())?;
     let secrets = vault.open(KEY_SETTING, &kept)?;
-    let key = secrets.get("key").and_then(|key| unhex(key)).and_then(|key| <[u8; 32]>::try_from(key).ok());
+    let key = secrets.get("key").and_then(|key| hex::decode(key).ok()).and_then(|key| <[u8; 32]>::try_from(key).ok());
     Ok(Addresses::new(base, key.ok_or_else(damaged)?))
 }
 
 fn damaged() -> StoreError {
     StoreError::Corrupt(format!("the setting {KEY_SETTING} cannot be read"))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 == 1 {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
 impl Engine {

@@ -17,6 +17,18 @@ pub(crate) struct Remote {
     api_key: Option<String>,
 }
 
+/// One thing on a server.
+#[derive(Debug, Args)]
+pub(crate) struct One {
+    /// Its id.
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// The server could not be reached: exit code 3.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot reach {server}: {reason}. Is it running? Name another with --server")]
@@ -51,6 +63,16 @@ impl Answer {
 }
 
 impl Remote {
+    /// Reads one page of a list; fields without a value are not asked for.
+    pub(crate) async fn page(&self, path: &str, limit: u32, fields: &[(&str, &Option<String>)]) -> anyhow::Result<Value> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("limit", &limit.to_string());
+        for (name, value) in fields {
+            query.extend_pairs(value.iter().map(|value| (name, value)));
+        }
+        Ok(self.send(Method::GET, &format!("{path}?{}", query.finish()), None).await?.good()?.json())
+    }
+
     /// Sends one request.
     pub(crate) async fn send(&self, method: Method, path: &str, body: Option<(&str, String)>) -> anyhow::Result<Answer> {
         self.send_accepting(method, path, body, "application/json").await

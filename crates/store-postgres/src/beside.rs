@@ -54,10 +54,6 @@ fn paths(paths: &[StepPath]) -> Vec<String> {
     paths.iter().map(ToString::to_string).collect()
 }
 
-fn answer_text(answer: &Answer) -> Result<String, StoreError> {
-    serde_json::to_string(answer).map_err(|error| StoreError::Internal(error.to_string()))
-}
-
 async fn put(connection: &mut PgConnection, run: RunId, answer: &Answer, known: &str) -> Result<Answered, StoreError> {
     // The lock first: a commit that parks the run either comes before, and is seen here, or after, and sees the answer.
     let status: Option<(i16,)> = sqlx::query_as("select status from runs where id = $1 for update")
@@ -74,7 +70,7 @@ async fn put(connection: &mut PgConnection, run: RunId, answer: &Answer, known: 
         .bind(run.0)
         .bind(&*answer.path)
         .bind(answer.at.micros())
-        .bind(answer_text(answer)?)
+        .bind(answer.text()?)
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
@@ -122,7 +118,7 @@ pub(crate) async fn decide(connection: &mut PgConnection, id: ApprovalId, decisi
     if answered == Answered::Kept {
         sqlx::query("update approvals set decided_at = $1, decision = $2 where id = $3")
             .bind(decision.at.micros())
-            .bind(answer_text(&decision)?)
+            .bind(decision.text()?)
             .bind(id.0)
             .execute(&mut *transaction)
             .await
@@ -193,13 +189,7 @@ pub(crate) async fn untaken(connection: &mut PgConnection, run: RunId) -> Result
             .fetch_all(connection)
             .await
             .map_err(failed)?;
-    rows.into_iter().map(|(path, at, text)| read(path, at, &text)).collect()
-}
-
-fn read(path: String, at: i64, text: &str) -> Result<Answer, StoreError> {
-    let answer: Answer =
-        serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("answers.answer cannot be read: {error}")))?;
-    Ok(Answer { path: path.into(), at: Timestamp::from_micros(at), ..answer })
+    rows.iter().map(|(path, at, text)| Answer::read(path, Timestamp::from_micros(*at), text)).collect()
 }
 
 const COLUMNS: &str = "a.id, a.run_id, a.path, a.recipe_id, a.question, a.asked_at, a.expires_at, a.decided_at, a.decision";
@@ -234,7 +224,7 @@ fn approval_row(row: &PgRow) -> Result<Approval, StoreError> {
     let path: StepPath = get::<String>(row, "approvals.path")?.into();
     let decided_at = instant(row, "approvals.decided_at")?;
     let decision = match (decided_at, get::<Option<String>>(row, "approvals.decision")?) {
-        (Some(at), Some(text)) => Some(read(path.to_string(), at.micros(), &text)?),
+        (Some(at), Some(text)) => Some(Answer::read(&path, at, &text)?),
         _ => None,
     };
     Ok(Approval {

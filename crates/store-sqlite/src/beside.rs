@@ -55,10 +55,6 @@ fn paths_json(paths: &[StepPath]) -> String {
     serde_json::to_string(&paths).unwrap_or_default()
 }
 
-fn answer_text(answer: &Answer) -> Result<String, StoreError> {
-    serde_json::to_string(answer).map_err(|error| StoreError::Internal(error.to_string()))
-}
-
 async fn put(connection: &mut SqliteConnection, run: RunId, answer: &Answer, known: &str) -> Result<Answered, StoreError> {
     let status: Option<(i16,)> = sqlx::query_as("select status from runs where id = ?")
         .bind(run.0)
@@ -73,7 +69,7 @@ async fn put(connection: &mut SqliteConnection, run: RunId, answer: &Answer, kno
         .bind(run.0)
         .bind(&*answer.path)
         .bind(answer.at.micros())
-        .bind(answer_text(answer)?)
+        .bind(answer.text()?)
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
@@ -120,7 +116,7 @@ pub(crate) async fn decide(connection: &mut SqliteConnection, id: ApprovalId, de
     if answered == Answered::Kept {
         sqlx::query("update approvals set decided_at = ?, decision = ? where id = ?")
             .bind(decision.at.micros())
-            .bind(answer_text(&decision)?)
+            .bind(decision.text()?)
             .bind(id.0)
             .execute(&mut *transaction)
             .await
@@ -189,13 +185,7 @@ pub(crate) async fn untaken(connection: &mut SqliteConnection, run: RunId) -> Re
             .fetch_all(connection)
             .await
             .map_err(failed)?;
-    rows.into_iter().map(|(path, at, text)| read(path, at, &text)).collect()
-}
-
-fn read(path: String, at: i64, text: &str) -> Result<Answer, StoreError> {
-    let answer: Answer =
-        serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("answers.answer cannot be read: {error}")))?;
-    Ok(Answer { path: path.into(), at: Timestamp::from_micros(at), ..answer })
+    rows.iter().map(|(path, at, text)| Answer::read(path, Timestamp::from_micros(*at), text)).collect()
 }
 
 const COLUMNS: &str = "a.id, a.run_id, a.path, a.recipe_id, a.question, a.asked_at, a.expires_at, a.decided_at, a.decision";
@@ -226,7 +216,7 @@ fn approval_row(row: &SqliteRow) -> Result<Approval, StoreError> {
     let path: StepPath = get::<String>(row, "path")?.into();
     let decided_at = instant(row, "decided_at")?;
     let decision = match (decided_at, get::<Option<String>>(row, "decision")?) {
-        (Some(at), Some(text)) => Some(read(path.to_string(), at.micros(), &text)?),
+        (Some(at), Some(text)) => Some(Answer::read(&path, at, &text)?),
         _ => None,
     };
     Ok(Approval {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::{ApprovalId, ErrorRecord, NewRun, RecipeId, RunId, StepPath, Timestamp};
+use crate::{ApprovalId, ErrorRecord, NewRun, RecipeId, RunId, StepPath, StoreError, Timestamp};
 
 /// One change beside a run's own journal, in the same transaction as its chunk. Written once: when the
 /// chunk was there before, so were its changes.
@@ -52,6 +52,26 @@ pub struct Answer {
     /// Why it fails.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub err: Option<Box<ErrorRecord>>,
+}
+
+impl Answer {
+    /// As it is kept beside its run and path.
+    ///
+    /// # Errors
+    /// [`StoreError::Internal`] when it cannot be JSON.
+    pub fn text(&self) -> Result<String, StoreError> {
+        serde_json::to_string(self).map_err(|error| StoreError::Internal(error.to_string()))
+    }
+
+    /// Reads it back.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when the text is not what was kept.
+    pub fn read(path: &str, at: Timestamp, text: &str) -> Result<Self, StoreError> {
+        let answer: Self =
+            serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("answers.answer cannot be read: {error}")))?;
+        Ok(Self { path: path.into(), at, ..answer })
+    }
 }
 
 /// What became of an [`Answer`].

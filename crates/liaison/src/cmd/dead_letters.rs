@@ -12,7 +12,7 @@ use super::{
     print,
     runs::{tell, text},
 };
-use crate::remote::Remote;
+use crate::remote::{One, Remote};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadLetters {
@@ -21,7 +21,7 @@ pub(crate) enum DeadLetters {
     /// Why they failed, and how many for the same reason.
     Causes(Causes),
     /// One of them with its steps.
-    Show(Show),
+    Show(One),
     /// Lets them go on at the steps that failed.
     Resume(Resume),
     /// Runs their events again as new runs.
@@ -37,24 +37,44 @@ struct Which {
     #[arg(value_name = "RUN", conflicts_with_all = ["recipe", "fingerprint", "since", "until", "q", "all"],
         required_unless_present_any = ["recipe", "fingerprint", "since", "until", "q", "all"])]
     ids: Vec<String>,
-    /// All of this recipe.
-    #[arg(long)]
-    recipe: Option<String>,
-    /// All of this cause; `liaison dead-letters causes` shows them.
-    #[arg(long)]
-    fingerprint: Option<String>,
-    /// All accepted at or after this instant.
-    #[arg(long)]
-    since: Option<String>,
-    /// All accepted before this instant.
-    #[arg(long)]
-    until: Option<String>,
-    /// All whose label contains this.
-    #[arg(long)]
-    q: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// Every open one.
     #[arg(long)]
     all: bool,
+}
+
+/// Which dead letters, by what they have in common.
+#[derive(Debug, Args)]
+struct Filter {
+    /// Those of this recipe.
+    #[arg(long)]
+    recipe: Option<String>,
+    /// Those of this cause; `liaison dead-letters causes` shows them.
+    #[arg(long)]
+    fingerprint: Option<String>,
+    /// Those accepted at or after this instant.
+    #[arg(long)]
+    since: Option<String>,
+    /// Those accepted before this instant.
+    #[arg(long)]
+    until: Option<String>,
+    /// Those whose label contains this.
+    #[arg(long)]
+    q: Option<String>,
+}
+
+impl Filter {
+    /// The fields as the API calls them.
+    const fn fields(&self) -> [(&'static str, &Option<String>); 5] {
+        [
+            ("recipe", &self.recipe),
+            ("fingerprint", &self.fingerprint),
+            ("since", &self.since),
+            ("until", &self.until),
+            ("q", &self.q),
+        ]
+    }
 }
 
 /// How many at a time, and whether to wait.
@@ -77,21 +97,8 @@ struct How {
 pub(crate) struct List {
     #[command(flatten)]
     remote: Remote,
-    /// Only those of this recipe.
-    #[arg(long)]
-    recipe: Option<String>,
-    /// Only those of this cause.
-    #[arg(long)]
-    fingerprint: Option<String>,
-    /// Only those accepted at or after this instant.
-    #[arg(long)]
-    since: Option<String>,
-    /// Only those accepted before this instant.
-    #[arg(long)]
-    until: Option<String>,
-    /// Only those whose label contains this.
-    #[arg(long)]
-    q: Option<String>,
+    #[command(flatten)]
+    filter: Filter,
     /// How many.
     #[arg(long, default_value_t = 20)]
     limit: u32,
@@ -110,17 +117,6 @@ pub(crate) struct Causes {
     /// How many.
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Show {
-    /// The run.
-    id: String,
-    #[command(flatten)]
-    remote: Remote,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -203,14 +199,7 @@ fn wish(which: &Which, how: &How) -> Value {
     if !which.ids.is_empty() {
         wish["ids"] = json!(which.ids);
     }
-    let fields = [
-        ("recipe", &which.recipe),
-        ("fingerprint", &which.fingerprint),
-        ("since", &which.since),
-        ("until", &which.until),
-        ("q", &which.q),
-    ];
-    for (field, value) in fields {
+    for (field, value) in which.filter.fields() {
         put(&mut wish, field, value.as_ref().map(|text| json!(text)));
     }
     put(&mut wish, "all", which.all.then_some(json!(true)));
@@ -229,21 +218,7 @@ async fn begin(what: &str, wish: &Value, how: &How) -> anyhow::Result<ExitCode> 
 }
 
 async fn show_list(list: &List) -> anyhow::Result<ExitCode> {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("limit", &list.limit.to_string());
-    let fields = [
-        ("recipe", &list.recipe),
-        ("fingerprint", &list.fingerprint),
-        ("since", &list.since),
-        ("until", &list.until),
-        ("q", &list.q),
-    ];
-    for (name, value) in fields {
-        if let Some(value) = value {
-            query.append_pair(name, value);
-        }
-    }
-    let page = list.remote.send(Method::GET, &format!("/api/v1/dead-letters?{}", query.finish()), None).await?.good()?.json();
+    let page = list.remote.page("/api/v1/dead-letters", list.limit, &list.filter.fields()).await?;
     if list.json {
         return print(&serde_json::to_string_pretty(&page)?);
     }
@@ -263,13 +238,7 @@ async fn show_list(list: &List) -> anyhow::Result<ExitCode> {
 }
 
 async fn show_causes(causes: &Causes) -> anyhow::Result<ExitCode> {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("limit", &causes.limit.to_string());
-    if let Some(recipe) = &causes.recipe {
-        query.append_pair("recipe", recipe);
-    }
-    let path = format!("/api/v1/dead-letters/causes?{}", query.finish());
-    let page = causes.remote.send(Method::GET, &path, None).await?.good()?.json();
+    let page = causes.remote.page("/api/v1/dead-letters/causes", causes.limit, &[("recipe", &causes.recipe)]).await?;
     if causes.json {
         return print(&serde_json::to_string_pretty(&page)?);
     }
@@ -293,7 +262,7 @@ fn first_line(message: &Value) -> String {
     if line.chars().nth(CHARS_MAX).is_some() { line.chars().take(CHARS_MAX - 1).chain(['…']).collect() } else { line }
 }
 
-async fn show_one(show: &Show) -> anyhow::Result<ExitCode> {
+async fn show_one(show: &One) -> anyhow::Result<ExitCode> {
     let run = show.remote.send(Method::GET, &format!("/api/v1/runs/{}", show.id), None).await?.good()?.json();
     if show.json {
         return print(&serde_json::to_string_pretty(&run)?);

@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::{FAILED, block_on, print, runs::text};
-use crate::remote::Remote;
+use crate::remote::{One, Remote};
 
 /// How often somebody who waits looks.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
@@ -42,17 +42,6 @@ pub(crate) struct List {
     /// How many.
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct One {
-    /// The operation.
-    id: String,
-    #[command(flatten)]
-    remote: Remote,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -146,7 +135,7 @@ async fn tell(remote: &Remote, operation: &Value, as_json: bool) -> anyhow::Resu
 }
 
 async fn show_list(list: &List) -> anyhow::Result<ExitCode> {
-    let page = list.remote.send(Method::GET, &format!("/api/v1/operations?limit={}", list.limit), None).await?.good()?.json();
+    let page = list.remote.page("/api/v1/operations", list.limit, &[]).await?;
     if list.json {
         return print(&serde_json::to_string_pretty(&page)?);
     }

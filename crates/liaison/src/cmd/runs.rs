@@ -8,14 +8,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{block_on, print};
-use crate::remote::Remote;
+use crate::remote::{One, Remote};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Runs {
     /// The newest runs.
     List(List),
     /// One run with its steps.
-    Show(Show),
+    Show(One),
     /// Lets a failed run go on at the step that failed.
     Retry(Retry),
     /// Ends a run that is not over.
@@ -42,28 +42,6 @@ pub(crate) struct List {
     /// How many.
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Show {
-    /// The run.
-    id: String,
-    #[command(flatten)]
-    remote: Remote,
-    /// As JSON.
-    #[arg(long)]
-    json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct One {
-    /// The run.
-    id: String,
-    #[command(flatten)]
-    remote: Remote,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -154,14 +132,8 @@ pub(crate) fn runs(runs: &Runs) -> anyhow::Result<ExitCode> {
 }
 
 async fn show_list(list: &List) -> anyhow::Result<ExitCode> {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("limit", &list.limit.to_string());
-    for (name, value) in [("recipe", &list.recipe), ("status", &list.status), ("q", &list.q)] {
-        if let Some(value) = value {
-            query.append_pair(name, value);
-        }
-    }
-    let page = list.remote.send(Method::GET, &format!("/api/v1/runs?{}", query.finish()), None).await?.good()?.json();
+    let fields = [("recipe", &list.recipe), ("status", &list.status), ("q", &list.q)];
+    let page = list.remote.page("/api/v1/runs", list.limit, &fields).await?;
     if list.json {
         return print(&serde_json::to_string_pretty(&page)?);
     }
@@ -188,7 +160,7 @@ async fn show_list(list: &List) -> anyhow::Result<ExitCode> {
     print(&out)
 }
 
-async fn show_one(show: &Show) -> anyhow::Result<ExitCode> {
+async fn show_one(show: &One) -> anyhow::Result<ExitCode> {
     let run = show.remote.send(Method::GET, &format!("/api/v1/runs/{}", show.id), None).await?.good()?.json();
     print(&if show.json { serde_json::to_string_pretty(&run)? } else { tell(&run) })
 }
