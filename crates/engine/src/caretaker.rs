@@ -1,23 +1,8 @@
-//! What must happen every so often: leases, other processes' news, removing what ran out.
+//! What must happen every so often: other processes' news, removing what ran out.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
-
-use store::StoreError;
+use std::{sync::Arc, time::Duration};
 
 use crate::Engine;
-
-/// Renews this process's lease and frees what dead processes held.
-pub(crate) async fn keep_lease(engine: Arc<Engine>) {
-    let pause = engine.settings.lease / 3;
-    while rest(&engine, pause).await {
-        if let Err(error) = engine.renew_lease().await {
-            tracing::warn!(%error, "caretaker.lease: the store did not answer");
-        }
-    }
-}
 
 /// Looks for changes other processes made, at every notice and at every poll.
 pub(crate) async fn keep_watch(engine: Arc<Engine>) {
@@ -58,31 +43,5 @@ async fn rest(engine: &Engine, pause: Duration) -> bool {
         biased;
         () = tokio::time::sleep(pause) => true,
         () = engine.stopping.cancelled() => false,
-    }
-}
-
-impl Engine {
-    /// One round of lease keeping.
-    ///
-    /// # Errors
-    /// When the store does not answer.
-    pub async fn renew_lease(&self) -> Result<(), StoreError> {
-        self.set_clock().await?;
-        let now = self.now();
-        let lease_until = now.after(self.settings.lease);
-        if !self.store.renew_worker(self.worker(), lease_until).await? {
-            // This process was silent too long. Its runs belong to others; it goes on as a new worker.
-            let worker = self.store.register_worker(&self.settings.worker_name, now, lease_until).await?;
-            self.worker.store(worker.0, Ordering::SeqCst);
-            tracing::warn!("caretaker.lease: this process was declared dead while it was silent; it goes on as a new worker");
-        }
-        let freed = self.store.reap_workers(now).await?;
-        if freed > 0 {
-            metrics::counter!("liaison_runs_freed_total").increment(freed);
-            tracing::warn!(runs = freed, "caretaker.lease: runs of a dead process are free again");
-            self.count_backlog().await?;
-            self.wake_at(now);
-        }
-        Ok(())
     }
 }

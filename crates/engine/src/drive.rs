@@ -45,6 +45,9 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
     let left = loop {
         match next {
             Next::Act(attempts) => {
+                if !engine.still_owns(run.owner).await {
+                    break if engine.is_stopping() { Left::Stopping } else { Left::LeaseLost };
+                }
                 for attempt in attempts {
                     run.state.in_flight.insert(Arc::clone(&attempt.path));
                     // A person let the step try again: then a failed run that it called goes on, too.

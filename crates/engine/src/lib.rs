@@ -9,6 +9,7 @@ mod beside;
 mod call;
 mod caretaker;
 pub mod catalogue;
+mod clock;
 pub mod control;
 pub mod cron;
 pub mod decide;
@@ -18,6 +19,7 @@ mod frame;
 pub mod gate;
 mod intake;
 mod keeper;
+mod lease;
 mod letters;
 mod live;
 mod not_yet;
@@ -60,7 +62,7 @@ pub use crate::{
     settings::EngineSettings,
     talk::{Decision, TalkError},
 };
-use crate::{program::CompileSettings as Compile, registry::Registry};
+use crate::{clock::SharedClock, lease::Lease, program::CompileSettings as Compile, registry::Registry};
 
 /// What an engine is made of.
 pub struct Parts {
@@ -91,7 +93,6 @@ pub struct Engine {
     /// Seals connections' secrets.
     pub vault: Arc<Vault>,
     pub(crate) http: Http,
-    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: EngineSettings,
     pub(crate) registry: Registry,
     pub(crate) gates: gate::Gates,
@@ -101,7 +102,7 @@ pub struct Engine {
     pub(crate) slots_taken: AtomicUsize,
     pub(crate) backlog: AtomicU32,
     pub(crate) backlog_moved: Notify,
-    pub(crate) worker: AtomicI64,
+    pub(crate) lease: Lease,
     /// Wakes the one worker loop of this process.
     pub(crate) wake: Notify,
     pub(crate) catalogue_changed: Notify,
@@ -113,8 +114,7 @@ pub struct Engine {
     pub(crate) letters: letters::Signals,
     pub(crate) schedules: schedule::Memory,
     pub(crate) addresses: Arc<Addresses>,
-    /// How far the database's clock is ahead of ours, in microseconds.
-    pub(crate) clock_ahead: AtomicI64,
+    pub(crate) time: SharedClock,
     dice: Mutex<SmallRng>,
 }
 
@@ -130,15 +130,15 @@ impl Engine {
     /// # Errors
     /// When the store does not answer.
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
-        let ours = parts.clock.now();
-        let ahead = parts.store.shared_clock().await?.map_or(0, |theirs| theirs.micros() - ours.micros());
-        let now = Timestamp::from_micros(ours.micros().saturating_add(ahead));
+        let time = SharedClock::start(Arc::clone(&parts.clock), &*parts.store).await?;
+        let now = time.now();
         let compile = Compile { step_timeout: parts.settings.step_timeout };
-        let worker = parts.store.register_worker(&parts.settings.worker_name, now, now.after(parts.settings.lease)).await?;
+        let (lease_until, good_until) = lease::terms(now, parts.settings.lease, time.error());
+        let worker = parts.store.register_worker(&parts.settings.worker_name, now, lease_until).await?;
         let addresses = Arc::new(talk::addresses(&*parts.store, &parts.vault, &parts.settings.public_url).await?);
         let engine = Arc::new(Self {
             addresses,
-            clock_ahead: AtomicI64::new(ahead),
+            time,
             registry: Registry::new(Arc::clone(&parts.connectors), Arc::clone(&parts.vault), compile),
             gates: gate::Gates::default(),
             slots: Arc::new(Semaphore::new(parts.settings.runs_in_flight_max)),
@@ -148,12 +148,11 @@ impl Engine {
             connectors: parts.connectors,
             vault: parts.vault,
             http: parts.http,
-            clock: parts.clock,
             settings: parts.settings,
             live: Live::default(),
             backlog: AtomicU32::new(0),
             backlog_moved: Notify::new(),
-            worker: AtomicI64::new(worker.0),
+            lease: Lease::new(worker, good_until),
             wake: Notify::new(),
             catalogue_changed: Notify::new(),
             wake_at: AtomicI64::new(i64::MAX),
@@ -167,13 +166,13 @@ impl Engine {
         engine.http.keep_credentials_with(Arc::new(keeper::StoreKeeper {
             store: Arc::clone(&engine.store),
             vault: Arc::clone(&engine.vault),
-            clock: Arc::clone(&engine.clock),
+            clock: parts.clock,
         }));
         engine.registry.refresh(&*engine.store).await?;
         engine.count_backlog().await?;
         engine.gates.prepare(&engine).await?;
         engine.tasks.spawn(gate::keeper::keep_gates(Arc::clone(&engine)));
-        engine.tasks.spawn(caretaker::keep_lease(Arc::clone(&engine)));
+        engine.tasks.spawn(lease::keep(Arc::clone(&engine)));
         engine.tasks.spawn(caretaker::keep_watch(Arc::clone(&engine)));
         engine.tasks.spawn(caretaker::keep_tidy(Arc::clone(&engine)));
         engine.tasks.spawn(letters::keep_sorted(Arc::clone(&engine)));
@@ -212,23 +211,10 @@ impl Engine {
         self.stopping.cancelled().await;
     }
 
-    /// The current instant: by the database's clock where several processes share one, so that machines
-    /// whose clocks differ agree on what is due and whose lease is over.
+    /// The current instant, by the database's clock where several processes share one.
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.clock.now().micros().saturating_add(self.clock_ahead.load(Ordering::Relaxed)))
-    }
-
-    /// Compares this process's clock with the database's.
-    pub(crate) async fn set_clock(&self) -> Result<(), StoreError> {
-        let asked = self.clock.now().micros();
-        if let Some(theirs) = self.store.shared_clock().await? {
-            let answered = self.clock.now().micros();
-            // Half of the way there and back, at best.
-            let ours = asked + (answered - asked) / 2;
-            self.clock_ahead.store(theirs.micros() - ours, Ordering::Relaxed);
-        }
-        Ok(())
+        self.time.now()
     }
 
     /// The store, for reading pages and for changes that are not the engine's.
@@ -290,7 +276,7 @@ impl Engine {
     }
 
     pub(crate) fn worker(&self) -> WorkerId {
-        WorkerId(self.worker.load(Ordering::SeqCst))
+        self.lease.worker()
     }
 
     pub(crate) fn connection(&self, name: &str) -> Option<Arc<Connection>> {

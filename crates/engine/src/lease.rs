@@ -1,0 +1,124 @@
+//! Whether this process still owns what it took: its lease as it knows it.
+//!
+//! The fence in each commit keeps a process whose lease is over from writing. This keeps it from calling
+//! anybody outside, too: a process that was frozen, or could not reach the database, asks before it goes on.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use store::{StoreError, Timestamp, WorkerId};
+use tokio::sync::Notify;
+
+use crate::Engine;
+
+/// The lease ends this part of it earlier for whoever holds it than for the others.
+const MARGIN_ONE_IN: u32 = 10;
+
+/// This process's lease.
+pub(crate) struct Lease {
+    worker: AtomicI64,
+    /// Nothing is begun after this instant, in microseconds, without having asked.
+    good_until: AtomicI64,
+    /// Somebody waits for the next renewal.
+    wanted: Notify,
+    renewed: Notify,
+}
+
+impl Lease {
+    pub(crate) fn new(worker: WorkerId, good_until: Timestamp) -> Self {
+        Self {
+            worker: AtomicI64::new(worker.0),
+            good_until: AtomicI64::new(good_until.micros()),
+            wanted: Notify::new(),
+            renewed: Notify::new(),
+        }
+    }
+
+    pub(crate) fn worker(&self) -> WorkerId {
+        WorkerId(self.worker.load(Ordering::SeqCst))
+    }
+
+    fn renewed(&self, worker: WorkerId, good_until: Timestamp) {
+        self.worker.store(worker.0, Ordering::SeqCst);
+        self.good_until.store(good_until.micros(), Ordering::SeqCst);
+        self.renewed.notify_waiters();
+    }
+}
+
+/// Until when a lease taken now is kept: as the database has it, and as its holder goes by it.
+pub(crate) fn terms(now: Timestamp, lease: Duration, clock_error: Duration) -> (Timestamp, Timestamp) {
+    let margin = lease / MARGIN_ONE_IN + clock_error * 2;
+    (now.after(lease), now.after(lease.saturating_sub(margin)))
+}
+
+/// Renews this process's lease and frees what dead processes held.
+pub(crate) async fn keep(engine: Arc<Engine>) {
+    let pause = engine.settings.lease / 3;
+    loop {
+        tokio::select! {
+            biased;
+            () = engine.stopping.cancelled() => return,
+            () = engine.lease.wanted.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        if let Err(error) = engine.renew_lease().await {
+            tracing::warn!(%error, "lease.renew: the store did not answer");
+            tokio::time::sleep(engine.settings.lease / 30).await;
+        }
+    }
+}
+
+impl Engine {
+    /// One round of lease keeping.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn renew_lease(&self) -> Result<(), StoreError> {
+        self.time.compare(&*self.store).await?;
+        let now = self.now();
+        let (until, good_until) = terms(now, self.settings.lease, self.time.error());
+        if self.store.renew_worker(self.worker(), until).await? {
+            self.lease.renewed(self.worker(), good_until);
+        } else {
+            // This process was silent too long. Its runs belong to others; it goes on as a new worker.
+            let worker = self.store.register_worker(&self.settings.worker_name, now, until).await?;
+            self.lease.renewed(worker, good_until);
+            tracing::warn!("lease.renew: this process was declared dead while it was silent; it goes on as a new worker");
+        }
+        let freed = self.store.reap_workers(now).await?;
+        if freed > 0 {
+            metrics::counter!("liaison_runs_freed_total").increment(freed);
+            tracing::warn!(runs = freed, "lease.reap: runs of a dead process are free again");
+            self.count_backlog().await?;
+            self.wake_at(now);
+        }
+        Ok(())
+    }
+
+    /// Whether what `owner` took may still be acted on; waits for the next renewal when that is not known.
+    pub(crate) async fn still_owns(&self, owner: WorkerId) -> bool {
+        loop {
+            let renewed = self.lease.renewed.notified();
+            tokio::pin!(renewed);
+            renewed.as_mut().enable();
+            if self.worker() != owner {
+                return false;
+            }
+            if self.now().micros() < self.lease.good_until.load(Ordering::SeqCst) {
+                return true;
+            }
+            self.lease.wanted.notify_one();
+            tokio::select! {
+                biased;
+                () = renewed => {}
+                // The caretaker is gone; the run is freed with everything else when the process stops.
+                () = self.stopping.cancelled() => return false,
+            }
+        }
+    }
+}
