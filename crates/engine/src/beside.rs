@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde_json::{Value as Json, json};
 use store::{
-    Answer, Approval, ApprovalId, Beside, Entry, ErrorRecord, Journal, Parent, RecipeId, RunId, StepPath, StepState, StoreError,
-    Then, Timestamp, Via,
+    Answer, Approval, ApprovalId, Beside, Entry, ErrorRecord, ITEMS_FAILED, Journal, Parent, RecipeId, RunId, StepPath,
+    StepState, StoreError, Then, Timestamp, Via,
 };
 
 use crate::{
@@ -43,7 +43,12 @@ impl Engine {
         }
         changes.extend(entries.iter().filter_map(|entry| self.question(state.id, about.recipe, entry)));
         let Some(at) = then.ended_at() else { return changes };
-        if matches!(then, Then::Succeeded { .. }) && !state.saved.is_empty() {
+        // What it keeps is kept once: when everything is done but some items, and not again when those are, too.
+        let (done, before) = match then {
+            Then::Succeeded { .. } => (true, state.journal.partial_ends),
+            _ => (then.error().is_some_and(|error| error.code == ITEMS_FAILED), state.journal.partial_ends.saturating_sub(1)),
+        };
+        if done && before == 0 && !state.saved.is_empty() {
             changes.push(Beside::Keep { recipe: about.recipe, values: state.saved.clone(), at });
         }
         let out = entries.iter().rev().find_map(|entry| match entry {

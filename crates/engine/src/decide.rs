@@ -17,7 +17,7 @@ use std::{
 
 use connector::ErrorClass;
 use serde_json::{Map, Value as Json};
-use store::{Ending, Entry, ErrorRecord, Journal, RunId, StepPath, StepState, Then, Timestamp, Via, WaitingFor};
+use store::{Ending, Entry, ErrorRecord, ITEMS_FAILED, Journal, RunId, StepPath, StepState, Then, Timestamp, Via, WaitingFor};
 
 use crate::{
     address::Addresses,
@@ -128,6 +128,9 @@ impl RunState {
             began: HashMap::new(),
             reopened: HashMap::new(),
             caught: HashMap::new(),
+            held: HashSet::new(),
+            late: HashSet::new(),
+            partial_ends: 0,
             lived: HashMap::new(),
             state: Arc::default(),
             found: 0,
@@ -261,6 +264,9 @@ fn internal(message: &str) -> Box<ErrorRecord> {
 
 fn end(state: &mut RunState, now: Timestamp, stop: Stop) -> Next {
     let (how, out, err, then) = match stop {
+        Stop::Returned(out) if let Some(error) = partly(&state.journal) => {
+            (Ending::Failed, out, Some(error.clone()), Then::Failed { at: now, error })
+        }
         Stop::Returned(out) => (Ending::Succeeded, out, None, Then::Succeeded { at: now }),
         Stop::Failed(error) | Stop::Doubt(error) => (Ending::Failed, None, Some(error.clone()), Then::Failed { at: now, error }),
     };
@@ -268,6 +274,25 @@ fn end(state: &mut RunState, now: Timestamp, stop: Stop) -> Next {
     let err = err.map(|error| Box::new(ErrorRecord { request: None, response: None, ..*error }));
     state.push(Entry::Ended { at: now, how, out, err, by: None });
     Next::End(then)
+}
+
+/// Everything was done but the passes that are held for a person.
+fn partly(journal: &Journal) -> Option<Box<ErrorRecord>> {
+    let first = journal.held.iter().min_by_key(|path| (path.len(), Arc::clone(path)))?;
+    let (first, _) = journal.caught.get(first)?;
+    let (items, they) = match journal.held.len() {
+        1 => ("1 item".to_owned(), "it"),
+        count => (format!("{count} items"), "they"),
+    };
+    Some(Box::new(ErrorRecord {
+        class: ErrorClass::Partial.as_str().to_owned(),
+        code: ITEMS_FAILED.to_owned(),
+        message: format!("{items} failed; everything else is done. The first: {}", first.message),
+        next: Some(format!("Put right why {they} failed, then resume the run: nothing else is done again.")),
+        path: first.path.clone(),
+        request: None,
+        response: None,
+    }))
 }
 
 /// How a block of steps went.

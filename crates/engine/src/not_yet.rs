@@ -1,6 +1,6 @@
 //! What the language has and a server cannot run yet. Refused when a recipe is switched on, never passed over.
 
-use recipe::ast::{self, Overlap, Partial, Recipe, StepKind, TriggerSource};
+use recipe::ast::{Overlap, Recipe, TriggerSource};
 
 /// The first part of a recipe that this version cannot run, as a sentence.
 #[must_use]
@@ -12,11 +12,5 @@ pub fn not_yet(recipe: &Recipe) -> Option<String> {
     if overlap.is_some_and(|overlap| overlap != Overlap::Queue) && recipe.trigger.from.value != TriggerSource::Schedule {
         return Some("`on_overlap: skip` and `cancel_running` can only run with `from: schedule` in this version".to_owned());
     }
-    let mut first = None;
-    ast::walk(&recipe.steps, &mut |step| {
-        if matches!(&step.kind, StepKind::Each(each) if each.partial == Partial::DeadLetter) {
-            first.get_or_insert_with(|| format!("step {}: `partial: dead_letter` cannot run in this version yet", step.id.value));
-        }
-    });
-    first
+    None
 }

@@ -176,6 +176,8 @@ pub(crate) struct Each {
     pub(crate) batch: Option<usize>,
     pub(crate) parallel: usize,
     pub(crate) stops: bool,
+    /// Failed passes are held for a person; the run goes on and fails at its end.
+    pub(crate) holds: bool,
     pub(crate) collect: Option<Template>,
     pub(crate) steps: Vec<Step>,
 }
@@ -409,6 +411,7 @@ impl Compiler<'_> {
                 batch: each.batch.map(|batch| batch as usize),
                 parallel: each.parallel.map_or(1, |parallel| parallel as usize),
                 stops: each.partial == ast::Partial::Stop,
+                holds: each.partial == ast::Partial::DeadLetter,
                 collect: each.collect.as_ref().map(Template::compile).transpose()?,
                 steps: self.block(&each.steps)?,
             })),

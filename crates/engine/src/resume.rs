@@ -172,8 +172,12 @@ fn named(steps: &[String]) -> String {
 
 /// The steps that keep a run from going on: all that failed, but those whose failure the recipe dealt with.
 fn stuck(journal: &Journal) -> Vec<(&StepPath, &StepState)> {
-    let dealt_with: HashSet<&str> =
-        journal.caught.iter().flat_map(|(path, (error, _))| std::iter::once(&**path).chain(error.path.as_deref())).collect();
+    let dealt_with: HashSet<&str> = journal
+        .caught
+        .iter()
+        .filter(|(path, _)| !journal.held.contains(*path))
+        .flat_map(|(path, (error, _))| std::iter::once(&**path).chain(error.path.as_deref()))
+        .collect();
     let taken_back = taken_back(journal);
     let mut stuck: Vec<(&StepPath, &StepState)> = journal
         .steps
@@ -201,6 +205,9 @@ fn reopen(journal: &Journal, said: &Said, version: Option<i32>, by: &str, at: Ti
         ));
     }
     let mut entries = vec![Entry::Resumed { at, by: by.to_owned(), version }];
+    let mut held: Vec<&StepPath> = journal.held.iter().collect();
+    held.sort();
+    entries.extend(held.into_iter().map(|path| Entry::Reopened { p: Arc::clone(path), at, by: by.to_owned() }));
     for (path, state) in stuck {
         let p = Arc::clone(path);
         let by = by.to_owned();

@@ -141,9 +141,10 @@ impl StepDetail {
             Entry::Skipped { .. } => self.status = StepStatus::Skipped,
             Entry::Waits { .. } => self.status = StepStatus::Running,
             // The failure stays to be seen; what counts instead of it is the output.
-            Entry::Caught { err, out, .. } => {
+            Entry::Caught { p, err, out, .. } => {
                 self.error = Some((**err).clone());
-                if out.is_some() {
+                // A pass is over then; the `catch` of a `try` goes on.
+                if out.is_some() || p.ends_with(']') {
                     self.status = StepStatus::Failed;
                     self.output.clone_from(out);
                 }

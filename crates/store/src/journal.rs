@@ -20,7 +20,11 @@
 mod chunk;
 mod lived;
 
-use std::{borrow::Cow, collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -29,6 +33,9 @@ pub use chunk::{read_chunk, write_chunk};
 pub use lived::Lived;
 
 use crate::{RunId, StoreError, Timestamp, Via};
+
+/// The code of a run in which everything was done but some passes of loops, which wait for a person.
+pub const ITEMS_FAILED: &str = "ITEMS_FAILED";
 
 /// The place of a step in its run, by ids, loop passes included: `account`, `push[17].up`.
 pub type StepPath = Arc<str>;
@@ -159,9 +166,12 @@ pub enum Entry {
         at: Timestamp,
         /// What failed.
         err: Box<ErrorRecord>,
-        /// What counts as the step's output; `None` for a `try`, whose `catch` follows.
+        /// What counts as the step's output; `None` for a `try`, whose `catch` follows, and for a pass.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         out: Option<Arc<Json>>,
+        /// A pass of a loop that a person is to look at when the run is over.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        held: bool,
     },
     /// A step begins to wait. It ends with `computed` when the time has come, or with `settled`.
     Waits {
@@ -489,6 +499,12 @@ pub struct Journal {
     pub reopened: HashMap<StepPath, u32>,
     /// Failures that the recipe deals with, by path: what failed, and what counts as the output.
     pub caught: HashMap<StepPath, Caught>,
+    /// Failed passes of loops that wait for a person, by path; each is caught, too.
+    pub held: HashSet<StepPath>,
+    /// Such passes that were reopened and are not done yet.
+    pub late: HashSet<StepPath>,
+    /// How often it ended with nothing failed but such passes.
+    pub partial_ends: u32,
     /// When each step began and ended, and in how many attempts, by path.
     pub lived: HashMap<StepPath, Lived>,
     /// The number the next chunk gets.
@@ -525,6 +541,9 @@ impl Journal {
                             began: HashMap::new(),
                             reopened: HashMap::new(),
                             caught: HashMap::new(),
+                            held: HashSet::new(),
+                            late: HashSet::new(),
+                            partial_ends: 0,
                             lived: HashMap::new(),
                             next_seq: 0,
                         });
@@ -559,8 +578,24 @@ impl Journal {
             self.found += 1;
             self.state_is_old = false;
         }
-        if let Entry::Caught { p, err, out, .. } = entry {
+        if let Entry::Ended { err: Some(err), .. } = entry
+            && err.code == ITEMS_FAILED
+        {
+            self.partial_ends += 1;
+        }
+        if let Entry::Caught { p, err, out, held, .. } = entry {
             self.caught.insert(Arc::clone(p), (err.clone(), out.clone()));
+            if *held {
+                self.late.remove(p);
+                self.held.insert(Arc::clone(p));
+            }
+            return Ok(());
+        }
+        if let Entry::Reopened { p, .. } = entry
+            && self.held.remove(p)
+        {
+            self.caught.remove(p);
+            self.late.insert(Arc::clone(p));
             return Ok(());
         }
         if let Some(path) = entry.path() {
@@ -584,6 +619,9 @@ impl Journal {
             }
             if let (StepState::Ready { attempts }, Entry::Reopened { .. }) = (&after, entry) {
                 self.reopened.insert(Arc::clone(path), *attempts);
+            }
+            if let Entry::Computed { p, .. } = entry {
+                self.late.remove(p);
             }
             self.note_time(path, entry);
             self.steps.insert(Arc::clone(path), after);

@@ -39,7 +39,10 @@ pub use crate::{
     group::{GroupSettings, Writer},
     ids::{ApprovalId, AuditId, BadId, ConnectionId, InboundId, KeyId, OperationId, RecipeId, RunId, WorkerId},
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
-    journal::{Caught, Ending, Entry, ErrorRecord, IllegalEntry, Journal, Lived, StepPath, StepState, read_chunk, write_chunk},
+    journal::{
+        Caught, Ending, Entry, ErrorRecord, ITEMS_FAILED, IllegalEntry, Journal, Lived, StepPath, StepState, read_chunk,
+        write_chunk,
+    },
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
         OperationState, Selection,

@@ -89,11 +89,13 @@ impl Walk<'_> {
         if !over {
             return Flow::Blocked;
         }
-        let LoopState { results, failed, .. } = self.state.loops.remove(path).unwrap_or_default();
-        let total = results.len();
+        let LoopState { items, results, failed, .. } = self.state.loops.remove(path).unwrap_or_default();
+        let total = items.len();
         let results: Vec<Json> = results.into_iter().flatten().collect();
         // What went in came out: every pass gave something or failed.
-        debug_assert_eq!(total, results.len(), "{path}");
+        if results.len() != total {
+            return self.fail(path, internal(&format!("{total} items went into a loop and {} came out", results.len())));
+        }
         let output = Arc::new(json!({ "results": results, "total": total, "failed": failed }));
         self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
         Flow::Done(output)
@@ -134,9 +136,41 @@ impl Walk<'_> {
         if each.stops {
             return Err(Flow::Stop(Stop::Failed(err)));
         }
-        self.push(Entry::Caught { p: own, at: self.now, err, out: None });
+        self.push(Entry::Caught { p: own, at: self.now, err, out: None, held: each.holds });
         self.pass_failed(path);
         Ok(Some(Json::Null))
+    }
+
+    /// Passes of a loop that is done which a person reopened: each gets another chance.
+    pub(super) fn late_passes(&mut self, each: &Each, output: &Arc<Json>, path: &StepPath, frame: &mut Frame) -> Flow {
+        let prefix = format!("{path}[");
+        let place = |late: &StepPath| late.strip_prefix(&*prefix)?.strip_suffix(']')?.parse::<usize>().ok();
+        let mut places: Vec<usize> = self.state.journal.late.iter().filter_map(place).collect();
+        places.sort_unstable();
+        if places.is_empty() {
+            return Flow::Done(Arc::clone(output));
+        }
+        let items = match each.items.eval(&frame.frozen_scope()) {
+            Ok(Json::Array(list)) => in_batches(each, list),
+            _ => return Flow::Stop(Stop::Failed(at_path(internal("a list that was walked is a list no more"), path))),
+        };
+        let mut open = 0;
+        for place in places {
+            let Some(item) = items.get(place) else { continue };
+            match self.pass(each, item, place, path, frame) {
+                Ok(Some(result)) if !self.state.journal.held.contains(&*format!("{path}[{place}]")) => {
+                    let own = format!("{path}[{place}]").into();
+                    self.push(Entry::Computed { p: own, at: self.now, out: Arc::new(result) });
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => open += 1,
+                Err(stop) => return stop,
+            }
+            if open >= each.parallel {
+                break;
+            }
+        }
+        if open == 0 { Flow::Done(Arc::clone(output)) } else { Flow::Blocked }
     }
 
     fn pass_failed(&mut self, path: &StepPath) {
@@ -314,7 +348,7 @@ impl Walk<'_> {
             (Flow::Blocked, _) => return Flow::Blocked,
             (Flow::Stop(Stop::Failed(error)), Some(catch)) => {
                 if !self.state.journal.caught.contains_key(path) {
-                    self.push(Entry::Caught { p: Arc::clone(path), at: self.now, err: error.clone(), out: None });
+                    self.push(Entry::Caught { p: Arc::clone(path), at: self.now, err: error.clone(), out: None, held: false });
                 }
                 let outer = frame.set_error(Some(Arc::new(error_json(&error))));
                 let flow = self.block(catch, frame, &prefix);

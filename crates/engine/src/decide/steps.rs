@@ -72,7 +72,13 @@ impl Walk<'_> {
         };
         match out {
             Ok(out) => {
-                self.push(Entry::Caught { p: Arc::clone(path), at: self.now, err: error, out: Some(Arc::clone(&out)) });
+                self.push(Entry::Caught {
+                    p: Arc::clone(path),
+                    at: self.now,
+                    err: error,
+                    out: Some(Arc::clone(&out)),
+                    held: false,
+                });
                 Flow::Done(out)
             }
             Err(problem) => Flow::Stop(Stop::Failed(at_path(formula_failed(&problem, "The fallback of this step"), path))),
@@ -183,11 +189,13 @@ impl Walk<'_> {
             Kind::Try { .. } => self.r#try(step, path, frame),
             Kind::Each(_) | Kind::Repeat(_) | Kind::Parallel { .. } if self.looking || self.saves_unseen(step, path) => {
                 self.state.saves.insert(Arc::clone(path));
-                match self.look(|walk| walk.holder(step, path, frame)) {
-                    (doubt @ Flow::Stop(Stop::Doubt(_)), _) => doubt,
+                match (self.look(|walk| walk.holder(step, path, frame)), &step.kind) {
+                    ((doubt @ Flow::Stop(Stop::Doubt(_)), _), _) => doubt,
+                    (_, Kind::Each(each)) if each.holds && !self.looking => self.late_passes(each, output, path, frame),
                     _ => Flow::Done(Arc::clone(output)),
                 }
             }
+            Kind::Each(each) if each.holds => self.late_passes(each, output, path, frame),
             // Other runs may have kept something since this one began: what it keeps is worked out anew.
             Kind::Save(value) if self.state.journal.found > 1 && !self.state.saves.contains(path) => {
                 match value.eval_shared(frame.scope()) {

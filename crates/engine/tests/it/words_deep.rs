@@ -252,7 +252,7 @@ fn a_pass_that_cannot_collect_is_a_failed_pass() {
     let text = "steps:
   - id: push
     each: ${ trigger.rows }
-    partial: dead_letter
+    partial: skip
     collect: ${ item.n + 1 }
     steps:
       - { id: up, do: sys.put }

@@ -20,6 +20,12 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
         "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsettings: { on_failure: alarm }\nsteps:\n  - { id: reserve, do: sys.put, with: { of: \"${ trigger.id }\" }, undo: { do: sys.put, with: { undo: reserve } } }\n  \
          - { id: bill, do: sys.put, with: { of: \"${ trigger.id }\" }, undo: { do: sys.put, with: { undo: bill } } }\n  - { id: bad, if: trigger.n > 5, fail: \"no\" }\n  - { id: end, return: fine }\n",
     ),
+    (
+        "partly",
+        "state: { n: { type: integer, default: 0 } }\ntrigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsettings: { concurrency: { limit: 1 } }\nsteps:\n  - id: push\n    each: ${ $.trigger.items[*] }\n    \
+         parallel: 2\n    partial: dead_letter\n    steps:\n      - { id: up, do: sys.put, with: { item: \"${ item }\" } }\n      - { id: pay, do: sys.post, with: { item: \"${ item }\" } }\n  \
+         - { id: add, save: { n: \"${ state.n + 1 }\" } }\n  - { id: sum, do: sys.put, with: { failed: \"${ steps.push.failed }\" }, retry: { times: 50, max_wait: 1m } }\n  - { id: end, return: \"${ state.n }\" }\n",
+    ),
     ("alarm", "trigger: { from: failure }\nsteps:\n  - { id: tell, do: sys.put, with: { run: \"${ trigger.run.id }\" } }\n"),
     (
         "counter",
@@ -53,4 +59,4 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
 ];
 
 /// Recipes events are sent to.
-pub(crate) const SENT_TO: &[&str] = &["line", "fan", "saga", "counter", "keyed", "caller", "asker", "patient"];
+pub(crate) const SENT_TO: &[&str] = &["line", "fan", "saga", "partly", "counter", "keyed", "caller", "asker", "patient"];

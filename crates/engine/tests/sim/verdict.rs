@@ -142,13 +142,15 @@ async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<
     Ok(())
 }
 
-/// State: each run that succeeded counts once.
+/// State: each run that succeeded counts once, also one whose items failed first.
 async fn counts(world: &World, runs: &[RunRow]) -> Result<(), String> {
-    let counters: Vec<&RunRow> = runs.iter().filter(|run| run.slug == "counter" && run.status == RunStatus::Succeeded).collect();
-    let Some(recipe) = counters.first().map(|run| run.recipe) else { return Ok(()) };
-    let state = world.store.recipe_state(recipe).await.map_err(|error| error.to_string())?;
-    if state.get("n") != Some(&Value::from(counters.len())) {
-        return Err(format!("{} runs counted, the state says {:?}", counters.len(), state.get("n")));
+    for slug in ["counter", "partly"] {
+        let counters: Vec<&RunRow> = runs.iter().filter(|run| run.slug == slug && run.status == RunStatus::Succeeded).collect();
+        let Some(recipe) = counters.first().map(|run| run.recipe) else { continue };
+        let state = world.store.recipe_state(recipe).await.map_err(|error| error.to_string())?;
+        if state.get("n") != Some(&Value::from(counters.len())) {
+            return Err(format!("{} runs of {slug} counted, the state says {:?}", counters.len(), state.get("n")));
+        }
     }
     Ok(())
 }

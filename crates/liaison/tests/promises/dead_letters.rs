@@ -200,3 +200,41 @@ async fn the_commands_say_what_they_did_and_exit_accordingly() {
     let (code, _, error) = liaison("127.0.0.1:1", &["dead-letters", "list"]);
     assert!(code == 3 && error.contains("cannot reach"), "{error}");
 }
+
+/// `partial: dead_letter`: what failed waits for a person, and nothing else is done again.
+#[tokio::test(flavor = "multi_thread")]
+async fn failed_items_wait_while_the_rest_is_done() {
+    let target = Target::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    let call = |id: &str, step: &str| {
+        let url = format!("http://{}/call", target.address);
+        format!(
+            "{{ id: {id}, do: http.request, retry: none, with: {{ method: PUT, url: \"{url}\", json: {{ run: \"${{ trigger.body.id }}\", step: {step} }} }} }}"
+        )
+    };
+    let recipe = format!(
+        "liaison: 1\nrecipe: story\nstate: {{ n: {{ type: integer, default: 0 }} }}\ntrigger:\n  from: webhook\n  dedupe: {{ by: \"${{ trigger.body.id }}\" }}\nsteps:\n  \
+         - id: push\n    each: [1, 2, 3, 4, 5]\n    partial: dead_letter\n    steps:\n      - {}\n  - {}\n  - {{ id: count, save: {{ n: \"${{ state.n + 1 }}\" }} }}\n  \
+         - {{ id: end, return: {{ failed: \"${{ steps.push.failed }}\", n: \"${{ state.n }}\" }} }}\n",
+        call("up", "\"${ item }\""),
+        call("after", "9"),
+    );
+    server.set_up(&recipe).await;
+    *target.failures.lock() = 2;
+    let run = server.send("a").await.expect("the event is taken");
+    let told = server.wait(&run, "failed").await;
+    assert_eq!((&told["error"]["code"], &told["error"]["class"]), (&json!("ITEMS_FAILED"), &json!("partial")), "{told}");
+    assert_eq!((&told["output"], &told["dead_letter"]), (&json!({ "failed": 2, "n": 1 }), &json!("open")), "{told}");
+    // The next run goes on from what this one kept, although items of this one wait.
+    let next = server.send("b").await.expect("the event is taken");
+    assert_eq!(server.wait(&next, "succeeded").await["output"]["n"], 2);
+    let (code, out, problem) = liaison(&server.address, &["dead-letters", "resume", &run]);
+    assert_eq!(code, 0, "{out}{problem}");
+    server.wait(&run, "succeeded").await;
+    let last = server.send("c").await.expect("the event is taken");
+    assert_eq!(server.wait(&last, "succeeded").await["output"]["n"], 3, "what was kept is not kept again");
+    let mut steps: Vec<u64> = target.calls().iter().filter(|call| call.run == "a").map(|call| call.step).collect();
+    steps.sort_unstable();
+    assert_eq!(steps, [1, 1, 2, 2, 3, 4, 5, 9]);
+}

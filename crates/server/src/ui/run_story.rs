@@ -186,6 +186,7 @@ fn told(entry: &Entry) -> (String, &'static str, String) {
         }
         Entry::Uncertain { n, err, .. } => (format!("Try {n} may have happened"), "warn", err.message.clone()),
         Entry::Caught { err, out: Some(_), .. } => (words("Run goes on in spite of it"), "warn", err.message.clone()),
+        Entry::Caught { err, held: true, .. } => (words("Item failed and is kept for you"), "fail", err.message.clone()),
         Entry::Caught { err, out: None, .. } => (words("Failure caught"), "warn", err.message.clone()),
         Entry::Waits { what, until, at, .. } => {
             let limit = until.map(|until| format!(", at most {}", format::duration(until.micros() - at.micros())));
