@@ -87,7 +87,7 @@ impl Engine {
         let slug = program.on_failure.as_ref().filter(|_| about.via != Via::Failure)?;
         let catalogue = self.catalogue();
         let Some(recipe) = catalogue.recipes.get(slug) else {
-            metrics::counter!("liaison_failures_untold_total", "recipe" => Arc::clone(&program.slug)).increment(1);
+            metrics::counter!("liaison_failures_untold_total", "recipe" => crate::measure::recipe(&program.slug)).increment(1);
             tracing::error!(run.id = %run, recipe = slug, "run.on_failure: the recipe to tell is switched off or missing; nobody is told");
             return None;
         };

@@ -87,7 +87,7 @@ impl Engine {
             let then = Then::Cancelled { at: now };
             let beside: Vec<_> = run.parent.iter().map(|parent| answer_to(parent, id, &run.slug, &then, None, now)).collect();
             if self.store.cancel(id, seq, &store::write_chunk(&[entry])?, &beside, now).await? {
-                metrics::counter!("liaison_runs_ended_total", "recipe" => run.slug, "status" => "cancelled").increment(1);
+                metrics::counter!("liaison_runs_ended_total", "recipe" => crate::measure::recipe(&run.slug), "status" => "cancelled").increment(1);
                 self.live.changed(id);
                 self.wake_at(now);
                 self.cancel_called(id, by).await;

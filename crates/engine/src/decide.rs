@@ -108,6 +108,8 @@ pub struct Attempt {
     pub turn: u32,
     /// When the first attempt began.
     pub began: Timestamp,
+    /// When this one began.
+    pub started: Timestamp,
     /// What let it through the gates.
     pub(crate) pass: Option<Arc<Pass>>,
 }

@@ -13,7 +13,7 @@ use crate::{
     beside::{About, listens},
     call::Ran,
     decide::{Attempt, Next, RunState, decide},
-    gate,
+    gate, measure,
     program::Program,
 };
 
@@ -168,7 +168,8 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
         match engine.writer.commit(commit.clone()).await {
             Ok(committed) => {
                 if committed == Committed::Done {
-                    engine.count_end(&run.program, &commit.then);
+                    engine.count_end(&run.program, &commit.then, run.state.journal.accepted_at);
+                    measure::committed(&run.program, &entries);
                     if commit.changes_others() {
                         engine.wake_at(engine.now());
                     }
@@ -176,6 +177,7 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
                 return Ok(committed);
             }
             Err(StoreError::Unavailable(reason)) => {
+                metrics::counter!("liaison_commit_retried_total").increment(1);
                 tracing::warn!(run.id = %run.state.id, reason, "run.commit: waiting for the database");
                 tokio::select! {
                     biased;
@@ -276,9 +278,7 @@ pub fn idempotency_key(run: store::RunId, path: &str, turn: u32) -> String {
 
 /// Takes the outcome of an attempt into the journal in memory.
 fn settle(engine: &Engine, state: &mut RunState, attempt: &Attempt, outcome: Result<Json, StepError>) {
-    if let Err(error) = &outcome {
-        metrics::counter!("liaison_attempts_failed_total", "class" => error.class.as_str()).increment(1);
-    }
+    measure::attempt(attempt, outcome.as_ref(), engine.now());
     if let Some(pass) = &attempt.pass {
         pass.done(outcome.as_ref());
     }

@@ -25,6 +25,7 @@ use crate::{
     drive::LiveRun,
     frame::instant_text,
     gate::{self, Seat},
+    measure,
     program::Program,
     template::formula_failed,
 };
@@ -113,7 +114,7 @@ impl Engine {
             return Err(IntakeError::Busy { retry_after: self.settings.busy_retry_after });
         }
         let Some(Beginning { mut state, broken, key, label, lane }) = self.begin(recipe, &event) else {
-            metrics::counter!("liaison_events_filtered_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
+            metrics::counter!("liaison_events_filtered_total", "recipe" => measure::recipe(&recipe.program.slug)).increment(1);
             return Ok(Intake::Filtered);
         };
         // An event whose formulas fail is kept all the same, as a failed run people can see and replay.
@@ -257,13 +258,14 @@ impl Engine {
         let changes_others = !run.beside.is_empty();
         match self.writer.accept(run).await.map_err(IntakeError::Store)? {
             Accepted::Duplicate { run, same_content } => {
-                metrics::counter!("liaison_events_duplicate_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
+                metrics::counter!("liaison_events_duplicate_total", "recipe" => measure::recipe(&recipe.program.slug))
+                    .increment(1);
                 return Ok(Intake::Duplicate { run, same_content });
             }
             Accepted::New => {}
         }
-        metrics::counter!("liaison_runs_accepted_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
-        self.count_end(&recipe.program, &then);
+        metrics::counter!("liaison_runs_accepted_total", "recipe" => measure::recipe(&recipe.program.slug)).increment(1);
+        self.count_end(&recipe.program, &then, now);
         self.live.changed(id);
         if changes_others {
             self.wake_at(now);

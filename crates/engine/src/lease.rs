@@ -6,7 +6,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
 };
@@ -19,21 +19,36 @@ use crate::Engine;
 /// The lease ends this part of it earlier for whoever holds it than for the others.
 const MARGIN_ONE_IN: u32 = 10;
 
+/// How the last renewal of a lease went.
+#[derive(Debug, Clone, Copy)]
+pub struct LeaseState {
+    /// How long ago the store took one.
+    pub ago: Duration,
+    /// A later one was not taken.
+    pub failing: bool,
+}
+
 /// This process's lease.
 pub(crate) struct Lease {
     worker: AtomicI64,
     /// Nothing is begun after this instant, in microseconds, without having asked.
     good_until: AtomicI64,
+    /// When the store last took a renewal, in microseconds.
+    taken_at: AtomicI64,
+    /// The last renewal was not taken.
+    failing: AtomicBool,
     /// Somebody waits for the next renewal.
     wanted: Notify,
     renewed: Notify,
 }
 
 impl Lease {
-    pub(crate) fn new(worker: WorkerId, good_until: Timestamp) -> Self {
+    pub(crate) fn new(worker: WorkerId, now: Timestamp, good_until: Timestamp) -> Self {
         Self {
             worker: AtomicI64::new(worker.0),
             good_until: AtomicI64::new(good_until.micros()),
+            taken_at: AtomicI64::new(now.micros()),
+            failing: AtomicBool::new(false),
             wanted: Notify::new(),
             renewed: Notify::new(),
         }
@@ -67,6 +82,8 @@ pub(crate) async fn keep(engine: Arc<Engine>) {
             () = tokio::time::sleep(pause) => {}
         }
         if let Err(error) = engine.renew_lease().await {
+            engine.lease.failing.store(true, Ordering::Relaxed);
+            metrics::counter!("liaison_lease_renew_failed_total").increment(1);
             tracing::warn!(%error, "lease.renew: the store did not answer");
             tokio::time::sleep(engine.settings.lease / 30).await;
         }
@@ -88,8 +105,11 @@ impl Engine {
             // This process was silent too long. Its runs belong to others; it goes on as a new worker.
             let worker = self.store.register_worker(&self.settings.worker_name, now, until).await?;
             self.lease.renewed(worker, good_until);
+            metrics::counter!("liaison_worker_declared_dead_total").increment(1);
             tracing::warn!("lease.renew: this process was declared dead while it was silent; it goes on as a new worker");
         }
+        self.lease.taken_at.store(self.now().micros(), Ordering::Relaxed);
+        self.lease.failing.store(false, Ordering::Relaxed);
         let freed = self.store.reap_workers(now).await?;
         if freed > 0 {
             metrics::counter!("liaison_runs_freed_total").increment(freed);
@@ -98,6 +118,20 @@ impl Engine {
             self.wake_at(now);
         }
         Ok(())
+    }
+
+    /// How the last renewal of this process's lease went: whether it can write to the store.
+    #[must_use]
+    pub fn lease_state(&self) -> LeaseState {
+        LeaseState {
+            ago: self.now().since(Timestamp::from_micros(self.lease.taken_at.load(Ordering::Relaxed))),
+            failing: self.lease.failing.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Has the worker ask for work at once, so that whoever wonders sees whether it can.
+    pub fn nudge_worker(&self) {
+        self.wake.notify_one();
     }
 
     /// Whether what `owner` took may still be acted on; waits for the next renewal when that is not known.

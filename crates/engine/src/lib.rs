@@ -22,6 +22,7 @@ mod keeper;
 mod lease;
 mod letters;
 mod live;
+pub mod measure;
 mod not_yet;
 pub mod operations;
 mod program;
@@ -55,6 +56,7 @@ pub use crate::{
     drive::idempotency_key,
     frame::id_of,
     intake::{Event, Intake, IntakeError},
+    lease::LeaseState,
     live::Live,
     not_yet::not_yet,
     program::{CompileSettings, DEDUPE_KEEP_DEFAULT, OutlineStep, Program},
@@ -152,7 +154,7 @@ impl Engine {
             live: Live::default(),
             backlog: AtomicU32::new(0),
             backlog_moved: Notify::new(),
-            lease: Lease::new(worker, good_until),
+            lease: Lease::new(worker, now, good_until),
             wake: Notify::new(),
             catalogue_changed: Notify::new(),
             wake_at: AtomicI64::new(i64::MAX),
@@ -296,10 +298,10 @@ impl Engine {
     }
 
     /// Counts a run that ended or parked, for the metrics.
-    pub(crate) fn count_end(&self, program: &Program, then: &Then) {
+    pub(crate) fn count_end(&self, program: &Program, then: &Then, accepted_at: Timestamp) {
         if then.status().is_final() {
             self.letters.ended(then);
-            metrics::counter!("liaison_runs_ended_total", "recipe" => Arc::clone(&program.slug), "status" => then.status().as_str()).increment(1);
+            measure::ended(program, then, accepted_at);
         }
     }
 }

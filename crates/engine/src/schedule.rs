@@ -72,7 +72,8 @@ async fn fire_due(engine: &Arc<Engine>, recipe: &Arc<LiveRecipe>) -> Option<Time
     let plan = Plan::of(schedule, OnMissed::of(recipe), cursor.micros(), now.micros());
     if plan.left_out > 0 {
         let (slug, left_out) = (&*recipe.program.slug, plan.left_out);
-        metrics::counter!("liaison_schedule_left_out_total", "recipe" => slug.to_owned(), "why" => "missed").increment(left_out);
+        metrics::counter!("liaison_schedule_left_out_total", "recipe" => crate::measure::recipe(slug), "why" => "missed")
+            .increment(left_out);
         tracing::warn!(recipe = slug, left_out, "schedule.missed: fire times that passed while nothing ran start no run");
     }
     let mut begun = Vec::new();
@@ -121,7 +122,8 @@ async fn fire_one(
         let going = going_on(engine, recipe).await?;
         let before = going.iter().filter(|run| run.accepted_at < at || begun.contains(&run.id)).count();
         if before >= limit {
-            metrics::counter!("liaison_schedule_left_out_total", "recipe" => Arc::clone(slug), "why" => "overlap").increment(1);
+            metrics::counter!("liaison_schedule_left_out_total", "recipe" => crate::measure::recipe(slug), "why" => "overlap")
+                .increment(1);
             tracing::info!(recipe = &**slug, "schedule.skip: an earlier run goes on");
             return Ok(());
         }
@@ -136,7 +138,7 @@ async fn fire_one(
         replay_of: None,
     };
     if let Intake::Accepted { run, .. } = engine.accept(recipe, event).await? {
-        metrics::counter!("liaison_schedule_fired_total", "recipe" => Arc::clone(slug)).increment(1);
+        metrics::counter!("liaison_schedule_fired_total", "recipe" => crate::measure::recipe(slug)).increment(1);
         metrics::histogram!("liaison_schedule_late_seconds").record(now.since(at));
         begun.push(run);
         if overlap == Overlap::CancelRunning {
@@ -167,7 +169,8 @@ async fn make_room(engine: &Engine, recipe: &LiveRecipe, new: RunId, now: Timest
     for run in older.iter().skip(limit.saturating_sub(1)) {
         match engine.cancel(run.id, "the next fire time of its schedule").await {
             Ok(()) => {
-                metrics::counter!("liaison_schedule_cancelled_total", "recipe" => Arc::clone(&recipe.program.slug)).increment(1);
+                metrics::counter!("liaison_schedule_cancelled_total", "recipe" => crate::measure::recipe(&recipe.program.slug))
+                    .increment(1);
             }
             Err(crate::control::ControlError::Store(error)) => return Err(error),
             // It ended by itself meanwhile.

@@ -96,15 +96,19 @@ async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
         take_places(engine, &mut slots);
     }
     if slots.is_empty() {
-        // A run that ends wakes us.
+        // A run that ends wakes us. Whoever is full need not ask: that is no trouble.
+        engine.claimed_at.store(engine.now().micros(), Ordering::Relaxed);
         return Ok(Some(IDLE_SLEEP_MAX));
     }
     let wanted = u32::try_from(slots.len()).unwrap_or(CLAIM_MAX);
     let owner = engine.worker();
-    let claims = engine.store.claim(owner, engine.now(), wanted).await?;
+    let asked = engine.now();
+    let claims = engine.store.claim(owner, asked, wanted).await?;
+    metrics::histogram!("liaison_claim_seconds").record(engine.now().since(asked));
     engine.claimed_at.store(engine.now().micros(), Ordering::Relaxed);
     let taken = u32::try_from(claims.len()).unwrap_or(u32::MAX);
     if taken > 0 {
+        metrics::counter!("liaison_runs_claimed_total").increment(u64::from(taken));
         let _ = engine.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(known.saturating_sub(taken)));
     }
     for (claim, slot) in claims.into_iter().zip(slots) {

@@ -135,6 +135,8 @@ settings! {
     proxy: String = "\"\"" ["LIAISON_PROXY", value_name = "URL", hide_env_values = true];
     /// File with PEM certificates that outgoing calls trust besides the system's.
     trusted_certificates_file: PathBuf = "\"\"" ["LIAISON_TRUSTED_CERTIFICATES_FILE", value_name = "FILE"];
+    /// A process whose worker has not asked for work for so long is not ready.
+    ready_within: Span = "\"60s\"" ["LIAISON_READY_WITHIN"];
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,engine=debug.
     log: String = "\"info\"" ["LIAISON_LOG"];
     /// How it is logged: text or json.
@@ -241,7 +243,7 @@ impl Config {
                 .filter(|url| !url.is_empty())
                 .unwrap_or_else(|| format!("http://{}", self.listen)),
             inbound: inbound(layer, default.inbound),
-            ready_within: default.ready_within,
+            ready_within: span(layer.ready_within, default.ready_within),
         }
     }
 }

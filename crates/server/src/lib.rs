@@ -13,8 +13,10 @@ mod hooks;
 mod inbound;
 mod meta;
 pub mod pages;
+mod ready;
 mod state;
 mod ui;
+mod watch;
 
 use std::time::Instant;
 
@@ -63,6 +65,11 @@ pub fn router(app: Shared) -> Router {
         .layer(from_fn_with_state(app.clone(), finish))
         .layer(from_fn(count))
         .with_state(app)
+}
+
+/// What a process without pages and API answers: its health and its metrics.
+pub fn health(app: Shared) -> Router {
+    meta::health().with_state(app)
 }
 
 async fn nothing_here(State(app): State<Shared>, request: Request) -> Response {

@@ -66,6 +66,8 @@ pub struct App {
     pub(crate) keys: Mutex<HashMap<[u8; 32], (KeyRow, Timestamp)>>,
     /// Keeps requests that started no run.
     pub(crate) inbound: Keeper,
+    /// What `/metrics` told of the store before.
+    pub(crate) told: Mutex<crate::watch::Told>,
     /// The JSON Schema of the language and the OpenAPI document, written once.
     pub(crate) openapi: std::sync::OnceLock<String>,
 }
@@ -89,6 +91,7 @@ impl App {
             metrics,
             keys: Mutex::default(),
             inbound: Keeper::default(),
+            told: Mutex::default(),
             openapi: std::sync::OnceLock::new(),
         })
     }

@@ -143,6 +143,12 @@ const IN_THE_WAY: &str = "another transaction was in the way";
 
 /// What the caller can do about an error of PostgreSQL's.
 pub(crate) fn failed(error: sqlx::Error) -> StoreError {
+    let error = sorted(error);
+    // That is everyday work; it is tried again at once.
+    if in_the_way(&error) { error } else { store::counted(error) }
+}
+
+fn sorted(error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::Database(inner) => {
             // https://www.postgresql.org/docs/current/errcodes-appendix.html

@@ -195,7 +195,7 @@ macro_rules! ask {
                     answer.unwrap_or_else(|_| {
                         // Whatever still comes over it answers the wrong question.
                         held.close_on_drop();
-                        Err(StoreError::Unavailable(format!("no answer within {} s", $self.answer_within.as_secs())))
+                        Err(store::counted(StoreError::Unavailable(format!("no answer within {} s", $self.answer_within.as_secs()))))
                     })
                 }
             };
@@ -211,8 +211,9 @@ macro_rules! ask {
     }};
 }
 
-// After the macro it uses.
+// After the macro they use.
 mod gate;
+mod watch;
 
 #[async_trait]
 impl Store for PostgresStore {

@@ -16,6 +16,7 @@ mod operations;
 mod pages;
 mod recipes;
 mod rows;
+mod watch;
 mod write;
 
 use std::{
@@ -166,6 +167,10 @@ fn migrations() -> Migrator {
 
 /// What the caller can do about an error of SQLite's.
 fn failed(error: sqlx::Error) -> StoreError {
+    store::counted(sorted(error))
+}
+
+fn sorted(error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::Database(inner) => {
             // Primary result codes, https://sqlite.org/rescode.html: BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN.

@@ -97,6 +97,7 @@ async fn write_all(store: Arc<dyn Store>, settings: GroupSettings, inbox: Arc<to
 }
 
 async fn write_group(store: &dyn Store, settings: GroupSettings, wishes: Vec<Wish>) {
+    let size = u32::try_from(wishes.len()).map_or(f64::MAX, f64::from);
     let mut batch = Batch::default();
     let (mut accept_replies, mut commit_replies) = (Vec::new(), Vec::new());
     for wish in wishes {
@@ -111,7 +112,10 @@ async fn write_group(store: &dyn Store, settings: GroupSettings, wishes: Vec<Wis
             }
         }
     }
+    let began = tokio::time::Instant::now();
     let outcome = write_patiently(store, settings, &batch).await;
+    metrics::histogram!("liaison_write_seconds").record(began.elapsed());
+    metrics::histogram!("liaison_write_group_size").record(size);
     match outcome {
         Ok(BatchOutcome { accepts, commits }) => {
             // A reply nobody waits for any more is no error: what was written stays written.

@@ -25,6 +25,7 @@ mod rounds;
 mod run;
 mod time;
 mod vault;
+mod watch;
 
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
@@ -55,6 +56,7 @@ pub use crate::{
     },
     time::{Clock, ManualClock, SystemClock, Timestamp},
     vault::Vault,
+    watch::{LETTER_RECIPES_MAX, LETTERS_COUNTED_MAX, Schema, Standing, WAITING_COUNTED_MAX, Waiting, Watch, counted},
 };
 
 /// What can go wrong in a store, by what the caller can do about it.
@@ -81,7 +83,7 @@ pub enum StoreError {
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages + Gates {
+pub trait Store: Pages + Gates + Watch {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.

@@ -5,6 +5,7 @@
 
 mod model;
 mod pages;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

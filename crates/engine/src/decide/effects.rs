@@ -55,7 +55,8 @@ impl Walk<'_> {
             input: first.then(|| Arc::clone(&input)),
         });
         let turn = self.state.journal.turns.get(path).copied().unwrap_or(0);
-        self.attempts.push(Attempt { path: Arc::clone(path), step: Arc::clone(step), number, input, turn, began, pass });
+        let started = self.now;
+        self.attempts.push(Attempt { path: Arc::clone(path), step: Arc::clone(step), number, input, turn, began, started, pass });
         Flow::Blocked
     }
 

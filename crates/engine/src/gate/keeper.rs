@@ -134,7 +134,8 @@ async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError
     for (name, door) in gates.doors.lock().iter() {
         next = [next, door.budget.ask_at].into_iter().flatten().min();
         if *door.budget.limits() != store::BudgetLimits::default() {
-            metrics::gauge!("liaison_budget_waiting", "connection" => name.clone()).set(door.budget.waiting(now));
+            metrics::gauge!("liaison_budget_waiting", "connection" => crate::measure::connection(name))
+                .set(door.budget.waiting(now));
         }
     }
     Ok(next)
@@ -164,11 +165,11 @@ impl Gates {
         if !moved {
             return;
         }
-        let labels = [("connection", connection.clone()), ("class", class.as_str().to_owned())];
-        metrics::gauge!("liaison_circuit_state", &labels).set(f64::from(state.number()));
-        let labels =
-            [("connection", connection.clone()), ("class", class.as_str().to_owned()), ("to", state.as_str().to_owned())];
-        metrics::counter!("liaison_circuit_transitions_total", &labels).increment(1);
+        let label = crate::measure::connection(&connection);
+        metrics::gauge!("liaison_circuit_state", "connection" => Arc::clone(&label), "class" => class.as_str())
+            .set(f64::from(state.number()));
+        metrics::counter!("liaison_circuit_transitions_total", "connection" => label, "class" => class.as_str(), "to" => state.as_str())
+            .increment(1);
         if state == GateState::Open {
             tracing::warn!(connection, class = class.as_str(), cause, "circuit.open: runs that would call wait");
         } else {

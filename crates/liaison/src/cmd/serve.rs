@@ -84,13 +84,32 @@ pub(crate) fn worker(worker: Worker) -> anyhow::Result<ExitCode> {
         );
     }
     telemetry::start_logs(&config)?;
+    let metrics = telemetry::start_metrics()?;
     block_on(async move {
+        // Only when it is asked for: several workers may live on one machine.
+        let listener = match config.layer.listen {
+            Some(address) => Some(http::bind(address).await?),
+            None => None,
+        };
         let store = wire::open_store(&config).await?;
         let role = |name: &str| worker.roles.iter().any(|role| role == name);
         let engine = wire::start_engine(&config, Arc::clone(&store), role("worker"), role("scheduler")).await?;
-        print(&format!("Liaison worker {} works", engine.settings().worker_name))?;
-        stop_signal()?.await;
-        engine.stop().await;
+        let at = listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
+        let told = at.map(|at| format!("; health and metrics: http://{at}")).unwrap_or_default();
+        print(&format!("Liaison worker {} works{told}", engine.settings().worker_name))?;
+        let stop = stop_signal()?;
+        let stopping = Arc::clone(&engine);
+        let stop = async move {
+            stop.await;
+            stopping.stop().await;
+        };
+        match listener {
+            None => stop.await,
+            Some(listener) => {
+                let health = server::health(App::new(Arc::clone(&engine), config.server(), metrics));
+                http::serve(listener, health, config.connections_max, stop).await?;
+            }
+        }
         store.close().await;
         Ok(ExitCode::SUCCESS)
     })

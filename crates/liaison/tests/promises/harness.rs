@@ -146,7 +146,7 @@ impl Process {
         Self::start("worker", folder, Some(database), &[])
     }
 
-    fn start(word: &str, folder: &std::path::Path, database: Option<&str>, flags: &[&str]) -> Self {
+    pub(crate) fn start(word: &str, folder: &std::path::Path, database: Option<&str>, flags: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_liaison"));
         command
             .args([

@@ -15,7 +15,7 @@ use crate::{
     OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId,
     RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
-use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, WaitingFor};
+use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
 
 /// What happens to one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,4 +228,10 @@ pass_on! {
     hasten(reason: WaitingFor, now: Timestamp, gap_us: i64) -> Result<u64, StoreError>;
     add_audit(row: &AuditRow) -> Result<(), StoreError>;
     audit(about: Option<&str>, before: Option<AuditId>, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
+}
+
+pass_on! {
+    Watch {}
+    standing(now: Timestamp) -> Result<Standing, StoreError>;
+    schema() -> Result<Schema, StoreError>;
 }

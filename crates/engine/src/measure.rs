@@ -1,0 +1,106 @@
+//! What the engine counts, so that whoever watches can tell whether its promises hold.
+//!
+//! Labels are bounded: recipes and connections beyond the first few hundred that were counted share
+//! one name, and no label ever carries an id.
+
+use std::{collections::HashSet, sync::Arc};
+
+use connector::{Doubt, Effect, StepError};
+use parking_lot::RwLock;
+use serde_json::Value as Json;
+use store::{Entry, Then, Timestamp};
+
+use crate::{decide::Attempt, program::Program};
+
+/// Recipes, and connections, with a label of their own in one process.
+const NAMES_MAX: usize = 500;
+/// What the others are called.
+const OTHERS: &str = "_other";
+
+static RECIPES: Names = Names(RwLock::new(None));
+static CONNECTIONS: Names = Names(RwLock::new(None));
+
+/// Names that have a label.
+struct Names(RwLock<Option<HashSet<Arc<str>>>>);
+
+impl Names {
+    fn label(&self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.read().as_ref() {
+            if let Some(label) = known.get(name) {
+                return Arc::clone(label);
+            }
+            if known.len() >= NAMES_MAX {
+                return OTHERS.into();
+            }
+        }
+        let label: Arc<str> = name.into();
+        let mut held = self.0.write();
+        let known = held.get_or_insert_default();
+        if known.len() >= NAMES_MAX && !known.contains(name) {
+            return OTHERS.into();
+        }
+        known.insert(Arc::clone(&label));
+        label
+    }
+}
+
+/// The label of a recipe.
+#[must_use]
+pub fn recipe(slug: &str) -> Arc<str> {
+    RECIPES.label(slug)
+}
+
+/// The label of a connection.
+#[must_use]
+pub fn connection(name: &str) -> Arc<str> {
+    CONNECTIONS.label(name)
+}
+
+/// An attempt that is over.
+pub(crate) fn attempt(attempt: &Attempt, outcome: Result<&Json, &StepError>, now: Timestamp) {
+    let action = &attempt.step.action;
+    let label = match outcome {
+        Ok(_) => "succeeded",
+        Err(error) if error.doubt == Doubt::MayHaveHappened && (action.effect)(&attempt.input) == Effect::Once => "uncertain",
+        Err(_) => "failed",
+    };
+    metrics::counter!("liaison_attempts_total", "outcome" => label).increment(1);
+    metrics::histogram!("liaison_attempt_seconds", "outcome" => label).record(now.since(attempt.started));
+    if attempt.number > 1 {
+        metrics::counter!("liaison_attempts_repeated_total").increment(1);
+    }
+    if let Err(error) = outcome {
+        metrics::counter!("liaison_attempts_failed_total", "class" => error.class.as_str()).increment(1);
+    }
+}
+
+/// A commit that is durable: steps nobody knows the outcome of.
+pub(crate) fn committed(program: &Program, entries: &[Entry]) {
+    let doubts = entries.iter().filter(|entry| matches!(entry, Entry::Uncertain { .. })).count();
+    if doubts > 0 {
+        metrics::counter!("liaison_steps_uncertain_total", "recipe" => recipe(&program.slug)).increment(doubts as u64);
+    }
+}
+
+/// A run that ended.
+pub(crate) fn ended(program: &Program, then: &Then, accepted_at: Timestamp) {
+    let status = then.status().as_str();
+    metrics::counter!("liaison_runs_ended_total", "recipe" => recipe(&program.slug), "status" => status).increment(1);
+    let ended = then.ended_at().unwrap_or(accepted_at);
+    metrics::histogram!("liaison_run_seconds", "status" => status).record(ended.since(accepted_at));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_beyond_the_bound_share_one_label() {
+        let names = Names(RwLock::new(None));
+        for number in 0..NAMES_MAX {
+            assert_eq!(&*names.label(&format!("recipe-{number}")), format!("recipe-{number}"));
+        }
+        assert_eq!(&*names.label("one-too-many"), OTHERS);
+        assert_eq!(&*names.label("recipe-7"), "recipe-7", "those that have a label keep it");
+    }
+}
