@@ -66,6 +66,8 @@ pub struct Cx {
     pub run_id: Arc<str>,
     /// The step's path in its run.
     pub path: Arc<str>,
+    /// What a call says of the trace it is part of: a `traceparent` of <https://www.w3.org/TR/trace-context/>.
+    pub traceparent: Option<Arc<str>>,
 }
 
 /// The future of one attempt.

@@ -34,7 +34,7 @@ impl Engine {
         run: RunId,
         attempt: &Attempt,
         called: &Called,
-        again: bool,
+        (again, trace): (bool, Option<Arc<str>>),
     ) -> Result<Ran, Box<StepError>> {
         let recipe = self.callable(called)?;
         check_input(&recipe, &attempt.input)?;
@@ -47,7 +47,7 @@ impl Engine {
             replay_of: None,
         };
         let parent = called.waits.then(|| Parent { run, path: Arc::clone(&attempt.path) });
-        let child = match self.accept_for(&recipe, event, parent).await.map_err(not_taken)? {
+        let child = match self.accept_for(&recipe, event, parent, trace).await.map_err(not_taken)? {
             Intake::Filtered if called.waits => return Ok(Ran::Done(Json::Null)),
             Intake::Filtered => return Ok(Ran::Done(json!({ "run_id": null }))),
             Intake::Accepted { run, .. } => run,

@@ -81,13 +81,15 @@ impl Engine {
             if run.status.is_final() {
                 return Err(ControlError::NotNow(format!("This run is already over: it {}.", run.status.as_str())));
             }
-            let seq = self.journal(id).await?.next_seq;
+            let journal = self.journal(id).await?;
+            let seq = journal.next_seq;
             let now = self.now();
             let entry = Entry::Ended { at: now, how: Ending::Cancelled, out: None, err: None, by: Some(by.to_owned()) };
             let then = Then::Cancelled { at: now };
             let beside: Vec<_> = run.parent.iter().map(|parent| answer_to(parent, id, &run.slug, &then, None, now)).collect();
             if self.store.cancel(id, seq, &store::write_chunk(&[entry])?, &beside, now).await? {
                 metrics::counter!("liaison_runs_ended_total", "recipe" => crate::measure::recipe(&run.slug), "status" => "cancelled").increment(1);
+                crate::trace::cancelled(id, (&run.slug, run.version), &journal, now);
                 self.live.changed(id);
                 self.wake_at(now);
                 self.cancel_called(id, by).await;
@@ -221,6 +223,7 @@ impl Engine {
             timeout: TEST_TIMEOUT,
             run_id: "test".into(),
             path: "test".into(),
+            traceparent: None,
         };
         Some(match (action.run)(cx, test.input.clone()).await {
             Err(error) if !test.fine.contains(&error.class) => Err(error),

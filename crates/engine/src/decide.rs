@@ -138,9 +138,18 @@ impl RunState {
             found: 0,
             state_is_old: false,
             next_seq: 0,
+            trace: None,
         };
-        let accepted = Entry::Accepted { at: now, via: via.into(), event, params, state: Arc::default() };
+        let accepted = Entry::Accepted { at: now, via: via.into(), event, params, state: Arc::default(), trace: None };
         Self { pending: vec![accepted], ..Self::resumed(id, journal, 0) }
+    }
+
+    /// The trace its caller sent, before anything of the run is kept.
+    pub(crate) fn set_trace(&mut self, sent: Option<Arc<str>>) {
+        if let (Some(sent), Some(Entry::Accepted { trace, .. })) = (sent, self.pending.first_mut()) {
+            *trace = Some(Arc::clone(&sent));
+            self.journal.trace = Some(sent);
+        }
     }
 
     /// A run as its journal tells it.

@@ -15,6 +15,7 @@ use crate::{
     decide::{Attempt, Next, RunState, decide},
     gate, measure,
     program::Program,
+    trace,
 };
 
 /// A run this process owns.
@@ -52,7 +53,8 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
                     run.state.in_flight.insert(Arc::clone(&attempt.path));
                     // A person let the step try again: then a failed run that it called goes on, too.
                     let again = run.state.journal.reopened.contains_key(&attempt.path);
-                    under_way.push(perform(&engine, &program, run.state.id, attempt, again));
+                    let trace = trace::header(run.state.id, &run.state.journal, &attempt);
+                    under_way.push(perform(&engine, &program, run.state.id, attempt, (again, trace)));
                 }
             }
             Next::InFlight => {}
@@ -74,8 +76,8 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
             done = under_way.next() => if let Some((attempt, outcome)) = done {
                 match outcome {
                     Ok(Ran::Called(child)) => called(&mut run.state, &attempt, child, engine.now()),
-                    Ok(Ran::Done(output)) => settle(&engine, &mut run.state, &attempt, Ok(output)),
-                    Err(error) => settle(&engine, &mut run.state, &attempt, Err(*error)),
+                    Ok(Ran::Done(output)) => settle(&engine, &program, &mut run.state, &attempt, Ok(output)),
+                    Err(error) => settle(&engine, &program, &mut run.state, &attempt, Err(*error)),
                 }
             },
             () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !run.state.in_flight.is_empty() => {}
@@ -168,7 +170,7 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
         match engine.writer.commit(commit.clone()).await {
             Ok(committed) => {
                 if committed == Committed::Done {
-                    engine.count_end(&run.program, &commit.then, run.state.journal.accepted_at);
+                    engine.count_end(&run.program, &commit.then, &run.state);
                     measure::committed(&run.program, &entries);
                     if commit.changes_others() {
                         engine.wake_at(engine.now());
@@ -201,17 +203,23 @@ async fn perform(
     program: &Arc<Program>,
     run: store::RunId,
     attempt: Attempt,
-    again: bool,
+    (again, trace): (bool, Option<Arc<str>>),
 ) -> (Attempt, Result<Ran, Box<StepError>>) {
     if let Some(called) = &attempt.step.recipe {
-        let outcome = engine.run_recipe(run, &attempt, called, again).await;
+        let outcome = engine.run_recipe(run, &attempt, called, (again, trace)).await;
         return (attempt, outcome);
     }
-    let outcome = act(engine, program, run, &attempt).await;
+    let outcome = act(engine, program, run, &attempt, trace).await;
     (attempt, outcome.map(Ran::Done).map_err(Box::new))
 }
 
-async fn act(engine: &Arc<Engine>, program: &Program, run: store::RunId, attempt: &Attempt) -> Result<Json, StepError> {
+async fn act(
+    engine: &Arc<Engine>,
+    program: &Program,
+    run: store::RunId,
+    attempt: &Attempt,
+    traceparent: Option<Arc<str>>,
+) -> Result<Json, StepError> {
     let connection = match &attempt.step.connection {
         None => None,
         Some(name) => match engine.connection(name) {
@@ -234,6 +242,7 @@ async fn act(engine: &Arc<Engine>, program: &Program, run: store::RunId, attempt
         timeout: attempt.step.timeout,
         run_id: engine.run_text(run),
         path: Arc::clone(&attempt.path),
+        traceparent,
     };
     let input = Json::clone(&attempt.input);
     // The action keeps its own deadline and knows better what a late answer means; ours is the net below it.
@@ -277,12 +286,14 @@ pub fn idempotency_key(run: store::RunId, path: &str, turn: u32) -> String {
 }
 
 /// Takes the outcome of an attempt into the journal in memory.
-fn settle(engine: &Engine, state: &mut RunState, attempt: &Attempt, outcome: Result<Json, StepError>) {
-    measure::attempt(attempt, outcome.as_ref(), engine.now());
+fn settle(engine: &Engine, program: &Program, state: &mut RunState, attempt: &Attempt, outcome: Result<Json, StepError>) {
+    let now = engine.now();
+    measure::attempt(attempt, outcome.as_ref(), now);
+    trace::attempt(state.id, program, &state.journal, attempt, outcome.as_ref(), now);
     if let Some(pass) = &attempt.pass {
         pass.done(outcome.as_ref());
     }
-    settled(state, attempt, outcome, engine.now(), engine.dice());
+    settled(state, attempt, outcome, now, engine.dice());
 }
 
 /// The same with time and dice from outside: what an outcome means for the run, doubt and retry included.

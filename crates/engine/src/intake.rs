@@ -96,7 +96,20 @@ impl Engine {
     /// [`IntakeError`]; nothing was started then, or the store's answer was lost and sending the
     /// event again under its key finds out.
     pub async fn accept(self: &Arc<Self>, recipe: &Arc<LiveRecipe>, event: Event) -> Result<Intake, IntakeError> {
-        self.accept_for(recipe, event, None).await
+        self.accept_for(recipe, event, None, None).await
+    }
+
+    /// The same for a caller whose `traceparent` the run's trace goes on from, if [`crate::trace::accepted`] took it.
+    ///
+    /// # Errors
+    /// As [`Engine::accept`].
+    pub async fn accept_traced(
+        self: &Arc<Self>,
+        recipe: &Arc<LiveRecipe>,
+        event: Event,
+        trace: Option<Arc<str>>,
+    ) -> Result<Intake, IntakeError> {
+        self.accept_for(recipe, event, None, trace).await
     }
 
     /// The same for a run that another one called.
@@ -105,6 +118,7 @@ impl Engine {
         recipe: &Arc<LiveRecipe>,
         event: Event,
         parent: Option<Parent>,
+        trace: Option<Arc<str>>,
     ) -> Result<Intake, IntakeError> {
         if self.is_stopping() {
             return Err(IntakeError::Stopping);
@@ -117,6 +131,7 @@ impl Engine {
             metrics::counter!("liaison_events_filtered_total", "recipe" => measure::recipe(&recipe.program.slug)).increment(1);
             return Ok(Intake::Filtered);
         };
+        state.set_trace(trace);
         // An event whose formulas fail is kept all the same, as a failed run people can see and replay.
         let next = match broken {
             Some(error) => ended(&mut state, error),
@@ -265,7 +280,7 @@ impl Engine {
             Accepted::New => {}
         }
         metrics::counter!("liaison_runs_accepted_total", "recipe" => measure::recipe(&recipe.program.slug)).increment(1);
-        self.count_end(&recipe.program, &then, now);
+        self.count_end(&recipe.program, &then, &state);
         self.live.changed(id);
         if changes_others {
             self.wake_at(now);

@@ -33,6 +33,7 @@ pub mod schedule;
 mod settings;
 mod talk;
 mod template;
+pub mod trace;
 pub mod trial;
 mod worker;
 
@@ -298,10 +299,11 @@ impl Engine {
     }
 
     /// Counts a run that ended or parked, for the metrics.
-    pub(crate) fn count_end(&self, program: &Program, then: &Then, accepted_at: Timestamp) {
+    pub(crate) fn count_end(&self, program: &Program, then: &Then, state: &decide::RunState) {
         if then.status().is_final() {
             self.letters.ended(then);
-            measure::ended(program, then, accepted_at);
+            measure::ended(program, then, state.journal.accepted_at);
+            trace::ended(state.id, program, &state.journal, then);
         }
     }
 }

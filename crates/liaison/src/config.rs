@@ -137,6 +137,8 @@ settings! {
     trusted_certificates_file: PathBuf = "\"\"" ["LIAISON_TRUSTED_CERTIFICATES_FILE", value_name = "FILE"];
     /// A process whose worker has not asked for work for so long is not ready.
     ready_within: Span = "\"60s\"" ["LIAISON_READY_WITHIN"];
+    /// Collector that is sent traces over OTLP (HTTP), such as http://127.0.0.1:4318. The standard OTEL_ variables work, too.
+    otlp_endpoint: String = "\"\"" ["LIAISON_OTLP_ENDPOINT", value_name = "URL"];
     /// What is logged: error, warn, info, debug, trace, or a filter such as info,engine=debug.
     log: String = "\"info\"" ["LIAISON_LOG"];
     /// How it is logged: text or json.

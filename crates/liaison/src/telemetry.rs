@@ -1,5 +1,6 @@
-//! Logs and metrics of the process.
+//! Logs, metrics and traces of the process.
 
+pub(crate) mod otlp;
 mod table;
 
 use anyhow::Context;

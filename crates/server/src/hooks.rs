@@ -117,7 +117,7 @@ async fn take(app: &Shared, place: &Place<'_>, parts: &Parts, body: Body) -> Res
     let body = parse(&headers, &bytes).await.map_err(turned(Verdict::Unparsable, bytes.clone()))?;
     let event = event(parts.method.as_str(), place.rest, parts.uri.query().unwrap_or_default(), &headers, body);
     let event = Event { key: key.map(Into::into), ..event };
-    let (run, answer) = match app.engine.accept(recipe, event).await.map_err(ApiError::from)? {
+    let (run, answer) = match app.engine.accept_traced(recipe, event, trace(&parts.headers)).await.map_err(ApiError::from)? {
         Intake::Accepted { run, .. } => {
             count("accepted");
             (run, (StatusCode::ACCEPTED, Json(json!({ "run_id": run }))))
@@ -142,6 +142,11 @@ async fn take(app: &Shared, place: &Place<'_>, parts: &Parts, body: Body) -> Res
         Some(said) => crate::answer::of(&said, run),
         None => answer.into_response(),
     })
+}
+
+/// The trace the caller wants its run to be part of.
+pub(crate) fn trace(headers: &HeaderMap) -> Option<Arc<str>> {
+    headers.get("traceparent")?.to_str().ok().and_then(engine::trace::accepted)
 }
 
 /// What recipes get of a request, without a key.

@@ -93,6 +93,9 @@ pub enum Entry {
         /// The state the recipe kept from earlier runs, so that replay sees the same.
         #[serde(default, skip_serializing_if = "is_empty_record")]
         state: Arc<Json>,
+        /// The `traceparent` its caller sent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace: Option<Arc<str>>,
     },
     /// A pure step was computed.
     Computed {
@@ -484,6 +487,8 @@ pub struct Journal {
     pub state_is_old: bool,
     /// When it was accepted.
     pub accepted_at: Timestamp,
+    /// The `traceparent` its caller sent.
+    pub trace: Option<Arc<str>>,
     /// When it was accepted or last resumed: its time limit counts from here.
     pub since: Timestamp,
     /// Where each step stands, by path.
@@ -525,12 +530,13 @@ impl Journal {
         for (seq, bytes) in chunks {
             for entry in read_chunk(bytes)? {
                 match (&mut journal, &entry) {
-                    (None, Entry::Accepted { at, via, event, params, state }) => {
+                    (None, Entry::Accepted { at, via, event, params, state, trace }) => {
                         journal = Some(Self {
                             via: Via::parse(via).unwrap_or(Via::Api),
                             event: Arc::clone(event),
                             params: Arc::clone(params),
                             state: Arc::clone(state),
+                            trace: trace.clone(),
                             found: 0,
                             state_is_old: false,
                             accepted_at: *at,

@@ -78,6 +78,7 @@ fn chunks_are_read_back_whether_packed_or_not() {
         event: Arc::new(json!({"text": "lorem ipsum ".repeat(200), "n": 9_007_199_254_740_993_u64})),
         params: Arc::new(Json::Null),
         state: Arc::default(),
+        trace: None,
     }];
     let packed = write_chunk(&big).unwrap();
     assert!(packed.len() < 300 && packed[0] != b'[', "{} bytes", packed.len());
@@ -95,6 +96,7 @@ fn damaged_chunks_are_named_not_guessed() {
         event: Arc::new(json!({})),
         params: Arc::new(Json::Null),
         state: Arc::default(),
+        trace: None,
     }])
     .unwrap();
     let skipped = write_chunk(&[Entry::Skipped { p: "a".into(), at: at(1) }]).unwrap();
@@ -121,6 +123,7 @@ fn an_attempt_after_a_crash_sends_the_same_input() {
             event: Arc::new(json!({})),
             params: Arc::new(Json::Null),
             state: Arc::default(),
+            trace: None,
         },
         Entry::Started { p: "a".into(), n: 1, at: at(2), input: Some(input.clone()) },
     ];

@@ -36,6 +36,7 @@ const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OP
 /// Most of a request body shown with an error.
 const BODY_SHOWN_BYTES_MAX: usize = 64 * 1024;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 pub(super) fn input_schema() -> Json {
     let scalar = json!(["string", "number", "boolean", "null"]);
@@ -190,6 +191,9 @@ pub(super) fn build(cx: &Cx, input: &Json, with: With<'_>) -> Result<Call, StepE
         let key = HeaderValue::from_str(&cx.idempotency_key)
             .map_err(|_| StepError::new(ErrorClass::Internal, "KEY_INVALID", "the idempotency key cannot be sent"))?;
         headers.insert(IDEMPOTENCY_KEY, key);
+    }
+    if let Some(trace) = cx.traceparent.as_deref().filter(|_| !headers.contains_key(TRACEPARENT)) {
+        headers.extend(HeaderValue::from_str(trace).map(|value| (TRACEPARENT, value)));
     }
     if let Some(connection) = connection {
         sign::sign_in(connection, auth, with.token, &mut url, &mut headers)?;

@@ -29,6 +29,7 @@ fn cx(config: Json, credentials: &[(&str, &str)]) -> Cx {
         timeout: Duration::from_secs(20),
         run_id: "run_1".into(),
         path: "tell".into(),
+        traceparent: None,
     }
 }
 

@@ -34,6 +34,7 @@ fn cx(connection: Option<Connection>) -> Cx {
         timeout: Duration::from_secs(20),
         run_id: "run_1".into(),
         path: "pay".into(),
+        traceparent: None,
     }
 }
 

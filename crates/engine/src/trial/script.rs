@@ -132,6 +132,7 @@ impl Script {
             timeout: attempt.step.timeout,
             run_id: state.id.to_string().into(),
             path: Arc::clone(&attempt.path),
+            traceparent: None,
         };
         (attempt.step.action.run)(cx, Json::clone(&attempt.input)).now_or_never()
     }

@@ -46,6 +46,7 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(&config)?;
     let metrics = telemetry::start_metrics()?;
     block_on(async move {
+        let traces = telemetry::otlp::start(&config)?;
         // The address first: a port in use is told before the database is touched.
         let listener = http::bind(config.listen).await?;
         let address = listener.local_addr()?;
@@ -71,6 +72,9 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
         }
         serving.await?;
         store.close().await;
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
         Ok(ExitCode::SUCCESS)
     })
 }
@@ -86,6 +90,7 @@ pub(crate) fn worker(worker: Worker) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(&config)?;
     let metrics = telemetry::start_metrics()?;
     block_on(async move {
+        let traces = telemetry::otlp::start(&config)?;
         // Only when it is asked for: several workers may live on one machine.
         let listener = match config.layer.listen {
             Some(address) => Some(http::bind(address).await?),
@@ -111,6 +116,9 @@ pub(crate) fn worker(worker: Worker) -> anyhow::Result<ExitCode> {
             }
         }
         store.close().await;
+        if let Some(traces) = traces {
+            traces.end().await;
+        }
         Ok(ExitCode::SUCCESS)
     })
 }

@@ -67,6 +67,7 @@ pub(super) const METRICS: &[(&str, Kind, &str)] = &[
     ("liaison_store_errors_total", Labelled, "Errors of the database, by kind"),
     ("liaison_store_up", Gauge, "1 when the database answered the last scrape"),
     ("liaison_take_up_failed_total", Counter, "Runs that could not go on from their journal"),
+    ("liaison_trace_spans_total", Labelled, "Spans that were made, and those a collector took or did not take"),
     ("liaison_worker_declared_dead_total", Counter, "Times this process was silent beyond its lease"),
     ("liaison_write_group_size", Histogram, "Transitions of runs in one transaction"),
     ("liaison_write_seconds", Histogram, "How long such a transaction took until it was durable"),

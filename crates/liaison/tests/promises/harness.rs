@@ -25,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) run: String,
     pub(crate) step: u64,
     pub(crate) key: String,
+    /// The trace it says it is part of.
+    pub(crate) trace: String,
 }
 
 /// A system that records every call, and answers as it is told.
@@ -103,10 +105,12 @@ impl Target {
 
 async fn answer(State(target): State<Arc<Target>>, headers: HeaderMap, Json(body): Json<Value>) -> (StatusCode, Json<Value>) {
     let step = body["step"].as_u64().unwrap_or_default();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     target.calls.lock().push(Call {
         run: body["run"].as_str().unwrap_or_default().to_owned(),
         step,
-        key: headers.get("idempotency-key").and_then(|key| key.to_str().ok()).unwrap_or_default().to_owned(),
+        key: header("idempotency-key"),
+        trace: header("traceparent"),
     });
     target.arrived.notify_waiters();
     loop {

@@ -19,4 +19,5 @@ mod ready;
 mod schedule;
 mod scrape;
 mod signatures;
+mod traces;
 mod words;

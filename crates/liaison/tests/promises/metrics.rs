@@ -29,6 +29,20 @@ fn call(target: &Target, step: u64, method: &str) -> String {
     )
 }
 
+/// More requests at an address without a recipe than are kept of one in a second.
+async fn flood(address: &str) {
+    #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut requests = tokio::task::JoinSet::new();
+    for _ in 0..60 {
+        let request = client.post(format!("http://{address}/hooks/nobody")).header("content-type", "application/json");
+        requests.spawn(request.body("{\"id\":\"lost\"}").send());
+    }
+    for answer in requests.join_all().await {
+        assert_eq!(answer.unwrap().status().as_u16(), 404);
+    }
+}
+
 /// Events and requests of every kind.
 async fn intake(server: &Process, target: &Target) {
     let hook = "trigger: { from: webhook, if: trigger.body.id != \"no\", dedupe: { by: \"${ trigger.body.id }\" } }\n";
@@ -36,9 +50,7 @@ async fn intake(server: &Process, target: &Target) {
     for (body, status) in [("{\"id\":\"a\"}", 202), ("{\"id\":\"a\"}", 200), ("{\"id\":\"no\"}", 200)] {
         assert_eq!(send(server, "plain", body).await.0, status);
     }
-    for _ in 0..15 {
-        assert_eq!(send(server, "nobody", "{\"id\":\"lost\"}").await.0, 404);
-    }
+    flood(&server.address).await;
     let (_, kept) = server.api("GET", "/api/v1/inbound", None).await;
     let assign = format!("/api/v1/inbound/{}/assign", kept["data"][0]["id"].as_str().unwrap());
     let (status, told) = server.api("POST", &assign, Some("{\"recipe\":\"plain\"}")).await;
@@ -121,7 +133,7 @@ async fn one_process(moved: &mut BTreeSet<String>) {
     let target = Target::start().await;
     let folder = tempfile::tempdir().unwrap();
     let bounds = ["--runs-in-flight-max", "4", "--backlog-max", "2", "--intake-patience", "20ms", "--step-timeout", "1s"];
-    let flags: Vec<_> = bounds.into_iter().chain(["--inbound-rows-max", "5"]).collect();
+    let flags: Vec<_> = bounds.into_iter().chain(["--inbound-rows-max", "5", "--otlp-endpoint", "http://127.0.0.1:9"]).collect();
     let server = Process::serve_with(folder.path(), &flags);
     let mut watcher = Watcher::new(&server);
     intake(&server, &target).await;

@@ -227,6 +227,7 @@ pub(crate) async fn start(
             _ => return Err(ApiError::field("Idempotency-Key", "Idempotency-Key must be 1 to 255 plain characters.")),
         },
     };
+    let trace = crate::hooks::trace(request.headers());
     let body = bytes(request, &app).await?;
     let event: Value =
         if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).map_err(|error| not_json(&error))? };
@@ -267,7 +268,7 @@ pub(crate) async fn start(
         fingerprint: Some(fingerprint),
         replay_of: None,
     };
-    let (run, replayed) = match app.engine.accept(recipe, event).await? {
+    let (run, replayed) = match app.engine.accept_traced(recipe, event, trace).await? {
         Intake::Accepted { run, status, output, error } => {
             if status.is_final() && wait.is_some() && !recipe.program.responds() {
                 let error = error.and_then(|error| serde_json::to_value(&*error).ok());

@@ -63,6 +63,7 @@ fn run(status: RunStatus, entries: Vec<Entry>) -> RunDetail {
         event: json!({"id": "evt_1"}).into(),
         params: Arc::default(),
         state: Arc::default(),
+        trace: None,
     };
     detail::tell(row, std::iter::once(accepted).chain(entries).collect())
 }

@@ -63,6 +63,7 @@ pub(crate) fn first_chunk(number: u64) -> Vec<u8> {
         event,
         params: Arc::new(serde_json::Value::Null),
         state: Arc::default(),
+        trace: None,
     };
     write_chunk(&[accepted]).unwrap()
 }
