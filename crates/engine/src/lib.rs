@@ -5,6 +5,7 @@
 //! speaks SQL or HTTP.
 
 mod address;
+pub mod alarm;
 mod beside;
 mod call;
 mod caretaker;
@@ -116,6 +117,7 @@ pub struct Engine {
     /// Wakes whoever looks after dead letters.
     pub(crate) letters: letters::Signals,
     pub(crate) schedules: schedule::Memory,
+    pub(crate) alarms: alarm::Memory,
     pub(crate) addresses: Arc<Addresses>,
     pub(crate) time: SharedClock,
     dice: Mutex<SmallRng>,
@@ -164,6 +166,7 @@ impl Engine {
             tasks: TaskTracker::new(),
             letters: letters::Signals::default(),
             schedules: schedule::Memory::default(),
+            alarms: alarm::Memory::default(),
             dice: Mutex::new(SmallRng::seed_from_u64(parts.seed)),
         });
         engine.http.keep_credentials_with(Arc::new(keeper::StoreKeeper {
@@ -185,6 +188,8 @@ impl Engine {
         }
         if engine.settings.schedules {
             engine.tasks.spawn(schedule::fire(Arc::clone(&engine)));
+            engine.tasks.spawn(alarm::keep_looking(Arc::clone(&engine)));
+            engine.tasks.spawn(alarm::keep_delivering(Arc::clone(&engine)));
         }
         Ok(engine)
     }

@@ -35,6 +35,8 @@ pub struct EngineSettings {
     pub step_timeout: Duration,
     /// How long an orderly stop waits for attempts under way.
     pub stop_patience: Duration,
+    /// How often alarms are looked at.
+    pub alarm_interval: Duration,
     /// How often what ran out is removed.
     pub prune_interval: Duration,
     /// How many rows one removal takes at most.
@@ -60,6 +62,7 @@ impl Default for EngineSettings {
             retry_in_memory_max: Duration::from_secs(2),
             step_timeout: Duration::from_secs(60),
             stop_patience: Duration::from_secs(20),
+            alarm_interval: Duration::from_secs(10),
             prune_interval: Duration::from_secs(600),
             prune_rows_max: 10_000,
             event_bytes_max: 2 * 1024 * 1024,

@@ -135,6 +135,8 @@ settings! {
     proxy: String = "\"\"" ["LIAISON_PROXY", value_name = "URL", hide_env_values = true];
     /// File with PEM certificates that outgoing calls trust besides the system's.
     trusted_certificates_file: PathBuf = "\"\"" ["LIAISON_TRUSTED_CERTIFICATES_FILE", value_name = "FILE"];
+    /// How often alarms are looked at.
+    alarm_interval: Span = "\"10s\"" ["LIAISON_ALARM_INTERVAL"];
     /// A process whose worker has not asked for work for so long is not ready.
     ready_within: Span = "\"60s\"" ["LIAISON_READY_WITHIN"];
     /// Collector that is sent traces over OTLP (HTTP), such as http://127.0.0.1:4318. The standard OTEL_ variables work, too.
@@ -223,6 +225,7 @@ impl Config {
             poll_interval: span(layer.poll_interval, default.poll_interval),
             step_timeout: span(layer.step_timeout, default.step_timeout),
             stop_patience: span(layer.stop_patience, default.stop_patience),
+            alarm_interval: span(layer.alarm_interval, default.alarm_interval),
             ..default
         }
     }

@@ -60,6 +60,9 @@ enum Command {
     /// Follows, pauses and stops what was begun on many dead letters.
     #[command(subcommand)]
     Operations(cmd::operations::Operations),
+    /// Shows, sets and tests what a server tells people.
+    #[command(subcommand)]
+    Alarms(cmd::alarms::Alarms),
     /// Administration of an installation.
     #[command(subcommand)]
     Admin(cmd::admin::Admin),
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         Command::Runs(runs) => cmd::runs::runs(&runs),
         Command::DeadLetters(letters) => cmd::dead_letters::dead_letters(&letters),
         Command::Operations(operations) => cmd::operations::operations(&operations),
+        Command::Alarms(alarms) => cmd::alarms::alarms(&alarms),
         Command::Admin(admin) => cmd::admin::admin(admin),
         Command::Config => cmd::print(&config::commented()),
     };

@@ -57,6 +57,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "inbound", include_str!("../../../migrations/postgres/0006_inbound.sql")),
     (7, "gates", include_str!("../../../migrations/postgres/0007_gates.sql")),
     (8, "operations", include_str!("../../../migrations/postgres/0008_operations.sql")),
+    (12, "alarms", include_str!("../../../migrations/postgres/0012_alarms.sql")),
 ];
 
 /// The oldest server we are tested with.
@@ -212,6 +213,7 @@ macro_rules! ask {
 }
 
 // After the macro they use.
+mod alarms;
 mod gate;
 mod watch;
 

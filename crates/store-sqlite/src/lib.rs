@@ -4,6 +4,7 @@
 //! makes every commit survive a power loss. A lock file keeps a second process out.
 
 mod access;
+mod alarms;
 mod beside;
 mod causes;
 mod claim;
@@ -50,6 +51,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "inbound", include_str!("../../../migrations/sqlite/0006_inbound.sql")),
     (7, "gates", include_str!("../../../migrations/sqlite/0007_gates.sql")),
     (8, "operations", include_str!("../../../migrations/sqlite/0008_operations.sql")),
+    (12, "alarms", include_str!("../../../migrations/sqlite/0012_alarms.sql")),
 ];
 
 /// Why a data folder cannot be opened.

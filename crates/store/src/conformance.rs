@@ -6,6 +6,7 @@
 
 pub mod accept;
 pub mod access;
+pub mod alarms;
 pub mod beside;
 pub mod causes;
 pub mod claim;
@@ -108,6 +109,7 @@ macro_rules! conformance {
             inbound: kept_and_read, kept_twice, a_list_is_filtered, one_address_cannot_crowd_out_another, nothing_outgrows_the_whole,
                 given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address, rows_that_make_no_sense;
             notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;
+            alarms: alarms_are_set_and_removed, one_cause_gives_one_notice, notices_are_delivered, alarms_that_make_no_sense;
             watch: how_things_stand, how_far_the_tables_are;
             writer: many_at_once, a_bad_one_fails_alone, an_answer_is_lost, the_store_comes_back, the_store_stays_away,
                 two_lanes;

@@ -127,6 +127,11 @@ id!(
     KeyId, "key"
 );
 id!(
+    /// Something people are told.
+    NoticeId, "ntc"
+);
+
+id!(
     /// Something done to many dead letters.
     OperationId, "op"
 );

@@ -6,6 +6,7 @@
 //! no HTTP and nothing of what a recipe says: a version is a text and its hash.
 
 mod access;
+mod alarm;
 mod beside;
 mod budget;
 mod cause;
@@ -32,13 +33,14 @@ use serde_json::{Map, Value as Json};
 
 pub use crate::{
     access::{KeyRow, SessionRow},
+    alarm::{ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeRow, NoticeState, Raised},
     beside::{Answer, Answered, Approval, Beside, Lane, Parent},
     budget::{BudgetAsk, BudgetHolder, BudgetLease, BudgetLimits, BudgetRow, TOKEN},
     cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
     connection::{ConnectionRow, Put},
     gate::{AuditRow, GateClass, GateRow, GateState, Gates},
     group::{GroupSettings, Writer},
-    ids::{ApprovalId, AuditId, BadId, ConnectionId, InboundId, KeyId, OperationId, RecipeId, RunId, WorkerId},
+    ids::{ApprovalId, AuditId, BadId, ConnectionId, InboundId, KeyId, NoticeId, OperationId, RecipeId, RunId, WorkerId},
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{
         Caught, Ending, Entry, ErrorRecord, ITEMS_FAILED, IllegalEntry, Journal, Lived, StepPath, StepState, read_chunk,
@@ -83,7 +85,7 @@ pub enum StoreError {
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages + Gates + Watch {
+pub trait Store: Pages + Gates + Watch + Alarms {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.

@@ -3,6 +3,7 @@
 //! It keeps every promise but durability, which a simulation brings about by dropping processes and
 //! keeping this. Verbs that no simulation needs say so.
 
+mod alarms;
 mod model;
 mod pages;
 mod watch;

@@ -1,6 +1,7 @@
 //! One command per file.
 
 pub(crate) mod admin;
+pub(crate) mod alarms;
 pub(crate) mod apply;
 pub(crate) mod check;
 pub(crate) mod cron;

@@ -47,6 +47,8 @@ pub(super) const METRICS: &[(&str, Kind, &str)] = &[
     ("liaison_lease_age_seconds", Gauge, "How long ago the database took a renewal of this process's lease"),
     ("liaison_lease_lost_total", Counter, "Runs this process dropped because another one owns them"),
     ("liaison_lease_renew_failed_total", Counter, "Renewals of the lease that the database did not take"),
+    ("liaison_notices_raised_total", Labelled, "Notices that alarms raised, by kind"),
+    ("liaison_notices_total", Labelled, "Deliveries of notices, by outcome"),
     ("liaison_oldest_queued_seconds", Gauge, "How long the run that is due longest has been due"),
     ("liaison_oldest_waiting_seconds", Gauge, "How long ago the oldest waiting run was accepted, by reason"),
     ("liaison_operation_runs_total", Labelled, "Runs that bulk operations dealt with, by kind and outcome"),

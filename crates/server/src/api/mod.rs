@@ -1,6 +1,7 @@
 //! The HTTP API under `/api/v1`. One file per kind of thing; the OpenAPI document comes from the same
 //! declarations as the routes.
 
+mod alarms;
 mod approvals;
 mod connections;
 pub(crate) mod dead_letters;
@@ -44,6 +45,7 @@ const PAGE_MAX: u32 = 200;
         (name = "dead letters", description = "Runs that failed and wait for somebody"),
         (name = "operations", description = "What is done to many dead letters at once"),
         (name = "connections", description = "Accounts in other systems; credentials are write-only"),
+        (name = "alarms", description = "What people are told, and how"),
         (name = "audit", description = "Who changed what, when and why"),
         (name = "inbound", description = "Webhook requests that started no run"),
         (name = "schedules", description = "When they fired last, and when they fire next")
@@ -98,6 +100,10 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(operations::resume))
                 .routes(routes!(operations::stop))
                 .routes(routes!(schedules::list))
+                .routes(routes!(alarms::list))
+                .routes(routes!(alarms::get, alarms::set, alarms::remove))
+                .routes(routes!(alarms::test))
+                .routes(routes!(alarms::notices))
                 .routes(routes!(inbound::list))
                 .routes(routes!(inbound::get, inbound::delete))
                 .routes(routes!(inbound::assign))

@@ -16,6 +16,7 @@ use crate::{
     RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
+use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
 
 /// What happens to one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,6 +229,18 @@ pass_on! {
     hasten(reason: WaitingFor, now: Timestamp, gap_us: i64) -> Result<u64, StoreError>;
     add_audit(row: &AuditRow) -> Result<(), StoreError>;
     audit(about: Option<&str>, before: Option<AuditId>, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
+}
+
+pass_on! {
+    Alarms {}
+    alarms() -> Result<Vec<AlarmRow>, StoreError>;
+    set_alarm(row: &AlarmRow) -> Result<bool, StoreError>;
+    remove_alarm(name: &str) -> Result<bool, StoreError>;
+    raise(notice: &NoticeRow, quiet_since: Timestamp) -> Result<Raised, StoreError>;
+    take_notice(now: Timestamp, lease_until: Timestamp) -> Result<Option<NoticeRow>, StoreError>;
+    notice_delivered(id: NoticeId, delivered: &Delivered) -> Result<bool, StoreError>;
+    notices(alarm: Option<&str>, before: Option<NoticeId>, limit: u32) -> Result<Vec<NoticeRow>, StoreError>;
+    prune_notices(before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 }
 
 pass_on! {
