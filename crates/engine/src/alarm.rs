@@ -131,7 +131,8 @@ fn time(text: &str) -> Result<Time, String> {
 }
 
 fn zone_of(name: &str) -> Result<jiff::tz::TimeZone, String> {
-    jiff::tz::TimeZone::get(name).map_err(|_| format!("zone is {name:?}, which is no time zone. Write one like Europe/Berlin or UTC."))
+    jiff::tz::TimeZone::get(name)
+        .map_err(|_| format!("zone is {name:?}, which is no time zone. Write one like Europe/Berlin or UTC."))
 }
 
 fn weekday(word: &str) -> Result<Weekday, String> {
@@ -194,7 +195,10 @@ struct Finding {
 enum Again {
     Never,
     /// When it happened again, and not within so long.
-    After { quiet: Duration, last: Timestamp },
+    After {
+        quiet: Duration,
+        last: Timestamp,
+    },
 }
 
 impl Engine {

@@ -126,9 +126,9 @@ fn leave(engine: &Engine, run: LiveRun, left: Left) {
     match left {
         Left::LeaseLost => {
             metrics::counter!("liaison_lease_lost_total").increment(1);
-            tracing::warn!(run.id = %run.state.id, "run.drop: the run belongs to another process now; what this one did last was not recorded");
+            tracing::warn!(run.id = %run.state.id, recipe = &*run.program.slug, worker = run.owner.0, "run.drop: the run belongs to another process now; what this one did last was not recorded");
         }
-        Left::Ended => tracing::debug!(run.id = %run.state.id, "run.end"),
+        Left::Ended => tracing::debug!(run.id = %run.state.id, recipe = &*run.program.slug, worker = run.owner.0, "run.end"),
         Left::Parked | Left::Stopping => {}
     }
     drop(run.slot);
@@ -149,7 +149,7 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
     let chunk = match store::write_chunk(&entries) {
         Ok(chunk) => chunk,
         Err(error) => {
-            tracing::error!(run.id = %run.state.id, %error, "run.commit: entries could not be written");
+            tracing::error!(run.id = %run.state.id, recipe = &*run.program.slug, worker = run.owner.0, %error, "run.commit: entries could not be written");
             return Err(Stopped);
         }
     };
@@ -180,7 +180,7 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
             }
             Err(StoreError::Unavailable(reason)) => {
                 metrics::counter!("liaison_commit_retried_total").increment(1);
-                tracing::warn!(run.id = %run.state.id, reason, "run.commit: waiting for the database");
+                tracing::warn!(run.id = %run.state.id, recipe = &*run.program.slug, worker = run.owner.0, reason, "run.commit: waiting for the database");
                 tokio::select! {
                     biased;
                     () = tokio::time::sleep(Duration::from_millis(500)) => {}
@@ -190,7 +190,7 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
             Err(error) => {
                 // The run stays owned and is freed at the next start; it must not vanish silently.
                 metrics::counter!("liaison_commit_failed_total").increment(1);
-                tracing::error!(run.id = %run.state.id, %error, "run.commit: refused by the database");
+                tracing::error!(run.id = %run.state.id, recipe = &*run.program.slug, worker = run.owner.0, %error, "run.commit: refused by the database");
                 return Err(Stopped);
             }
         }
@@ -289,6 +289,7 @@ pub fn idempotency_key(run: store::RunId, path: &str, turn: u32) -> String {
 fn settle(engine: &Engine, program: &Program, state: &mut RunState, attempt: &Attempt, outcome: Result<Json, StepError>) {
     let now = engine.now();
     measure::attempt(attempt, outcome.as_ref(), now);
+    measure::log_attempt(engine, program, state.id, attempt, outcome.as_ref().err());
     trace::attempt(state.id, program, &state.journal, attempt, outcome.as_ref(), now);
     if let Some(pass) = &attempt.pass {
         pass.done(outcome.as_ref());

@@ -309,6 +309,7 @@ impl Engine {
             self.letters.ended(then);
             measure::ended(program, then, state.journal.accepted_at);
             trace::ended(state.id, program, &state.journal, then);
+            measure::log_end(self, program, state.id, then);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What the engine counts, so that whoever watches can tell whether its promises hold.
+//! What the engine counts and logs, so that whoever watches can tell whether its promises hold.
 //!
 //! Labels are bounded: recipes and connections beyond the first few hundred that were counted share
 //! one name, and no label ever carries an id.
@@ -8,9 +8,9 @@ use std::{collections::HashSet, sync::Arc};
 use connector::{Doubt, Effect, StepError};
 use parking_lot::RwLock;
 use serde_json::Value as Json;
-use store::{Entry, Then, Timestamp};
+use store::{Entry, RunId, Then, Timestamp};
 
-use crate::{decide::Attempt, program::Program};
+use crate::{Engine, decide::Attempt, program::Program};
 
 /// Recipes, and connections, with a label of their own in one process.
 const NAMES_MAX: usize = 500;
@@ -88,6 +88,24 @@ pub(crate) fn ended(program: &Program, then: &Then, accepted_at: Timestamp) {
     metrics::counter!("liaison_runs_ended_total", "recipe" => recipe(&program.slug), "status" => status).increment(1);
     let ended = then.ended_at().unwrap_or(accepted_at);
     metrics::histogram!("liaison_run_seconds", "status" => status).record(ended.since(accepted_at));
+}
+
+/// Says in the log that an attempt failed: what, where and how, never what was sent or answered.
+pub(crate) fn log_attempt(engine: &Engine, program: &Program, run: RunId, attempt: &Attempt, error: Option<&StepError>) {
+    let Some(error) = error else { return };
+    tracing::debug!(
+        run.id = %run, recipe = &*program.slug, step.path = &*attempt.path, worker = engine.worker().0,
+        attempt = attempt.number, class = error.class.as_str(), code = error.code, "attempt.failed"
+    );
+}
+
+/// Says in the log that a run failed. Its message may hold what was sent, and stays in the journal.
+pub(crate) fn log_end(engine: &Engine, program: &Program, run: RunId, then: &Then) {
+    let Some(error) = then.error() else { return };
+    tracing::info!(
+        run.id = %run, recipe = &*program.slug, step.path = error.path, worker = engine.worker().0,
+        class = error.class, code = error.code, "run.failed"
+    );
 }
 
 #[cfg(test)]

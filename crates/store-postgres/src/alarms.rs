@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, QueryBuilder, postgres::PgRow};
-use store::{
-    ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, NoticeState, Raised, RecipeId, StoreError, Timestamp,
-};
+use store::{ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, NoticeState, Raised, RecipeId, StoreError, Timestamp};
 
 use crate::{
     PostgresStore, TRIES_MAX,
@@ -149,13 +147,14 @@ async fn raise(connection: &mut PgConnection, row: &NoticeRow, quiet_since: Time
     .await
     .map_err(failed)?;
     // The notice's own id says whether this was the one: two may be raised in the same microsecond.
-    let known: Option<(i64,)> = sqlx::query_as("select 1 from notices where alarm = $1 and grp = $2 and raised_at = $3 limit 1")
-        .bind(clean(&row.alarm))
-        .bind(clean(&row.group))
-        .bind(raised_at)
-        .fetch_optional(&mut *transaction)
-        .await
-        .map_err(failed)?;
+    let known: Option<(i64,)> =
+        sqlx::query_as("select 1::bigint from notices where alarm = $1 and grp = $2 and raised_at = $3 limit 1")
+            .bind(clean(&row.alarm))
+            .bind(clean(&row.group))
+            .bind(raised_at)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
     if raised_at != row.raised_at.micros() || known.is_some() {
         transaction.rollback().await.map_err(failed)?;
         return Ok(Raised::Before(Timestamp::from_micros(raised_at)));
@@ -183,7 +182,8 @@ async fn prune(connection: &mut PgConnection, before: Timestamp, limit: u32) -> 
         "delete from notices where id in (select id from notices where state <> 0 and raised_at < $1 limit $2)",
         "delete from alarm_groups where (alarm, grp) in (select alarm, grp from alarm_groups where raised_at < $1 limit $2)",
     ] {
-        let done = sqlx::query(sql).bind(before.micros()).bind(i64::from(limit)).execute(&mut *transaction).await.map_err(failed)?;
+        let done =
+            sqlx::query(sql).bind(before.micros()).bind(i64::from(limit)).execute(&mut *transaction).await.map_err(failed)?;
         removed += done.rows_affected();
     }
     transaction.commit().await.map_err(failed)?;

@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::{Connection, QueryBuilder, SqliteConnection, sqlite::SqliteRow};
-use store::{
-    ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, NoticeState, Raised, RecipeId, StoreError, Timestamp,
-};
+use store::{ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, NoticeState, Raised, RecipeId, StoreError, Timestamp};
 
 use crate::{
     SqliteStore, failed,

@@ -50,7 +50,8 @@ impl Engine {
     }
 
     fn way(&self, name: &str) -> Result<Way, String> {
-        let (owner, id) = name.split_once('.').ok_or_else(|| format!("do is {name:?}; write it like http.request or mail.send."))?;
+        let (owner, id) =
+            name.split_once('.').ok_or_else(|| format!("do is {name:?}; write it like http.request or mail.send."))?;
         let connection = self.connection(owner);
         let connector = connection.as_ref().map_or(owner, |connection| connection.connector.as_str());
         let found = self.connectors.iter().find(|candidate| candidate.id == connector);
@@ -137,9 +138,9 @@ fn fill(with: &Json, notice: &Json) -> Result<Json, String> {
     Ok(match with {
         Json::String(text) => filled(text, notice)?,
         Json::Array(items) => Json::Array(items.iter().map(|item| fill(item, notice)).collect::<Result<_, _>>()?),
-        Json::Object(fields) => {
-            Json::Object(fields.iter().map(|(name, value)| Ok((name.clone(), fill(value, notice)?))).collect::<Result<_, String>>()?)
-        }
+        Json::Object(fields) => Json::Object(
+            fields.iter().map(|(name, value)| Ok((name.clone(), fill(value, notice)?))).collect::<Result<_, String>>()?,
+        ),
         other => other.clone(),
     })
 }
@@ -157,7 +158,9 @@ fn filled(text: &str, notice: &Json) -> Result<Json, String> {
                 .strip_prefix('.')
                 .and_then(|name| notice.get(name))
                 .ok_or_else(|| format!("A notice has no {place:?}. It always has id, alarm, kind, at, subject and text."))?,
-            None => return Err(format!("{place:?} is not known here; write ${{ notice }} or a part such as ${{ notice.subject }}.")),
+            None => {
+                return Err(format!("{place:?} is not known here; write ${{ notice }} or a part such as ${{ notice.subject }}."));
+            }
         };
         // Alone it keeps its kind.
         if begin == 0 && behind.len() == end + 1 && out.is_empty() {

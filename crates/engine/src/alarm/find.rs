@@ -45,7 +45,8 @@ impl Engine {
         if self.now() < due || due <= row.set_at {
             return Ok(None);
         }
-        let filter = RunFilter { recipe: Some(recipe.id), since: Some(begin), until: Some(due), limit: 1, ..RunFilter::default() };
+        let filter =
+            RunFilter { recipe: Some(recipe.id), since: Some(begin), until: Some(due), limit: 1, ..RunFilter::default() };
         if !self.store.runs(&filter).await?.is_empty() {
             return Ok(None);
         }
@@ -72,7 +73,8 @@ impl Engine {
         if self.now().since(since) < quiet {
             return Ok(None);
         }
-        let began = last.map_or_else(|| "There was none so far.".to_owned(), |at| format!("The last one began at {}.", instant_text(at)));
+        let began =
+            last.map_or_else(|| "There was none so far.".to_owned(), |at| format!("The last one began at {}.", instant_text(at)));
         Ok(Some(Finding {
             group: format!("since:{}", since.micros()),
             again: Again::Never,

@@ -91,7 +91,11 @@ pub(crate) fn alarms(alarms: &Alarms) -> anyhow::Result<ExitCode> {
             }
             Alarms::Test(one) => {
                 let told = one.remote.send(Method::POST, &format!("/api/v1/alarms/{}/test", one.id), None).await?.good()?.json();
-                print(&if one.json { serde_json::to_string_pretty(&told)? } else { format!("{} is on its way.", text(&told["id"])) })
+                print(&if one.json {
+                    serde_json::to_string_pretty(&told)?
+                } else {
+                    format!("{} is on its way.", text(&told["id"]))
+                })
             }
         }
     })
@@ -123,7 +127,8 @@ fn deliver(set: &Set) -> anyhow::Result<Value> {
         return Ok(json!({ "do": "http.request", "with": { "method": "POST", "url": url, "json": "${ notice }" } }));
     }
     if let Some(email) = &set.email {
-        let (connection, to) = email.split_once(':').context("write --email as CONNECTION:ADDRESS, such as mail:ops@example.com")?;
+        let (connection, to) =
+            email.split_once(':').context("write --email as CONNECTION:ADDRESS, such as mail:ops@example.com")?;
         let to: Vec<&str> = to.split(',').map(str::trim).collect();
         let with = json!({ "to": to, "subject": "${ notice.subject }", "text": "${ notice.text }" });
         return Ok(json!({ "do": format!("{connection}.send"), "with": with }));

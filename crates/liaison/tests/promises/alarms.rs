@@ -311,7 +311,11 @@ async fn three_processes_tell_one_thing_once_and_the_command_sets_shows_tests_an
         server.send(&number.to_string()).await.unwrap();
     }
     let (key, notice) = inbox.wait_for(1).await.remove(0);
-    assert_eq!((&notice["kind"], &notice["recipe"], &notice["code"]), (&json!("failures"), &json!("story"), &json!("FAILED_BY_RECIPE")), "{notice}");
+    assert_eq!(
+        (&notice["kind"], &notice["recipe"], &notice["code"]),
+        (&json!("failures"), &json!("story"), &json!("FAILED_BY_RECIPE")),
+        "{notice}"
+    );
     assert_eq!(notice["id"], *key);
     let tested = alarms(&["test", "failing"]);
     assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stderr));
@@ -335,7 +339,8 @@ async fn an_alarm_that_could_never_tell_is_refused_with_its_field() {
     let folder = tempfile::tempdir().unwrap();
     let server = Process::serve(folder.path(), None);
     server.set_up("liaison: 1\nrecipe: story\ntrigger: { from: api }\nsteps: [{ id: a, set: { a: 1 } }]\n").await;
-    let good = || json!({ "recipe": "story", "rule": { "kind": "no_run_for", "for": "2h" }, "deliver": webhook("http://127.0.0.1:9/") });
+    let good =
+        || json!({ "recipe": "story", "rule": { "kind": "no_run_for", "for": "2h" }, "deliver": webhook("http://127.0.0.1:9/") });
     let silence = |at: &str, zone: &str| json!({ "kind": "no_run_by", "at": at, "zone": zone });
     for (place, value, field) in [
         ("recipe", json!("nobody"), "recipe"),

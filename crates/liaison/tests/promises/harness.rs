@@ -174,7 +174,17 @@ impl Process {
         if let Some(url) = database {
             command.args(["--database-url", url]);
         }
+        Self::read(command.spawn().expect("the binary starts"))
+    }
+
+    /// The process of a command whose standard error is piped, and that.
+    pub(crate) fn of(mut command: Command) -> (Self, std::process::ChildStderr) {
         let mut child = command.spawn().expect("the binary starts");
+        let stderr = child.stderr.take().expect("standard error");
+        (Self::read(child), stderr)
+    }
+
+    fn read(mut child: Child) -> Self {
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().expect("standard output"));
         out.read_line(&mut line).expect("the binary says where it listens");

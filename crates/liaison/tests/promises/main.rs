@@ -14,6 +14,7 @@ mod frozen;
 mod harness;
 mod inbound;
 mod input;
+mod logs;
 mod metrics;
 mod proxy;
 mod ready;

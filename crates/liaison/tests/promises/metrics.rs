@@ -82,7 +82,7 @@ async fn gates(server: &Process, target: &Target) {
         assert_eq!(server.api("POST", "/api/v1/connections", Some(&connection.to_string())).await.0, 201);
         let rest = format!(
             "connections: {{ {name}: http }}\ntrigger: {{ from: webhook }}\nsteps:\n  \
-             - {{ id: s, do: {name}.request, with: {{ method: PUT, path: /call, json: {{ run: b, step: 3 }} }} }}\n"
+             - {{ id: s, do: {name}.request, retry: {{ times: 8, wait: 100ms, factor: 1 }}, with: {{ method: PUT, path: /call, json: {{ run: b, step: 3 }} }} }}\n"
         );
         recipe(server, name, &rest).await;
     }
@@ -133,11 +133,15 @@ async fn one_process(moved: &mut BTreeSet<String>) {
     let target = Target::start().await;
     let folder = tempfile::tempdir().unwrap();
     let bounds = ["--runs-in-flight-max", "4", "--backlog-max", "2", "--intake-patience", "20ms", "--step-timeout", "1s"];
-    let flags: Vec<_> = bounds.into_iter().chain(["--inbound-rows-max", "5", "--otlp-endpoint", "http://127.0.0.1:9", "--alarm-interval", "100ms"]).collect();
+    let flags: Vec<_> = bounds
+        .into_iter()
+        .chain(["--inbound-rows-max", "5", "--otlp-endpoint", "http://127.0.0.1:9", "--alarm-interval", "100ms"])
+        .collect();
     let server = Process::serve_with(folder.path(), &flags);
     let mut watcher = Watcher::new(&server);
     intake(&server, &target).await;
-    let alarm = json!({ "rule": { "kind": "failures" }, "deliver": { "do": "log.write", "with": { "message": "${ notice.text }" } } });
+    let alarm =
+        json!({ "rule": { "kind": "failures" }, "deliver": { "do": "log.write", "with": { "message": "${ notice.text }" } } });
     assert_eq!(server.api("PUT", "/api/v1/alarms/failing", Some(&alarm.to_string())).await.0, 200);
     failures(&server, &target).await;
     watcher.until(&["liaison_notices_raised_total", "liaison_notices_total"], moved).await;

@@ -39,7 +39,7 @@ impl<'p> Watcher<'p> {
             if missing.is_empty() {
                 return;
             }
-            assert!(began.elapsed() < Duration::from_secs(30), "never moved: {missing:?}");
+            assert!(began.elapsed() < Duration::from_secs(30), "never moved: {missing:?}; last: {:#?}", self.last);
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }

@@ -189,7 +189,8 @@ pub(crate) async fn set(
         return Err(ApiError::conflict("TOO_MANY_ALARMS", message));
     }
     let what = alarm.recipe.map_or_else(|| "all recipes".to_owned(), |slug| format!("the recipe {slug}"));
-    note(&app, &caller, "alarm.set", &name, format!("It watches {what} for {} and tells by {}.", rule.kind(), deliver.action)).await?;
+    note(&app, &caller, "alarm.set", &name, format!("It watches {what} for {} and tells by {}.", rule.kind(), deliver.action))
+        .await?;
     app.engine.alarms_changed();
     Ok(Json(told(&app, row).await?))
 }

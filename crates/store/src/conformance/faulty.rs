@@ -15,8 +15,8 @@ use crate::{
     OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId,
     RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
-use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
+use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
 
 /// What happens to one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
