@@ -10,6 +10,7 @@ mod ceiling_postgres;
 mod load;
 mod measure;
 mod product;
+mod purge;
 mod target;
 
 use anyhow::bail;
@@ -28,8 +29,9 @@ fn main() -> anyhow::Result<()> {
                 println!("{}", serde_json::to_string(&result)?);
                 Ok(())
             }
+            ["purge", runs] => purge::run(runs.parse()?).await,
             ["all", rest @ ..] => measure::all(rest).await,
-            other => bail!("usage: bench all [seconds] [--postgres URL] | target | ceiling FOLDER TARGET | load ADDRESS PATH CLIENTS SECONDS, not {other:?}"),
+            other => bail!("usage: bench all [seconds] [--postgres URL] | purge RUNS | target | ceiling FOLDER TARGET | load ADDRESS PATH CLIENTS SECONDS, not {other:?}"),
         }
     })
 }

@@ -104,6 +104,20 @@ pub(crate) async fn serve(folder: &Path, postgres: Option<&str>) -> anyhow::Resu
     Process::start(command("serve", folder, postgres)?).await
 }
 
+/// Liaison on SQLite in `folder` with more flags.
+pub(crate) async fn serve_with(folder: &Path, flags: &[&str]) -> anyhow::Result<Process> {
+    let mut command = command("serve", folder, None)?;
+    command.args(flags);
+    Process::start(command).await
+}
+
+/// One counter of a process; 0 while it counted nothing.
+pub(crate) async fn metric(address: &str, name: &str) -> anyhow::Result<f64> {
+    let text = call(address, "GET", "/metrics", "text/plain", String::new()).await?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    Ok(line.and_then(|value| value.trim().parse().ok()).unwrap_or(0.0))
+}
+
 /// One more process on the same PostgreSQL.
 pub(crate) async fn worker(folder: &Path, postgres: &str) -> anyhow::Result<Process> {
     Process::start(command("worker", folder, Some(postgres))?).await

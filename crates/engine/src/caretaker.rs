@@ -26,9 +26,9 @@ pub(crate) async fn keep_watch(engine: Arc<Engine>) {
     }
 }
 
-/// Removes keys and sessions whose time is over.
+/// Removes sessions and kept requests whose time is over.
 pub(crate) async fn keep_tidy(engine: Arc<Engine>) {
-    while rest(&engine, engine.settings.prune_interval).await {
+    while engine.rest(engine.settings.prune_interval).await {
         match engine.store.prune(engine.now(), engine.settings.prune_rows_max).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "caretaker.prune"),
@@ -37,11 +37,13 @@ pub(crate) async fn keep_tidy(engine: Arc<Engine>) {
     }
 }
 
-/// False when the engine stops.
-async fn rest(engine: &Engine, pause: Duration) -> bool {
-    tokio::select! {
-        biased;
-        () = tokio::time::sleep(pause) => true,
-        () = engine.stopping.cancelled() => false,
+impl Engine {
+    /// Waits. False when the engine stops meanwhile.
+    pub(crate) async fn rest(&self, pause: Duration) -> bool {
+        tokio::select! {
+            biased;
+            () = self.stopping.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
     }
 }

@@ -29,6 +29,7 @@ pub mod operations;
 mod program;
 mod registry;
 pub mod resume;
+mod retention;
 pub mod retry;
 pub mod schedule;
 mod settings;
@@ -63,6 +64,7 @@ pub use crate::{
     not_yet::not_yet,
     program::{CompileSettings, DEDUPE_KEEP_DEFAULT, OutlineStep, Program},
     registry::{Catalogue, LiveRecipe},
+    retention::Retention,
     settings::EngineSettings,
     talk::{Decision, TalkError},
 };
@@ -181,6 +183,8 @@ impl Engine {
         engine.tasks.spawn(lease::keep(Arc::clone(&engine)));
         engine.tasks.spawn(caretaker::keep_watch(Arc::clone(&engine)));
         engine.tasks.spawn(caretaker::keep_tidy(Arc::clone(&engine)));
+        engine.tasks.spawn(retention::keep_history(Arc::clone(&engine)));
+        engine.tasks.spawn(retention::keep_small(Arc::clone(&engine)));
         engine.tasks.spawn(letters::keep_sorted(Arc::clone(&engine)));
         if engine.settings.works {
             engine.tasks.spawn(operations::keep_going(Arc::clone(&engine)));

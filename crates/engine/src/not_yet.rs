@@ -1,12 +1,13 @@
 //! What the language has and a server cannot run yet. Refused when a recipe is switched on, never passed over.
 
-use recipe::ast::{Overlap, Recipe, TriggerSource};
+use recipe::ast::{Overlap, Payloads, Recipe, TriggerSource};
 
 /// The first part of a recipe that this version cannot run, as a sentence.
 #[must_use]
 pub fn not_yet(recipe: &Recipe) -> Option<String> {
-    if recipe.settings.keep.is_some() {
-        return Some("`settings.keep` cannot run in this version yet".to_owned());
+    let payloads = recipe.settings.keep.as_ref().map(|keep| keep.payloads);
+    if payloads.is_some_and(|payloads| payloads != Payloads::Full) {
+        return Some("`settings.keep.payloads` can only be `full` in this version".to_owned());
     }
     let overlap = recipe.settings.concurrency.as_ref().map(|found| found.on_overlap);
     if overlap.is_some_and(|overlap| overlap != Overlap::Queue) && recipe.trigger.from.value != TriggerSource::Schedule {

@@ -41,6 +41,8 @@ pub struct EngineSettings {
     pub prune_interval: Duration,
     /// How many rows one removal takes at most.
     pub prune_rows_max: u32,
+    /// How long what is over is kept.
+    pub retention: crate::Retention,
     /// An event may be so large.
     pub event_bytes_max: usize,
 }
@@ -65,6 +67,7 @@ impl Default for EngineSettings {
             alarm_interval: Duration::from_secs(10),
             prune_interval: Duration::from_secs(600),
             prune_rows_max: 10_000,
+            retention: crate::Retention::default(),
             event_bytes_max: 2 * 1024 * 1024,
         }
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, builder::BoolishValueParser};
-use engine::EngineSettings;
+use engine::{EngineSettings, Retention};
 use serde::Deserialize;
 use server::{InboundSettings, ServerSettings};
 use store::InboundBounds;
@@ -101,6 +101,22 @@ settings! {
     inbound_bytes_max: i64 = "67108864" ["LIAISON_INBOUND_BYTES_MAX"];
     /// Those the recipe's trigger did not want are kept too.
     inbound_keep_filtered: bool = "false" ["LIAISON_INBOUND_KEEP_FILTERED", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new()];
+    /// Runs that succeeded or were cancelled are kept so long, where the recipe's `settings.keep` does not say.
+    keep_runs: Span = "\"30d\"" ["LIAISON_KEEP_RUNS"];
+    /// Failed runs that were replayed or discarded are kept so long, where the recipe does not say.
+    keep_failed: Span = "\"180d\"" ["LIAISON_KEEP_FAILED"];
+    /// Failed runs that nobody dealt with are kept so long at least, whatever the recipe says.
+    keep_dead_letters: Span = "\"365d\"" ["LIAISON_KEEP_DEAD_LETTERS"];
+    /// Operations on dead letters are kept so long after their end.
+    keep_operations: Span = "\"90d\"" ["LIAISON_KEEP_OPERATIONS"];
+    /// Entries of the audit list are kept so long.
+    keep_audit: Span = "\"365d\"" ["LIAISON_KEEP_AUDIT"];
+    /// How often what is over is removed.
+    retention_interval: Span = "\"10m\"" ["LIAISON_RETENTION_INTERVAL"];
+    /// How often room in the database that holds nothing is given back to the disk.
+    tidy_interval: Span = "\"30s\"" ["LIAISON_TIDY_INTERVAL"];
+    /// SQLite's write-ahead log is folded into the database when it has so many bytes.
+    wal_bytes_max: u64 = "67108864" ["LIAISON_WAL_BYTES_MAX"];
     /// Sending a whole request may take so long.
     body_timeout: Span = "\"30s\"" ["LIAISON_BODY_TIMEOUT"];
     /// The caller of a recipe that answers by itself may wait so long for that answer.
@@ -226,6 +242,7 @@ impl Config {
             step_timeout: span(layer.step_timeout, default.step_timeout),
             stop_patience: span(layer.stop_patience, default.stop_patience),
             alarm_interval: span(layer.alarm_interval, default.alarm_interval),
+            retention: retention(layer, default.retention),
             ..default
         }
     }
@@ -250,6 +267,23 @@ impl Config {
             inbound: inbound(layer, default.inbound),
             ready_within: span(layer.ready_within, default.ready_within),
         }
+    }
+}
+
+/// How long what is over is kept.
+fn retention(layer: &Layer, default: Retention) -> Retention {
+    let span = |given: Option<Span>, default: Duration| given.map_or(default, |span| span.0);
+    // Rounds without a pause would do nothing else.
+    let pause = |given: Option<Span>, default: Duration| span(given, default).max(Duration::from_millis(100));
+    Retention {
+        runs: span(layer.keep_runs, default.runs),
+        failed: span(layer.keep_failed, default.failed),
+        dead_letters: span(layer.keep_dead_letters, default.dead_letters),
+        operations: span(layer.keep_operations, default.operations),
+        audit: span(layer.keep_audit, default.audit),
+        interval: pause(layer.retention_interval, default.interval),
+        tidy_interval: pause(layer.tidy_interval, default.tidy_interval),
+        log_bytes_max: layer.wal_bytes_max.unwrap_or(default.log_bytes_max),
     }
 }
 

@@ -3,6 +3,7 @@
 mod cmd;
 mod config;
 mod http;
+mod key;
 mod remote;
 mod telemetry;
 mod wire;

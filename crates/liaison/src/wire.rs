@@ -1,12 +1,6 @@
-//! Puts the rooms together: picks the store, opens the vault, starts the engine.
+//! Puts the rooms together: picks the store, starts the engine.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::Write as _,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs, sync::Arc};
 
 use anyhow::{Context, bail};
 use connector::{
@@ -14,134 +8,46 @@ use connector::{
     http::{Http, HttpOptions, Proxy},
 };
 use engine::{Engine, Parts};
-use sha2::{Digest as _, Sha256};
-use store::{Clock, GroupSettings, KeyId, KeyRow, Store, StoreError, SystemClock, Timestamp, Vault, Writer};
-use store_postgres::PostgresStore;
+use store::{Clock, GroupSettings, KeyId, KeyRow, Store, SystemClock, Timestamp, Writer};
+use store_postgres::{PostgresOptions, PostgresStore};
 use store_sqlite::SqliteStore;
 
-use crate::config::Config;
+use crate::{config::Config, key};
 
-/// Opens the store the settings name.
+/// Opens the store the settings name, for whoever works on it: not before the master key is seen to be
+/// the right one, so that a wrong one changes nothing, not even the schema.
 pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    key::check(config).await?;
+    open_store_without_key(config).await
+}
+
+/// Opens the store for work on its schema, which needs no secret.
+pub(crate) async fn open_store_without_key(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     match config.database_url() {
-        Some(url) => {
-            let options = store_postgres::PostgresOptions {
-                connections: config.layer.database_connections_max.unwrap_or(10),
-                ..store_postgres::PostgresOptions::default()
-            };
-            Ok(Arc::new(PostgresStore::open(url, options).await?))
-        }
+        Some(url) => Ok(Arc::new(PostgresStore::open(url, postgres_options(config)).await?)),
         None => Ok(Arc::new(SqliteStore::open(&config.data_dir).await?)),
     }
+}
+
+/// The last step of the schema this build knows.
+pub(crate) fn newest_schema(config: &Config) -> i64 {
+    match config.database_url() {
+        Some(_) => store_postgres::newest_schema(),
+        None => store_sqlite::newest_schema(),
+    }
+}
+
+/// How PostgreSQL is used.
+pub(crate) fn postgres_options(config: &Config) -> PostgresOptions {
+    PostgresOptions { connections: config.layer.database_connections_max.unwrap_or(10), ..PostgresOptions::default() }
 }
 
 /// Opens the store for a short errand, also while a server works on it.
 pub(crate) async fn open_store_beside(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     match config.database_url() {
-        Some(_) => open_store(config).await,
+        Some(_) => open_store_without_key(config).await,
         None => Ok(Arc::new(SqliteStore::open_beside(&config.data_dir).await?)),
     }
-}
-
-/// The vault with this installation's master key, made at first start.
-///
-/// The key is in the file the settings name; else, on SQLite, in the data folder; else, on
-/// PostgreSQL, in the database itself under the database's password, so that processes on several
-/// machines need nothing but the same database.
-pub(crate) async fn open_vault(config: &Config, store: &dyn Store) -> anyhow::Result<Arc<Vault>> {
-    let named = config.layer.master_key_file.as_ref().filter(|file| !file.as_os_str().is_empty());
-    let (key, place) = match (named, config.database_url()) {
-        (Some(file), _) => (read_or_make_key(file)?, file.display().to_string()),
-        (None, None) => {
-            let file = config.data_dir.join("master.key");
-            (read_or_make_key(&file)?, file.display().to_string())
-        }
-        (None, Some(url)) => (shared_key(url, store).await?, "the database".to_owned()),
-    };
-    let vault = Vault::new(key);
-    // The database remembers which key it belongs to: a wrong key is told at once, not at the first secret.
-    let ours = hex::encode(vault.seal("master key check", &BTreeMap::new())?);
-    let kept = store.setting("master_key_check", &ours).await?;
-    let kept = hex::decode(&kept).context("the database's master key check is damaged")?;
-    match vault.open("master key check", &kept) {
-        Ok(_) => Ok(Arc::new(vault)),
-        Err(StoreError::WrongKey { sealed_with, ours }) => bail!(
-            "the secrets in this database are sealed with master key {sealed_with}, but {place} holds key {ours}. \
-             Nothing was changed. Name the file with the right key with --master-key-file"
-        ),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The key kept in the database, sealed under what all its users share: the database's password.
-async fn shared_key(url: &str, store: &dyn Store) -> anyhow::Result<[u8; 32]> {
-    const PLACE: &str = "shared master key";
-    let url = url::Url::parse(url).context("the database URL cannot be read")?;
-    let known = format!("liaison master key\n{}\n{}\n{}", url.username(), url.password().unwrap_or_default(), url.path());
-    let wrapping = Vault::new(Sha256::digest(known.as_bytes()).into());
-    let candidate = BTreeMap::from([("key".to_owned(), hex::encode(Vault::new_key()?))]);
-    let kept = store.setting("shared_master_key", &hex::encode(wrapping.seal(PLACE, &candidate)?)).await?;
-    let kept = hex::decode(&kept).context("the database's master key is damaged")?;
-    let opened = wrapping.open(PLACE, &kept).context(
-        "the master key in the database does not open with this database user and password. \
-         Use the ones it was made with, or name a key file with --master-key-file",
-    )?;
-    tracing::info!("vault.open: the master key is in the database, under its password; --master-key-file keeps it apart");
-    opened.get("key").and_then(|text| read_key(text)).context("the database's master key is damaged")
-}
-
-fn read_or_make_key(file: &Path) -> anyhow::Result<[u8; 32]> {
-    match fs::read_to_string(file) {
-        Ok(text) => {
-            refuse_readable(file)?;
-            read_key(&text)
-                .with_context(|| format!("{} does not hold a master key: 64 hexadecimal digits are expected", file.display()))
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let key = Vault::new_key()?;
-            make_key_file(file, &key).with_context(|| format!("cannot write the master key to {}", file.display()))?;
-            // Another process may have made the file at the same moment: what is there counts.
-            read_key(&fs::read_to_string(file)?).context("the new master key cannot be read back")
-        }
-        Err(error) => Err(error).with_context(|| format!("cannot read the master key {}", file.display())),
-    }
-}
-
-fn read_key(text: &str) -> Option<[u8; 32]> {
-    hex::decode(text.trim()).ok()?.try_into().ok()
-}
-
-fn make_key_file(file: &Path, key: &[u8; 32]) -> std::io::Result<()> {
-    if let Some(folder) = file.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let draft = PathBuf::from(format!("{}.{}", file.display(), std::process::id()));
-    let mut options = fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut handle = options.open(&draft)?;
-    handle.write_all(hex::encode(key).as_bytes())?;
-    handle.sync_all()?;
-    // A link fails when the file exists, so that two processes never disagree about the key.
-    let linked = fs::hard_link(&draft, file);
-    fs::remove_file(&draft)?;
-    match linked {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn refuse_readable(file: &Path) -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        let mode = fs::metadata(file)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            bail!("other people of this machine can read the master key {}. Run: chmod 600 {}", file.display(), file.display());
-        }
-    }
-    Ok(())
 }
 
 /// The client recipes call out with.
@@ -177,7 +83,7 @@ pub(crate) async fn start_engine(
     works: bool,
     schedules: bool,
 ) -> anyhow::Result<Arc<Engine>> {
-    let vault = open_vault(config, &*store).await?;
+    let vault = key::open_vault(config, &*store).await?;
     let shared = config.database_url().is_some();
     if !shared {
         // The folder's lock is ours, so whoever is registered in it is dead: its runs go on at once.

@@ -117,8 +117,6 @@ pub(crate) async fn prune(connection: &mut PgConnection, now: Timestamp, limit: 
     let mut removed = 0;
     // What somebody is taking over at this moment is left to the next round.
     for sql in [
-        "delete from event_keys where (recipe_id, key) in \
-         (select recipe_id, key from event_keys where expires_at <= $1 limit $2 for update skip locked)",
         "delete from inbound where id in (select id from inbound where expires_at <= $1 limit $2 for update skip locked)",
         "delete from sessions where hash in (select hash from sessions where expires_at <= $1 limit $2 for update skip locked)",
         "delete from signins where hash in (select hash from signins where expires_at <= $1 limit $2 for update skip locked)",

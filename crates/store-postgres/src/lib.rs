@@ -11,6 +11,7 @@ mod claim;
 mod connections;
 mod control;
 mod error;
+mod glance;
 mod inbound;
 mod lanes;
 mod notice;
@@ -40,12 +41,12 @@ use store::{
     RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
-pub use crate::error::OpenError;
 use crate::{
     claim::InDoubt,
     error::{Place, failed, in_the_way},
     notice::Notices,
 };
+pub use crate::{error::OpenError, glance::look};
 
 /// Every migration, in order. A test compares the list with the folder.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -57,6 +58,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "inbound", include_str!("../../../migrations/postgres/0006_inbound.sql")),
     (7, "gates", include_str!("../../../migrations/postgres/0007_gates.sql")),
     (8, "operations", include_str!("../../../migrations/postgres/0008_operations.sql")),
+    (10, "care", include_str!("../../../migrations/postgres/0010_care.sql")),
     (12, "alarms", include_str!("../../../migrations/postgres/0012_alarms.sql")),
 ];
 
@@ -162,6 +164,12 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, OpenError> {
     ]))
 }
 
+/// The last step of the schema this build knows.
+#[must_use]
+pub fn newest_schema() -> i64 {
+    MIGRATIONS.iter().map(|(number, ..)| *number).max().unwrap_or(0)
+}
+
 fn migrations() -> Migrator {
     Migrator::with_migrations(
         MIGRATIONS
@@ -214,6 +222,7 @@ macro_rules! ask {
 
 // After the macro they use.
 mod alarms;
+mod care;
 mod gate;
 mod watch;
 

@@ -51,7 +51,8 @@ with event as materialized ( \
   insert into event_keys (recipe_id, key, run_id, expires_at, fingerprint) \
   select recipe_id, key, id, expires_at, fingerprint from event where key is not null order by recipe_id, key \
   on conflict (recipe_id, key) do update set run_id = excluded.run_id, expires_at = excluded.expires_at, \
-    fingerprint = excluded.fingerprint where event_keys.expires_at <= $20 or event_keys.run_id = excluded.run_id \
+    fingerprint = excluded.fingerprint where (event_keys.expires_at <= $20 \
+      and not exists (select 1 from runs where runs.id = event_keys.run_id)) or event_keys.run_id = excluded.run_id \
   returning run_id \
 ), fresh as materialized ( \
   select * from event where key is null or id in (select run_id from kept) \

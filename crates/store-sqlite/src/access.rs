@@ -115,7 +115,6 @@ pub(crate) async fn setting(connection: &mut SqliteConnection, name: &str, initi
 pub(crate) async fn prune(connection: &mut SqliteConnection, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
     let mut removed = 0;
     for sql in [
-        "delete from event_keys where (recipe_id, key) in (select recipe_id, key from event_keys where expires_at <= ? limit ?)",
         "delete from inbound where id in (select id from inbound where expires_at <= ? limit ?)",
         "delete from sessions where hash in (select hash from sessions where expires_at <= ? limit ?)",
         "delete from signins where hash in (select hash from signins where expires_at <= ? limit ?)",

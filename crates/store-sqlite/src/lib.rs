@@ -6,17 +6,21 @@
 mod access;
 mod alarms;
 mod beside;
+mod care;
 mod causes;
 mod claim;
 mod connections;
 mod control;
+mod copy;
 mod gate;
+mod glance;
 mod inbound;
 mod lanes;
 mod operations;
 mod pages;
 mod recipes;
 mod rows;
+mod shrink;
 mod watch;
 mod write;
 
@@ -30,8 +34,8 @@ use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 use sqlx::{
     Connection, SqliteConnection, SqlitePool,
-    migrate::{Migration, MigrationType, Migrator},
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use store::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
@@ -40,6 +44,12 @@ use store::{
     RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 use tokio::sync::Mutex;
+
+pub use crate::{
+    copy::{copy_to, newest_schema, prove},
+    glance::{look, look_at},
+    shrink::Compacted,
+};
 
 /// Every migration, in order. A test compares the list with the folder.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -51,6 +61,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "inbound", include_str!("../../../migrations/sqlite/0006_inbound.sql")),
     (7, "gates", include_str!("../../../migrations/sqlite/0007_gates.sql")),
     (8, "operations", include_str!("../../../migrations/sqlite/0008_operations.sql")),
+    (10, "care", include_str!("../../../migrations/sqlite/0010_care.sql")),
     (12, "alarms", include_str!("../../../migrations/sqlite/0012_alarms.sql")),
 ];
 
@@ -76,6 +87,14 @@ pub enum OpenError {
         /// What SQLite says.
         reason: String,
     },
+    /// A newer build worked on the database.
+    #[error("the database {} was brought up to date by a newer liaison (its schema has step {step}); use that build", file.display())]
+    Newer {
+        /// The file.
+        file: PathBuf,
+        /// The step this build does not know.
+        step: i64,
+    },
 }
 
 /// The store on SQLite.
@@ -84,6 +103,7 @@ pub struct SqliteStore {
     writer: Mutex<SqliteConnection>,
     readers: SqlitePool,
     rounds: Rounds,
+    file: PathBuf,
     // Held for as long as the store is open; the operating system lets go of it when the process dies.
     _lock: Option<File>,
 }
@@ -116,22 +136,26 @@ impl SqliteStore {
     async fn connect(folder: &Path, lock: Option<File>) -> Result<Self, OpenError> {
         let file = folder.join("liaison.db");
         let broken = |error: &dyn std::fmt::Display| OpenError::Database { file: file.clone(), reason: error.to_string() };
-        let options = SqliteConnectOptions::new()
-            .filename(&file)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_secs(5))
-            .statement_cache_capacity(STATEMENTS_MAX)
-            .pragma("wal_autocheckpoint", "4000")
-            .pragma("journal_size_limit", "67108864")
-            .pragma("cache_size", "-16000");
+        let options = connect_options(&file);
         let mut writer = SqliteConnection::connect_with(&options).await.map_err(|error| broken(&error))?;
         // Whoever holds the lock brings the schema up to date. Not `run`: a future that holds it cannot
         // be spawned.
         if lock.is_some() {
-            migrations().run_direct(None, &mut writer, false).await.map_err(|error| broken(&error))?;
+            migrations().run_direct(None, &mut writer, false).await.map_err(|error| match error {
+                MigrateError::VersionMissing(step) | MigrateError::VersionTooNew(step, _) => {
+                    OpenError::Newer { file: file.clone(), step }
+                }
+                error => broken(&error),
+            })?;
+            let bytes = std::fs::metadata(&file).map_or(0, |found| found.len());
+            match shrink::convert(&mut writer, bytes, shrink::CONVERT_BYTES_MAX).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!(
+                    bytes,
+                    "store.open: this database of an older build keeps its size whatever is removed; stop and run `liaison admin compact` once"
+                ),
+                Err(error) => tracing::warn!(%error, "store.open: the database keeps its size whatever is removed"),
+            }
         }
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -140,12 +164,37 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "on").pragma("cache_size", "-4000"))
             .await
             .map_err(|error| broken(&error))?;
-        Ok(Self { writer: Mutex::new(writer), readers, rounds: Rounds::default(), _lock: lock })
+        Ok(Self { writer: Mutex::new(writer), readers, rounds: Rounds::default(), file, _lock: lock })
     }
 }
 
+/// How a database is used by whoever writes to it.
+pub(crate) fn connect_options(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(file)
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        // A new database can give room back while it works; see `shrink.rs` for older ones.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
+        .foreign_keys(true)
+        .busy_timeout(Duration::from_secs(5))
+        .statement_cache_capacity(STATEMENTS_MAX)
+        .pragma("wal_autocheckpoint", "4000")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("cache_size", "-16000")
+}
+
+/// Keeps every process out of `folder` for as long as the answer is held.
+///
+/// # Errors
+/// [`OpenError::InUse`] when another process works on it.
+pub fn lock(folder: &Path) -> Result<File, OpenError> {
+    take_lock(folder)?.ok_or_else(|| OpenError::InUse(folder.to_owned()))
+}
+
 /// Makes the folder if needed and takes its lock; `None` when another process has it.
-fn take_lock(folder: &Path) -> Result<Option<File>, OpenError> {
+pub(crate) fn take_lock(folder: &Path) -> Result<Option<File>, OpenError> {
     let unusable = |reason: std::io::Error| OpenError::Folder { folder: folder.to_owned(), reason: reason.to_string() };
     std::fs::create_dir_all(folder).map_err(unusable)?;
     let lock = File::create(folder.join("liaison.lock")).map_err(unusable)?;

@@ -107,14 +107,15 @@ async fn keep_keys(connection: &mut Connected, runs: &[Arc<NewRun>]) -> Result<V
     let keyed: Vec<_> =
         runs.iter().enumerate().filter_map(|(place, run)| run.key.as_ref().map(|key| (place, run, key))).collect();
     let Some((_, first, _)) = keyed.first() else { return Ok(outcomes) };
-    // A key whose time is over is taken over by the new event. The instant is one of the group's own;
-    // a group spans about a millisecond.
+    // A key whose time is over, and whose run is removed, is taken over by the new event. The instant is
+    // one of the group's own; a group spans about a millisecond.
     let sql = values(
         "insert into event_keys (recipe_id, key, run_id, expires_at, fingerprint) values ",
         "(?, ?, ?, ?, ?)",
         keyed.len(),
         " on conflict (recipe_id, key) do update set run_id = excluded.run_id, expires_at = excluded.expires_at, \
-         fingerprint = excluded.fingerprint where event_keys.expires_at <= ?",
+         fingerprint = excluded.fingerprint where event_keys.expires_at <= ? \
+         and not exists (select 1 from runs where runs.id = event_keys.run_id)",
     );
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for (_, run, key) in &keyed {

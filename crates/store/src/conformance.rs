@@ -8,6 +8,7 @@ pub mod accept;
 pub mod access;
 pub mod alarms;
 pub mod beside;
+pub mod care;
 pub mod causes;
 pub mod claim;
 pub mod commit;
@@ -23,6 +24,7 @@ pub mod pages;
 mod parts;
 pub mod races;
 pub mod recipes;
+pub mod upgrade;
 pub mod watch;
 pub mod workers;
 pub mod writer;
@@ -101,6 +103,9 @@ macro_rules! conformance {
             beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller,
                 a_cancelled_run_answers_too, state_is_kept, a_question_is_decided_once, a_run_starts_another,
                 a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
+            care: ended_runs_go_when_their_time_is_over, relatives_of_living_runs_stay, everything_of_a_run_goes,
+                a_purge_goes_in_parts, a_resumed_run_stays, a_key_outlives_its_run, operations_and_audit_go,
+                everything_can_be_read, room_is_told;
             damage: runs_that_make_no_sense, recipes_that_make_no_sense, connections_that_make_no_sense,
                 a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
             gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,

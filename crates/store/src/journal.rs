@@ -19,6 +19,7 @@
 
 mod chunk;
 mod lived;
+mod whole;
 
 use std::{
     borrow::Cow,
@@ -31,6 +32,7 @@ use serde_json::Value as Json;
 
 pub use chunk::{read_chunk, write_chunk};
 pub use lived::Lived;
+pub use whole::JournalCheck;
 
 use crate::{RunId, StoreError, Timestamp, Via};
 
@@ -528,46 +530,52 @@ impl Journal {
     pub fn replay<'a>(chunks: impl IntoIterator<Item = (i32, &'a [u8])>) -> Result<Self, StoreError> {
         let mut journal: Option<Self> = None;
         for (seq, bytes) in chunks {
-            for entry in read_chunk(bytes)? {
-                match (&mut journal, &entry) {
-                    (None, Entry::Accepted { at, via, event, params, state, trace }) => {
-                        journal = Some(Self {
-                            via: Via::parse(via).unwrap_or(Via::Api),
-                            event: Arc::clone(event),
-                            params: Arc::clone(params),
-                            state: Arc::clone(state),
-                            trace: trace.clone(),
-                            found: 0,
-                            state_is_old: false,
-                            accepted_at: *at,
-                            since: *at,
-                            steps: HashMap::new(),
-                            inputs: HashMap::new(),
-                            turns: HashMap::new(),
-                            began: HashMap::new(),
-                            reopened: HashMap::new(),
-                            caught: HashMap::new(),
-                            held: HashSet::new(),
-                            late: HashSet::new(),
-                            partial_ends: 0,
-                            lived: HashMap::new(),
-                            next_seq: 0,
-                        });
-                    }
-                    (Some(journal), entry) => journal.apply(entry).map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?,
-                    (None, entry) => {
-                        return Err(StoreError::Corrupt(format!("the journal begins with {} instead of accepted", entry.word())));
-                    }
-                }
-            }
-            if let Some(journal) = &mut journal {
-                if seq != journal.next_seq {
-                    return Err(StoreError::Corrupt(format!("chunk {} of the journal is missing", journal.next_seq)));
-                }
-                journal.next_seq = seq + 1;
-            }
+            Self::take(&mut journal, seq, read_chunk(bytes)?)?;
         }
         journal.ok_or_else(|| StoreError::Corrupt("the journal is empty".to_owned()))
+    }
+
+    /// Takes one more chunk; the first makes the journal.
+    pub(crate) fn take(journal: &mut Option<Self>, seq: i32, entries: Vec<Entry>) -> Result<(), StoreError> {
+        for entry in entries {
+            match (&mut *journal, &entry) {
+                (None, Entry::Accepted { at, via, event, params, state, trace }) => {
+                    *journal = Some(Self {
+                        via: Via::parse(via).unwrap_or(Via::Api),
+                        event: Arc::clone(event),
+                        params: Arc::clone(params),
+                        state: Arc::clone(state),
+                        trace: trace.clone(),
+                        found: 0,
+                        state_is_old: false,
+                        accepted_at: *at,
+                        since: *at,
+                        steps: HashMap::new(),
+                        inputs: HashMap::new(),
+                        turns: HashMap::new(),
+                        began: HashMap::new(),
+                        reopened: HashMap::new(),
+                        caught: HashMap::new(),
+                        held: HashSet::new(),
+                        late: HashSet::new(),
+                        partial_ends: 0,
+                        lived: HashMap::new(),
+                        next_seq: 0,
+                    });
+                }
+                (Some(journal), entry) => journal.apply(entry).map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?,
+                (None, entry) => {
+                    return Err(StoreError::Corrupt(format!("the journal begins with {} instead of accepted", entry.word())));
+                }
+            }
+        }
+        if let Some(journal) = journal {
+            if seq != journal.next_seq {
+                return Err(StoreError::Corrupt(format!("chunk {} of the journal is missing", journal.next_seq)));
+            }
+            journal.next_seq = seq + 1;
+        }
+        Ok(())
     }
 
     /// Takes one more entry.

@@ -9,11 +9,13 @@ mod access;
 mod alarm;
 mod beside;
 mod budget;
+mod care;
 mod cause;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connection;
 mod gate;
+mod glance;
 mod group;
 mod ids;
 mod inbound;
@@ -36,15 +38,17 @@ pub use crate::{
     alarm::{ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeRow, NoticeState, Raised},
     beside::{Answer, Answered, Approval, Beside, Lane, Parent},
     budget::{BudgetAsk, BudgetHolder, BudgetLease, BudgetLimits, BudgetRow, TOKEN},
+    care::{Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, Room, Swept},
     cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
     connection::{ConnectionRow, Put},
     gate::{AuditRow, GateClass, GateRow, GateState, Gates},
+    glance::{Glance, KEY_CHECK_PLACE, KEY_CHECK_SETTING, SHARED_KEY_SETTING},
     group::{GroupSettings, Writer},
     ids::{ApprovalId, AuditId, BadId, ConnectionId, InboundId, KeyId, NoticeId, OperationId, RecipeId, RunId, WorkerId},
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{
-        Caught, Ending, Entry, ErrorRecord, ITEMS_FAILED, IllegalEntry, Journal, Lived, StepPath, StepState, read_chunk,
-        write_chunk,
+        Caught, Ending, Entry, ErrorRecord, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck, Lived, StepPath, StepState,
+        read_chunk, write_chunk,
     },
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
@@ -85,7 +89,7 @@ pub enum StoreError {
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages + Gates + Watch + Alarms {
+pub trait Store: Pages + Gates + Watch + Alarms + Care {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.
@@ -240,7 +244,7 @@ pub trait Store: Pages + Gates + Watch + Alarms {
     /// Removes a kept request. False when there is none.
     async fn delete_inbound(&self, id: InboundId) -> Result<bool, StoreError>;
 
-    /// Removes event keys, kept requests, sessions and sign-ins that ended before `now`, at most `limit` of each.
+    /// Removes kept requests, sessions and sign-ins that ended before `now`, at most `limit` of each.
     async fn prune(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     /// Waits until another process says that there may be work, or forever where there is none.

@@ -53,6 +53,13 @@ impl Vault {
         hex::encode(self.key_id)
     }
 
+    /// The id of the key that sealed a text, as [`Vault::key_id`] gives it; `None` when it is no sealed text.
+    #[must_use]
+    pub fn sealed_with(sealed: &[u8]) -> Option<String> {
+        let head = sealed.get(..1 + KEY_ID_BYTES + NONCE_BYTES)?;
+        (head[0] == FORMAT).then(|| hex::encode(&head[1..=KEY_ID_BYTES]))
+    }
+
     /// Seals named secrets for one place; they open only there.
     ///
     /// # Errors
@@ -120,6 +127,8 @@ mod tests {
             assert!(vault.open("con_a", &changed).is_err(), "byte {position}");
         }
         assert!(vault.open("con_a", &sealed[..10]).is_err());
+        assert_eq!(Vault::sealed_with(&sealed), Some(vault.key_id()));
+        assert_eq!(Vault::sealed_with(&sealed[..10]), None);
     }
 
     #[test]

@@ -7,6 +7,18 @@ use anyhow::{Context, bail};
 /// Builds both in release and measures. Arguments go on to the benchmark: seconds, `--only w2`,
 /// `--postgres URL`.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let mut all = vec!["all".to_owned()];
+    all.extend_from_slice(arguments);
+    measure(&all)
+}
+
+/// Fills a database with ended runs and watches them go while new ones come; a million unless said otherwise.
+pub(crate) fn purge(arguments: &[String]) -> anyhow::Result<()> {
+    let runs = arguments.first().map_or("1000000", String::as_str);
+    measure(&["purge".to_owned(), runs.to_owned()])
+}
+
+fn measure(arguments: &[String]) -> anyhow::Result<()> {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let built = Command::new(cargo)
         .args(["build", "--release", "--locked", "-p", "liaison", "-p", "bench"])
@@ -15,7 +27,7 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     if !built.success() {
         bail!("the binaries could not be built; what is wrong stands above");
     }
-    let ended = Command::new("target/release/bench").arg("all").args(arguments).status().context("cannot start the benchmark")?;
+    let ended = Command::new("target/release/bench").args(arguments).status().context("cannot start the benchmark")?;
     if !ended.success() {
         bail!("the benchmark ended with {ended}");
     }

@@ -21,7 +21,8 @@ cargo xtask web                            the front end: npm ci when needed, th
 cargo xtask tidy                           the house rules no compiler checks
 cargo xtask demo                           builds everything and serves the demo
 cargo xtask chaos [ROUNDS]                  kill -9, a thousand times in each set-up unless you say otherwise
-cargo xtask bench                          measures the product against the ceiling";
+cargo xtask bench                          measures the product against the ceiling
+cargo xtask purge [RUNS]                   a million ended runs go while new ones come: file sizes, latency";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(),
         "demo" => demo::run(rest),
         "bench" => bench::run(rest),
+        "purge" => bench::purge(rest),
         "chaos" => test::chaos(rest),
         _ => {
             println!("{HELP}");

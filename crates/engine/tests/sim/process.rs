@@ -10,13 +10,15 @@ use std::{
 
 use async_trait::async_trait;
 use connector::http::{Http, HttpOptions};
-use engine::{Engine, EngineSettings, Parts};
+use engine::{Engine, EngineSettings, Parts, Retention};
 use store::{
     Clock, GroupSettings, Store, StoreError, Timestamp, Vault, Writer,
     conformance::faulty::{FaultyStore, Guard},
 };
 
 use crate::outside::{World, connectors};
+
+const FOREVER: Duration = Duration::from_secs(1 << 32);
 
 /// Whether a process lives, and until when it stands still.
 #[derive(Clone, Default)]
@@ -147,6 +149,8 @@ impl Process {
             lease: Duration::from_secs(10),
             poll_interval: Duration::from_secs(15),
             step_timeout: Duration::from_secs(20),
+            // Nothing grows old in a simulation.
+            retention: Retention { interval: FOREVER, tidy_interval: FOREVER, ..Retention::default() },
             ..EngineSettings::default()
         };
         let parts = Parts {

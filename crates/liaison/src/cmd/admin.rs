@@ -1,7 +1,12 @@
 //! `liaison admin`: what an installation's keeper does.
 
+mod backup;
+mod doctor;
+mod verify;
+
 use std::process::ExitCode;
 
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use server::access;
@@ -13,6 +18,16 @@ use crate::{config::Layer, wire};
 pub(crate) enum Admin {
     /// Brings the database's schema up to date.
     Migrate(Migrate),
+    /// Writes everything durable to one file, while a server works.
+    Backup(backup::Backup),
+    /// Puts a backup into an empty data folder.
+    Restore(backup::Restore),
+    /// Reads everything that is kept and names what is damaged; exit code 1 when something is.
+    Verify(verify::Verify),
+    /// Looks at disk, database, key and limits, and says what to do; exit code 1 when something is bad.
+    Doctor(doctor::Doctor),
+    /// Writes SQLite's database anew without gaps, while no server runs.
+    Compact(Migrate),
     /// Makes an API key and shows it, once.
     CreateKey(CreateKey),
     /// Prints a link that signs one browser in, once.
@@ -43,11 +58,25 @@ pub(crate) struct CreateKey {
 
 pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
     match admin {
+        Admin::Backup(backup) => backup::backup(backup),
+        Admin::Restore(restore) => backup::restore(restore),
+        Admin::Verify(verify) => verify::verify(verify),
+        Admin::Doctor(doctor) => doctor::doctor(doctor),
+        Admin::Compact(compact) => {
+            let config = compact.layer.resolve()?;
+            if config.database_url().is_some() {
+                bail!("PostgreSQL makes room by itself (autovacuum); to give it back to the disk use its own `vacuum full`");
+            }
+            block_on(async {
+                let done = store_sqlite::SqliteStore::compact(&config.data_dir).await?;
+                print(&format!("The database had {} bytes and has {} now.", done.before, done.after))
+            })
+        }
         Admin::Migrate(migrate) => {
             let config = migrate.layer.resolve()?;
             block_on(async {
                 // Opening brings the schema up to date.
-                wire::open_store(&config).await?.close().await;
+                wire::open_store_without_key(&config).await?.close().await;
                 print("The database is up to date.")
             })
         }

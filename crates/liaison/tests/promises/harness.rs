@@ -231,6 +231,16 @@ impl Process {
         }
     }
 
+    /// An answer as its text.
+    pub(crate) async fn text(&self, path: &str) -> (u16, String) {
+        #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
+        match client.get(format!("http://{}{path}", self.address)).bearer_auth(KEY).send().await {
+            Ok(answer) => (answer.status().as_u16(), answer.text().await.unwrap_or_default()),
+            Err(_) => (0, String::new()),
+        }
+    }
+
     pub(crate) async fn set_up(&self, recipe: &str) {
         let (status, body) = self.api("PUT", "/api/v1/recipes/story", Some(recipe)).await;
         assert!(status == 201 || status == 200, "{status} {body}");

@@ -3,9 +3,11 @@
 
 mod alarms;
 mod authors;
+mod backup;
 mod begun;
 mod bulk;
 mod chaos;
+mod command;
 mod crash;
 mod dead_letters;
 mod doubt;
@@ -14,10 +16,12 @@ mod frozen;
 mod harness;
 mod inbound;
 mod input;
+mod keys;
 mod logs;
 mod metrics;
 mod proxy;
 mod ready;
+mod retention;
 mod schedule;
 mod scrape;
 mod signatures;

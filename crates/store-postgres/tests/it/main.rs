@@ -4,6 +4,7 @@ mod locks;
 mod parts;
 mod proxy;
 mod server;
+mod upgrade;
 
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! The conformance suite on SQLite, and what only SQLite can do wrong.
 
+mod upgrade;
+
 use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;

@@ -10,10 +10,11 @@ use parking_lot::Mutex;
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
-    DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion, Operation,
-    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, RunFilter, RunId,
-    RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
+    ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Care, Cause, Claim, ConnectionId,
+    ConnectionRow, DeadLetter, Forgotten, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyPlace,
+    KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Purge, Purged, Put, RecipeId, RecipeRow,
+    RecipeStats, RecipeVersion, Room, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store,
+    StoreError, Swept, Timestamp, Unsorted, WorkerId,
 };
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
 use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
@@ -247,4 +248,16 @@ pass_on! {
     Watch {}
     standing(now: Timestamp) -> Result<Standing, StoreError>;
     schema() -> Result<Schema, StoreError>;
+}
+
+pass_on! {
+    Care {}
+    purge(purge: &Purge) -> Reply<Purged>;
+    forget_keys(after: Option<KeyPlace>, now: Timestamp, limit: u32) -> Reply<Forgotten>;
+    sweep(operations_before: Timestamp, audit_before: Timestamp, limit: u32) -> Reply<Swept>;
+    tidy(log_bytes_max: u64) -> Reply<Room>;
+    run_ids(after: Option<RunId>, limit: u32) -> Reply<Vec<RunId>>;
+    journal_ids(after: Option<RunId>, limit: u32) -> Reply<Vec<RunId>>;
+    journal_part(run: RunId, from: i32, limit: u32) -> Reply<Vec<(i32, Vec<u8>)>>;
+    faults() -> Reply<Vec<String>>;
 }

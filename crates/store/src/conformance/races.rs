@@ -178,7 +178,9 @@ pub async fn accepts_and_pruning(bed: Arc<dyn Bed>) {
     let recipe = recipe(&*store, "orders").await;
     for round in 0..15_u64 {
         let now = i64::try_from(round * 100).unwrap();
-        // Every key runs out before the next round.
+        // Every key runs out before the next round, and its run is removed.
+        bed.execute("delete from journal").await;
+        bed.execute("delete from runs").await;
         let runs = |from: u64| {
             (0..20).map(move |key| {
                 let mut run = keyed(new_run(recipe, round * 100 + from + key), u8::try_from(key).unwrap(), at(now + 99));
@@ -187,7 +189,7 @@ pub async fn accepts_and_pruning(bed: Arc<dyn Bed>) {
             })
         };
         let (first, second, pruned) =
-            tokio::join!(accept_all(&*store, runs(0)), accept_all(&*other, runs(50)), other.prune(at(now), 7));
+            tokio::join!(accept_all(&*store, runs(0)), accept_all(&*other, runs(50)), other.forget_keys(None, at(now), 7));
         pruned.unwrap();
         for key in 0..20 {
             let (one, two) = (first[usize::try_from(key).unwrap()], second[usize::try_from(key).unwrap()]);

@@ -34,8 +34,10 @@ impl Model {
 
     pub(super) fn accept(&mut self, new: &Arc<NewRun>) -> Accepted {
         if let Some(key) = &new.key {
-            let known =
-                self.keys.get(&(new.recipe, key.hash)).filter(|(run, until, _)| *until > new.accepted_at || *run == new.id);
+            let known = self
+                .keys
+                .get(&(new.recipe, key.hash))
+                .filter(|(run, until, _)| *until > new.accepted_at || self.runs.contains_key(run) || *run == new.id);
             if let Some((run, _, fingerprint)) = known.filter(|(run, ..)| *run != new.id) {
                 let same_content = fingerprint.is_none() || key.fingerprint.is_none() || *fingerprint == key.fingerprint;
                 return Accepted::Duplicate { run: *run, same_content };
