@@ -137,7 +137,7 @@ pub(crate) async fn keep_small(engine: Arc<Engine>) {
 async fn tidy(engine: &Engine) -> Result<Room, StoreError> {
     loop {
         let began = tokio::time::Instant::now();
-        let room = engine.store.tidy(engine.settings.retention.log_bytes_max).await?;
+        let room = engine.store.tidy(Some(engine.settings.retention.log_bytes_max)).await?;
         if !room.more || !breathe(engine, began).await {
             return Ok(room);
         }

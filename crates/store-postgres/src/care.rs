@@ -42,7 +42,7 @@ impl Care for PostgresStore {
         ask!(self, connection => sweep(connection, operations_before, audit_before, limit))
     }
 
-    async fn tidy(&self, _log_bytes_max: u64) -> Result<Room, StoreError> {
+    async fn tidy(&self, _log_bytes_max: Option<u64>) -> Result<Room, StoreError> {
         // The server's own autovacuum makes room for new rows, and its log is its own business.
         ask!(self, connection => async {
             let bytes: i64 = sqlx::query_scalar("select pg_database_size(current_database())")

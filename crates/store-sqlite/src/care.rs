@@ -104,17 +104,17 @@ impl Care for SqliteStore {
         Ok(Swept { operations, items, audit })
     }
 
-    async fn tidy(&self, log_bytes_max: u64) -> Result<Room, StoreError> {
+    async fn tidy(&self, log_bytes_max: Option<u64>) -> Result<Room, StoreError> {
         let mut writer = self.writer.lock().await;
         let free = number(&mut writer, "pragma freelist_count").await?;
         let piece = (free - FREE_PAGES_KEPT).min(GIVEN_BACK_MAX);
         // 2 is incremental; a database of an older build that was too large to convert gives nothing back.
-        let gives = piece > 0 && number(&mut writer, "pragma auto_vacuum").await? == 2;
+        let gives = log_bytes_max.is_some() && piece > 0 && number(&mut writer, "pragma auto_vacuum").await? == 2;
         if gives {
             let sql = AssertSqlSafe(format!("pragma incremental_vacuum({piece})"));
             sqlx::query(sql).execute(&mut *writer).await.map_err(failed)?;
         }
-        if bytes_of(&log_of(&self.file)) > log_bytes_max {
+        if log_bytes_max.is_some_and(|most| bytes_of(&log_of(&self.file)) > most) {
             fold(&mut writer).await?;
         }
         let free = number(&mut writer, "pragma freelist_count").await?;

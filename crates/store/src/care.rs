@@ -97,8 +97,8 @@ pub trait Care: Send + Sync + 'static {
     async fn sweep(&self, operations_before: Timestamp, audit_before: Timestamp, limit: u32) -> Result<Swept, StoreError>;
 
     /// Gives room that holds nothing back to the disk, a bounded piece at a time, and keeps the log
-    /// beside the database below `log_bytes_max`.
-    async fn tidy(&self, log_bytes_max: u64) -> Result<Room, StoreError>;
+    /// beside the database below `log_bytes_max`. Only tells how much there is when that is `None`.
+    async fn tidy(&self, log_bytes_max: Option<u64>) -> Result<Room, StoreError>;
 
     /// Ids of runs in their order, after `after`, at most `limit`.
     async fn run_ids(&self, after: Option<RunId>, limit: u32) -> Result<Vec<RunId>, StoreError>;

@@ -156,7 +156,8 @@ impl Circuit {
     /// What the store says now; with `won`, that it lets this process make a probe. True when the circuit
     /// moved.
     pub(crate) fn learn(&mut self, row: GateRow, won: bool) -> bool {
-        let before = self.state();
+        // By what the store said last: the process whose call opened the circuit knew before, and tells now.
+        let before = self.row.as_ref().map_or(GateState::Closed, |row| row.state);
         if !won && self.row.as_ref().is_some_and(|known| known.revision >= row.revision) {
             return false;
         }

@@ -59,8 +59,9 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
         let settings = config.server();
         let url = settings.public_url.clone();
         let app = App::new(Arc::clone(&engine), settings, metrics);
-        print(&format!("Liaison listens on {url}\nSign in: {}", signin_link(&*store, &url).await?))?;
+        // Whoever reads that we work may ask us to stop at once.
         let stop = stop_signal()?;
+        print(&format!("Liaison listens on {url}\nSign in: {}", signin_link(&*store, &url).await?))?;
         let stopping = Arc::clone(&engine);
         let serving = http::serve(listener, server::router(app), config.connections_max, async move {
             stop.await;
@@ -101,8 +102,8 @@ pub(crate) fn worker(worker: Worker) -> anyhow::Result<ExitCode> {
         let engine = wire::start_engine(&config, Arc::clone(&store), role("worker"), role("scheduler")).await?;
         let at = listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
         let told = at.map(|at| format!("; health and metrics: http://{at}")).unwrap_or_default();
-        print(&format!("Liaison worker {} works{told}", engine.settings().worker_name))?;
         let stop = stop_signal()?;
+        print(&format!("Liaison worker {} works{told}", engine.settings().worker_name))?;
         let stopping = Arc::clone(&engine);
         let stop = async move {
             stop.await;

@@ -160,6 +160,27 @@ async fn one_process(moved: &mut BTreeSet<String>) {
     watcher.until(&schedule, moved).await;
 }
 
+/// Runs whose time is over, and the room they leave.
+async fn aging(moved: &mut BTreeSet<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve_with(folder.path(), &["--retention-interval", "200ms", "--tidy-interval", "100ms"]);
+    let mut watcher = Watcher::new(&server);
+    recipe(
+        &server,
+        "short",
+        "trigger: { from: webhook }\nsettings: { keep: { succeeded: 2s } }\nsteps: [{ id: s, set: { all: \"${ trigger.body.text }\" } }]\n",
+    )
+    .await;
+    watcher.until(&["liaison_database_bytes", "liaison_database_log_bytes"], moved).await;
+    for number in 0..20_u32 {
+        // Nothing repeats, so that it takes room although it is compressed.
+        let text: String =
+            (0..20_000_u32).map(|place| format!("{:x}", place.wrapping_mul(2_654_435_761).wrapping_add(number))).collect();
+        assert_eq!(send(&server, "short", &json!({ "text": text }).to_string()).await.0, 202);
+    }
+    watcher.until(&["liaison_removed_total", "liaison_database_free_bytes"], moved).await;
+}
+
 /// A process that is frozen beyond its lease, and one that takes over.
 async fn two_processes(moved: &mut BTreeSet<String>) {
     let url = database().await;
@@ -224,6 +245,7 @@ async fn bad_database(moved: &mut BTreeSet<String>) {
 async fn every_documented_metric_moves_when_what_it_counts_happens() {
     let mut moved = BTreeSet::new();
     one_process(&mut moved).await;
+    aging(&mut moved).await;
     two_processes(&mut moved).await;
     bad_database(&mut moved).await;
     let documented = documented();

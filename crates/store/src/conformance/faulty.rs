@@ -255,7 +255,7 @@ pass_on! {
     purge(purge: &Purge) -> Reply<Purged>;
     forget_keys(after: Option<KeyPlace>, now: Timestamp, limit: u32) -> Reply<Forgotten>;
     sweep(operations_before: Timestamp, audit_before: Timestamp, limit: u32) -> Reply<Swept>;
-    tidy(log_bytes_max: u64) -> Reply<Room>;
+    tidy(log_bytes_max: Option<u64>) -> Reply<Room>;
     run_ids(after: Option<RunId>, limit: u32) -> Reply<Vec<RunId>>;
     journal_ids(after: Option<RunId>, limit: u32) -> Reply<Vec<RunId>>;
     journal_part(run: RunId, from: i32, limit: u32) -> Reply<Vec<(i32, Vec<u8>)>>;

@@ -19,7 +19,7 @@ impl Care for MemoryStore {
         Ok(Swept::default())
     }
 
-    async fn tidy(&self, _log_bytes_max: u64) -> Result<Room, StoreError> {
+    async fn tidy(&self, _log_bytes_max: Option<u64>) -> Result<Room, StoreError> {
         Ok(Room::default())
     }
 

@@ -13,8 +13,6 @@ const FREE_BYTES_GOOD: u64 = 1024 * 1024 * 1024;
 const FREE_BYTES_MIN: u64 = 100 * 1024 * 1024;
 /// A log this much longer than its bound is held open by a reader that never ends.
 const LOG_FACTOR_MAX: u64 = 4;
-/// Asks for nothing to be folded: looking changes nothing.
-const ANY_LOG: u64 = u64::MAX;
 
 /// The folder itself and its disk.
 pub(super) fn look(config: &Config) -> Vec<Finding> {
@@ -68,7 +66,7 @@ fn room(folder: &Path) -> Finding {
 
 /// How large the database and its log are.
 pub(super) async fn sizes(config: &Config, store: &dyn Store) -> Vec<Finding> {
-    let room = match store.tidy(ANY_LOG).await {
+    let room = match store.tidy(None).await {
         Ok(room) => room,
         Err(error) => {
             return vec![Finding::bad(
