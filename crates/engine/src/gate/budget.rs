@@ -304,7 +304,9 @@ impl Budget {
     /// Runs that wait here, in memory and in the store, as far as this process knows.
     pub(crate) fn waiting(&self, now: Timestamp) -> f64 {
         let lines = count(self.lines.len()).max(1.0);
-        let parked: f64 = self.lines.values().map(|line| line.end.since(now).as_secs_f64() * self.rate() / lines).sum();
+        // Nobody in the lines goes on before this.
+        let start = now.max(self.paused_until).max(self.more_at);
+        let parked: f64 = self.lines.values().map(|line| line.end.since(start).as_secs_f64() * self.rate() / lines).sum();
         count(self.turns.len()) + parked.floor()
     }
 }

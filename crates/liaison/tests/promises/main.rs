@@ -1,6 +1,7 @@
 //! The promises of the real binary, kept through `kill -9`, frozen processes and doubt: SQLite with one
 //! process, PostgreSQL with one and three.
 
+mod alarm_mail;
 mod alarms;
 mod authors;
 mod backup;

@@ -152,6 +152,10 @@ async fn one_process(moved: &mut BTreeSet<String>) {
     gates(&server, &target).await;
     let parked = ["liaison_circuit_state", "liaison_budget_waiting", "liaison_runs_waiting", "liaison_oldest_waiting_seconds"];
     watcher.until(&parked, moved).await;
+    // The process that opened it says so, at once.
+    assert!((watcher.last("liaison_circuit_state", &["class=write", "connection=down"]) - 1.0).abs() < 0.1);
+    let waiting = watcher.last("liaison_budget_waiting", &["connection=rare"]);
+    assert!((1.0..=4.0).contains(&waiting), "{waiting} runs of three wait until midnight");
     watcher.until(&["liaison_operation_runs_total"], moved).await;
     too_much(&server, &target, &mut watcher, moved).await;
     let server = missed(server, folder.path(), &flags).await;

@@ -30,6 +30,11 @@ impl<'p> Watcher<'p> {
         }
     }
 
+    /// What a series said last, by its name and labels in the order of the alphabet.
+    pub(crate) fn last(&self, name: &str, labels: &[&str]) -> f64 {
+        self.last.get(&format!("{name}{labels:?}")).copied().unwrap_or_default()
+    }
+
     /// Looks until all these moved.
     pub(crate) async fn until(&mut self, wanted: &[&str], moved: &mut BTreeSet<String>) {
         let began = Instant::now();
