@@ -6,7 +6,7 @@ use store::{Answer, Answered, Approval, ApprovalId, Batch, Beside, RecipeId, Run
 use uuid::Uuid;
 
 use crate::{
-    failed, notice,
+    blobs, failed, notice,
     rows::{clean, get, instant, json},
     write,
 };
@@ -27,6 +27,7 @@ pub(crate) async fn change(connection: &mut PgConnection, run: RunId, changes: &
                 let batch = Batch { accepts: vec![std::sync::Arc::clone(new)], commits: Vec::new() };
                 Box::pin(write::group(connection, &batch)).await?;
             }
+            Beside::Refers(blobs) => blobs::refer(connection, run, blobs.iter().map(|blob| blob.id)).await?,
         }
     }
     Ok(())

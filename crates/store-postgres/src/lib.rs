@@ -58,6 +58,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "inbound", include_str!("../../../migrations/postgres/0006_inbound.sql")),
     (7, "gates", include_str!("../../../migrations/postgres/0007_gates.sql")),
     (8, "operations", include_str!("../../../migrations/postgres/0008_operations.sql")),
+    (9, "blobs", include_str!("../../../migrations/postgres/0009_blobs.sql")),
     (10, "care", include_str!("../../../migrations/postgres/0010_care.sql")),
     (12, "alarms", include_str!("../../../migrations/postgres/0012_alarms.sql")),
 ];
@@ -222,6 +223,7 @@ macro_rules! ask {
 
 // After the macro they use.
 mod alarms;
+mod blobs;
 mod care;
 mod gate;
 mod watch;

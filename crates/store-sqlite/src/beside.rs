@@ -6,7 +6,7 @@ use store::{Answer, Answered, Approval, ApprovalId, Beside, RecipeId, RunId, Ste
 use uuid::Uuid;
 
 use crate::{
-    failed,
+    blobs, failed,
     rows::{get, instant, json},
     write,
 };
@@ -31,6 +31,7 @@ pub(crate) async fn change(connection: &mut SqliteConnection, run: RunId, change
             Beside::Start(new) => {
                 Box::pin(write::accept(connection, std::slice::from_ref(new))).await?;
             }
+            Beside::Refers(blobs) => blobs::refer(connection, run, blobs.iter().map(|blob| blob.id)).await?,
         }
     }
     Ok(())

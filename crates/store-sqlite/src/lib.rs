@@ -6,6 +6,7 @@
 mod access;
 mod alarms;
 mod beside;
+mod blobs;
 mod care;
 mod causes;
 mod claim;
@@ -61,6 +62,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (6, "inbound", include_str!("../../../migrations/sqlite/0006_inbound.sql")),
     (7, "gates", include_str!("../../../migrations/sqlite/0007_gates.sql")),
     (8, "operations", include_str!("../../../migrations/sqlite/0008_operations.sql")),
+    (9, "blobs", include_str!("../../../migrations/sqlite/0009_blobs.sql")),
     (10, "care", include_str!("../../../migrations/sqlite/0010_care.sql")),
     (12, "alarms", include_str!("../../../migrations/sqlite/0012_alarms.sql")),
 ];
@@ -104,6 +106,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     rounds: Rounds,
     file: PathBuf,
+    folder: PathBuf,
     // Held for as long as the store is open; the operating system lets go of it when the process dies.
     _lock: Option<File>,
 }
@@ -164,7 +167,7 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "on").pragma("cache_size", "-4000"))
             .await
             .map_err(|error| broken(&error))?;
-        Ok(Self { writer: Mutex::new(writer), readers, rounds: Rounds::default(), file, _lock: lock })
+        Ok(Self { writer: Mutex::new(writer), readers, rounds: Rounds::default(), file, folder: folder.to_owned(), _lock: lock })
     }
 }
 

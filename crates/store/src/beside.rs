@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::{ApprovalId, ErrorRecord, NewRun, RecipeId, RunId, StepPath, StoreError, Timestamp};
+use crate::{ApprovalId, BlobRef, ErrorRecord, NewRun, RecipeId, RunId, StepPath, StoreError, Timestamp};
 
 /// One change beside a run's own journal, in the same transaction as its chunk. Written once: when the
 /// chunk was there before, so were its changes.
@@ -33,6 +33,8 @@ pub enum Beside {
     Ask(Box<Approval>),
     /// Another run is accepted. Its key keeps it from being accepted twice.
     Start(Arc<NewRun>),
+    /// The run speaks of these blobs from now on.
+    Refers(Vec<BlobRef>),
 }
 
 /// What a waiting step gets.

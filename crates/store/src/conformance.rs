@@ -8,6 +8,7 @@ pub mod accept;
 pub mod access;
 pub mod alarms;
 pub mod beside;
+pub mod blobs;
 pub mod care;
 pub mod causes;
 pub mod claim;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::Store;
+use crate::{BlobId, Store};
 
 /// A store on an empty database, and what a case may do behind its back.
 #[async_trait]
@@ -50,6 +51,9 @@ pub trait Bed: Send + Sync + 'static {
 
     /// Runs statements behind the store's back.
     async fn execute(&self, sql: &str);
+
+    /// Changes one byte of a kept content behind the store's back.
+    async fn damage_blob(&self, id: BlobId);
 
     /// Closes the other stores and removes the database.
     async fn end(&self);
@@ -103,6 +107,9 @@ macro_rules! conformance {
             beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller,
                 a_cancelled_run_answers_too, state_is_kept, a_question_is_decided_once, a_run_starts_another,
                 a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
+            blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,
+                unreferenced_blobs_go_after_a_time, unfinished_uploads_go, references_come_with_the_commit,
+                a_blob_goes_with_its_last_run, blobs_that_make_no_sense;
             care: ended_runs_go_when_their_time_is_over, relatives_of_living_runs_stay, everything_of_a_run_goes,
                 a_purge_goes_in_parts, a_resumed_run_stays, a_key_outlives_its_run, operations_and_audit_go,
                 everything_can_be_read, room_is_told;

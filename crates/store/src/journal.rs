@@ -17,6 +17,7 @@
 //! `Caught` stands beside the states: it says that the recipe deals with the failure of a step, or of
 //! something inside a `try`, so that the run goes on the same way whenever it is taken up again.
 
+mod apart;
 mod chunk;
 mod lived;
 mod whole;
@@ -30,6 +31,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
+pub use apart::{Apart, Chunk, Field, Packed, open_chunk, pack_chunk};
 pub use chunk::{read_chunk, write_chunk};
 pub use lived::Lived;
 pub use whole::JournalCheck;
@@ -528,9 +530,18 @@ impl Journal {
     /// [`StoreError::Corrupt`] when a chunk cannot be read, when the first entry is not `accepted`,
     /// or when an entry may not follow.
     pub fn replay<'a>(chunks: impl IntoIterator<Item = (i32, &'a [u8])>) -> Result<Self, StoreError> {
+        Self::of(chunks.into_iter().map(|(seq, bytes)| read_chunk(bytes).map(|entries| (seq, entries))))
+    }
+
+    /// As [`Journal::replay`], of chunks that were unpacked.
+    ///
+    /// # Errors
+    /// As there, and those of the chunks themselves.
+    pub fn of(chunks: impl IntoIterator<Item = Result<(i32, Vec<Entry>), StoreError>>) -> Result<Self, StoreError> {
         let mut journal: Option<Self> = None;
-        for (seq, bytes) in chunks {
-            Self::take(&mut journal, seq, read_chunk(bytes)?)?;
+        for chunk in chunks {
+            let (seq, entries) = chunk?;
+            Self::take(&mut journal, seq, entries)?;
         }
         journal.ok_or_else(|| StoreError::Corrupt("the journal is empty".to_owned()))
     }

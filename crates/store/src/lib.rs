@@ -8,6 +8,7 @@
 mod access;
 mod alarm;
 mod beside;
+mod blob;
 mod budget;
 mod care;
 mod cause;
@@ -37,6 +38,10 @@ pub use crate::{
     access::{KeyRow, SessionRow},
     alarm::{ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeRow, NoticeState, Raised},
     beside::{Answer, Answered, Approval, Beside, Lane, Parent},
+    blob::{
+        BLOB_PART_BYTES, BadBlobId, BlobId, BlobReader, BlobRef, BlobRow, BlobTotals, BlobWriter, Blobs, UploadId, missing_blob,
+        put_blob, read_blob,
+    },
     budget::{BudgetAsk, BudgetHolder, BudgetLease, BudgetLimits, BudgetRow, TOKEN},
     care::{Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, Room, Swept},
     cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
@@ -47,8 +52,8 @@ pub use crate::{
     ids::{ApprovalId, AuditId, BadId, ConnectionId, InboundId, KeyId, NoticeId, OperationId, RecipeId, RunId, WorkerId},
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{
-        Caught, Ending, Entry, ErrorRecord, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck, Lived, StepPath, StepState,
-        read_chunk, write_chunk,
+        Apart, Caught, Chunk, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck, Lived, Packed,
+        StepPath, StepState, open_chunk, pack_chunk, read_chunk, write_chunk,
     },
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
@@ -89,7 +94,7 @@ pub enum StoreError {
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages + Gates + Watch + Alarms + Care {
+pub trait Store: Pages + Gates + Watch + Alarms + Care + Blobs {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.

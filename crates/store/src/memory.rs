@@ -4,6 +4,7 @@
 //! keeping this. Verbs that no simulation needs say so.
 
 mod alarms;
+mod blobs;
 mod care;
 mod model;
 mod pages;
@@ -59,6 +60,7 @@ struct Model {
     versions: BTreeMap<(RecipeId, i32), RecipeVersion>,
     settings: HashMap<String, String>,
     revision: i64,
+    blobs: blobs::Kept,
 }
 
 /// The run a key belongs to, until when, and the fingerprint of its event.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use store::{Store, conformance::Bed, memory::MemoryStore};
+use store::{BlobId, Store, conformance::Bed, memory::MemoryStore};
 
 struct Memory(Arc<MemoryStore>);
 
@@ -23,6 +23,10 @@ impl Bed for Memory {
     }
 
     async fn execute(&self, _sql: &str) {}
+
+    async fn damage_blob(&self, id: BlobId) {
+        self.0.damage_blob(id);
+    }
 
     async fn end(&self) {}
 }
@@ -48,4 +52,6 @@ store::conformance_tests! { crate::bed;
     beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller,
         a_cancelled_run_answers_too, state_is_kept, a_question_is_decided_once, a_run_starts_another,
         a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
+    blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,
+        unreferenced_blobs_go_after_a_time, unfinished_uploads_go, references_come_with_the_commit;
 }

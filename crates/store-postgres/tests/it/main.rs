@@ -9,7 +9,7 @@ mod upgrade;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use store::{Store, conformance::Bed};
+use store::{BlobId, Store, conformance::Bed};
 use store_postgres::{PostgresStore, testing::FreshDatabase};
 use tokio::sync::Mutex;
 
@@ -37,6 +37,14 @@ impl Bed for PostgresBed {
 
     async fn execute(&self, sql: &str) {
         self.database.execute(sql).await;
+    }
+
+    async fn damage_blob(&self, id: BlobId) {
+        let damage = format!(
+            "update blob_parts set data = set_byte(data, length(data) / 2, get_byte(data, length(data) / 2) # 16) \
+             where seq = 1 and upload = (select upload from blobs where hash = '\\x{id}')"
+        );
+        self.database.execute(&damage).await;
     }
 
     async fn end(&self) {

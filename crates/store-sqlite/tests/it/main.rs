@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, sqlite::SqliteConnectOptions};
-use store::{Pages, RunFilter, Store, StoreError, Timestamp, conformance::Bed};
+use store::{BlobId, Pages, RunFilter, Store, StoreError, Timestamp, conformance::Bed};
 use store_sqlite::{OpenError, SqliteStore};
 
 struct SqliteBed {
@@ -37,6 +37,15 @@ impl Bed for SqliteBed {
 
     async fn execute(&self, sql: &str) {
         execute(self.folder.path(), sql).await;
+    }
+
+    async fn damage_blob(&self, id: BlobId) {
+        let name = id.to_string();
+        let file = self.folder.path().join("blobs").join(&name[..2]).join(format!("{name}.zst"));
+        let mut bytes = std::fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x10;
+        std::fs::write(&file, bytes).unwrap();
     }
 
     async fn end(&self) {}

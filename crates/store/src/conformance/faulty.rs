@@ -18,6 +18,7 @@ use crate::{
 };
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
 use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
+use crate::{BlobId, BlobRow, BlobTotals, Blobs, UploadId};
 
 /// What happens to one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,4 +261,18 @@ pass_on! {
     journal_ids(after: Option<RunId>, limit: u32) -> Reply<Vec<RunId>>;
     journal_part(run: RunId, from: i32, limit: u32) -> Reply<Vec<(i32, Vec<u8>)>>;
     faults() -> Reply<Vec<String>>;
+}
+
+pass_on! {
+    Blobs {}
+    write_part(upload: UploadId, seq: i32, bytes: &[u8]) -> Reply<()>;
+    keep_blob(upload: UploadId, blob: &BlobRow) -> Reply<()>;
+    drop_upload(upload: UploadId) -> Reply<()>;
+    touch_blob(id: BlobId, now: Timestamp) -> Reply<bool>;
+    blob(id: BlobId) -> Reply<Option<BlobRow>>;
+    read_part(id: BlobId, seq: i32) -> Reply<Option<Vec<u8>>>;
+    refer_blobs(run: RunId, blobs: &[BlobId]) -> Reply<()>;
+    refers(run: RunId, blob: BlobId) -> Reply<bool>;
+    blob_totals() -> Reply<BlobTotals>;
+    drop_unreferenced_blobs(before: Timestamp, limit: u32) -> Reply<u64>;
 }

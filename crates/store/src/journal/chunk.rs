@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, cell::RefCell};
 
-use super::Entry;
+use super::{Entry, open_chunk};
 use crate::StoreError;
 
 /// Chunks longer than this are compressed; below it packing costs more time than the disk is worth.
@@ -23,8 +23,13 @@ thread_local! {
 pub fn write_chunk(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
     let mut plain = Vec::with_capacity(COMPRESS_BYTES_MIN);
     serde_json::to_writer(&mut plain, entries).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+    Ok(compressed(plain))
+}
+
+/// The text of a chunk, or its frame when that is shorter.
+pub(super) fn compressed(plain: Vec<u8>) -> Vec<u8> {
     if plain.len() < COMPRESS_BYTES_MIN {
-        return Ok(plain);
+        return plain;
     }
     let packed = PACKER.with_borrow_mut(|slot| {
         if slot.is_none() {
@@ -32,23 +37,30 @@ pub fn write_chunk(entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
         }
         slot.as_mut().and_then(|packer| packer.compress(&plain).ok())
     });
-    Ok(packed.filter(|packed| packed.len() < plain.len()).unwrap_or(plain))
+    packed.filter(|packed| packed.len() < plain.len()).unwrap_or(plain)
 }
 
-/// Unpacks a chunk.
+/// Unpacks a chunk that has all its values.
 ///
 /// # Errors
-/// [`StoreError::Corrupt`] when the bytes are not a chunk.
+/// [`StoreError::Corrupt`] when the bytes are not a chunk, or values of it are kept apart:
+/// [`open_chunk`] tells which.
 pub fn read_chunk(bytes: &[u8]) -> Result<Vec<Entry>, StoreError> {
-    // A JSON list begins with `[`; anything else is a zstd frame.
-    let plain: Cow<'_, [u8]> = if bytes.first() == Some(&b'[') {
-        Cow::Borrowed(bytes)
-    } else {
-        let size = zstd::bulk::Decompressor::upper_bound(bytes).unwrap_or(CHUNK_BYTES_MAX).min(CHUNK_BYTES_MAX);
-        Cow::Owned(
-            zstd::bulk::decompress(bytes, size)
-                .map_err(|error| StoreError::Corrupt(format!("a journal chunk cannot be unpacked: {error}")))?,
-        )
-    };
-    serde_json::from_slice(&plain).map_err(|error| StoreError::Corrupt(format!("a journal chunk cannot be read: {error}")))
+    let chunk = open_chunk(bytes)?;
+    match chunk.apart.first() {
+        None => Ok(chunk.entries),
+        Some(apart) => Err(StoreError::Corrupt(format!("the value {} of a journal chunk was not fetched", apart.sha256))),
+    }
+}
+
+/// The text of a chunk.
+pub(super) fn plain_of(bytes: &[u8]) -> Result<Cow<'_, [u8]>, StoreError> {
+    // A JSON text begins with one of these; anything else is a zstd frame.
+    if matches!(bytes.first(), Some(b'[' | b'{')) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let size = zstd::bulk::Decompressor::upper_bound(bytes).unwrap_or(CHUNK_BYTES_MAX).min(CHUNK_BYTES_MAX);
+    zstd::bulk::decompress(bytes, size)
+        .map(Cow::Owned)
+        .map_err(|error| StoreError::Corrupt(format!("a journal chunk cannot be unpacked: {error}")))
 }

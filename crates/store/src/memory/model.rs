@@ -120,6 +120,7 @@ impl Model {
                 }
                 Beside::Ask(approval) => drop(self.approvals.insert(approval.id, (**approval).clone())),
                 Beside::Start(new) => drop(self.accept(new)),
+                Beside::Refers(blobs) => self.blobs.refer(id, blobs.iter().map(|blob| blob.id)),
             }
         }
     }
