@@ -18,8 +18,15 @@ mod problem;
 mod proxy;
 mod redirect;
 mod route;
+mod stream;
 
-use std::{collections::HashMap, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::Poll,
+    time::Duration,
+};
 
 use ::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
@@ -28,11 +35,13 @@ use url::Url;
 
 use crate::{
     error::StepError,
+    files::Files,
     net::AddressPolicy,
     oauth::{Keeper, Tokens},
 };
 use pool::Pool;
 pub use route::{Proxy, Route, RouteOptions, Via};
+pub use stream::{Piece, Pieces, Sink};
 
 /// Largest answer body kept, after decompression.
 pub const RESPONSE_BYTES_MAX: usize = 10_000_000;
@@ -107,6 +116,8 @@ pub struct Request {
     pub headers: HeaderMap,
     /// The body; empty for none.
     pub body: Bytes,
+    /// The body when it is sent piece by piece; `body` is empty then.
+    pub pieces: Option<Pieces>,
     /// For everything: connecting, sending, redirects and reading the answer.
     pub timeout: Duration,
     /// Follows redirects: all of them for GET and HEAD, only 307 and 308 for other methods.
@@ -124,6 +135,7 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: Bytes::new(),
+            pieces: None,
             timeout: Duration::from_secs(30),
             follow_redirects: true,
             route: None,
@@ -158,6 +170,7 @@ struct Inner {
     pool: Pool,
     tls: connect::Tls,
     tokens: Tokens,
+    files: OnceLock<Arc<dyn Files>>,
     routes: parking_lot::Mutex<HashMap<u64, Arc<Route>>>,
 }
 
@@ -185,6 +198,7 @@ impl Http {
                 pool,
                 tls,
                 tokens: Tokens::default(),
+                files: OnceLock::new(),
                 routes: parking_lot::Mutex::default(),
             }),
         })
@@ -201,6 +215,17 @@ impl Http {
         let _ = self.inner.tokens.keeper.set(keeper);
     }
 
+    /// Says where the contents of files are. The first one stays.
+    pub fn keep_files_with(&self, files: Arc<dyn Files>) {
+        let _ = self.inner.files.set(files);
+    }
+
+    /// Where the contents of files are, if this process keeps any.
+    #[must_use]
+    pub fn files(&self) -> Option<&Arc<dyn Files>> {
+        self.inner.files.get()
+    }
+
     /// The tokens of this process.
     pub(crate) fn tokens(&self) -> &Tokens {
         &self.inner.tokens
@@ -212,12 +237,21 @@ impl Http {
     /// When there is no whole answer; `class` and `doubt` say what kind of failure it is. `request` and
     /// `response` are left to the connector, which knows what must be masked.
     pub async fn send(&self, request: Request) -> Result<Response, StepError> {
+        self.send_into(request, None).await
+    }
+
+    /// The same, with the body of an answer the sink wants handed to it as it comes; it is missing in the
+    /// response then, and not unpacked.
+    ///
+    /// # Errors
+    /// As there, and those of the sink.
+    pub async fn send_into(&self, request: Request, mut sink: Option<&mut dyn Sink>) -> Result<Response, StepError> {
         let mut hop = request;
         let mut timer = Timer { sleep: std::pin::pin!(tokio::time::sleep(hop.timeout.min(TIMEOUT_MAX))), length: hop.timeout };
         let mut redirects = 0_u8;
         let mut first_origin = true;
         loop {
-            let (head, body) = exchange::exchange(&self.inner, &mut hop, &mut timer).await?;
+            let (head, body) = exchange::exchange(&self.inner, &mut hop, &mut timer, again(&mut sink)).await?;
             let target = if hop.follow_redirects { redirect::target(&hop, &head)? } else { None };
             let Some(next) = target else {
                 return Ok(Response { status: head.status, headers: head.headers, body, url: hop.url, first_origin });
@@ -229,6 +263,15 @@ impl Http {
             first_origin &= next.origin() == hop.url.origin();
             redirect::go(&mut hop, next);
         }
+    }
+}
+
+/// A sink for one more answer.
+#[must_use]
+pub fn again<'a>(sink: &'a mut Option<&mut dyn Sink>) -> Option<&'a mut dyn Sink> {
+    match sink {
+        Some(sink) => Some(&mut **sink),
+        None => None,
     }
 }
 

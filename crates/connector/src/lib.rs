@@ -7,6 +7,7 @@
 #![expect(clippy::result_large_err, reason = "a failed attempt is told in full; it is rare, and its size is one copy")]
 
 mod error;
+pub mod files;
 pub mod http;
 mod limits;
 pub mod mask;

@@ -65,7 +65,8 @@ pub(crate) fn connector() -> Connector {
 
 async fn send(cx: Cx, input: Json) -> Result<Json, StepError> {
     let server = settings::server(&cx)?;
-    let mail = message::build(&cx, &server, &input)?;
+    let contents = message::contents(&cx, &input).await?;
+    let mail = message::build(&cx, &server, &input, &contents)?;
     let response = smtp::deliver(&cx, &server, &mail.envelope, &mail.bytes).await?;
     Ok(json!({"message_id": mail.id, "recipients": mail.envelope.to().len(), "response": response}))
 }

@@ -5,6 +5,7 @@
 
 mod answer;
 mod body;
+mod download;
 mod oauth;
 mod pages;
 mod parse;
@@ -15,8 +16,11 @@ mod sign;
 
 use std::sync::Arc;
 
-use ::http::StatusCode;
-use connector::{Action, Connector, Cx, Effect, ErrorClass, StepError, TestCall, http::Response};
+use ::http::{HeaderValue, StatusCode, header::ACCEPT_ENCODING};
+use connector::{
+    Action, Connector, Cx, Effect, ErrorClass, StepError, TestCall,
+    http::{Response, Sink, again},
+};
 use serde_json::{Value as Json, json};
 use tokio::time::Instant;
 use url::Url;
@@ -73,6 +77,9 @@ fn effect(input: &Json) -> Effect {
 }
 
 async fn call(cx: Cx, input: Json) -> Result<Json, StepError> {
+    if download::wanted(&input)? {
+        return download::call(&cx, &input).await;
+    }
     if let Some(walk) = pages::read(&input)? {
         return pages::all(&cx, &input, &walk).await;
     }
@@ -96,6 +103,17 @@ fn body_of(cx: &Cx, input: &Json, response: &Response, wanted: As) -> Result<Jso
 
 /// One call whose answer has an accepted status, and how to read that answer.
 async fn accepted(cx: &Cx, input: &Json, with: With<'_>, since: Instant) -> Result<(Response, As), StepError> {
+    accepted_into(cx, input, with, since, None).await
+}
+
+/// The same, with the body of an accepted answer given to a sink.
+async fn accepted_into(
+    cx: &Cx,
+    input: &Json,
+    with: With<'_>,
+    since: Instant,
+    mut sink: Option<&mut dyn Sink>,
+) -> Result<(Response, As), StepError> {
     let client = oauth::client(cx)?;
     let token = match &client {
         Some(client) => {
@@ -107,7 +125,7 @@ async fn accepted(cx: &Cx, input: &Json, with: With<'_>, since: Instant) -> Resu
         None => None,
     };
     let with = With { token: token.as_ref(), ..with };
-    let (answer, accept, wanted) = send(cx, input, with, since).await?;
+    let (answer, accept, wanted) = send(cx, input, with, since, again(&mut sink)).await?;
     // A 401 is a definite refusal, so that even a `once` effect may be asked for again.
     if let (Some(client), Some(refused), Ok(response)) = (&client, &token, &answer)
         && response.status == StatusCode::UNAUTHORIZED
@@ -116,7 +134,7 @@ async fn accepted(cx: &Cx, input: &Json, with: With<'_>, since: Instant) -> Resu
         && let Ok(fresh) = client.renewed(&cx.http, refused, oauth::left(cx, since)).await
     {
         let with = With { token: Some(&fresh), ..with };
-        let (answer, accept, wanted) = send(cx, input, with, since).await?;
+        let (answer, accept, wanted) = send(cx, input, with, since, again(&mut sink)).await?;
         return judged(cx, input, with, answer, &accept).map(|response| (response, wanted));
     }
     judged(cx, input, with, answer, &accept).map(|response| (response, wanted))
@@ -125,11 +143,21 @@ async fn accepted(cx: &Cx, input: &Json, with: With<'_>, since: Instant) -> Resu
 type Answer = Result<Response, StepError>;
 
 /// One request. The outer error is the input's, the inner one the call's.
-async fn send(cx: &Cx, input: &Json, with: With<'_>, since: Instant) -> Result<(Answer, Accept, As), StepError> {
+async fn send(
+    cx: &Cx,
+    input: &Json,
+    with: With<'_>,
+    since: Instant,
+    sink: Option<&mut dyn Sink>,
+) -> Result<(Answer, Accept, As), StepError> {
     let request::Call { mut request, accept, parse } = request::build(cx, input, with)?;
     request.timeout = oauth::left(cx, since);
     request.route = route::of(cx).await?;
-    Ok((cx.http.send(request).await, accept, parse))
+    if sink.is_some() {
+        // What is kept is the file itself, not how it was packed for the way.
+        request.headers.entry(ACCEPT_ENCODING).or_insert(HeaderValue::from_static("identity"));
+    }
+    Ok((cx.http.send_into(request, sink).await, accept, parse))
 }
 
 fn judged(cx: &Cx, input: &Json, with: With<'_>, answer: Answer, accept: &Accept) -> Answer {

@@ -47,13 +47,17 @@ impl Addresses {
     }
 
     fn mac(&self, run: RunId, path: &str) -> Hmac<Sha256> {
+        self.keyed(b"callback\0", &[run.0.as_bytes(), path.as_bytes()])
+    }
+
+    /// A MAC over parts under the secret of this installation, for one purpose.
+    pub(crate) fn keyed(&self, purpose: &[u8], parts: &[&[u8]]) -> Hmac<Sha256> {
         // A key shorter than a block of the hash is filled up with zeros.
         let mut block = [0; 64];
         block[..self.key.len()].copy_from_slice(&self.key);
         let mut mac = <Hmac<Sha256> as KeyInit>::new(&block.into());
-        mac.update(b"callback\0");
-        mac.update(run.0.as_bytes());
-        mac.update(path.as_bytes());
+        mac.update(purpose);
+        parts.iter().for_each(|part| mac.update(part));
         mac
     }
 }

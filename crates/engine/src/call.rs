@@ -88,7 +88,7 @@ impl Engine {
         };
         match row.status {
             RunStatus::Succeeded => {
-                let entries = self.entries(child).await.map_err(away)?;
+                let entries = self.entries_with(child, |entry| matches!(entry, Entry::Ended { .. })).await.map_err(away)?;
                 let out = entries.iter().rev().find_map(|entry| match entry {
                     Entry::Ended { out, .. } => Some(out.clone()),
                     _ => None,

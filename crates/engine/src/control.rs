@@ -81,7 +81,7 @@ impl Engine {
             if run.status.is_final() {
                 return Err(ControlError::NotNow(format!("This run is already over: it {}.", run.status.as_str())));
             }
-            let journal = self.journal(id).await?;
+            let journal = self.outline(id).await?;
             let seq = journal.next_seq;
             let now = self.now();
             let entry = Entry::Ended { at: now, how: Ending::Cancelled, out: None, err: None, by: Some(by.to_owned()) };
@@ -101,7 +101,7 @@ impl Engine {
 
     /// Cancels the runs whose ends a cancelled run waited for. Those that are over by now stay as they are.
     async fn cancel_called(&self, id: RunId, by: &str) {
-        let entries = match self.entries(id).await {
+        let entries = match self.entries_with(id, |entry| matches!(entry, Entry::Waits { .. })).await {
             Ok(entries) => entries,
             Err(error) => return tracing::warn!(run.id = %id, %error, "run.cancel: the runs it called go on"),
         };
@@ -148,7 +148,7 @@ impl Engine {
         };
         let data = match wish.event {
             Some(event) => Arc::new(event),
-            None => self.journal(id).await?.event,
+            None => self.event(id).await?,
         };
         let key = wish.key.map(Into::into);
         let event = Event { data, via: Via::Replay, key, key_wins: true, fingerprint: None, replay_of: Some(id) };
@@ -197,7 +197,7 @@ impl Engine {
     }
 
     async fn settle(&self, id: RunId, state: DeadLetter, entry: Entry) -> Result<bool, StoreError> {
-        let seq = self.journal(id).await?.next_seq;
+        let seq = self.outline(id).await?.next_seq;
         self.store.settle_dead_letter(id, state, seq, &store::write_chunk(&[entry])?).await
     }
 
@@ -235,12 +235,20 @@ impl Engine {
         self.store.run(id).await?.ok_or(ControlError::NotFound(id))
     }
 
+    /// The event of a run.
+    async fn event(&self, id: RunId) -> Result<Arc<Json>, StoreError> {
+        let chunks = self.store.chunks(id, 0).await?;
+        let entries = self.unpack(&chunks, |_, entry, _| matches!(entry, Entry::Accepted { .. })).await?;
+        Journal::of(entries.into_iter().map(Ok)).map(|journal| journal.event)
+    }
+
     /// A run's journal, read from the store.
     ///
     /// # Errors
     /// When the store does not answer or the journal is damaged.
     pub async fn journal(&self, id: RunId) -> Result<Journal, StoreError> {
         let chunks = self.store.chunks(id, 0).await?;
-        Journal::replay(chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())))
+        let entries = self.unpack(&chunks, |_, _, _| true).await?;
+        Journal::of(entries.into_iter().map(Ok))
     }
 }

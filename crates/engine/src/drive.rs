@@ -146,7 +146,8 @@ struct Stopped;
 /// lost, and if another process takes the run over meanwhile, the fence tells.
 async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Committed, Stopped> {
     let entries = std::mem::take(&mut run.state.pending);
-    let chunk = match store::write_chunk(&entries) {
+    let mut beside = engine.besides(&run.program, &run.state, &mut run.about, &entries, &then);
+    let chunk = match engine.pack(&entries, &mut beside) {
         Ok(chunk) => chunk,
         Err(error) => {
             tracing::error!(run.id = %run.state.id, recipe = &*run.program.slug, worker = run.owner.0, %error, "run.commit: entries could not be written");
@@ -162,12 +163,12 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
         attempts: run.state.attempts,
         lane: run.about.lane,
         listens: if matches!(then, Then::Waiting { .. }) { listens(&run.state) } else { Vec::new() },
-        beside: engine.besides(&run.program, &run.state, &mut run.about, &entries, &then),
+        beside,
         then,
     };
     run.state.journal.next_seq += 1;
     loop {
-        match engine.writer.commit(commit.clone()).await {
+        match engine.write_commit(commit.clone()).await {
             Ok(committed) => {
                 if committed == Committed::Done {
                     engine.count_end(&run.program, &commit.then, &run.state);

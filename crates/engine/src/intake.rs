@@ -179,7 +179,8 @@ impl Engine {
             parent: parent.clone(),
             taken: Vec::new(),
         };
-        let beside = self.besides(&recipe.program, state, &mut about, entries, then);
+        let mut beside = self.besides(&recipe.program, state, &mut about, entries, then);
+        let chunk = self.pack(entries, &mut beside)?;
         let run = NewRun {
             id: state.id,
             recipe: recipe.row.id,
@@ -190,7 +191,7 @@ impl Engine {
             via: event.via,
             replay_of: event.replay_of,
             owner: self.worker(),
-            chunk: store::write_chunk(entries)?,
+            chunk,
             attempts: state.attempts,
             then: then.clone(),
             lane,
@@ -271,7 +272,7 @@ impl Engine {
         let owner = run.owner;
         state.journal.next_seq = 1;
         let changes_others = !run.beside.is_empty();
-        match self.writer.accept(run).await.map_err(IntakeError::Store)? {
+        match self.write_run(run).await.map_err(IntakeError::Store)? {
             Accepted::Duplicate { run, same_content } => {
                 metrics::counter!("liaison_events_duplicate_total", "recipe" => measure::recipe(&recipe.program.slug))
                     .increment(1);

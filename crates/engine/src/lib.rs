@@ -15,6 +15,7 @@ pub mod control;
 pub mod cron;
 pub mod decide;
 mod drive;
+mod files;
 pub mod fingerprint;
 mod frame;
 pub mod gate;
@@ -33,6 +34,7 @@ mod retention;
 pub mod retry;
 pub mod schedule;
 mod settings;
+mod spill;
 mod talk;
 mod template;
 pub mod trace;
@@ -42,7 +44,7 @@ mod worker;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -121,6 +123,8 @@ pub struct Engine {
     pub(crate) schedules: schedule::Memory,
     pub(crate) alarms: alarm::Memory,
     pub(crate) addresses: Arc<Addresses>,
+    /// What all blobs take, when it was last counted.
+    pub(crate) blob_bytes: AtomicU64,
     pub(crate) time: SharedClock,
     dice: Mutex<SmallRng>,
 }
@@ -145,6 +149,7 @@ impl Engine {
         let addresses = Arc::new(talk::addresses(&*parts.store, &parts.vault, &parts.settings.public_url).await?);
         let engine = Arc::new(Self {
             addresses,
+            blob_bytes: AtomicU64::new(0),
             time,
             registry: Registry::new(Arc::clone(&parts.connectors), Arc::clone(&parts.vault), compile),
             gates: gate::Gates::default(),
@@ -176,6 +181,7 @@ impl Engine {
             vault: Arc::clone(&engine.vault),
             clock: parts.clock,
         }));
+        engine.http.keep_files_with(Arc::new(files::EngineFiles(Arc::downgrade(&engine))));
         engine.registry.refresh(&*engine.store).await?;
         engine.count_backlog().await?;
         engine.gates.prepare(&engine).await?;
@@ -185,6 +191,7 @@ impl Engine {
         engine.tasks.spawn(caretaker::keep_tidy(Arc::clone(&engine)));
         engine.tasks.spawn(retention::keep_history(Arc::clone(&engine)));
         engine.tasks.spawn(retention::keep_small(Arc::clone(&engine)));
+        engine.tasks.spawn(spill::keep_swept(Arc::clone(&engine)));
         engine.tasks.spawn(letters::keep_sorted(Arc::clone(&engine)));
         if engine.settings.works {
             engine.tasks.spawn(operations::keep_going(Arc::clone(&engine)));

@@ -233,7 +233,7 @@ impl Engine {
         }
         let mut new = None;
         for (_, chunk) in self.store.chunks(row.id, 0).await? {
-            for entry in store::read_chunk(&chunk)? {
+            for entry in store::open_chunk(&chunk)?.entries {
                 if let Entry::Replayed { run, .. } = entry {
                     new = Some(run);
                 }

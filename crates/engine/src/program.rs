@@ -1,6 +1,7 @@
 //! A recipe version, compiled: what the engine walks for every run of it.
 
 mod reads;
+mod wants;
 
 use std::{sync::Arc, time::Duration};
 
@@ -44,6 +45,7 @@ pub struct Program {
     pub(crate) label: Option<Template>,
     pub(crate) steps: Vec<Step>,
     pub(crate) reads: Reads,
+    wants: wants::Wants,
     /// The state before the first run.
     pub state: Map<String, Json>,
     /// Some step can be taken back.
@@ -282,6 +284,7 @@ impl Program {
             label: recipe.settings.label.as_ref().map(Template::compile).transpose()?,
             steps: compiler.block(&recipe.steps)?,
             reads: Reads::default(),
+            wants: wants::Wants::default(),
             state: recipe.state.iter().map(|p| (p.name.value.clone(), p.default.clone().unwrap_or(Json::Null))).collect(),
             undoes: false,
             concurrency: recipe
@@ -307,6 +310,7 @@ impl Program {
             meta: program.steps.iter().any(|step| reads(step, "meta")),
             run: program.steps.iter().any(|step| reads(step, "run")),
         };
+        program.wants = wants::wants(&program.steps);
         Ok(program)
     }
 

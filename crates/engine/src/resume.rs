@@ -55,7 +55,7 @@ impl Engine {
     /// [`ControlError`]; nothing changed then.
     pub async fn resume_with(&self, id: RunId, wish: &Resumption, by: &str) -> Result<(), ControlError> {
         // The journal first: whoever resumes the run in between makes ours too short to be followed.
-        let journal = self.journal(id).await;
+        let journal = self.outline(id).await;
         let run = self.find(id).await?;
         let journal = journal?;
         if run.status != RunStatus::Failed {
@@ -70,7 +70,7 @@ impl Engine {
         let version = if wish.active_version { Some(self.active_version(&run, &journal).await?) } else { None };
         let now = self.now();
         let entries = reopen(&journal, &wish.said, version, by, now)?;
-        let chunk = store::write_chunk(&entries)?;
+        let chunk = self.pack_for(id, &entries).await?;
         if !self.store.resume(id, version, journal.next_seq, &chunk, now).await? {
             return Err(ControlError::NotNow("Somebody else changed this run just now. Look at it again.".to_owned()));
         }
@@ -85,7 +85,7 @@ impl Engine {
     /// When the store does not answer or the journal is damaged.
     pub async fn doubts(&self, id: RunId) -> Result<Vec<String>, ControlError> {
         self.find(id).await?;
-        let journal = self.journal(id).await?;
+        let journal = self.outline(id).await?;
         Ok(stuck(&journal)
             .into_iter()
             .filter(|(_, state)| matches!(state, StepState::Uncertain { .. }))

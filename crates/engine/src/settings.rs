@@ -45,6 +45,14 @@ pub struct EngineSettings {
     pub retention: crate::Retention,
     /// An event may be so large.
     pub event_bytes_max: usize,
+    /// A value of a run that takes more bytes as JSON is kept apart from its journal.
+    pub payload_inline_bytes_max: usize,
+    /// One file may be so large.
+    pub file_bytes_max: u64,
+    /// All kept content together may take so many bytes, compressed, before new files are refused.
+    pub blobs_bytes_max: u64,
+    /// Content that no run refers to stays for so long.
+    pub blob_grace: Duration,
 }
 
 impl Default for EngineSettings {
@@ -69,6 +77,10 @@ impl Default for EngineSettings {
             prune_rows_max: 10_000,
             retention: crate::Retention::default(),
             event_bytes_max: 2 * 1024 * 1024,
+            payload_inline_bytes_max: 256 * 1024,
+            file_bytes_max: 1024 * 1024 * 1024,
+            blobs_bytes_max: 20 * 1024 * 1024 * 1024,
+            blob_grace: Duration::from_secs(3600),
         }
     }
 }

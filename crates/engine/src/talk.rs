@@ -69,11 +69,14 @@ impl Engine {
     /// # Errors
     /// When the store does not answer or the journal is damaged.
     pub async fn entries(&self, id: RunId) -> Result<Vec<Entry>, StoreError> {
-        let mut entries = Vec::new();
-        for (_, chunk) in self.store.chunks(id, 0).await? {
-            entries.extend(store::read_chunk(&chunk)?);
-        }
-        Ok(entries)
+        self.entries_with(id, |_| true).await
+    }
+
+    /// The entries of a run's journal; values kept apart only of those that are wanted.
+    pub(crate) async fn entries_with(&self, id: RunId, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, StoreError> {
+        let chunks = self.store.chunks(id, 0).await?;
+        let entries = self.unpack(&chunks, |_, entry, _| wanted(entry)).await?;
+        Ok(entries.into_iter().flat_map(|(_, entries)| entries).collect())
     }
 
     /// What a run answers its caller (`status`, `headers`, `body`), once a `respond` step was reached;
@@ -88,9 +91,10 @@ impl Engine {
         let mut changes = self.live.watch();
         let until = tokio::time::Instant::now() + patience;
         loop {
-            let entries = self.entries(run).await?;
             let answers =
                 |path: &StepPath| find(&program.steps, id_of(path)).is_some_and(|step| matches!(step.kind, Kind::Respond(_)));
+            let said = |entry: &Entry| matches!(entry, Entry::Computed { p, .. } if answers(p));
+            let entries = self.entries_with(run, said).await?;
             let said = entries.iter().find_map(|entry| match entry {
                 Entry::Computed { p, out, .. } if answers(p) => Some(Arc::clone(out)),
                 _ => None,
@@ -134,7 +138,7 @@ impl Engine {
         if row.status.is_final() {
             return Err(TalkError::Over(format!("The run is over: it {}.", row.status.as_str())));
         }
-        let journal = self.journal(run).await?;
+        let journal = self.outline(run).await?;
         if done(&journal, path) {
             return Err(TalkError::Already("This address was used before, or the run stopped waiting for it.".to_owned()));
         }

@@ -139,10 +139,13 @@ fn take_places(engine: &Engine, slots: &mut Vec<OwnedSemaphorePermit>) {
 
 /// Goes on with a claimed run from its journal.
 async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: OwnedSemaphorePermit) {
-    let journal = Journal::replay(claim.chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())));
-    let program = engine.program(claim.recipe, claim.version).await;
-    match (program, journal) {
-        (Ok(program), Ok(journal)) => match prepare(engine, &claim, &program, journal).await {
+    let taken = async {
+        let program = engine.program(claim.recipe, claim.version).await?;
+        let journal = engine.take_journal(&claim.chunks, &program).await?;
+        Ok((program, journal))
+    };
+    match taken.await {
+        Ok((program, journal)) => match prepare(engine, &claim, &program, journal).await {
             Ok((mut state, about)) => {
                 state.seat = Some(Seat::of(engine, claim.recipe, claim.id));
                 engine.live.changed(claim.id);
@@ -150,7 +153,7 @@ async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Owne
             }
             Err(error) => give_back(engine, &claim, owner, error).await,
         },
-        (Err(error), _) | (_, Err(error)) => give_back(engine, &claim, owner, error).await,
+        Err(error) => give_back(engine, &claim, owner, error).await,
     }
 }
 

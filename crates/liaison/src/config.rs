@@ -141,6 +141,14 @@ settings! {
     step_timeout: Span = "\"60s\"" ["LIAISON_STEP_TIMEOUT"];
     /// How long an orderly stop waits for attempts under way.
     stop_patience: Span = "\"20s\"" ["LIAISON_STOP_PATIENCE"];
+    /// An event, an input or an output of more bytes is kept apart from its run's journal and travels by reference.
+    payload_inline_bytes_max: usize = "262144" ["LIAISON_PAYLOAD_INLINE_BYTES_MAX"];
+    /// One file that a download or a webhook brings may have so many bytes.
+    file_bytes_max: u64 = "1073741824" ["LIAISON_FILE_BYTES_MAX"];
+    /// All files and large values together may take so many bytes, compressed, before new files are refused.
+    blobs_bytes_max: u64 = "21474836480" ["LIAISON_BLOBS_BYTES_MAX"];
+    /// Content that no run refers to is removed after so long.
+    blob_grace: Span = "\"1h\"" ["LIAISON_BLOB_GRACE"];
     /// Transitions written in one transaction at most.
     group_max: usize = "128" ["LIAISON_GROUP_MAX"];
     /// An answer to an outgoing call may have so many bytes.
@@ -243,6 +251,10 @@ impl Config {
             stop_patience: span(layer.stop_patience, default.stop_patience),
             alarm_interval: span(layer.alarm_interval, default.alarm_interval),
             retention: retention(layer, default.retention),
+            payload_inline_bytes_max: layer.payload_inline_bytes_max.unwrap_or(default.payload_inline_bytes_max),
+            file_bytes_max: layer.file_bytes_max.unwrap_or(default.file_bytes_max),
+            blobs_bytes_max: layer.blobs_bytes_max.unwrap_or(default.blobs_bytes_max),
+            blob_grace: span(layer.blob_grace, default.blob_grace),
             ..default
         }
     }

@@ -53,7 +53,7 @@ async fn take(
     let run: RunId = run.parse().map_err(|_| ApiError::not_found("step that waits at this address"))?;
     let bytes = read(app, &parts.headers, body).await?;
     let headers = plain_headers(&parts.headers);
-    let sent = parse(&headers, &bytes).await?;
+    let sent = parse(None, &headers, &bytes).await?;
     let body = match sent {
         Value::Null => query(uri.query().unwrap_or_default()),
         sent => sent,

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value as Json;
-use store::{Entry, ErrorRecord, Pages, RunId, RunRow, StoreError, Timestamp, read_chunk};
+use store::{Apart, Entry, ErrorRecord, Field, Pages, RunId, RunRow, StoreError, Timestamp, open_chunk};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -56,6 +56,10 @@ pub struct StepDetail {
     pub input: Option<Arc<Json>>,
     /// What it returned.
     pub output: Option<Arc<Json>>,
+    /// Where its input is, when that is kept apart; `input` is `None` then.
+    pub input_apart: Option<Apart>,
+    /// Where its output is, when that is kept apart; `output` is `None` then.
+    pub output_apart: Option<Apart>,
     /// Why it failed.
     pub error: Option<ErrorRecord>,
 }
@@ -67,10 +71,14 @@ pub struct RunDetail {
     pub row: RunRow,
     /// The event.
     pub event: Arc<Json>,
+    /// Where the event is, when it is kept apart; `event` is null then.
+    pub event_apart: Option<Apart>,
     /// Its steps in the order they were reached.
     pub steps: Vec<StepDetail>,
     /// Its result.
     pub output: Option<Arc<Json>>,
+    /// Where its result is, when it is kept apart; `output` is `None` then.
+    pub output_apart: Option<Apart>,
     /// Why it failed.
     pub error: Option<ErrorRecord>,
     /// Every entry of its journal, for the event log.
@@ -83,24 +91,33 @@ pub struct RunDetail {
 /// When the store does not answer or the journal is damaged.
 pub async fn read(store: &(impl Pages + ?Sized), id: RunId) -> Result<Option<RunDetail>, StoreError> {
     let Some(row) = store.run(id).await? else { return Ok(None) };
-    let mut entries = Vec::new();
+    let (mut entries, mut apart) = (Vec::new(), HashMap::new());
     for (_, chunk) in store.chunks(id, 0).await? {
-        entries.extend(read_chunk(&chunk)?);
+        let chunk = open_chunk(&chunk)?;
+        apart.extend(chunk.apart.into_iter().map(|apart| ((entries.len() + apart.entry, apart.field), apart)));
+        entries.extend(chunk.entries);
     }
-    Ok(Some(tell(row, entries)))
+    Ok(Some(tell_with(row, entries, &apart)))
 }
 
 /// Tells a run from its entries.
 #[must_use]
 pub fn tell(row: RunRow, entries: Vec<Entry>) -> RunDetail {
+    tell_with(row, entries, &HashMap::new())
+}
+
+/// The same of entries some of whose values are kept apart, by the place of the entry.
+fn tell_with(row: RunRow, entries: Vec<Entry>, apart: &HashMap<(usize, Field), Apart>) -> RunDetail {
     let mut places: HashMap<Arc<str>, usize> = HashMap::new();
     let mut steps: Vec<StepDetail> = Vec::new();
     let (mut event, mut output, mut error) = (Arc::new(Json::Null), None, None);
-    for entry in &entries {
+    let mut output_apart = None;
+    for (at, entry) in entries.iter().enumerate() {
         match entry {
             Entry::Accepted { event: data, .. } => event = Arc::clone(data),
             Entry::Ended { out, err, .. } => {
-                output = out.clone();
+                output_apart = apart.get(&(at, Field::Out)).copied();
+                output = out.clone().filter(|_| output_apart.is_none());
                 error = err.as_deref().cloned();
             }
             // The run goes on: how it ended before stands in the entries.
@@ -117,14 +134,18 @@ pub fn tell(row: RunRow, entries: Vec<Entry>) -> RunDetail {
                     finished_at: None,
                     input: None,
                     output: None,
+                    input_apart: None,
+                    output_apart: None,
                     error: None,
                 });
                 steps.len() - 1
             });
             steps[place].take(entry);
+            steps[place].take_apart(entry, |field| apart.get(&(at, field)).copied());
         }
     }
-    RunDetail { row, event, steps, output, error, entries }
+    let event_apart = apart.get(&(0, Field::Event)).copied();
+    RunDetail { row, event, event_apart, steps, output, output_apart, error, entries }
 }
 
 impl StepDetail {
@@ -195,6 +216,19 @@ impl StepDetail {
             | Entry::Ended { .. } => {}
         }
         self.finished_at = (self.status != StepStatus::Running).then_some(at);
+    }
+
+    /// Notes which values of the entry are kept apart; they are not there then.
+    fn take_apart(&mut self, entry: &Entry, apart: impl Fn(Field) -> Option<Apart>) {
+        let (input, output) = (apart(Field::In), apart(Field::Out));
+        if input.is_some() || matches!(entry, Entry::Started { input: Some(_), .. }) {
+            self.input_apart = input;
+        }
+        if output.is_some() || entry.values().any(|(field, _)| field == Field::Out) {
+            self.output_apart = output;
+        }
+        self.input = self.input.take().filter(|_| self.input_apart.is_none());
+        self.output = self.output.take().filter(|_| self.output_apart.is_none());
     }
 
     /// A call of another recipe lasts until that run is over.

@@ -114,7 +114,10 @@ async fn take(app: &Shared, place: &Place<'_>, parts: &Parts, body: Body) -> Res
         StatusCode::UNAUTHORIZED => turned(Verdict::Unverified, bytes.clone())(error),
         _ => error.into(),
     })?;
-    let body = parse(&headers, &bytes).await.map_err(turned(Verdict::Unparsable, bytes.clone()))?;
+    let body = parse(Some(&app.engine), &headers, &bytes).await.map_err(|error| match error.status {
+        StatusCode::SERVICE_UNAVAILABLE => error.into(),
+        _ => turned(Verdict::Unparsable, bytes.clone())(error),
+    })?;
     let event = event(parts.method.as_str(), place.rest, parts.uri.query().unwrap_or_default(), &headers, body);
     let event = Event { key: key.map(Into::into), ..event };
     let (run, answer) = match app.engine.accept_traced(recipe, event, trace(&parts.headers)).await.map_err(ApiError::from)? {

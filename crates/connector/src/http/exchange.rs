@@ -6,22 +6,32 @@ use ::http::{
     response::Parts,
 };
 use bytes::Bytes;
-use http_body_util::Full;
+use http_body_util::{Either, Full};
 use hyper::body::Incoming;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use url::{Position, Url};
 
 use super::{
     Inner, Request, Timer, body, connect,
     pool::{Lease, Origin},
     problem,
+    stream::{self, Outgoing, Sink, Trouble},
 };
-use crate::error::StepError;
+use crate::{
+    error::{Doubt, StepError},
+    files::no_files,
+};
 
-/// Sends the request as it stands and reads the whole answer.
-pub(super) async fn exchange(inner: &Inner, request: &mut Request, timer: &mut Timer<'_>) -> Result<(Parts, Bytes), StepError> {
+/// Sends the request as it stands and reads the whole answer, or hands its body to the sink if that wants it.
+pub(super) async fn exchange(
+    inner: &Inner,
+    request: &mut Request,
+    timer: &mut Timer<'_>,
+    sink: Option<&mut dyn Sink>,
+) -> Result<(Parts, Bytes), StepError> {
     let origin = inner.pool.origin(&request.url, request.route.as_ref())?;
     let mut message = None;
+    let trouble = Trouble::default();
     loop {
         let (mut lease, reused) = match timer.within(lease(inner, &origin, &request.url)).await {
             Some(lease) => lease?,
@@ -29,7 +39,7 @@ pub(super) async fn exchange(inner: &Inner, request: &mut Request, timer: &mut T
         };
         let outgoing = match message.take() {
             Some(message) => message,
-            None => outgoing(inner, request, &origin)?,
+            None => outgoing(inner, request, &origin, &trouble)?,
         };
         let answer = match timer.within(call(&mut lease, outgoing, &origin)).await {
             None => return Err(problem::answer_timeout(&request.url, timer.length)),
@@ -39,7 +49,13 @@ pub(super) async fn exchange(inner: &Inner, request: &mut Request, timer: &mut T
             Ok(answer) => {
                 let (mut head, incoming) = answer.into_parts();
                 let bytes_max = inner.options.response_bytes_max;
-                let body = match timer.within(body::read(&request.url, &mut head, incoming, bytes_max)).await {
+                let read = async {
+                    match sink.filter(|sink| sink.wants(head.status)) {
+                        Some(sink) => stream::pour(&request.url, &head, incoming, sink).await.map(|()| Bytes::new()),
+                        None => body::read(&request.url, &mut head, incoming, bytes_max).await,
+                    }
+                };
+                let body = match timer.within(read).await {
                     None => return Err(problem::answer_timeout(&request.url, timer.length)),
                     Some(body) => body?,
                 };
@@ -51,7 +67,11 @@ pub(super) async fn exchange(inner: &Inner, request: &mut Request, timer: &mut T
             // Handed back untouched: the connection was gone before the request was written.
             Err((_, Some(unsent))) if reused => message = Some(unsent),
             Err((error, Some(_))) => return Err(problem::not_sent(&request.url, &error)),
-            Err((error, None)) => return Err(problem::lost(&request.url, &error)),
+            Err((error, None)) => {
+                // Part of the request went out, but never its end.
+                let own = trouble.lock().take().map(|own| StepError { doubt: Doubt::MayHaveHappened, ..own });
+                return Err(own.unwrap_or_else(|| problem::lost(&request.url, &error)));
+            }
         }
     }
 }
@@ -90,14 +110,20 @@ async fn ready(origin: &Origin) -> Option<Lease> {
 }
 
 /// The request as hyper takes it. `Host` is set here and taken off again for HTTP/2.
-fn outgoing(inner: &Inner, request: &mut Request, origin: &Origin) -> Result<::http::Request<Full<Bytes>>, StepError> {
+fn outgoing(
+    inner: &Inner,
+    request: &mut Request,
+    origin: &Origin,
+    trouble: &Trouble,
+) -> Result<::http::Request<Outgoing>, StepError> {
     let mut headers = if request.follow_redirects { request.headers.clone() } else { std::mem::take(&mut request.headers) };
     // The connection decides about these; a wrong one would let a second request hide inside the first.
     for name in [CONTENT_LENGTH, TRANSFER_ENCODING, CONNECTION] {
         headers.remove(name);
     }
     // Methods that usually carry a body say so when they carry none; some servers answer 411 otherwise (RFC 9110, 8.6).
-    if request.body.is_empty() && [Method::POST, Method::PUT, Method::PATCH].contains(&request.method) {
+    if request.body.is_empty() && request.pieces.is_none() && [Method::POST, Method::PUT, Method::PATCH].contains(&request.method)
+    {
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     if !headers.contains_key(HOST) {
@@ -121,7 +147,14 @@ fn outgoing(inner: &Inner, request: &mut Request, origin: &Origin) -> Result<::h
         headers.remove(PROXY_AUTHORIZATION);
     }
     let uri = Uri::try_from(target).map_err(|_| problem::bad_url("its path or query cannot be sent"))?;
-    let mut message = ::http::Request::new(Full::new(request.body.clone()));
+    let body = match &request.pieces {
+        None => Either::Left(Full::new(request.body.clone())),
+        Some(pieces) => {
+            let files = inner.files.get().ok_or_else(no_files)?;
+            Either::Right(pieces.open(Arc::clone(files), Arc::clone(trouble)))
+        }
+    };
+    let mut message = ::http::Request::new(body);
     *message.method_mut() = request.method.clone();
     *message.uri_mut() = uri;
     *message.headers_mut() = headers;
@@ -134,9 +167,9 @@ fn default_header(headers: &mut HeaderMap, name: ::http::HeaderName, value: impl
     }
 }
 
-type Answer = Result<::http::Response<Incoming>, (hyper::Error, Option<::http::Request<Full<Bytes>>>)>;
+type Answer = Result<::http::Response<Incoming>, (hyper::Error, Option<::http::Request<Outgoing>>)>;
 
-async fn call(lease: &mut Lease, message: ::http::Request<Full<Bytes>>, origin: &Origin) -> Answer {
+async fn call(lease: &mut Lease, message: ::http::Request<Outgoing>, origin: &Origin) -> Answer {
     let result = match lease {
         Lease::H1(sender) => sender.try_send_request(message).await,
         Lease::H2(sender) => sender.try_send_request(for_h2(message, origin)).await,
@@ -148,7 +181,7 @@ async fn call(lease: &mut Lease, message: ::http::Request<Full<Bytes>>, origin: 
 }
 
 /// HTTP/2 carries scheme and host in the address and has no `Host` (RFC 9113, 8.3.1).
-fn for_h2(mut message: ::http::Request<Full<Bytes>>, origin: &Origin) -> ::http::Request<Full<Bytes>> {
+fn for_h2(mut message: ::http::Request<Outgoing>, origin: &Origin) -> ::http::Request<Outgoing> {
     let host = message.headers_mut().remove(HOST).unwrap_or_else(|| origin.authority.clone());
     *message.version_mut() = Version::HTTP_2;
     let mut parts = std::mem::take(message.uri_mut()).into_parts();

@@ -6,8 +6,6 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use ::http::HeaderValue;
-use bytes::Bytes;
-use http_body_util::Full;
 use hyper::client::conn::{http1, http2};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::Instant;
@@ -16,11 +14,12 @@ use url::{Host, Position, Url};
 use super::{
     problem,
     route::{Proxy, Route, RouteVia},
+    stream::Outgoing,
 };
 use crate::error::StepError;
 
-pub(super) type H1 = http1::SendRequest<Full<Bytes>>;
-pub(super) type H2 = http2::SendRequest<Full<Bytes>>;
+pub(super) type H1 = http1::SendRequest<Outgoing>;
+pub(super) type H2 = http2::SendRequest<Outgoing>;
 
 /// Origins remembered before unused ones are forgotten.
 const ORIGINS_MAX: usize = 1024;

@@ -1,7 +1,12 @@
 //! From a step's input to the message that is sent.
 
+use std::collections::HashMap;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use connector::{Cx, ErrorClass, StepError};
+use connector::{
+    Cx, ErrorClass, StepError,
+    files::{File, read_whole},
+};
 use lettre::{
     Message,
     address::Envelope,
@@ -17,7 +22,7 @@ use super::settings::Server;
 use crate::strict;
 
 const KEYS: [&str; 9] = ["from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "attachments"];
-const ATTACHMENT_KEYS: [&str; 5] = ["filename", "content_type", "text", "base64", "json"];
+const ATTACHMENT_KEYS: [&str; 6] = ["filename", "content_type", "text", "base64", "json", "file"];
 /// Addresses of one message, all kinds together.
 const RECIPIENTS_MAX: usize = 500;
 /// Largest message with all its attachments, as it is sent.
@@ -54,9 +59,14 @@ pub(super) fn input_schema() -> Json {
                         "content_type": {"type": "string", "description": "As the content is given unless said: text/plain, application/octet-stream or application/json."},
                         "text": {"type": "string"},
                         "base64": {"type": "string", "contentEncoding": "base64"},
-                        "json": {"description": "Any value."}
+                        "json": {"description": "Any value."},
+                        "file": {"description": "A file by reference; it can also stand here by itself."},
+                        "name": {"type": "string"},
+                        "type": {"type": "string"},
+                        "size": {"type": "integer"},
+                        "sha256": {"type": "string"}
                     },
-                    "required": ["filename"],
+                    "anyOf": [{"required": ["filename"]}, {"required": ["file"]}],
                     "additionalProperties": false
                 }
             }
@@ -71,7 +81,7 @@ fn invalid(sentence: impl Into<String>) -> StepError {
 }
 
 /// Builds the message. Its id is the same in every attempt of a step, so that a repetition can be told.
-pub(super) fn build(cx: &Cx, server: &Server<'_>, input: &Json) -> Result<Mail, StepError> {
+pub(super) fn build(cx: &Cx, server: &Server<'_>, input: &Json, contents: &Contents) -> Result<Mail, StepError> {
     let Json::Object(fields) = input else {
         return Err(invalid(format!("an e-mail needs a record, not {}", strict::kind(input))));
     };
@@ -109,7 +119,7 @@ pub(super) fn build(cx: &Cx, server: &Server<'_>, input: &Json) -> Result<Mail, 
         return Err(invalid(format!("an e-mail needs 1 to {RECIPIENTS_MAX} addresses in to, cc and bcc, not {}", all.len())));
     }
     let envelope = Envelope::new(Some(sender.email.clone()), all).map_err(|error| invalid(error.to_string()))?;
-    let message = body(fields, builder.from(sender).envelope(envelope.clone()))?;
+    let message = body(fields, builder.from(sender).envelope(envelope.clone()), contents)?;
     let bytes = message.formatted();
     if bytes.len() > MESSAGE_BYTES_MAX {
         return Err(invalid(format!("the message has {} bytes; at most {MESSAGE_BYTES_MAX} are sent", bytes.len()))
@@ -151,7 +161,7 @@ fn mailbox(name: &str, text: &str) -> Result<Mailbox, StepError> {
     })
 }
 
-fn body(fields: &Map<String, Json>, builder: lettre::message::MessageBuilder) -> Result<Message, StepError> {
+fn body(fields: &Map<String, Json>, builder: lettre::message::MessageBuilder, contents: &Contents) -> Result<Message, StepError> {
     for name in ["text", "html"] {
         if text(fields, name)?.is_some_and(|text| text.contains('\0')) {
             return Err(invalid(format!("{name} holds the character U+0000, which an e-mail cannot carry")));
@@ -174,7 +184,7 @@ fn body(fields: &Map<String, Json>, builder: lettre::message::MessageBuilder) ->
         (files, ..) => {
             let mut mixed = MultiPart::mixed().multipart(content);
             for file in files {
-                mixed = mixed.singlepart(attachment(file)?);
+                mixed = mixed.singlepart(attachment(file, contents)?);
             }
             builder.multipart(mixed)
         }
@@ -182,7 +192,33 @@ fn body(fields: &Map<String, Json>, builder: lettre::message::MessageBuilder) ->
     built.map_err(|error| invalid(format!("the message cannot be written: {error}")))
 }
 
-fn attachment(file: &Json) -> Result<SinglePart, StepError> {
+/// The contents of attached files, by their tokens.
+pub(super) type Contents = HashMap<String, (File, Vec<u8>)>;
+
+/// Fetches the files an e-mail takes along. All of them together are no larger than a message may be.
+pub(super) async fn contents(cx: &Cx, input: &Json) -> Result<Contents, StepError> {
+    let (mut contents, mut left) = (Contents::new(), MESSAGE_BYTES_MAX as u64);
+    let Some(files) = cx.http.files() else { return Ok(contents) };
+    for attachment in input.get("attachments").and_then(Json::as_array).into_iter().flatten() {
+        let Some(file) = File::read(of_attachment(attachment), Some(files))? else { continue };
+        let content = read_whole(files, &file, left).await?;
+        left -= file.size;
+        contents.insert(file.token.clone(), (file, content));
+    }
+    Ok(contents)
+}
+
+/// The file in an attachment: the attachment itself, or what it names.
+fn of_attachment(attachment: &Json) -> &Json {
+    attachment.get("file").filter(|file| file.is_object()).unwrap_or(attachment)
+}
+
+fn attachment(file: &Json, contents: &Contents) -> Result<SinglePart, StepError> {
+    let kept = of_attachment(file).get("file").and_then(Json::as_str).and_then(|token| contents.get(token));
+    let alone = kept.filter(|_| file.get("file").is_some_and(Json::is_string));
+    if let Some((file, content)) = alone {
+        return part(&file.name, &file.kind, content.clone());
+    }
     let Json::Object(fields) = file else {
         return Err(invalid(format!("an attachment must be a record, not {}", strict::kind(file))));
     };
@@ -190,22 +226,28 @@ fn attachment(file: &Json) -> Result<SinglePart, StepError> {
         return Err(invalid(format!("in an attachment, {}", strict::unknown(key, &ATTACHMENT_KEYS))));
     }
     let name = text(fields, "filename")?
+        .or(kept.map(|(file, _)| file.name.as_str()))
         .filter(|name| !name.trim().is_empty() && !name.chars().any(char::is_control))
         .ok_or_else(|| invalid("an attachment needs a filename, without line breaks"))?;
     let (default_type, bytes) =
-        match (text(fields, "text")?, text(fields, "base64")?, fields.get("json").filter(|v| !v.is_null())) {
-            (Some(text), None, None) => ("text/plain; charset=utf-8", text.as_bytes().to_vec()),
-            (None, Some(packed), None) => {
+        match (text(fields, "text")?, text(fields, "base64")?, fields.get("json").filter(|v| !v.is_null()), kept) {
+            (Some(text), None, None, None) => ("text/plain; charset=utf-8", text.as_bytes().to_vec()),
+            (None, None, None, Some((file, content))) => (file.kind.as_str(), content.clone()),
+            (None, Some(packed), None, None) => {
                 let joined: String = packed.split_ascii_whitespace().collect();
                 let bytes = BASE64
                     .decode(joined)
                     .map_err(|error| invalid(format!("base64 of the attachment \"{name}\" is not base64 text: {error}")))?;
                 ("application/octet-stream", bytes)
             }
-            (None, None, Some(value)) => ("application/json", value.to_string().into_bytes()),
-            _ => return Err(invalid(format!("the attachment \"{name}\" needs one of text, base64 and json"))),
+            (None, None, Some(value), None) => ("application/json", value.to_string().into_bytes()),
+            _ => return Err(invalid(format!("the attachment \"{name}\" needs one of text, base64, json and file"))),
         };
-    let kind = text(fields, "content_type")?.unwrap_or(default_type);
+    part(name, text(fields, "content_type")?.unwrap_or(default_type), bytes)
+}
+
+/// A file as a part of the message.
+fn part(name: &str, kind: &str, bytes: Vec<u8>) -> Result<SinglePart, StepError> {
     let content_type = if kind.chars().any(char::is_control) { None } else { ContentType::parse(kind).ok() };
     let content_type = content_type
         .ok_or_else(|| invalid(format!("the content_type \"{}\" of the attachment \"{name}\" is none", kind.escape_debug())))?;

@@ -29,7 +29,7 @@ pub(super) fn output_schema() -> Json {
         "properties": {
             "status": {"type": "integer"},
             "headers": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Names in lower case."},
-            "body": {"description": "A value if the answer was JSON, a record if it was XML or a form, text if it was other text, base64 text if it was none of these, null if it was empty. With paginate, the list of all items."},
+            "body": {"description": "A value if the answer was JSON, a record if it was XML or a form, text if it was other text, base64 text if it was none of these, null if it was empty. With paginate, the list of all items. With download, a file: file, name, type, size and sha256."},
             "pages": {"type": "integer", "description": "With paginate: how many pages were read."},
             "more": {"type": "boolean", "description": "With paginate: whether a declared limit left something out."}
         },

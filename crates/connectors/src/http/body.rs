@@ -1,9 +1,15 @@
 //! The body of a request, in each of the ways a step can give one.
 
+use std::sync::Arc;
+
 use ::http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
-use connector::StepError;
+use connector::{
+    StepError,
+    files::{File, Files},
+    http::{Piece, Pieces},
+};
 use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
 
@@ -13,22 +19,33 @@ use crate::strict;
 /// The ways to give a body; a request has one.
 pub(super) const KINDS: [&str; 6] = ["json", "form", "multipart", "xml", "text", "bytes"];
 /// What a file inside a multipart body may say.
-const FILE_KEYS: [&str; 5] = ["filename", "content_type", "text", "base64", "json"];
+const FILE_KEYS: [&str; 6] = ["filename", "content_type", "text", "base64", "json", "file"];
 /// Tries for a boundary that occurs nowhere in the parts; one is enough unless somebody aims at it.
 const BOUNDARIES_MAX: u32 = 16;
 
 /// The body and, unless a header says otherwise, its content type. `seed` makes the boundary of a multipart
 /// body the same in every attempt.
-pub(super) fn build(fields: &Map<String, Json>, headers: &mut HeaderMap, seed: &str) -> Result<Bytes, StepError> {
+pub(super) fn build(
+    fields: &Map<String, Json>,
+    headers: &mut HeaderMap,
+    seed: &str,
+    files: Option<&Arc<dyn Files>>,
+) -> Result<(Bytes, Option<Pieces>), StepError> {
     let mut given =
         KINDS.into_iter().filter_map(|name| fields.get(name).filter(|value| !value.is_null()).map(|value| (name, value)));
     let Some((name, value)) = given.next() else {
-        return Ok(Bytes::new());
+        return Ok((Bytes::new(), None));
     };
     if let Some((other, _)) = given.next() {
         return Err(problem(format!("a request has one body, but both {name} and {other} are given")));
     }
     let plain = |content_type| HeaderValue::from_static(content_type);
+    if name == "bytes"
+        && let Some(file) = File::read(value, files)?
+    {
+        headers.entry(CONTENT_TYPE).or_insert(header_of(&file.kind));
+        return Ok((Bytes::new(), Some(Pieces::new(vec![piece(&file)]))));
+    }
     let (content_type, body) = match (name, value) {
         ("json", value) => (plain("application/json"), value.to_string().into()),
         ("form", Json::Object(form)) => (plain("application/x-www-form-urlencoded"), urlencoded(form)?),
@@ -37,7 +54,12 @@ pub(super) fn build(fields: &Map<String, Json>, headers: &mut HeaderMap, seed: &
                 return Err(problem("a multipart body sets its content-type by itself, because it holds the boundary")
                     .with_next("Leave the header out."));
             }
-            multipart(parts, seed)?
+            let (content_type, pieces) = multipart(parts, seed, files)?;
+            headers.insert(CONTENT_TYPE, content_type);
+            return Ok(match whole(&pieces) {
+                Some(body) => (body, None),
+                None => (Bytes::new(), Some(Pieces::new(pieces))),
+            });
         }
         ("xml", Json::String(text)) => (plain("application/xml; charset=utf-8"), text.clone().into()),
         ("xml", record @ Json::Object(_)) => {
@@ -49,7 +71,27 @@ pub(super) fn build(fields: &Map<String, Json>, headers: &mut HeaderMap, seed: &
         (_, other) => return Err(unfitting(name, other)),
     };
     headers.entry(CONTENT_TYPE).or_insert(content_type);
-    Ok(body)
+    Ok((body, None))
+}
+
+fn header_of(kind: &str) -> HeaderValue {
+    HeaderValue::from_str(kind).unwrap_or(HeaderValue::from_static("application/octet-stream"))
+}
+
+fn piece(file: &File) -> Piece {
+    Piece::File { token: file.token.clone(), size: file.size }
+}
+
+/// The body as bytes, when it holds no file by reference.
+fn whole(pieces: &[Piece]) -> Option<Bytes> {
+    let mut body = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Bytes(bytes) => body.extend_from_slice(bytes),
+            Piece::File { .. } => return None,
+        }
+    }
+    Some(body.into())
 }
 
 fn problem(sentence: impl Into<String>) -> StepError {
@@ -60,7 +102,7 @@ fn unfitting(name: &str, value: &Json) -> StepError {
     let wanted = match name {
         "form" | "multipart" => "a record",
         "xml" => "a record with one field, the root element, or text",
-        "bytes" => "base64 text",
+        "bytes" => "base64 text or a file",
         _ => "text",
     };
     problem(format!("{name} must be {wanted}, not {}", strict::kind(value))).with_next("Use json to send any other value.")
@@ -86,47 +128,79 @@ fn unpacked(name: &str, text: &str) -> Result<Bytes, StepError> {
 /// One part: its own header lines and its bytes.
 struct Part {
     head: String,
-    body: Bytes,
+    body: Piece,
+}
+
+impl Part {
+    fn new(head: String, body: impl Into<Bytes>) -> Self {
+        Self { head, body: Piece::Bytes(body.into()) }
+    }
 }
 
 /// RFC 7578; names and file names are written as browsers do (WHATWG, multipart/form-data encoding).
-fn multipart(fields: &Map<String, Json>, seed: &str) -> Result<(HeaderValue, Bytes), StepError> {
+fn multipart(
+    fields: &Map<String, Json>,
+    seed: &str,
+    files: Option<&Arc<dyn Files>>,
+) -> Result<(HeaderValue, Vec<Piece>), StepError> {
     let mut parts = Vec::new();
     for (name, value) in fields {
         match value {
-            Json::Array(items) => items.iter().try_for_each(|item| add_part(&mut parts, name, item))?,
-            single => add_part(&mut parts, name, single)?,
+            Json::Array(items) => items.iter().try_for_each(|item| add_part(&mut parts, name, item, files))?,
+            single => add_part(&mut parts, name, single, files)?,
         }
     }
     if parts.is_empty() {
         return Err(problem("multipart holds no part"));
     }
-    let boundary = boundary(&parts, seed)?;
-    let mut body = Vec::with_capacity(parts.iter().map(|part| part.head.len() + part.body.len() + 64).sum());
-    for Part { head, body: bytes } in &parts {
-        body.extend_from_slice(format!("--{boundary}\r\n{head}\r\n\r\n").as_bytes());
-        body.extend_from_slice(bytes);
-        body.extend_from_slice(b"\r\n");
+    // What a file by reference holds is not looked through. Its token, which nobody outside knows, goes into
+    // the boundary, so that nobody can have put that into the file.
+    let tokens = parts.iter().filter_map(|part| match &part.body {
+        Piece::File { token, .. } => Some(token.as_str()),
+        Piece::Bytes(_) => None,
+    });
+    let seed = std::iter::once(seed).chain(tokens).collect::<Vec<_>>().join(":");
+    let boundary = boundary(&parts, &seed)?;
+    let text = |text: String| Piece::Bytes(text.into());
+    let mut pieces = Vec::with_capacity(parts.len() * 3 + 1);
+    for Part { head, body } in parts {
+        pieces.extend([text(format!("--{boundary}\r\n{head}\r\n\r\n")), body, text("\r\n".to_owned())]);
     }
-    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    pieces.push(text(format!("--{boundary}--\r\n")));
     let content_type = HeaderValue::from_str(&format!("multipart/form-data; boundary={boundary}"))
         .map_err(|_| problem("the boundary cannot be sent"))?;
-    Ok((content_type, body.into()))
+    Ok((content_type, pieces))
 }
 
-fn add_part(parts: &mut Vec<Part>, name: &str, value: &Json) -> Result<(), StepError> {
+fn add_part(parts: &mut Vec<Part>, name: &str, value: &Json, files: Option<&Arc<dyn Files>>) -> Result<(), StepError> {
     let head = format!("content-disposition: form-data; name=\"{}\"", quoted(name));
     match value {
         Json::Null => {}
-        Json::String(text) => parts.push(Part { head, body: text.clone().into() }),
-        Json::Bool(_) | Json::Number(_) => parts.push(Part { head, body: value.to_string().into() }),
+        Json::String(text) => parts.push(Part::new(head, text.clone())),
+        Json::Bool(_) | Json::Number(_) => parts.push(Part::new(head, value.to_string())),
         Json::Array(_) => return Err(problem(format!("\"{name}\" holds a list inside a list, which cannot be written there"))),
-        Json::Object(file) => parts.push(file_part(head, name, file)?),
+        Json::Object(file) => parts.push(file_part(head, name, value, file, files)?),
     }
     Ok(())
 }
 
-fn file_part(mut head: String, name: &str, file: &Map<String, Json>) -> Result<Part, StepError> {
+fn file_part(
+    mut head: String,
+    name: &str,
+    value: &Json,
+    file: &Map<String, Json>,
+    files: Option<&Arc<dyn Files>>,
+) -> Result<Part, StepError> {
+    // A file by itself, or one with another name and type.
+    let (kept, named) = match file.get("file") {
+        Some(Json::String(_)) => (File::read(value, files)?, false),
+        Some(inner @ Json::Object(_)) => (File::read(inner, files)?, true),
+        _ => (None, false),
+    };
+    if let Some(file) = kept.as_ref().filter(|_| !named) {
+        head.push_str(&format!("; filename=\"{}\"\r\ncontent-type: {}", quoted(&file.name), file.kind));
+        return Ok(Part { head, body: piece(file) });
+    }
     if let Some(key) = file.keys().find(|key| !FILE_KEYS.contains(&key.as_str())) {
         return Err(problem(format!("in the part \"{name}\", {}", strict::unknown(key, &FILE_KEYS))));
     }
@@ -135,13 +209,17 @@ fn file_part(mut head: String, name: &str, file: &Map<String, Json>) -> Result<P
         Some(Json::String(text)) => Ok(Some(text.as_str())),
         Some(other) => Err(problem(format!("the {key} of the part \"{name}\" must be text, not {}", strict::kind(other)))),
     };
-    let (default_type, body) = match (text("text")?, text("base64")?, file.get("json").filter(|value| !value.is_null())) {
-        (Some(text), None, None) => ("text/plain; charset=utf-8", text.to_owned().into()),
-        (None, Some(packed), None) => ("application/octet-stream", unpacked(&format!("base64 of the part \"{name}\""), packed)?),
-        (None, None, Some(value)) => ("application/json", value.to_string().into()),
-        _ => return Err(problem(format!("the part \"{name}\" needs one of text, base64 and json"))),
+    let json = file.get("json").filter(|value| !value.is_null());
+    let (default_type, body) = match (text("text")?, text("base64")?, json, &kept) {
+        (Some(text), None, None, None) => ("text/plain; charset=utf-8", Piece::Bytes(text.to_owned().into())),
+        (None, Some(packed), None, None) => {
+            ("application/octet-stream", Piece::Bytes(unpacked(&format!("base64 of the part \"{name}\""), packed)?))
+        }
+        (None, None, Some(value), None) => ("application/json", Piece::Bytes(value.to_string().into())),
+        (None, None, None, Some(file)) => (file.kind.as_str(), piece(file)),
+        _ => return Err(problem(format!("the part \"{name}\" needs one of text, base64, json and file"))),
     };
-    if let Some(filename) = text("filename")? {
+    if let Some(filename) = text("filename")?.or(kept.as_ref().map(|file| file.name.as_str())) {
         head.push_str(&format!("; filename=\"{}\"", quoted(filename)));
     }
     let content_type = text("content_type")?.unwrap_or(default_type);
@@ -164,7 +242,8 @@ fn boundary(parts: &[Part], seed: &str) -> Result<String, StepError> {
         let digest = Sha256::digest(format!("{turn}:{seed}"));
         let boundary = format!("liaison-{}", hex::encode(&digest[..16]));
         let occurs = |bytes: &[u8]| bytes.windows(boundary.len()).any(|window| window == boundary.as_bytes());
-        if !parts.iter().any(|part| occurs(&part.body) || occurs(part.head.as_bytes())) {
+        let in_body = |body: &Piece| matches!(body, Piece::Bytes(bytes) if occurs(bytes));
+        if !parts.iter().any(|part| in_body(&part.body) || occurs(part.head.as_bytes())) {
             return Ok(boundary);
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header::ACCEPT};
-use connector::{Connection, Cx, ErrorClass, Secret, StepError, http::Request};
+use connector::{Connection, Cx, ErrorClass, Secret, StepError, files::File, http::Request};
 use serde_json::{Map, Value as Json, json};
 use url::{Position, Url};
 
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::strict;
 
-const KEYS: [&str; 15] = [
+const KEYS: [&str; 16] = [
     "method",
     "url",
     "path",
@@ -31,6 +31,7 @@ const KEYS: [&str; 15] = [
     "idempotent",
     "parse",
     "paginate",
+    "download",
 ];
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 /// Most of a request body shown with an error.
@@ -56,10 +57,10 @@ pub(super) fn input_schema() -> Json {
             "headers": headers,
             "json": {"title": "JSON body", "description": "Any value, sent as application/json."},
             "form": {"type": "object", "title": "Form body", "description": "Sent as application/x-www-form-urlencoded; a list repeats its name, a record inside becomes name[inner]."},
-            "multipart": {"type": "object", "title": "Multipart body", "description": "Sent as multipart/form-data: names with texts, or with files as records of filename, content_type and one of text, base64 and json; a list repeats its name."},
+            "multipart": {"type": "object", "title": "Multipart body", "description": "Sent as multipart/form-data: names with texts, or with files as records of filename, content_type and one of text, base64, json and file; a list repeats its name. A file by reference can also stand there by itself."},
             "xml": {"title": "XML body", "description": "A record with one field, the root element (attributes as @name, text beside them as #text), or the XML as text.", "type": ["object", "string"]},
             "text": {"type": "string", "title": "Text body", "description": "Sent as text/plain unless a content-type header says otherwise."},
-            "bytes": {"type": "string", "title": "Binary body", "contentEncoding": "base64", "description": "Base64 text, sent as the bytes it stands for."},
+            "bytes": {"title": "Binary body", "anyOf": [{"type": "string", "contentEncoding": "base64"}, File::schema()], "description": "Base64 text, sent as the bytes it stands for, or a file by reference, streamed."},
             "accept": {
                 "type": "array", "title": "Accepted statuses", "default": ["200-299"],
                 "description": "Statuses that count as success: numbers, or ranges such as 200-299.",
@@ -67,6 +68,7 @@ pub(super) fn input_schema() -> Json {
             },
             "parse": {"type": "string", "enum": parse::WORDS, "default": "auto", "title": "Read the answer as", "description": "auto goes by the answer's content type; with any other word, an answer that is not that fails."},
             "paginate": pages::schema(),
+            "download": {"type": "boolean", "title": "Keep the answer as a file", "default": false, "description": "The answer's body becomes a file of any size; body is a reference to it, for bytes, multipart and attachments of later steps."},
             "idempotent": {"type": "boolean", "title": "Can be repeated", "description": "True when the other side does the thing only once however often it is asked."}
         },
         "additionalProperties": false
@@ -89,7 +91,7 @@ impl Accept {
         self.0.iter().any(|(from, to)| *from < 400 && *to >= 300)
     }
 
-    fn read(value: Option<&Json>) -> Result<Self, StepError> {
+    pub(super) fn read(value: Option<&Json>) -> Result<Self, StepError> {
         let items = match value {
             None | Some(Json::Null) => return Ok(Self(Vec::new())),
             Some(Json::Array(items)) => items.as_slice(),
@@ -183,7 +185,7 @@ pub(super) fn build(cx: &Cx, input: &Json, with: With<'_>) -> Result<Call, StepE
         Some(Json::Object(own)) => add_headers(&mut headers, own)?,
         Some(other) => return Err(invalid("HEADER_INVALID", format!("headers must be a record, not {}", strict::kind(other)))),
     }
-    let body = body::build(fields, &mut headers, &cx.idempotency_key)?;
+    let (body, pieces) = body::build(fields, &mut headers, &cx.idempotency_key, cx.http.files())?;
     if !headers.contains_key(ACCEPT) {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json, */*;q=0.5"));
     }
@@ -200,7 +202,7 @@ pub(super) fn build(cx: &Cx, input: &Json, with: With<'_>) -> Result<Call, StepE
     }
     let follow_redirects = !accept.takes_redirects();
     Ok(Call {
-        request: Request { method, url, headers, body, timeout: cx.timeout, follow_redirects, route: None },
+        request: Request { method, url, headers, body, pieces, timeout: cx.timeout, follow_redirects, route: None },
         accept,
         parse: wanted(fields.get("parse"))?,
     })

@@ -7,50 +7,49 @@ use crate::template::{Piece, Template};
 
 /// Whether any formula of the step, or of the steps in it, reads the name `root`.
 pub(super) fn reads(step: &Step, root: &str) -> bool {
-    let expression = |expression: &Expression| expression_reads(expression, root);
-    let template = |template: &Template| template_reads(template, root);
-    let block = |steps: &[Step]| steps.iter().any(|step| reads(step, root));
-    let rescue = match &step.rescue {
-        Some(Rescue::Value(value)) => template(value),
-        _ => false,
-    };
+    // A path over the whole document (`$..x`) reads everything.
+    any_expression(step, &mut |expression| {
+        expression.references().iter().any(|reference| reference.root == root || reference.root.is_empty())
+    })
+}
+
+/// Whether something holds for any formula of the step, or of the steps in it.
+pub(super) fn any_expression(step: &Step, test: &mut dyn FnMut(&Expression) -> bool) -> bool {
     let own = match &step.kind {
-        Kind::Do(step) => template(&step.with),
+        Kind::Do(step) => any_in(&step.with, test),
         Kind::Set(value)
         | Kind::Save(value)
         | Kind::Respond(value)
         | Kind::Return(value)
         | Kind::Stop(value)
-        | Kind::Fail(value) => template(value),
-        Kind::Script(script) => expression(script),
-        Kind::Choose(branches) => branches.iter().any(|(when, _)| when.as_ref().is_some_and(expression)),
-        Kind::Each(each) => template(&each.items) || each.collect.as_ref().is_some_and(template),
-        Kind::Repeat(repeat) => repeat.until.as_ref().is_some_and(expression),
+        | Kind::Fail(value) => any_in(value, test),
+        Kind::Script(script) => test(script),
+        Kind::Choose(branches) => branches.iter().any(|(when, _)| when.as_ref().is_some_and(&mut *test)),
+        Kind::Each(each) => any_in(&each.items, test) || each.collect.as_ref().is_some_and(|value| any_in(value, test)),
+        Kind::Repeat(repeat) => repeat.until.as_ref().is_some_and(&mut *test),
         Kind::Wait(wait) => match &wait.what {
-            WaitKind::For(value) | WaitKind::Until(value) => template(value),
-            WaitKind::Approval { from, ask, .. } => template(from) || template(ask),
+            WaitKind::For(value) | WaitKind::Until(value) => any_in(value, test),
+            WaitKind::Approval { from, ask, .. } => any_in(from, test) || any_in(ask, test),
             WaitKind::Callback { .. } => false,
         },
         Kind::Parallel { .. } | Kind::Try { .. } => false,
     };
-    let undo = step.undo.as_ref().is_some_and(|undo| template(&undo.with));
-    let condition = step.condition.as_ref().is_some_and(expression);
-    condition || rescue || undo || own || step.kind.blocks().into_iter().any(block)
+    let rescue = match &step.rescue {
+        Some(Rescue::Value(value)) => any_in(value, test),
+        _ => false,
+    };
+    own || rescue
+        || step.undo.as_ref().is_some_and(|undo| any_in(&undo.with, test))
+        || step.condition.as_ref().is_some_and(&mut *test)
+        || step.kind.blocks().into_iter().any(|steps| steps.iter().any(|step| any_expression(step, test)))
 }
 
-fn expression_reads(expression: &Expression, root: &str) -> bool {
-    // A path over the whole document (`$..x`) reads everything.
-    expression.references().iter().any(|reference| reference.root == root || reference.root.is_empty())
-}
-
-fn template_reads(template: &Template, root: &str) -> bool {
+fn any_in(template: &Template, test: &mut dyn FnMut(&Expression) -> bool) -> bool {
     match template {
         Template::Literal(_) => false,
-        Template::Expr(expression) => expression_reads(expression, root),
-        Template::Text(pieces) => {
-            pieces.iter().any(|piece| matches!(piece, Piece::Expr(expression) if expression_reads(expression, root)))
-        }
-        Template::List(items) => items.iter().any(|item| template_reads(item, root)),
-        Template::Record(fields) => fields.iter().any(|(_, value)| template_reads(value, root)),
+        Template::Expr(expression) => test(expression),
+        Template::Text(pieces) => pieces.iter().any(|piece| matches!(piece, Piece::Expr(expression) if test(expression))),
+        Template::List(items) => items.iter().any(|item| any_in(item, test)),
+        Template::Record(fields) => fields.iter().any(|(_, value)| any_in(value, test)),
     }
 }

@@ -12,6 +12,7 @@ mod command;
 mod crash;
 mod dead_letters;
 mod doubt;
+mod files;
 mod fire_times;
 mod frozen;
 mod harness;

@@ -198,7 +198,7 @@ pub(crate) async fn assign(
         ));
     }
     let headers: Vec<(String, String)> = serde_json::from_value(row.headers.clone()).unwrap_or_default();
-    let body = parse(&headers, &row.body).await?;
+    let body = parse(Some(&app.engine), &headers, &row.body).await?;
     let event =
         Event { key: Some(format!("inbound:{}", row.id).into()), ..event(&row.method, &row.path, &row.query, &headers, body) };
     let (status, run, duplicate) = match app.engine.accept(recipe, event).await? {

@@ -5,6 +5,7 @@ mod alarms;
 mod approvals;
 mod connections;
 pub(crate) mod dead_letters;
+pub(crate) mod files;
 mod gates;
 mod inbound;
 pub(crate) mod operations;
@@ -83,6 +84,7 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(runs::resume))
                 .routes(routes!(runs::replay))
                 .routes(routes!(runs::events))
+                .routes(routes!(files::get))
                 .routes(routes!(dead_letters::list))
                 .routes(routes!(dead_letters::causes))
                 .routes(routes!(dead_letters::resume))

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use store::{RunFilter, RunId, RunRow, RunStatus, Via};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Done, JsonBody, Page, bytes, instant, not_json, read_instant, read_limit, read_wait};
+use super::{Done, JsonBody, Page, bytes, files::RefOut, instant, not_json, read_instant, read_limit, read_wait};
 use crate::{
     access::Caller,
     detail::{self, RunDetail, StepDetail},
@@ -79,8 +79,14 @@ pub(crate) struct RunOut {
     row: RunRowOut,
     /// The event it began with.
     trigger: Value,
+    /// Where the event is, when it is too large to be shown here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trigger_ref: Option<RefOut>,
     steps: Vec<StepOut>,
     output: Option<Value>,
+    /// Where the result is, when it is too large to be shown here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_ref: Option<RefOut>,
 }
 
 /// One step of a run.
@@ -98,7 +104,13 @@ pub(crate) struct StepOut {
     started_at: String,
     finished_at: Option<String>,
     input: Option<Value>,
+    /// Where the input is, when it is too large to be shown here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_ref: Option<RefOut>,
     output: Option<Value>,
+    /// Where the output is, when it is too large to be shown here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    output_ref: Option<RefOut>,
     error: Option<Value>,
 }
 
@@ -179,17 +191,20 @@ pub(super) fn row_out(row: RunRow) -> RunRowOut {
 async fn run_out(app: &Shared, run: RunDetail) -> RunOut {
     let program = app.engine.program(run.row.recipe, run.row.version).await.ok();
     let uses = |path: &Arc<str>| program.as_ref().and_then(|program| program.uses(id_of(path))).unwrap_or_default();
-    let steps = run.steps.iter().map(|step| step_out(step, uses(&step.path))).collect();
+    let id = run.row.id;
+    let steps = run.steps.iter().map(|step| step_out(id, step, uses(&step.path))).collect();
     let error = run.error.and_then(|error| serde_json::to_value(error).ok());
     RunOut {
         row: RunRowOut { error: error.filter(|_| run.row.status == RunStatus::Failed), ..row_out(run.row) },
         trigger: Value::clone(&run.event),
+        trigger_ref: RefOut::of(id, run.event_apart),
         steps,
         output: run.output.map(|output| Value::clone(&output)),
+        output_ref: RefOut::of(id, run.output_apart),
     }
 }
 
-fn step_out(step: &StepDetail, uses: String) -> StepOut {
+fn step_out(run: RunId, step: &StepDetail, uses: String) -> StepOut {
     StepOut {
         path: step.path.to_string(),
         id: id_of(&step.path).to_owned(),
@@ -199,7 +214,9 @@ fn step_out(step: &StepDetail, uses: String) -> StepOut {
         started_at: instant(step.started_at),
         finished_at: step.finished_at.map(instant),
         input: step.input.as_deref().cloned(),
+        input_ref: RefOut::of(run, step.input_apart),
         output: step.output.as_deref().cloned(),
+        output_ref: RefOut::of(run, step.output_apart),
         error: step.error.as_ref().and_then(|error| serde_json::to_value(error).ok()),
     }
 }
@@ -306,7 +323,11 @@ pub(crate) async fn start(
     let mut response = match ended {
         Some(detail) => {
             let error = detail.error.and_then(|error| serde_json::to_value(error).ok());
-            let output = Some(detail.output.map_or(Value::Null, |output| Value::clone(&output)));
+            let output = match detail.output_apart {
+                Some(apart) => Some(app.engine.payload(apart.sha256).await?),
+                None => detail.output,
+            };
+            let output = Some(output.map_or(Value::Null, |output| Value::clone(&output)));
             Json(StartedOut { id: run.to_string(), status: detail.row.status.as_str().to_owned(), output, error }).into_response()
         }
         None => {

@@ -1,7 +1,10 @@
 //! The body of a request as a value, by its content type.
 
+use axum::http::StatusCode;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use connector::ErrorClass;
 use encoding_rs::Encoding;
+use engine::Engine;
 use serde_json::{Value, json};
 
 use super::add;
@@ -27,7 +30,9 @@ const TEXTS: [&str; 9] = [
 ];
 
 /// JSON as its value, forms and multipart as records, XML as a record, texts as text, anything else as base64.
-pub(crate) async fn parse(headers: &[(String, String)], bytes: &[u8]) -> Result<Value, ApiError> {
+/// With an engine, what is large and no text becomes a file by reference; that must not be done for
+/// somebody who has not proved anything yet.
+pub(crate) async fn parse(keeper: Option<&Engine>, headers: &[(String, String)], bytes: &[u8]) -> Result<Value, ApiError> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
@@ -38,7 +43,7 @@ pub(crate) async fn parse(headers: &[(String, String)], bytes: &[u8]) -> Result<
         "application/xhtml+xml" => decode(charset, bytes).map(Value::from),
         "application/xml" | "text/xml" => read_xml(charset, bytes),
         "application/x-www-form-urlencoded" => read_form(charset, bytes),
-        "multipart/form-data" => read_parts(declared, bytes).await,
+        "multipart/form-data" => read_parts(keeper, declared, bytes).await,
         kind if TEXTS.contains(&kind) || kind.starts_with("text/") => decode(charset, bytes).map(Value::from),
         kind if kind.ends_with("+json") => read_json(charset, bytes),
         kind if kind.ends_with("+xml") => read_xml(charset, bytes),
@@ -47,7 +52,29 @@ pub(crate) async fn parse(headers: &[(String, String)], bytes: &[u8]) -> Result<
             Ok(text) => text.into(),
             Err(_) => BASE64.encode(bytes).into(),
         })),
-        _ => Ok(BASE64.encode(bytes).into()),
+        kind => match keeper.filter(|keeper| is_large(keeper, bytes)) {
+            Some(keeper) => keep(keeper, "body", kind, bytes).await,
+            None => Ok(BASE64.encode(bytes).into()),
+        },
+    }
+}
+
+fn is_large(keeper: &Engine, bytes: &[u8]) -> bool {
+    bytes.len() > keeper.settings().payload_inline_bytes_max
+}
+
+/// Keeps a file; what stands for it in the event is the record later steps take.
+async fn keep(keeper: &Engine, name: &str, kind: &str, bytes: &[u8]) -> Result<Value, ApiError> {
+    match keeper.keep_file(name, kind, bytes).await {
+        Ok(file) => Ok(file.json()),
+        Err(error) if error.class == ErrorClass::Invalid => {
+            Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "FILE_TOO_LARGE", error.message))
+        }
+        Err(error) => {
+            tracing::error!(error = error.message, "hooks.keep_file");
+            let message = "The file that came with the event could not be kept, so the event was not taken. Send it again later.";
+            Err(ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "FILE_NOT_KEPT", message).retry_after(60))
+        }
     }
 }
 
@@ -63,7 +90,7 @@ fn media_type(declared: &str) -> (String, Option<&str>) {
 }
 
 fn refused(code: &'static str, message: String) -> ApiError {
-    ApiError::new(axum::http::StatusCode::BAD_REQUEST, code, message)
+    ApiError::new(StatusCode::BAD_REQUEST, code, message)
 }
 
 /// The text in its charset: a byte order mark's, the one named, else UTF-8.
@@ -124,8 +151,9 @@ fn read_form(charset: Option<&str>, bytes: &[u8]) -> Result<Value, ApiError> {
     Ok(Value::Object(record))
 }
 
-/// Fields by name; a file is `{name, type, size, content}` with its content in base64.
-async fn read_parts(declared: &str, bytes: &[u8]) -> Result<Value, ApiError> {
+/// Fields by name; a file is `{name, type, size, content}` with its content in base64, a large one a
+/// file by reference.
+async fn read_parts(keeper: Option<&Engine>, declared: &str, bytes: &[u8]) -> Result<Value, ApiError> {
     let broken = |error: multer::Error| {
         refused("BODY_NOT_MULTIPART", format!("The body is declared as multipart but cannot be read: {error}. Send it again."))
     };
@@ -154,7 +182,10 @@ async fn read_parts(declared: &str, bytes: &[u8]) -> Result<Value, ApiError> {
                     ));
                 }
                 let kind = kind.unwrap_or_else(|| "application/octet-stream".to_owned());
-                json!({ "name": file, "type": kind, "size": content.len(), "content": BASE64.encode(&content) })
+                match keeper.filter(|keeper| is_large(keeper, &content)) {
+                    Some(keeper) => keep(keeper, &file, &kind, &content).await?,
+                    None => json!({ "name": file, "type": kind, "size": content.len(), "content": BASE64.encode(&content) }),
+                }
             }
             None => {
                 let (kind, charset) = kind.as_deref().map(media_type).unwrap_or_default();
@@ -174,7 +205,7 @@ mod tests {
     use super::*;
 
     async fn read(kind: &str, bytes: &[u8]) -> Result<Value, ApiError> {
-        parse(&[("content-type".to_owned(), kind.to_owned())], bytes).await
+        parse(None, &[("content-type".to_owned(), kind.to_owned())], bytes).await
     }
 
     #[tokio::test]

@@ -92,7 +92,7 @@ impl DataView {
         let (text, json) = match payload {
             Payload::Json(text) => (text, true),
             Payload::Text(text) => (text, false),
-            Payload::Removed { .. } | Payload::Hidden | Payload::NotKept => return None,
+            Payload::Apart { .. } | Payload::Removed { .. } | Payload::Hidden | Payload::NotKept => return None,
         };
         let mut writer = Writer { text, at: 0, lines: Vec::new(), used: 0, cut: false, culprit, root };
         if !json || writer.document().is_none() {

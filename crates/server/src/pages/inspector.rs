@@ -23,6 +23,8 @@ pub(crate) enum Tab {
 pub(crate) enum Data {
     /// Lines.
     Shown(DataView),
+    /// It is too large; so large.
+    Apart(String),
     /// Why there are none: a heading and a sentence.
     Absent(&'static str, String),
 }
@@ -188,6 +190,7 @@ fn data(step: &StepRow, tab: Tab) -> Data {
 
 fn absent(payload: &Payload) -> Data {
     match payload {
+        Payload::Apart { bytes } => Data::Apart(format::size(*bytes)),
         Payload::Removed { kept_days, .. } => {
             Data::Absent("Removed", format!("This data was kept for {}.", format::plural(u64::from(*kept_days), "day", "days")))
         }

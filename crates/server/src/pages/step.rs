@@ -13,6 +13,11 @@ pub enum Payload {
     Json(String),
     /// Anything else.
     Text(String),
+    /// Too large for a page; it can be fetched.
+    Apart {
+        /// How large.
+        bytes: usize,
+    },
     /// Removed by the retention rule at an instant, after so many days.
     Removed {
         /// When.

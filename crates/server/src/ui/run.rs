@@ -25,6 +25,7 @@ use super::{
     visit::{Asked, Visitor, page},
 };
 use crate::{
+    api::files,
     detail::{self, RunDetail},
     error::ApiError,
     pages::{Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepRow, Waiting, run::chosen, run::step_href},
@@ -205,6 +206,10 @@ pub(super) async fn data(
     let (run, program) = read(&app, &id).await?.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
     let outline = program.map_or_else(Vec::new, |program| program.outline.clone());
     let input = query.part.as_deref() == Some("input");
+    if let Some(apart) = run_rows::apart_of(&run, &outline, &query.step, input) {
+        let name = format!("{id}-{}.json", query.step);
+        return files::stream(&app, apart.sha256, &name).await;
+    }
     let value = run_rows::data_of(&run, &outline, &query.step, input)
         .ok_or_else(|| ApiError::not_found(format!("data of step {} in run {id}", query.step)))?;
     let text = serde_json::to_string_pretty(value).unwrap_or_default();

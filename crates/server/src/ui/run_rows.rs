@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use connector::Connector;
 use engine::{OutlineStep, id_of};
 use serde_json::Value as Json;
-use store::{Entry, RunStatus, Timestamp};
+use store::{Apart, Entry, RunStatus, Timestamp};
 
 use super::run_story::try_words;
 use crate::{
@@ -357,6 +357,20 @@ pub(super) fn data_of<'a>(detail: &'a RunDetail, outline: &[OutlineStep], path: 
         return detail.output.as_deref();
     }
     step.output.as_deref()
+}
+
+/// Where the data of a row is, when it is kept apart.
+pub(super) fn apart_of(detail: &RunDetail, outline: &[OutlineStep], path: &str, input: bool) -> Option<Apart> {
+    if path == "trigger" {
+        return detail.event_apart.filter(|_| !input);
+    }
+    let step = detail.steps.iter().find(|step| *step.path == *path)?;
+    let returns = outline.iter().any(|known| known.id == id_of(&step.path) && known.uses == "return");
+    match input {
+        true => step.input_apart,
+        false if returns && detail.row.status == RunStatus::Succeeded => detail.output_apart,
+        false => step.output_apart,
+    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::Value as Json;
 use store::{Ending, Entry, ErrorRecord, Timestamp, Via};
 
-use super::run_rows::data_of;
+use super::run_rows::{apart_of, data_of};
 use crate::{
     detail::{RunDetail, StepDetail},
     pages::{ErrorCard, LogEntry, NextAction, Payload, Request, RunLink, StepError, StepKind, StepRow, StepStatus, format},
@@ -214,8 +214,11 @@ fn via_words(via: &str) -> &'static str {
 
 /// Puts the data of its step into a row: only the chosen one is looked into.
 pub(super) fn complete(row: &mut StepRow, detail: &RunDetail, outline: &[OutlineStep]) {
-    row.input = data_of(detail, outline, &row.path, true).map(Payload::from);
-    row.output = data_of(detail, outline, &row.path, false).map(Payload::from);
+    let payload = |input| match apart_of(detail, outline, &row.path, input) {
+        Some(apart) => Some(Payload::Apart { bytes: usize::try_from(apart.size).unwrap_or(usize::MAX) }),
+        None => data_of(detail, outline, &row.path, input).map(Payload::from),
+    };
+    (row.input, row.output) = (payload(true), payload(false));
     if row.kind == StepKind::Trigger {
         return;
     }

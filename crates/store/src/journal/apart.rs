@@ -142,10 +142,13 @@ fn text(value: &(impl Serialize + ?Sized)) -> Result<Vec<u8>, StoreError> {
     serde_json::to_vec(value).map_err(|error| StoreError::Corrupt(error.to_string()))
 }
 
+/// A value an entry may have.
+type Slot<'a> = Option<(Field, &'a Arc<Json>)>;
+
 impl Entry {
     /// The values in it.
     pub fn values(&self) -> impl Iterator<Item = (Field, &Arc<Json>)> {
-        let (one, more): (Option<(Field, &Arc<Json>)>, [Option<(Field, &Arc<Json>)>; 2]) = match self {
+        let (one, more): (Slot<'_>, [Slot<'_>; 2]) = match self {
             Self::Accepted { event, params, state, .. } => {
                 (Some((Field::Event, event)), [Some((Field::Params, params)), Some((Field::State, state))])
             }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Entry, Journal, read_chunk};
+use super::{Entry, Journal, open_chunk};
 use crate::StoreError;
 
 /// Reads one run's journal chunk by chunk and keeps only where its steps stand.
@@ -17,7 +17,7 @@ impl JournalCheck {
     /// # Errors
     /// [`StoreError::Corrupt`] when it cannot be read, is not the next, or says what may not follow.
     pub fn take(&mut self, seq: i32, chunk: &[u8]) -> Result<(), StoreError> {
-        let mut entries = read_chunk(chunk)?;
+        let mut entries = open_chunk(chunk)?.entries;
         entries.iter_mut().for_each(forget_values);
         Journal::take(&mut self.journal, seq, entries)
     }
