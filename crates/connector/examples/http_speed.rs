@@ -77,6 +77,7 @@ async fn ours(http: &Http, url: Url) -> Outcome {
         url,
         headers,
         body: Bytes::from_static(BODY),
+        pieces: None,
         timeout: Duration::from_secs(30),
         follow_redirects: true,
         route: None,

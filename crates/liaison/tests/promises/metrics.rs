@@ -43,6 +43,17 @@ async fn flood(address: &str) {
     }
 }
 
+/// An event too large for a journal, and one that is a file.
+async fn large(server: &Process) {
+    let text = json!({ "id": "large", "text": "x".repeat(300_000) }).to_string();
+    assert_eq!(send(server, "plain", &text).await.0, 202);
+    recipe(server, "files", "trigger: { from: webhook }\nsteps: [{ id: s, set: { a: 1 } }]\n").await;
+    #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.post(format!("http://{}/hooks/files", server.address)).header("content-type", "application/pdf");
+    assert_eq!(request.body(vec![0; 300_000]).send().await.unwrap().status().as_u16(), 202);
+}
+
 /// Events and requests of every kind.
 async fn intake(server: &Process, target: &Target) {
     let hook = "trigger: { from: webhook, if: trigger.body.id != \"no\", dedupe: { by: \"${ trigger.body.id }\" } }\n";
@@ -50,6 +61,7 @@ async fn intake(server: &Process, target: &Target) {
     for (body, status) in [("{\"id\":\"a\"}", 202), ("{\"id\":\"a\"}", 200), ("{\"id\":\"no\"}", 200)] {
         assert_eq!(send(server, "plain", body).await.0, status);
     }
+    large(server).await;
     flood(&server.address).await;
     let (_, kept) = server.api("GET", "/api/v1/inbound", None).await;
     let assign = format!("/api/v1/inbound/{}/assign", kept["data"][0]["id"].as_str().unwrap());
