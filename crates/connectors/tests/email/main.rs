@@ -1,6 +1,8 @@
 //! `email.send` through real SMTP conversations: what is written, how it is protected, what errors mean.
 
 mod server;
+#[path = "../support/shelf.rs"]
+mod shelf;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -43,6 +45,34 @@ async fn send(cx: Cx, input: Json) -> Result<Json, StepError> {
 
 fn hello() -> Json {
     json!({"to": "bob@example.com", "subject": "Hello", "text": "One\n.\nTwo"})
+}
+
+#[tokio::test]
+async fn files_are_attached_by_reference() {
+    let server = Server::start(Mode::Plain, |_| None).await;
+    let kept: Arc<shelf::Shelf> = Arc::default();
+    let cx = || {
+        let cx = cx(config(&server, "none"), &[]);
+        cx.http.keep_files_with(Arc::new(shelf::Door(Arc::clone(&kept))));
+        cx
+    };
+    let file = kept.put("a.pdf", "application/pdf", b"content").json();
+    let input =
+        |attachments: Json| json!({"to": "bob@example.com", "subject": "Hello", "text": "Hi", "attachments": attachments});
+    send(cx(), input(json!([file, {"filename": "b.bin", "content_type": "x/y", "file": file}]))).await.unwrap();
+    let data = server.messages().remove(0).data;
+    for part in ["filename=\"a.pdf\"", "application/pdf", "filename=\"b.bin\"", "x/y"] {
+        assert!(data.contains(part), "{part} is not in {data}");
+    }
+    assert_eq!(data.matches(&BASE64.encode("content")).count(), 2, "{data}");
+    let error = send(cx(), input(json!([{"file": "lsnfile_7"}]))).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.doubt), ("FILE_UNKNOWN", Doubt::Settled));
+    let large = kept.put("l", "x/y", &vec![0; 25_000_001]).json();
+    assert_eq!(send(cx(), input(json!([large]))).await.unwrap_err().code, "FILE_TOO_LARGE");
+    assert_eq!(kept.contents().len(), 2);
+    kept.tear(0);
+    assert_eq!(send(cx(), input(json!([file]))).await.unwrap_err().code, "FILE_STORE");
+    assert_eq!(server.messages().len(), 1);
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! `http.request` against real servers: what is sent, what comes out, what an error tells and hides.
 
+#[path = "../support/shelf.rs"]
+mod shelf;
 #[path = "../../../connector/tests/support/mod.rs"]
 mod support;
 
 mod bodies;
+mod files;
 mod pages;
 mod tokens;
 mod ways;
