@@ -158,11 +158,9 @@ impl Engine {
             return Ok(*known);
         }
         let mut result = None;
-        for (_, chunk) in self.store.chunks(run, 0).await? {
-            for entry in store::read_chunk(&chunk)? {
-                if let Entry::Ended { out, .. } = entry {
-                    result = out;
-                }
+        for entry in self.entries_with(run, |entry| matches!(entry, Entry::Ended { .. })).await? {
+            if let Entry::Ended { out, .. } = entry {
+                result = out;
             }
         }
         let number = result.and_then(|result| number_at(&result, place));
