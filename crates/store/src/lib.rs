@@ -52,8 +52,8 @@ pub use crate::{
     ids::{ApprovalId, AuditId, BadId, ConnectionId, InboundId, KeyId, NoticeId, OperationId, RecipeId, RunId, WorkerId},
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{
-        Apart, Caught, Chunk, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck, Lived, Packed,
-        StepPath, StepState, open_chunk, pack_chunk, read_chunk, write_chunk,
+        Apart, Caught, Chunk, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck, Lived,
+        Packed, StepPath, StepState, open_chunk, pack_chunk, read_chunk, write_chunk,
     },
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
