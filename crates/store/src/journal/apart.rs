@@ -196,7 +196,14 @@ mod tests {
         let at = Timestamp::from_micros(1);
         let out = Arc::new(out);
         vec![
-            Entry::Accepted { at, via: "api".into(), event: Arc::new(event), params: Arc::default(), state: Arc::default() },
+            Entry::Accepted {
+                at,
+                via: "api".into(),
+                event: Arc::new(event),
+                params: Arc::default(),
+                state: Arc::default(),
+                trace: None,
+            },
             Entry::Succeeded { p: "a".into(), n: 1, at, out: Arc::clone(&out) },
             Entry::Started { p: "b".into(), n: 1, at, input: Some(out) },
         ]
