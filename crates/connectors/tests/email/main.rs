@@ -241,7 +241,7 @@ async fn mistakes_and_injections_are_refused_before_anything_is_sent() {
         (json!({"attachments": [{"filename": "a\r\nX-Evil: 1", "text": "x"}]}), "filename"),
         (json!({"attachments": [{"filename": "a", "text": "x", "content_type": "text/csv\r\nX-Evil: 1"}]}), "content_type"),
         (json!({"attachments": [{"filename": "a", "base64": "%"}]}), "base64"),
-        (json!({"attachments": [{"filename": "a"}]}), "one of text, base64 and json"),
+        (json!({"attachments": [{"filename": "a"}]}), "one of text, base64, json and file"),
         (json!({"attachments": [{"filename": "a", "body": "x"}]}), "body"),
         (json!({"attachments": [{"filename": "a", "text": "x".repeat(25_000_001)}]}), "at most 25000000"),
     ] {

@@ -72,8 +72,8 @@ async fn bodies_that_cannot_be_written_are_refused() {
     for (input, part) in [
         (json!({"multipart": []}), "a list"),
         (json!({"multipart": {}}), "no part"),
-        (json!({"multipart": {"a": {"filename": "x"}}}), "one of text, base64 and json"),
-        (json!({"multipart": {"a": {"text": "x", "base64": "eA=="}}}), "one of text, base64 and json"),
+        (json!({"multipart": {"a": {"filename": "x"}}}), "one of text, base64, json and file"),
+        (json!({"multipart": {"a": {"text": "x", "base64": "eA=="}}}), "one of text, base64, json and file"),
         (json!({"multipart": {"a": {"base64": "%%"}}}), "not base64"),
         (json!({"multipart": {"a": {"text": 1}}}), "a number"),
         (json!({"multipart": {"a": {"tetx": "x"}}}), "did you mean \"text\"?"),
