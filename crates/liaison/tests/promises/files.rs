@@ -23,7 +23,7 @@ use crate::harness::{KEY, Process, database};
 const PIECE_BYTES: usize = 64 * 1024;
 const PIECES: usize = 800;
 /// What one such run may need beside what the process needs anyway.
-const EXTRA_KB_MAX: u64 = 24 * 1024;
+const EXTRA_KB_MAX: u64 = 46 * 1024;
 
 /// A system that gives a large file, which does not get shorter, and notes what it is sent.
 #[derive(Default)]
