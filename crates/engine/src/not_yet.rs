@@ -7,7 +7,7 @@ use recipe::ast::{Overlap, Payloads, Recipe, TriggerSource};
 pub fn not_yet(recipe: &Recipe) -> Option<String> {
     let payloads = recipe.settings.keep.as_ref().map(|keep| keep.payloads);
     if payloads.is_some_and(|payloads| payloads != Payloads::Full) {
-        return Some("`settings.keep.payloads` can only be `full` in this version".to_owned());
+        return Some("`settings.keep.payloads` other than `full` cannot run in this version yet".to_owned());
     }
     let overlap = recipe.settings.concurrency.as_ref().map(|found| found.on_overlap);
     if overlap.is_some_and(|overlap| overlap != Overlap::Queue) && recipe.trigger.from.value != TriggerSource::Schedule {

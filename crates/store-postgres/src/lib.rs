@@ -60,6 +60,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (8, "operations", include_str!("../../../migrations/postgres/0008_operations.sql")),
     (9, "blobs", include_str!("../../../migrations/postgres/0009_blobs.sql")),
     (10, "care", include_str!("../../../migrations/postgres/0010_care.sql")),
+    (11, "ended_operations", include_str!("../../../migrations/postgres/0011_ended_operations.sql")),
     (12, "alarms", include_str!("../../../migrations/postgres/0012_alarms.sql")),
 ];
 

@@ -28,6 +28,8 @@ mod recipe;
 mod rounds;
 mod run;
 mod time;
+#[cfg(feature = "conformance")]
+pub mod upgrade;
 mod vault;
 mod watch;
 

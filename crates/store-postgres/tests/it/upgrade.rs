@@ -6,7 +6,7 @@ use sqlx::{
     AssertSqlSafe, Connection, PgConnection,
     migrate::{Migration, MigrationType, Migrator},
 };
-use store::{Store, conformance::upgrade};
+use store::{Store, upgrade};
 use store_postgres::{PostgresOptions, look, newest_schema, testing::FreshDatabase};
 
 fn bytes(bytes: &[u8]) -> String {

@@ -7,7 +7,7 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
     sqlite::SqliteConnectOptions,
 };
-use store::{Store, conformance::upgrade};
+use store::{Store, upgrade};
 use store_sqlite::{OpenError, SqliteStore};
 
 fn bytes(bytes: &[u8]) -> String {

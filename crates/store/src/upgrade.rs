@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::parts::{accept, accept_all, at, dice, first_chunk, keyed, new_run, run_id, worker};
+use crate::conformance::parts::{accept, accept_all, at, dice, first_chunk, keyed, new_run, run_id, worker};
 use crate::{
     Accepted, Answer, ApprovalId, AuditId, ConnectionId, DeadLetter, InboundId, Journal, KeyId, NewRun, OperationId, Purge,
     RecipeId, RunFilter, RunStatus, Store, StoreError, Then,
@@ -203,7 +203,7 @@ async fn runs(store: &dyn Store) -> Result<(), StoreError> {
     let owner = worker(store).await;
     let claims = store.claim(owner, at(100), 10).await?;
     assert_eq!(claims.iter().map(|claim| claim.id).collect::<Vec<_>>(), [run_id(3)], "what waited goes on");
-    assert!(store.resume(run_id(2), None, 1, &super::parts::next_chunk(1, "ann"), at(100)).await?);
+    assert!(store.resume(run_id(2), None, 1, &crate::conformance::parts::next_chunk(1, "ann"), at(100)).await?);
     let purge = Purge { recipe: recipe(), after: None, succeeded_before: at(99), failed_before: at(99), open_before: at(99) };
     assert_eq!(store.purge(&purge).await?.runs, 1, "what is over can go");
     Ok(())
