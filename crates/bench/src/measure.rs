@@ -33,7 +33,7 @@ fn read(words: &[&str]) -> anyhow::Result<Options> {
     while let Some(word) = words.next() {
         match *word {
             "--postgres" => options.postgres = Some((*words.next().context("--postgres needs a URL")?).to_owned()),
-            "--only" => options.only = Some((*words.next().context("--only needs w1, w2, idle or postgres")?).to_owned()),
+            "--only" => options.only = Some((*words.next().context("--only needs w1, w2, w3, idle or postgres")?).to_owned()),
             number => options.seconds = number.parse().with_context(|| format!("{number:?} is no number of seconds"))?,
         }
     }
@@ -57,6 +57,11 @@ pub(crate) async fn all(words: &[&str]) -> anyhow::Result<()> {
         let ceiling = on_ceiling(&target.address, "w2", 64, options.seconds).await?;
         let product = on_product(&target.address, "w2", 64, options.seconds).await?;
         compare(&ceiling, &product, 0.4, 2.5);
+    }
+    if wanted("w3") {
+        for pages in [100, 1_000] {
+            stream(&target, pages).await?;
+        }
     }
     if wanted("idle") {
         idle().await?;
@@ -243,6 +248,26 @@ async fn on_product_postgres(
     }
     process.end().await?;
     Ok(figures)
+}
+
+/// W3: a long list, page by page.
+async fn stream(target: &Process, pages: u64) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let process = product::serve(folder.path(), None).await?;
+    product::set_up(&process.address, &target.address).await?;
+    product::run_w3(&process.address, 1).await?;
+    let (before, began) = (process.cpu()?, Instant::now());
+    product::run_w3(&process.address, pages).await?;
+    let (elapsed, used) = (began.elapsed().as_secs_f64(), process.cpu()? - before);
+    let records = (pages * crate::target::PAGE) as f64;
+    println!(
+        "liaison w3, {records:.0} records: {:.0} records per CPU second (at least 100000), {:.0} a second, peak {:.0} MB (under 120), {:.0} bytes of disk a record\n",
+        records / used,
+        records / elapsed,
+        process.peak_mb()?,
+        disk(folder.path())? / records,
+    );
+    process.end().await
 }
 
 /// Start, memory and CPU of a process nobody uses.

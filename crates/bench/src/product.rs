@@ -47,6 +47,45 @@ fn w2(target: &str) -> String {
     text
 }
 
+/// W3: pages of records, five fields of each mapped, and written to another system page by page.
+fn w3(target: &str) -> String {
+    format!(
+        r#"liaison: 1
+recipe: w3
+trigger: {{ from: api }}
+steps:
+  - id: orders
+    do: http.request
+    with:
+      method: GET
+      url: http://{target}/pages
+      query: {{ pages: "${{ trigger.pages }}" }}
+      paginate: {{ kind: cursor, items: items, next: next }}
+    stream: true
+  - id: pages
+    each: ${{ steps.orders }}
+    as: rows
+    batch: 1000
+    steps:
+      - id: mapped
+        each: ${{ rows }}
+        as: row
+        collect: ${{ steps.one }}
+        steps:
+          - id: one
+            set:
+              order: ${{ row.id }}
+              total: ${{ row.amount / 100 }}
+              currency: ${{ upper(row.currency) }}
+              customer: "${{ row.customer.name }} <${{ row.customer.email }}>"
+              open: ${{ row.open }}
+      - id: written
+        do: http.request
+        with: {{ method: PUT, url: "http://{target}/rows", json: "${{ steps.mapped.results }}" }}
+"#
+    )
+}
+
 /// A process under measurement.
 pub(crate) struct Process {
     child: Child,
@@ -81,6 +120,13 @@ impl Process {
     pub(crate) fn memory_mb(&self) -> anyhow::Result<f64> {
         let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().context("the process ended")?))?;
         let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
+    }
+
+    /// The most resident memory it ever had, in MB.
+    pub(crate) fn peak_mb(&self) -> anyhow::Result<f64> {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().context("the process ended")?))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("VmHWM")?;
         Ok(line.trim().trim_end_matches(" kB").trim().parse::<f64>()? / 1024.0)
     }
 
@@ -133,9 +179,9 @@ fn command(word: &str, folder: &Path, postgres: Option<&str>) -> anyhow::Result<
     Ok(command)
 }
 
-/// Saves and activates both recipes.
+/// Saves and activates the recipes.
 pub(crate) async fn set_up(address: &str, target: &str) -> anyhow::Result<()> {
-    for (slug, text) in [("w1", W1.to_owned()), ("w2", w2(target))] {
+    for (slug, text) in [("w1", W1.to_owned()), ("w2", w2(target)), ("w3", w3(target))] {
         call(address, "PUT", &format!("/api/v1/recipes/{slug}"), "application/yaml", text).await?;
         call(address, "POST", &format!("/api/v1/recipes/{slug}/activate"), "application/json", "{}".to_owned()).await?;
     }
@@ -157,6 +203,29 @@ async fn call(address: &str, method: &str, path: &str, kind: &str, body: String)
         bail!("{method} {path} answered {status}: {text}");
     }
     Ok(text)
+}
+
+/// One run of W3 over so many pages, to its end.
+pub(crate) async fn run_w3(address: &str, pages: u64) -> anyhow::Result<()> {
+    let body = format!("{{\"pages\": {pages}}}");
+    let begun = call(address, "POST", "/api/v1/recipes/w3/runs", "application/json", body).await?;
+    let begun: serde_json::Value = serde_json::from_str(&begun)?;
+    let id = begun["id"].as_str().context("no id")?;
+    loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        // The list tells the status without the steps, which are many.
+        let list = call(address, "GET", "/api/v1/runs?recipe=w3&limit=1", "application/json", String::new()).await?;
+        let list: serde_json::Value = serde_json::from_str(&list)?;
+        let run = &list["data"][0];
+        if run["id"] != id {
+            bail!("another run came between: {run}");
+        }
+        match run["status"].as_str() {
+            Some("succeeded") => return Ok(()),
+            Some("failed" | "cancelled") => bail!("the run did not succeed: {run}"),
+            _ => {}
+        }
+    }
 }
 
 /// Runs ended so far, summed over the processes named.

@@ -58,6 +58,7 @@ fn connector_info(connector: &Connector) -> ConnectorInfo {
                 output: action.output.clone(),
                 needs_connection: action.needs_connection,
                 effect: effect(action),
+                pages: action.pages.is_some(),
             })
             .collect(),
         triggers: connector

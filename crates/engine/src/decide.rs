@@ -7,6 +7,7 @@
 mod blocks;
 mod effects;
 mod steps;
+mod streams;
 mod undo;
 mod waits;
 
@@ -65,6 +66,7 @@ pub struct RunState {
 /// A loop under way.
 #[derive(Debug, Default)]
 struct LoopState {
+    /// Of a stream those of one page.
     items: Arc<Vec<Json>>,
     /// Of `each`, by pass: what it gave. Of `repeat` only the last turn's.
     results: Vec<Option<Json>>,
@@ -110,8 +112,17 @@ pub struct Attempt {
     pub began: Timestamp,
     /// When this one began.
     pub started: Timestamp,
+    /// The page of a stream that it asks for.
+    pub(crate) page: Option<PageOf>,
     /// What let it through the gates.
     pub(crate) pass: Option<Arc<Pass>>,
+}
+
+/// A page of a stream.
+#[derive(Debug, Clone)]
+pub(crate) struct PageOf {
+    /// What it is asked for with; `None` for the first.
+    pub(crate) cursor: Option<Json>,
 }
 
 impl RunState {
@@ -132,6 +143,7 @@ impl RunState {
             caught: HashMap::new(),
             held: HashSet::new(),
             late: HashSet::new(),
+            streams: HashMap::new(),
             partial_ends: 0,
             lived: HashMap::new(),
             state: Arc::default(),

@@ -2,7 +2,7 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use connector::{Cx, Doubt, Effect, ErrorClass, StepError};
+use connector::{Cx, Doubt, Effect, ErrorClass, Page, StepError};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use serde_json::Value as Json;
 use store::{Committed, Entry, ErrorRecord, RunCommit, StoreError, Then, Timestamp, WaitingFor, WorkerId};
@@ -10,13 +10,16 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     Engine,
-    beside::{About, listens},
+    beside::{About, listens, take_answers},
     call::Ran,
     decide::{Attempt, Next, RunState, decide},
     gate, measure,
     program::Program,
     trace,
 };
+
+/// How often a run in memory looks for answers to steps that wait beside others.
+const ANSWERS_EVERY: Duration = Duration::from_secs(1);
 
 /// A run this process owns.
 pub(crate) struct LiveRun {
@@ -43,6 +46,7 @@ enum Left {
 pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next) {
     let program = Arc::clone(&run.program);
     let mut under_way = FuturesUnordered::new();
+    let mut look_at = engine.now();
     let left = loop {
         match next {
             Next::Act(attempts) => {
@@ -64,7 +68,7 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
                     biased;
                     () = tokio::time::sleep(pause) => {}
                     () = gate::called(run.state.seat.as_ref()) => {}
-                    () = engine.stopping.cancelled() => break Left::Stopping,
+                    () = engine.stopping.cancelled() => {}
                 }
             }
             Next::End(_) => break Left::Ended,
@@ -82,6 +86,12 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
             },
             () = tokio::time::sleep(due.unwrap_or_default()), if due.is_some() && !run.state.in_flight.is_empty() => {}
             () = gate::called(run.state.seat.as_ref()), if due.is_some() && !run.state.in_flight.is_empty() => {}
+            () = tokio::time::sleep(ANSWERS_EVERY), if program.listens && !run.state.in_flight.is_empty() => {}
+        }
+        // Somebody may answer one branch while another one works.
+        if program.listens && (engine.now() >= look_at || run.state.wake.is_some_and(|due| due <= engine.now())) {
+            hear(&engine, &mut run).await;
+            look_at = engine.now().after(ANSWERS_EVERY);
         }
         if engine.stopping.is_cancelled() && run.state.in_flight.is_empty() {
             // What is done is kept; what would come next is left to whoever runs the run then. Nothing
@@ -99,10 +109,10 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
             Next::Act(_) | Next::InFlight | Next::Wait { .. } => Then::Running,
         };
         // A short pause keeps its entries for the next commit: the failed attempt is told then. What is done
-        // before a gate is not kept waiting.
+        // before a gate, or beside a long call, is not kept waiting.
         let keeps = match (&decided, &then) {
-            (Next::InFlight | Next::Wait { reason: WaitingFor::Retry, .. }, Then::Running) => true,
-            (Next::Wait { .. }, Then::Running) => run.state.pending.is_empty(),
+            (Next::Wait { reason: WaitingFor::Retry, .. }, Then::Running) => true,
+            (Next::InFlight | Next::Wait { .. }, Then::Running) => run.state.pending.is_empty(),
             _ => false,
         };
         if !keeps {
@@ -122,6 +132,18 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
     leave(&engine, run, left);
 }
 
+/// Takes in what waiting steps were answered since the run was taken up.
+async fn hear(engine: &Engine, run: &mut LiveRun) {
+    if listens(&run.state).is_empty() {
+        return;
+    }
+    match engine.store.untaken_answers(run.state.id).await {
+        Ok(answers) => run.about.taken.extend(take_answers(&mut run.state, answers, engine.now())),
+        // They stay where they are and are looked for again.
+        Err(error) => tracing::warn!(run.id = %run.state.id, %error, "run.answers: the store did not answer"),
+    }
+}
+
 fn leave(engine: &Engine, run: LiveRun, left: Left) {
     match left {
         Left::LeaseLost => {
@@ -131,6 +153,12 @@ fn leave(engine: &Engine, run: LiveRun, left: Left) {
         Left::Ended => tracing::debug!(run.id = %run.state.id, recipe = &*run.program.slug, worker = run.owner.0, "run.end"),
         Left::Parked | Left::Stopping => {}
     }
+    let mut driven = engine.driven.lock();
+    // Taken again meanwhile, it has another driver.
+    if driven.get(&run.state.id) == Some(&run.epoch) {
+        driven.remove(&run.state.id);
+    }
+    drop(driven);
     drop(run.slot);
     engine.slot_freed();
 }
@@ -248,7 +276,13 @@ async fn act(
     let input = Json::clone(&attempt.input);
     // The action keeps its own deadline and knows better what a late answer means; ours is the net below it.
     let deadline = attempt.step.timeout + Duration::from_secs(1);
-    let call = AssertUnwindSafe(async { (attempt.step.action.run)(cx, input).await }).catch_unwind();
+    let call = AssertUnwindSafe(async {
+        match (&attempt.page, &attempt.step.action.pages) {
+            (Some(page), Some(pages)) => pages(cx, input, page.cursor.clone()).await.map(page_output),
+            _ => (attempt.step.action.run)(cx, input).await,
+        }
+    })
+    .catch_unwind();
     match tokio::time::timeout(deadline, call).await {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_panic)) => Err(StepError {
@@ -265,6 +299,12 @@ async fn act(
             )
         }),
     }
+}
+
+/// A page as the journal keeps it.
+pub(crate) fn page_output(page: Page) -> Json {
+    let fields = [("items".to_owned(), Json::Array(page.items)), ("next".to_owned(), page.next.unwrap_or_default())];
+    Json::Object(fields.into_iter().collect())
 }
 
 /// The step waits for the end of the run it called.

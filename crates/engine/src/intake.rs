@@ -89,6 +89,9 @@ pub enum IntakeError {
     Store(StoreError),
 }
 
+/// A caller may be resumed as long as it is kept, and must find the run it called before, not begin another.
+const CALL_KEY_KEEP: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+
 impl Engine {
     /// Takes an event for a recipe.
     ///
@@ -146,7 +149,11 @@ impl Engine {
                 decide(&recipe.program, &mut state, now)
             }
         };
-        self.keep(recipe, event, state, next, Kept { key, label, lane, parent }).await
+        let (engine, recipe) = (Arc::clone(self), Arc::clone(recipe));
+        let kept = Kept { key, label, lane, parent };
+        // In a task of its own: a sender that goes away must not leave a run behind that nobody drives.
+        let keeping = tokio::spawn(async move { engine.keep(&recipe, event, state, next, kept).await });
+        keeping.await.unwrap_or_else(|error| Err(IntakeError::Store(StoreError::Internal(error.to_string()))))
     }
 
     /// A run that somebody else accepts together with a commit; `None` when the recipe does not want the event.
@@ -323,7 +330,10 @@ impl Engine {
 
     fn event_key(&self, recipe: &LiveRecipe, event: &Event, scope: &Scope) -> Result<Option<EventKey>, Box<ErrorRecord>> {
         let said = recipe.program.dedupe.as_ref().filter(|_| !event.key_wins && event.replay_of.is_none());
-        let keep = recipe.program.dedupe.as_ref().map_or(crate::DEDUPE_KEEP_DEFAULT, |(_, keep)| *keep);
+        let keep = match event.via {
+            Via::Call => CALL_KEY_KEEP,
+            _ => recipe.program.dedupe.as_ref().map_or(crate::DEDUPE_KEEP_DEFAULT, |(_, keep)| *keep),
+        };
         let text = match (said, &event.key) {
             (Some((by, _)), _) => {
                 match by.eval(scope).map_err(|error| formula_failed(&error, "The dedupe key of the trigger"))? {

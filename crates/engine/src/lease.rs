@@ -1,9 +1,13 @@
 //! Whether this process still owns what it took: its lease as it knows it.
 //!
+//! A run that belongs to this process while nobody in it drives it is let go: whatever went wrong between
+//! taking it and driving it, such as a database whose answer never came, it goes on elsewhere.
+//!
 //! The fence in each commit keeps a process whose lease is over from writing. This keeps it from calling
 //! anybody outside, too: a process that was frozen, or could not reach the database, asks before it goes on.
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -11,10 +15,15 @@ use std::{
     time::Duration,
 };
 
-use store::{StoreError, Timestamp, WorkerId};
+use store::{RunId, StoreError, Timestamp, WorkerId};
 use tokio::sync::Notify;
 
 use crate::Engine;
+
+/// A run that is seen without a driver at so many renewals is let go.
+const SIGHTINGS: u32 = 3;
+/// Runs looked at in one round at most; there are more places than that in no process.
+const OWNED_MAX: u32 = 100_000;
 
 /// The lease ends this part of it earlier for whoever holds it than for the others.
 const MARGIN_ONE_IN: u32 = 10;
@@ -74,6 +83,7 @@ pub(crate) fn terms(now: Timestamp, lease: Duration, clock_error: Duration) -> (
 /// Renews this process's lease and frees what dead processes held.
 pub(crate) async fn keep(engine: Arc<Engine>) {
     let pause = engine.settings.lease / 3;
+    let mut strays = Strays::default();
     loop {
         tokio::select! {
             biased;
@@ -81,12 +91,42 @@ pub(crate) async fn keep(engine: Arc<Engine>) {
             () = engine.lease.wanted.notified() => {}
             () = tokio::time::sleep(pause) => {}
         }
-        if let Err(error) = engine.renew_lease().await {
+        let round = async {
+            engine.renew_lease().await?;
+            strays.let_go(&engine).await
+        };
+        if let Err(error) = round.await {
             engine.lease.failing.store(true, Ordering::Relaxed);
             metrics::counter!("liaison_lease_renew_failed_total").increment(1);
             tracing::warn!(%error, "lease.renew: the store did not answer");
             tokio::time::sleep(engine.settings.lease / 30).await;
         }
+    }
+}
+
+/// Runs that belong to this process and that nobody drives, by how often that was seen.
+#[derive(Default)]
+struct Strays(HashMap<RunId, u32>);
+
+impl Strays {
+    async fn let_go(&mut self, engine: &Engine) -> Result<(), StoreError> {
+        let (worker, now) = (engine.worker(), engine.now());
+        let owned = engine.store.owned_runs(worker, OWNED_MAX).await?;
+        let mut seen = std::mem::take(&mut self.0);
+        {
+            let driven = engine.driven.lock();
+            let strays = owned.into_iter().filter(|run| !driven.contains_key(run));
+            self.0 = strays.map(|run| (run, seen.remove(&run).unwrap_or(0) + 1)).collect();
+        }
+        let found: Vec<RunId> = self.0.iter().filter(|(_, seen)| **seen >= SIGHTINGS).map(|(run, _)| *run).collect();
+        if found.is_empty() {
+            return Ok(());
+        }
+        let freed = engine.store.free_runs(worker, &found, now).await?;
+        metrics::counter!("liaison_runs_freed_total").increment(freed);
+        tracing::warn!(runs = freed, "lease.stray: runs that nobody in this process drives are free again");
+        engine.wake_at(now);
+        Ok(())
     }
 }
 

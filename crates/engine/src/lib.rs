@@ -42,9 +42,10 @@ pub mod trial;
 mod worker;
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -108,6 +109,10 @@ pub struct Engine {
     pub live: Live,
     pub(crate) slots: Arc<Semaphore>,
     pub(crate) slots_taken: AtomicUsize,
+    /// The worker found no place when it last looked.
+    pub(crate) starved: AtomicBool,
+    /// The runs that somebody in this process drives, with the epoch they are driven under.
+    pub(crate) driven: Mutex<HashMap<RunId, i64>>,
     pub(crate) backlog: AtomicU32,
     pub(crate) backlog_moved: Notify,
     pub(crate) lease: Lease,
@@ -155,6 +160,8 @@ impl Engine {
             gates: gate::Gates::default(),
             slots: Arc::new(Semaphore::new(parts.settings.runs_in_flight_max)),
             slots_taken: AtomicUsize::new(0),
+            starved: AtomicBool::new(false),
+            driven: Mutex::default(),
             store: parts.store,
             writer: parts.writer,
             connectors: parts.connectors,

@@ -1,5 +1,7 @@
 //! A recipe version, compiled: what the engine walks for every run of it.
 
+mod blocks;
+mod form;
 mod reads;
 mod wants;
 
@@ -10,7 +12,7 @@ use formula::Expression;
 use recipe::ast::{self, BlockName, ParamType, Recipe, SetValue, StepKind, TriggerSource};
 use serde_json::{Map, Value as Json};
 
-use self::reads::reads;
+use self::{blocks::any, form::form, reads::reads};
 use crate::{retry::Policy, template::Template};
 
 /// Event keys are kept this long unless the recipe says otherwise.
@@ -58,6 +60,8 @@ pub struct Program {
     pub(crate) responds: bool,
     /// Some step has an address of its own, by which it is called back.
     pub(crate) calls_back: bool,
+    /// Some step waits for what somebody else says.
+    pub(crate) listens: bool,
 }
 
 /// How many runs go at once.
@@ -127,13 +131,6 @@ pub(crate) struct Step {
     pub(crate) kind: Kind,
 }
 
-impl Step {
-    /// It waits for a call to an address of its own.
-    pub(crate) fn is_called_back(&self) -> bool {
-        matches!(&self.kind, Kind::Wait(wait) if matches!(wait.what, WaitKind::Callback { .. }))
-    }
-}
-
 /// What counts as the output of a step that fails.
 #[derive(Debug)]
 pub(crate) enum Rescue {
@@ -148,6 +145,8 @@ pub(crate) enum Rescue {
 pub(crate) enum Kind {
     /// Calls an action, or another recipe.
     Do(Arc<DoStep>),
+    /// Says what a loop fetches page by page.
+    Stream(Arc<DoStep>),
     Set(Template),
     Script(Expression),
     Save(Template),
@@ -174,6 +173,10 @@ pub(crate) enum Kind {
 #[derive(Debug)]
 pub(crate) struct Each {
     pub(crate) items: Template,
+    /// What gives the items page by page; `items` is then its input.
+    pub(crate) stream: Option<Arc<DoStep>>,
+    /// What passes did may be needed when they are over: to take it back, or for what they save.
+    pub(crate) keeps: bool,
     pub(crate) binding: Arc<str>,
     pub(crate) batch: Option<usize>,
     pub(crate) parallel: usize,
@@ -228,6 +231,8 @@ pub(crate) struct DoStep {
     pub(crate) timeout: Duration,
     /// Another recipe, when it is one that is called or started.
     pub(crate) recipe: Option<Called>,
+    /// The step that began the stream, when pages of one are fetched.
+    pub(crate) stream: Option<Arc<str>>,
 }
 
 /// A recipe that a step runs.
@@ -302,9 +307,11 @@ impl Program {
             on_failure: recipe.settings.on_failure.as_ref().map(|slug| slug.value.clone()),
             responds: false,
             calls_back: false,
+            listens: false,
         };
         program.responds = any(vec![&program.steps], &|step| matches!(step.kind, Kind::Respond(_)));
         program.calls_back = any(vec![&program.steps], &Step::is_called_back);
+        program.listens = any(vec![&program.steps], &Step::listens);
         program.undoes = any(vec![&program.steps], &|step| step.undo.is_some());
         program.reads = Reads {
             meta: program.steps.iter().any(|step| reads(step, "meta")),
@@ -394,9 +401,10 @@ impl Compiler<'_> {
     }
 
     fn step(&self, step: &ast::Step) -> Result<Step, String> {
-        let kind = match &step.kind {
-            StepKind::Do { connection, action, with } => {
-                Kind::Do(Arc::new(self.action(step, &connection.value, &action.value, with)?))
+        let mut kind = match &step.kind {
+            StepKind::Do { connection, action, with, stream } => {
+                let action = Arc::new(self.action(step, &connection.value, &action.value, with)?);
+                if *stream { Kind::Stream(action) } else { Kind::Do(action) }
             }
             StepKind::Set(SetValue::Fields(value)) => Kind::Set(Template::compile(value)?),
             StepKind::Set(SetValue::Script(script)) => {
@@ -411,6 +419,8 @@ impl Compiler<'_> {
             ),
             StepKind::Each(each) => Kind::Each(Box::new(Each {
                 items: Template::compile(&each.items)?,
+                stream: self.stream(each)?,
+                keeps: false,
                 binding: each.binding.as_str().into(),
                 batch: each.batch.map(|batch| batch as usize),
                 parallel: each.parallel.map_or(1, |parallel| parallel as usize),
@@ -486,7 +496,25 @@ impl Compiler<'_> {
         let condition = step.condition.as_ref().map(expression).transpose()?;
         let timeout = step.timeout.filter(|_| !step.blocks().is_empty());
         let saves = any(kind.blocks(), &|step| step.saves || matches!(step.kind, Kind::Save(_)));
+        if let Kind::Each(each) = &mut kind {
+            each.keeps = saves || any(vec![&each.steps], &|step| step.undo.is_some());
+        }
         Ok(Step { id: step.id.value.as_str().into(), condition, rescue, undo, disabled: step.disabled, timeout, saves, kind })
+    }
+
+    /// What a loop goes through page by page, if its list is the output of such a step.
+    fn stream(&self, each: &ast::Each) -> Result<Option<Arc<DoStep>>, String> {
+        let Some(id) = each.whole_output() else { return Ok(None) };
+        let mut found = None;
+        ast::walk(&self.recipe.steps, &mut |step| {
+            if step.id.value == id {
+                found = Some(step);
+            }
+        });
+        let Some(step) = found else { return Ok(None) };
+        let StepKind::Do { connection, action, with, stream: true } = &step.kind else { return Ok(None) };
+        let action = self.action(step, &connection.value, &action.value, with)?;
+        Ok(Some(Arc::new(DoStep { stream: Some(id.into()), ..action })))
     }
 
     fn undo(&self, step: &ast::Step, undo: &ast::Undo) -> Result<DoStep, String> {
@@ -520,6 +548,7 @@ impl Compiler<'_> {
             with: Template::compile(with)?,
             retry: self.retry(step),
             timeout: self.timeout(step),
+            stream: None,
             recipe: Some(Called { slug: recipe.into(), waits: word == "call", within: step.timeout }),
         })
     }
@@ -549,40 +578,7 @@ impl Compiler<'_> {
             retry: self.retry(step),
             timeout: self.timeout(step),
             recipe: None,
+            stream: None,
         })
-    }
-}
-
-/// The fields of a question's form, as people fill them in.
-fn form(fields: &[ast::Param]) -> Json {
-    fields
-        .iter()
-        .map(|field| {
-            serde_json::json!({
-                "name": field.name.value,
-                "type": format!("{:?}", field.kind).to_lowercase(),
-                "title": field.title,
-                "default": field.default,
-            })
-        })
-        .collect()
-}
-
-/// Whether any step in these lists, however deep, is such a one.
-fn any(blocks: Vec<&[Step]>, such: &impl Fn(&Step) -> bool) -> bool {
-    blocks.into_iter().flatten().any(|step| such(step) || any(step.kind.blocks(), such))
-}
-
-impl Kind {
-    /// The lists of steps inside.
-    pub(crate) fn blocks(&self) -> Vec<&[Step]> {
-        match self {
-            Self::Choose(branches) => branches.iter().map(|(_, steps)| steps.as_slice()).collect(),
-            Self::Each(each) => vec![&each.steps],
-            Self::Repeat(repeat) => vec![&repeat.steps],
-            Self::Parallel { branches, .. } => branches.iter().map(|(_, steps)| steps.as_slice()).collect(),
-            Self::Try { steps, catch, finally } => vec![steps, catch.as_deref().unwrap_or_default(), finally],
-            _ => Vec::new(),
-        }
     }
 }

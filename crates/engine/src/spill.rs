@@ -3,8 +3,8 @@
 //! A crash between the two leaves a blob nobody refers to, which goes after a time.
 
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{Arc, OnceLock},
 };
 
 use serde_json::Value as Json;
@@ -129,7 +129,10 @@ impl Engine {
 
     /// The journal a run goes on from. Values that nothing in its recipe reads any more are null.
     pub(crate) async fn take_journal(&self, chunks: &[(i32, Vec<u8>)], program: &Program) -> Result<Journal, StoreError> {
+        let forgotten = OnceLock::new();
         let wanted = |chunks: &[(i32, store::Chunk)], entry: &Entry, field: Field| match (entry, field) {
+            // Only the pages of streams have paths that end so and are called for.
+            (Entry::Succeeded { p, .. }, _) if p.ends_with(']') => !forgotten.get_or_init(|| forgotten_pages(chunks)).contains(p),
             (Entry::Accepted { .. }, Field::Event) => program.reads_event(),
             // How it ended before it was resumed.
             (Entry::Ended { .. }, _) => false,
@@ -149,6 +152,23 @@ impl Engine {
         let entries = self.unpack(&chunks, |_, _, _| false).await?;
         Journal::of(entries.into_iter().map(Ok))
     }
+}
+
+/// The calls for pages of streams whose items nobody needs any more.
+fn forgotten_pages(chunks: &[(i32, store::Chunk)]) -> HashSet<StepPath> {
+    let entries = || chunks.iter().flat_map(|(_, chunk)| &chunk.entries);
+    let holds = |path: &StepPath| {
+        entries().any(|entry| matches!(entry, Entry::Caught { p, held: true, .. } if p.starts_with(&format!("{path}["))))
+    };
+    let pages = entries().filter_map(|entry| match entry {
+        Entry::Paged { p, page, gone: true, .. } => Some((p, page)),
+        _ => None,
+    });
+    let mut held: HashMap<&StepPath, bool> = HashMap::new();
+    pages
+        .filter(|(path, _)| !*held.entry(path).or_insert_with(|| holds(path)))
+        .map(|(path, page)| store::page_path(path, *page))
+        .collect()
 }
 
 fn is_done(chunks: &[(i32, store::Chunk)], path: &StepPath) -> bool {

@@ -46,6 +46,7 @@ impl Engine {
     /// Drives a run this process just accepted.
     pub(crate) fn go_on(self: &Arc<Self>, run: LiveRun, next: Next) {
         self.slots_taken.fetch_add(1, Ordering::Relaxed);
+        self.driven.lock().insert(run.state.id, run.epoch);
         tokio::spawn(drive(Arc::clone(self), run, next));
     }
 
@@ -98,6 +99,7 @@ async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
     if slots.is_empty() {
         // A run that ends wakes us. Whoever is full need not ask: that is no trouble.
         engine.claimed_at.store(engine.now().micros(), Ordering::Relaxed);
+        engine.starved.store(true, Ordering::Relaxed);
         return Ok(Some(IDLE_SLEEP_MAX));
     }
     let wanted = u32::try_from(slots.len()).unwrap_or(CLAIM_MAX);

@@ -43,7 +43,10 @@ pub(crate) async fn serve(
     builder.http2().timer(TokioTimer::new());
     tokio::pin!(stop);
     loop {
-        let place = Arc::clone(&places).acquire_owned().await.context("the server is closed")?;
+        let place = tokio::select! {
+            place = Arc::clone(&places).acquire_owned() => place.context("the server is closed")?,
+            () = &mut stop => break,
+        };
         let stream = tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => stream,
@@ -58,9 +61,14 @@ pub(crate) async fn serve(
         };
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(router.clone());
-        let connection = builder.serve_connection(TokioIo::new(stream), service);
-        let connection = draining.watch(connection.into_owned());
+        let (builder, draining) = (builder.clone(), draining.watcher());
         tokio::spawn(async move {
+            // Who says nothing at all only holds the place.
+            if !matches!(tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut [0])).await, Ok(Ok(1..))) {
+                return;
+            }
+            let connection = builder.serve_connection(TokioIo::new(stream), service);
+            let connection = draining.watch(connection);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "http.connection");
             }

@@ -74,6 +74,8 @@ pub struct ActionInfo {
     pub needs_connection: bool,
     /// What repeating it does, which may depend on its input.
     pub effect: EffectOf,
+    /// It can give its result page by page.
+    pub pages: bool,
 }
 
 /// Tells what repeating an action with some input does.

@@ -146,6 +146,8 @@ codes! {
     NOT_IN_SAMPLE "L0512" "Field not in the sample": "The trigger's `sample` has no such field. Real events may have it; then add it to the sample.";
     TEST_STEP "L0513" "Unknown step of a test": "The test names a step that the recipe does not have.";
     TEST_DATA "L0514" "Test data that cannot be": "The test gives a step an output, a param or a state value that it can never have.";
+    STREAM_READ "L0515" "Stream read as a value": "The output of a step with `stream: true` is never there as a whole. Only an `each` that has it as its list, and nothing else in the expression, goes through it.";
+    NO_PAGES "L0516" "No pages": "`stream: true` is for actions that can give their result page by page.";
 
     UNREACHABLE "L0601" "Never reached": "The run has always ended before this step.";
     SHADOWED "L0602" "Loop name hides another": "An outer loop uses the same name for its item.";

@@ -272,7 +272,12 @@ pub(crate) static STEP: Table = Table {
         optional("disabled", Shape::Boolean, "It is passed over as if it were not there; its output is null."),
         optional("do", Shape::Action, "Calls an action: connection.action, or a built-in such as http.request."),
         optional("with", Shape::Values, "The input of the action or recipe."),
-        optional("each", Shape::ListValue, "Runs its steps for every item of a list."),
+        optional(
+            "stream",
+            Shape::Boolean,
+            "Its pages are fetched by the `each` that goes through its output, one after the other, instead of all at once.",
+        ),
+        optional("each", Shape::ListValue, "Runs its steps for every item of a list or a stream."),
         optional("as", Shape::Name, "The name of the item inside the loop. `item` unless said otherwise."),
         optional("batch", Shape::WholeNumber { min: 1, max: 10_000 }, "How many items one pass takes; the item is then a list."),
         optional(
@@ -423,7 +428,7 @@ pub(crate) static EXPECT: Table = Table {
 
 /// The step words, each with the keys that go with it and those it must have.
 pub(crate) static STEP_WORDS: &[(&str, &[&str], &[&str])] = &[
-    ("do", &["with"], &[]),
+    ("do", &["with", "stream"], &[]),
     ("each", &["as", "batch", "parallel", "partial", "collect", "steps"], &["steps"]),
     ("repeat", &["steps"], &["steps"]),
     ("parallel", &["wait_for"], &[]),

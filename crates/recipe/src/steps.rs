@@ -128,7 +128,8 @@ impl<'t> Reader<'t> {
             "do" => {
                 let with = self.with(fields, entry.value.span);
                 let (connection, action) = self.action_name(entry)?;
-                Some(StepKind::Do { connection, action, with: with? })
+                let stream = fields.get("stream").and_then(|entry| self.boolean(entry)).unwrap_or_default();
+                Some(StepKind::Do { connection, action, with: with?, stream })
             }
             "each" => self.each(entry, fields),
             "repeat" => self.repeat(entry, fields),

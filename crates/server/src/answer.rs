@@ -26,6 +26,7 @@ pub(crate) fn of(answer: &Value, run: RunId) -> Response {
         body => Json(body).into_response(),
     };
     *response.status_mut() = status.unwrap_or(StatusCode::OK);
+    response.extensions_mut().insert(crate::KeepsItsBody);
     // What a recipe sends is data, never a page of this site.
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -207,7 +207,7 @@ impl StepDetail {
                     (attempt.ended_at, attempt.error, attempt.uncertain) = (Some(at), Some((**err).clone()), true);
                 }
             }
-            Entry::Reopened { .. } => self.status = StepStatus::Running,
+            Entry::Paged { .. } | Entry::Reopened { .. } => self.status = StepStatus::Running,
             Entry::Accepted { .. }
             | Entry::Found { .. }
             | Entry::Resumed { .. }

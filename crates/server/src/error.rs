@@ -113,7 +113,8 @@ impl From<StoreError> for ApiError {
                 Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "DATABASE_UNAVAILABLE",
-                    "The database does not answer. Nothing was changed; send the request again in a moment.",
+                    "The database does not answer, so it is not certain whether this was done. Look, or send it again in a moment; \
+                     an event with its key, or an Idempotency-Key, is taken once however often it comes.",
                 )
                 .retry_after(2)
             }

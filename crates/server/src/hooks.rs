@@ -23,7 +23,9 @@ pub(crate) use self::body::parse;
 use crate::{error::ApiError, inbound::Turn, state::Shared};
 
 /// Headers that carry secrets or proofs; recipes and run history see a mask.
-const MASKED: [&str; 6] = ["signature", "authorization", "cookie", "token", "secret", "api-key"];
+const MASKED: [&str; 8] = ["signature", "authorization", "cookie", "token", "secret", "api-key", "apikey", "password"];
+/// The same where such a word stands by itself between dashes, as in `x-sign`.
+const MASKED_WORDS: [&str; 3] = ["sign", "auth", "hmac"];
 /// Headers about the connection, not about the event.
 const DROPPED: [&str; 6] = ["connection", "content-length", "transfer-encoding", "accept-encoding", "keep-alive", "te"];
 
@@ -276,7 +278,8 @@ pub(crate) fn plain_headers(headers: &HeaderMap) -> Vec<(String, String)> {
 
 /// A header's value, or what stands in place of a secret.
 pub(crate) fn masked<'a>(name: &str, value: &'a str) -> &'a str {
-    if MASKED.iter().any(|secret| name.contains(secret)) { "•••" } else { value }
+    let secret = MASKED.iter().any(|secret| name.contains(secret)) || name.split('-').any(|word| MASKED_WORDS.contains(&word));
+    if secret { "•••" } else { value }
 }
 
 /// What recipes and run history see of the headers.

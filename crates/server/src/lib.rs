@@ -62,10 +62,14 @@ pub fn router(app: Shared) -> Router {
         .fallback(nothing_here)
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(to_its_end))
         .layer(from_fn_with_state(app.clone(), finish))
         .layer(from_fn(count))
         .with_state(app)
 }
+
+/// What a library says of a request it refuses is no longer than this.
+const PLAIN_BYTES_MAX: usize = 4_096;
 
 /// What a process without pages and API answers: its health and its metrics.
 pub fn health(app: Shared) -> Router {
@@ -106,6 +110,17 @@ fn wants_page(path: &str) -> bool {
         || path.starts_with("/assets/"))
 }
 
+/// What changes something is carried out whole, also when whoever asked for it has gone away meanwhile.
+async fn to_its_end(request: Request, next: Next) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    match tokio::spawn(next.run(request)).await {
+        Ok(response) => response,
+        Err(error) => panicked(Box::new(error.to_string())),
+    }
+}
+
 /// Gives every answer its request id, and writes the body of every error.
 async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
     let id = request
@@ -129,6 +144,12 @@ async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> 
                 response.headers_mut().insert(name, value.clone());
             }
         }
+    } else if is_plain_refusal(&response) && !page {
+        // What cannot be read of a path or a query is refused before any of our code sees it.
+        let (parts, body) = response.into_parts();
+        let said = axum::body::to_bytes(body, PLAIN_BYTES_MAX).await.unwrap_or_default();
+        let sentence = format!("The request cannot be read: {}.", String::from_utf8_lossy(&said).trim_end_matches('.'));
+        response = (parts.status, Json(ApiError::new(parts.status, "BAD_REQUEST", sentence).body(&id))).into_response();
     } else if response.status() == StatusCode::FORBIDDEN && response.extensions().get::<KeepsItsBody>().is_none() {
         // The cross-site guard answers by itself.
         let error =
@@ -142,6 +163,14 @@ async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> 
         response.headers_mut().insert(REQUEST_ID.clone(), value);
     }
     response
+}
+
+/// A refusal of a library's, in plain text.
+fn is_plain_refusal(response: &Response) -> bool {
+    let kind = response.headers().get(axum::http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    response.status().is_client_error()
+        && response.extensions().get::<KeepsItsBody>().is_none()
+        && kind.is_some_and(|kind| kind.starts_with("text/plain"))
 }
 
 fn random(app: &App) -> u64 {

@@ -11,14 +11,25 @@ use crate::{
     write,
 };
 
+/// The status of failed runs, as it is kept.
+const FAILED: i16 = 4;
+/// Whether a run with that status is over.
+const ENDED: fn(i16) -> bool = |status| status > 2;
+
 /// Makes the changes of one transition.
 pub(crate) async fn change(connection: &mut PgConnection, run: RunId, changes: &[Beside]) -> Result<(), StoreError> {
     for change in changes {
         match change {
             Beside::Answer { run, answer } => {
-                // A run that ended, went on and ended again answers again.
-                let again = "do update set at = excluded.at, answer = excluded.answer, taken = 0 where answers.taken = 1";
-                put(connection, *run, answer, again).await?;
+                // A caller that failed meanwhile may be resumed. A run that ended, went on and ended again answers again.
+                put(
+                    connection,
+                    *run,
+                    answer,
+                    |status| ENDED(status) && status != FAILED,
+                    "do update set at = excluded.at, answer = excluded.answer, taken = 0",
+                )
+                .await?;
             }
             Beside::Taken(paths) => taken(connection, run, paths).await?,
             Beside::Keep { recipe, values, at } => keep(connection, run, *recipe, values, *at).await?,
@@ -55,14 +66,20 @@ fn paths(paths: &[StepPath]) -> Vec<String> {
     paths.iter().map(ToString::to_string).collect()
 }
 
-async fn put(connection: &mut PgConnection, run: RunId, answer: &Answer, known: &str) -> Result<Answered, StoreError> {
+async fn put(
+    connection: &mut PgConnection,
+    run: RunId,
+    answer: &Answer,
+    over: impl Fn(i16) -> bool,
+    known: &str,
+) -> Result<Answered, StoreError> {
     // The lock first: a commit that parks the run either comes before, and is seen here, or after, and sees the answer.
     let status: Option<(i16,)> = sqlx::query_as("select status from runs where id = $1 for update")
         .bind(run.0)
         .fetch_optional(&mut *connection)
         .await
         .map_err(failed)?;
-    if status.is_none_or(|(status,)| status > 2) {
+    if status.is_none_or(|(status,)| over(status)) {
         return Ok(Answered::Over);
     }
     let sql =
@@ -94,7 +111,7 @@ async fn put(connection: &mut PgConnection, run: RunId, answer: &Answer, known: 
 
 pub(crate) async fn answer(connection: &mut PgConnection, run: RunId, answer: &Answer) -> Result<Answered, StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let answered = put(&mut transaction, run, answer, "do nothing").await?;
+    let answered = put(&mut transaction, run, answer, ENDED, "do nothing").await?;
     transaction.commit().await.map_err(failed)?;
     Ok(answered)
 }
@@ -115,7 +132,7 @@ pub(crate) async fn decide(connection: &mut PgConnection, id: ApprovalId, decisi
     }
     let run = RunId(get(&asked, "approvals.run_id")?);
     let decision = Answer { path: get::<String>(&asked, "approvals.path")?.into(), ..decision.clone() };
-    let answered = put(&mut transaction, run, &decision, "do nothing").await?;
+    let answered = put(&mut transaction, run, &decision, ENDED, "do nothing").await?;
     if answered == Answered::Kept {
         sqlx::query("update approvals set decided_at = $1, decision = $2 where id = $3")
             .bind(decision.at.micros())

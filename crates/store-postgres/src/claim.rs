@@ -268,6 +268,42 @@ pub(crate) async fn reap(connection: &mut PgConnection, now: Timestamp) -> Resul
     Ok(freed)
 }
 
+pub(crate) async fn owned(connection: &mut PgConnection, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+    let rows: Vec<(Uuid,)> = sqlx::query_as("select id from runs where owner = $1 limit $2")
+        .bind(worker.0)
+        .bind(i64::from(limit))
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    Ok(rows.into_iter().map(|(id,)| RunId(id)).collect())
+}
+
+pub(crate) async fn free(
+    connection: &mut PgConnection,
+    worker: WorkerId,
+    runs: &[RunId],
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let ids: Vec<Uuid> = runs.iter().map(|run| run.0).collect();
+    let freed = sqlx::query(
+        "with stray as materialized (select id from runs where id = any($2) and owner = $3 order by id for update) \
+         update runs r set status = 0, owner = null, epoch = epoch + 1, due_at = $1 from stray where r.id = stray.id",
+    )
+    .bind(now.micros())
+    .bind(&ids)
+    .bind(worker.0)
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?
+    .rows_affected();
+    if freed > 0 {
+        notice::give(&mut transaction).await?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(freed)
+}
+
 pub(crate) async fn release(connection: &mut PgConnection, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
     // First the worker, then its runs: the order of `reap`.

@@ -259,6 +259,18 @@ impl Store for PostgresStore {
         ask!(self, connection => claim::reap(connection, now))
     }
 
+    async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {
+        ask!(self, connection => beside::untaken(connection, run))
+    }
+
+    async fn owned_runs(&self, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        ask!(self, connection => claim::owned(connection, worker, limit))
+    }
+
+    async fn free_runs(&self, worker: WorkerId, runs: &[RunId], now: Timestamp) -> Result<u64, StoreError> {
+        ask!(self, connection => claim::free(connection, worker, runs, now))
+    }
+
     async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
         ask!(self, connection => claim::release(connection, worker, now))
     }

@@ -11,17 +11,23 @@ use crate::{
     write,
 };
 
+/// The status of failed runs, as it is kept.
+const FAILED: i16 = 4;
+/// Whether a run with that status is over.
+const ENDED: fn(i16) -> bool = |status| status > 2;
+
 /// Makes the changes of one transition.
 pub(crate) async fn change(connection: &mut SqliteConnection, run: RunId, changes: &[Beside]) -> Result<(), StoreError> {
     for change in changes {
         match change {
             Beside::Answer { run, answer } => {
-                // A run that ended, went on and ended again answers again.
+                // A caller that failed meanwhile may be resumed. A run that ended, went on and ended again answers again.
                 put(
                     connection,
                     *run,
                     answer,
-                    "do update set at = excluded.at, answer = excluded.answer, taken = 0 where answers.taken = 1",
+                    |status| ENDED(status) && status != FAILED,
+                    "do update set at = excluded.at, answer = excluded.answer, taken = 0",
                 )
                 .await?;
             }
@@ -56,13 +62,19 @@ fn paths_json(paths: &[StepPath]) -> String {
     serde_json::to_string(&paths).unwrap_or_default()
 }
 
-async fn put(connection: &mut SqliteConnection, run: RunId, answer: &Answer, known: &str) -> Result<Answered, StoreError> {
+async fn put(
+    connection: &mut SqliteConnection,
+    run: RunId,
+    answer: &Answer,
+    over: impl Fn(i16) -> bool,
+    known: &str,
+) -> Result<Answered, StoreError> {
     let status: Option<(i16,)> = sqlx::query_as("select status from runs where id = ?")
         .bind(run.0)
         .fetch_optional(&mut *connection)
         .await
         .map_err(failed)?;
-    if status.is_none_or(|(status,)| status > 2) {
+    if status.is_none_or(|(status,)| over(status)) {
         return Ok(Answered::Over);
     }
     let sql = format!("insert into answers (run_id, path, at, answer) values (?, ?, ?, ?) on conflict (run_id, path) {known}");
@@ -92,7 +104,7 @@ async fn put(connection: &mut SqliteConnection, run: RunId, answer: &Answer, kno
 
 pub(crate) async fn answer(connection: &mut SqliteConnection, run: RunId, answer: &Answer) -> Result<Answered, StoreError> {
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
-    let answered = put(&mut transaction, run, answer, "do nothing").await?;
+    let answered = put(&mut transaction, run, answer, ENDED, "do nothing").await?;
     transaction.commit().await.map_err(failed)?;
     Ok(answered)
 }
@@ -113,7 +125,7 @@ pub(crate) async fn decide(connection: &mut SqliteConnection, id: ApprovalId, de
     }
     let run = RunId(get(&asked, "run_id")?);
     let decision = Answer { path: get::<String>(&asked, "path")?.into(), ..decision.clone() };
-    let answered = put(&mut transaction, run, &decision, "do nothing").await?;
+    let answered = put(&mut transaction, run, &decision, ENDED, "do nothing").await?;
     if answered == Answered::Kept {
         sqlx::query("update approvals set decided_at = ?, decision = ? where id = ?")
             .bind(decision.at.micros())

@@ -200,6 +200,39 @@ pub(crate) async fn reap(connection: &mut SqliteConnection, now: Timestamp) -> R
     Ok(freed)
 }
 
+pub(crate) async fn owned(readers: &SqlitePool, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+    let rows: Vec<(Uuid,)> = sqlx::query_as("select id from runs where owner = ? limit ?")
+        .bind(worker.0)
+        .bind(limit)
+        .fetch_all(readers)
+        .await
+        .map_err(failed)?;
+    Ok(rows.into_iter().map(|(id,)| RunId(id)).collect())
+}
+
+pub(crate) async fn free(
+    connection: &mut SqliteConnection,
+    worker: WorkerId,
+    runs: &[RunId],
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    let mut freed = 0;
+    for run in runs {
+        freed +=
+            sqlx::query("update runs set status = 0, owner = null, epoch = epoch + 1, due_at = ? where id = ? and owner = ?")
+                .bind(now.micros())
+                .bind(run.0)
+                .bind(worker.0)
+                .execute(&mut *transaction)
+                .await
+                .map_err(failed)?
+                .rows_affected();
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(freed)
+}
+
 pub(crate) async fn release(connection: &mut SqliteConnection, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
     let freed = sqlx::query("update runs set status = 0, owner = null, epoch = epoch + 1, due_at = ? where owner = ?")

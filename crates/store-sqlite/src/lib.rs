@@ -274,6 +274,18 @@ impl Store for SqliteStore {
         claim::reap(&mut *self.writer.lock().await, now).await
     }
 
+    async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {
+        beside::untaken(&mut *self.readers.acquire().await.map_err(failed)?, run).await
+    }
+
+    async fn owned_runs(&self, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        claim::owned(&self.readers, worker, limit).await
+    }
+
+    async fn free_runs(&self, worker: WorkerId, runs: &[RunId], now: Timestamp) -> Result<u64, StoreError> {
+        claim::free(&mut *self.writer.lock().await, worker, runs, now).await
+    }
+
     async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
         claim::release(&mut *self.writer.lock().await, worker, now).await
     }

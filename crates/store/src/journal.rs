@@ -21,6 +21,8 @@ mod apart;
 mod chunk;
 mod lived;
 mod replay;
+mod state;
+mod stream;
 mod whole;
 
 use std::{
@@ -35,6 +37,8 @@ use serde_json::Value as Json;
 pub use apart::{Apart, Chunk, Field, Packed, open_chunk, pack_chunk};
 pub use chunk::{read_chunk, write_chunk};
 pub use lived::Lived;
+pub use state::{IllegalEntry, StepState};
+pub use stream::{Stream, page_path};
 pub use whole::JournalCheck;
 
 use crate::{RunId, Timestamp, Via};
@@ -181,6 +185,31 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         held: bool,
     },
+    /// A page of a stream is done: each pass over one of its items is over.
+    Paged {
+        /// The loop's path.
+        p: StepPath,
+        /// When.
+        at: Timestamp,
+        /// The page, counted from 0.
+        page: usize,
+        /// How many passes were made for the pages before.
+        first: usize,
+        /// How many were made for this one.
+        count: usize,
+        /// How many of these failed.
+        #[serde(default, skip_serializing_if = "is_none")]
+        failed: usize,
+        /// What they collected.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        out: Vec<Json>,
+        /// What the next page is asked for with; `None` after the last.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        next: Option<Json>,
+        /// What the passes did is not needed any more to go on with the run.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        gone: bool,
+    },
     /// A step begins to wait. It ends with `computed` when the time has come, or with `settled`.
     Waits {
         /// The step's path.
@@ -267,6 +296,11 @@ pub enum Entry {
     },
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
 fn is_empty_record(value: &Arc<Json>) -> bool {
     match &**value {
         Json::Null => true,
@@ -287,6 +321,7 @@ impl Entry {
             | Self::Failed { p, .. }
             | Self::Uncertain { p, .. }
             | Self::Caught { p, .. }
+            | Self::Paged { p, .. }
             | Self::Waits { p, .. }
             | Self::Reopened { p, .. }
             | Self::Settled { p, .. } => Some(p),
@@ -311,6 +346,7 @@ impl Entry {
             | Self::Failed { at, .. }
             | Self::Uncertain { at, .. }
             | Self::Caught { at, .. }
+            | Self::Paged { at, .. }
             | Self::Waits { at, .. }
             | Self::Reopened { at, .. }
             | Self::Settled { at, .. }
@@ -319,133 +355,6 @@ impl Entry {
             | Self::Replayed { at, .. }
             | Self::Discarded { at, .. }
             | Self::Ended { at, .. } => *at,
-        }
-    }
-}
-
-/// Where a step stands after the entries so far.
-#[derive(Debug, Clone, PartialEq)]
-pub enum StepState {
-    /// May begin: nothing happened yet, or it was reopened after `attempts` attempts.
-    Ready {
-        /// Attempts made so far.
-        attempts: u32,
-    },
-    /// An attempt began and its outcome is not known.
-    Running {
-        /// The attempt.
-        attempt: u32,
-    },
-    /// The last attempt failed and the next is due.
-    Backoff {
-        /// The attempt that failed.
-        attempt: u32,
-        /// When the next may begin.
-        until: Timestamp,
-    },
-    /// Done. Never done again.
-    Succeeded {
-        /// What it returned.
-        output: Arc<Json>,
-    },
-    /// Waits for a time, a caller or a person.
-    Waiting {
-        /// `timer`, `callback` or `approval`.
-        what: Cow<'static, str>,
-        /// When it ends by itself; `None` for never.
-        until: Option<Timestamp>,
-    },
-    /// Its condition was false.
-    Skipped,
-    /// Failed for good.
-    Failed {
-        /// The last attempt; 0 when a value could not be computed.
-        attempt: u32,
-        /// Why.
-        error: Box<ErrorRecord>,
-    },
-    /// The effect may have happened; waits for a person.
-    Uncertain {
-        /// The attempt in doubt.
-        attempt: u32,
-        /// What is known.
-        error: Box<ErrorRecord>,
-    },
-}
-
-/// An entry that may not follow the state before it.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("the journal says {entry} about step {path}, which may not follow {state}")]
-pub struct IllegalEntry {
-    /// The step.
-    pub path: String,
-    /// The state before, in short.
-    pub state: String,
-    /// The entry, in short.
-    pub entry: String,
-}
-
-impl StepState {
-    /// The state after one more entry about the same step.
-    ///
-    /// # Errors
-    /// [`IllegalEntry`] when the entry may not follow this state.
-    pub fn after(&self, entry: &Entry) -> Result<Self, IllegalEntry> {
-        Ok(match (self, entry) {
-            (Self::Ready { attempts }, Entry::Started { n, .. }) if *n == attempts + 1 => Self::Running { attempt: *n },
-            (Self::Ready { .. }, Entry::Computed { out, .. }) => Self::Succeeded { output: Arc::clone(out) },
-            (Self::Ready { .. }, Entry::Skipped { .. }) => Self::Skipped,
-            (Self::Ready { .. }, Entry::Waits { what, until, .. }) => Self::Waiting { what: what.clone(), until: *until },
-            (Self::Waiting { .. }, Entry::Computed { out, .. } | Entry::Settled { out, .. }) => {
-                Self::Succeeded { output: Arc::clone(out) }
-            }
-            (Self::Waiting { .. }, Entry::Failed { n: 0, err, retry: None, .. }) => {
-                Self::Failed { attempt: 0, error: err.clone() }
-            }
-            (Self::Ready { attempts }, Entry::Failed { n, err, retry: None, .. }) if *n == 0 || n == attempts => {
-                Self::Failed { attempt: *attempts, error: err.clone() }
-            }
-            // The process died before it could record an outcome, and the effect may be repeated.
-            (Self::Running { attempt }, Entry::Started { n, .. }) if *n == attempt + 1 => Self::Running { attempt: *n },
-            (Self::Running { attempt }, Entry::Succeeded { n, out, .. }) if n == attempt => {
-                Self::Succeeded { output: Arc::clone(out) }
-            }
-            (Self::Running { attempt }, Entry::Failed { n, retry: Some(until), .. }) if n == attempt => {
-                Self::Backoff { attempt: *n, until: *until }
-            }
-            (Self::Running { attempt }, Entry::Failed { n, err, retry: None, .. }) if n == attempt => {
-                Self::Failed { attempt: *n, error: err.clone() }
-            }
-            // A called run was started; its end is waited for.
-            (Self::Running { .. }, Entry::Waits { what, until, .. }) => Self::Waiting { what: what.clone(), until: *until },
-            (Self::Running { attempt }, Entry::Uncertain { n, err, .. }) if n == attempt => {
-                Self::Uncertain { attempt: *n, error: err.clone() }
-            }
-            (Self::Backoff { attempt, .. }, Entry::Started { n, .. }) if *n == attempt + 1 => Self::Running { attempt: *n },
-            (Self::Failed { attempt, .. } | Self::Uncertain { attempt, .. }, Entry::Reopened { .. }) => {
-                Self::Ready { attempts: *attempt }
-            }
-            (Self::Uncertain { .. }, Entry::Settled { out, .. }) => Self::Succeeded { output: Arc::clone(out) },
-            (state, entry) => {
-                return Err(IllegalEntry {
-                    path: entry.path().map(ToString::to_string).unwrap_or_default(),
-                    state: state.word().to_owned(),
-                    entry: entry.word().to_owned(),
-                });
-            }
-        })
-    }
-
-    const fn word(&self) -> &'static str {
-        match self {
-            Self::Ready { .. } => "ready",
-            Self::Running { .. } => "running",
-            Self::Backoff { .. } => "backoff",
-            Self::Succeeded { .. } => "succeeded",
-            Self::Waiting { .. } => "waiting",
-            Self::Skipped => "skipped",
-            Self::Failed { .. } => "failed",
-            Self::Uncertain { .. } => "uncertain",
         }
     }
 }
@@ -463,6 +372,7 @@ impl Entry {
             Self::Failed { .. } => "failed",
             Self::Uncertain { .. } => "uncertain",
             Self::Caught { .. } => "caught",
+            Self::Paged { .. } => "paged",
             Self::Waits { .. } => "waits",
             Self::Reopened { .. } => "reopened",
             Self::Settled { .. } => "settled",
@@ -513,6 +423,8 @@ pub struct Journal {
     pub held: HashSet<StepPath>,
     /// Such passes that were reopened and are not done yet.
     pub late: HashSet<StepPath>,
+    /// How far loops over streams are, by path.
+    pub streams: HashMap<StepPath, Stream>,
     /// How often it ended with nothing failed but such passes.
     pub partial_ends: u32,
     /// When each step began and ended, and in how many attempts, by path.

@@ -55,7 +55,7 @@ pub use crate::{
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{
         Apart, Caught, Chunk, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck, Lived,
-        Packed, StepPath, StepState, open_chunk, pack_chunk, read_chunk, write_chunk,
+        Packed, StepPath, StepState, Stream, open_chunk, pack_chunk, page_path, read_chunk, write_chunk,
     },
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
@@ -121,6 +121,15 @@ pub trait Store: Pages + Gates + Watch + Alarms + Care + Blobs {
     /// Removes workers whose lease ended before `now` and makes their runs claimable at once, the
     /// oldest first: they are due since they were accepted. Returns how many runs that freed.
     async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// What steps of a run were answered and it has not taken in yet, oldest first.
+    async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError>;
+
+    /// Runs that belong to a worker, at most `limit`.
+    async fn owned_runs(&self, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError>;
+
+    /// Makes those of the runs claimable at `now` that belong to that worker. Returns how many that are.
+    async fn free_runs(&self, worker: WorkerId, runs: &[RunId], now: Timestamp) -> Result<u64, StoreError>;
 
     /// Removes one worker and makes its runs claimable at `now`: an orderly stop.
     async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError>;

@@ -109,13 +109,7 @@ impl Store for MemoryStore {
                 run.epoch += 1;
             });
             let Some(run) = model.runs.get(&id) else { continue };
-            let mut answers: Vec<Answer> = model
-                .answers
-                .iter()
-                .filter(|((run, _), (_, taken))| *run == id && !taken)
-                .map(|(_, (answer, _))| answer.clone())
-                .collect();
-            answers.sort_by_key(|answer| answer.at);
+            let answers = model.untaken(id);
             claims.push(Claim {
                 id,
                 recipe: run.new.recipe,
@@ -164,6 +158,27 @@ impl Store for MemoryStore {
         }
         self.notice.notify_one();
         Ok(lost.len() as u64)
+    }
+
+    async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {
+        Ok(self.model.lock().untaken(run))
+    }
+
+    async fn owned_runs(&self, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        let mut owned = self.model.lock().owned_by(|owner| owner == worker);
+        owned.truncate(limit as usize);
+        Ok(owned)
+    }
+
+    async fn free_runs(&self, worker: WorkerId, runs: &[RunId], now: Timestamp) -> Result<u64, StoreError> {
+        let mut model = self.model.lock();
+        let mut strays = model.owned_by(|owner| owner == worker);
+        strays.retain(|id| runs.contains(id));
+        for id in &strays {
+            model.free(*id, now);
+        }
+        self.notice.notify_one();
+        Ok(strays.len() as u64)
     }
 
     async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {

@@ -44,12 +44,12 @@ store::conformance_tests! { crate::bed;
         a_lost_run_written_again, a_number_already_taken;
     claim: oldest_due_first, a_claim_has_everything, not_before_it_is_due, the_epoch_rises, what_is_due_next,
         the_backlog_is_counted, nobody_claims_twice, a_claim_has_every_chunk_while_runs_move;
-    workers: a_lease_is_renewed, a_dead_worker_owns_nothing, a_living_worker_keeps_its_runs, an_orderly_stop,
+    workers: a_lease_is_renewed, a_dead_worker_owns_nothing, a_stray_run_is_let_go, a_living_worker_keeps_its_runs, an_orderly_stop,
         ids_are_never_used_twice;
     races: two_processes_one_key, a_stale_worker_and_a_reaper, an_owner_and_a_person, claims_and_a_reaper;
     control: only_failed_runs_are_resumed, an_old_picture_resumes_nothing, cancelled_in_every_state,
         an_ended_run_is_not_cancelled, an_old_picture_cancels_nothing, a_dead_letter_is_settled_once;
-    beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller,
+    beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same,
         a_cancelled_run_answers_too, state_is_kept, a_question_is_decided_once, a_run_starts_another,
         a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
     blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,

@@ -58,6 +58,13 @@ impl Walk<'_> {
         if let Some(error) = self.state.loops.get(path).and_then(|state| state.broken.clone()) {
             return self.broken(error, each, path, frame);
         }
+        match &each.stream {
+            Some(stream) => self.stream(each, stream, path, frame),
+            None => self.list(each, path, frame),
+        }
+    }
+
+    fn list(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
         if !self.state.loops.contains_key(path) {
             let list = match each.items.eval(&frame.frozen_scope()) {
                 Ok(Json::Array(list)) if list.len() <= EACH_ITEMS_MAX => list,
@@ -65,40 +72,41 @@ impl Walk<'_> {
                 Ok(other) => return self.fail(path, not_a_list(&other)),
                 Err(error) => return self.fail(path, formula_failed(&error, "The list of this step")),
             };
-            let items = in_batches(each, list);
-            let results = vec![None; items.len()];
-            self.state.loops.insert(Arc::clone(path), LoopState { items: Arc::new(items), results, ..LoopState::default() });
+            self.state.loops.insert(Arc::clone(path), LoopState::over(in_batches(each, list)));
         }
+        if let Some(flow) = self.passes(each, 0, path, frame) {
+            return flow;
+        }
+        let LoopState { items, results, failed, .. } = self.state.loops.remove(path).unwrap_or_default();
+        let results: Vec<Json> = results.into_iter().flatten().collect();
+        if results.len() != items.len() {
+            return self.fail(path, lost(items.len(), results.len()));
+        }
+        let output = Arc::new(json!({ "results": results, "total": items.len(), "failed": failed }));
+        self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
+        self.late_passes(each, &output, path, frame)
+    }
+
+    /// The passes over the items at hand, of which `first` is the number of the first; `None` once all are over.
+    pub(super) fn passes(&mut self, each: &Each, first: usize, path: &StepPath, frame: &mut Frame) -> Option<Flow> {
         let mut open = 0;
         let mut place = self.state.loops.get(path).map_or(0, |state| state.done);
         while open < each.parallel {
-            let Some(state) = self.state.loops.get(path) else { return Flow::Blocked };
+            let Some(state) = self.state.loops.get(path) else { return Some(Flow::Blocked) };
             let items = Arc::clone(&state.items);
             let Some(item) = items.get(place) else { break };
             if state.results.get(place).is_some_and(Option::is_none) {
-                match self.pass(each, item, place, path, frame) {
+                match self.pass(each, item, first + place, path, frame) {
                     Ok(Some(result)) => self.pass_done(path, place, result),
                     Ok(None) => open += 1,
-                    Err(Flow::Stop(Stop::Failed(error))) => return self.broken(error, each, path, frame),
-                    Err(stop) => return stop,
+                    Err(Flow::Stop(Stop::Failed(error))) => return Some(self.broken(error, each, path, frame)),
+                    Err(stop) => return Some(stop),
                 }
             }
             place += 1;
         }
         let over = self.state.loops.get(path).is_none_or(|state| state.done == state.results.len());
-        if !over {
-            return Flow::Blocked;
-        }
-        let LoopState { items, results, failed, .. } = self.state.loops.remove(path).unwrap_or_default();
-        let total = items.len();
-        let results: Vec<Json> = results.into_iter().flatten().collect();
-        // What went in came out: every pass gave something or failed.
-        if results.len() != total {
-            return self.fail(path, internal(&format!("{total} items went into a loop and {} came out", results.len())));
-        }
-        let output = Arc::new(json!({ "results": results, "total": total, "failed": failed }));
-        self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
-        Flow::Done(output)
+        (!over).then_some(Flow::Blocked)
     }
 
     /// A pass failed and so does the loop, as soon as what other passes have under way is over.
@@ -141,7 +149,7 @@ impl Walk<'_> {
         Ok(Some(Json::Null))
     }
 
-    /// Passes of a loop that is done which a person reopened: each gets another chance.
+    /// Passes of a loop that is done which a person reopened: each gets another chance before the run goes on.
     pub(super) fn late_passes(&mut self, each: &Each, output: &Arc<Json>, path: &StepPath, frame: &mut Frame) -> Flow {
         let prefix = format!("{path}[");
         let place = |late: &StepPath| late.strip_prefix(&*prefix)?.strip_suffix(']')?.parse::<usize>().ok();
@@ -150,13 +158,10 @@ impl Walk<'_> {
         if places.is_empty() {
             return Flow::Done(Arc::clone(output));
         }
-        let items = match each.items.eval(&frame.frozen_scope()) {
-            Ok(Json::Array(list)) => in_batches(each, list),
-            _ => return Flow::Stop(Stop::Failed(at_path(internal("a list that was walked is a list no more"), path))),
-        };
+        let items = self.items_known(each, path, frame);
         let mut open = 0;
         for place in places {
-            let Some(item) = items.get(place) else { continue };
+            let Some((_, item)) = items.iter().find(|(known, _)| *known == place) else { continue };
             match self.pass(each, item, place, path, frame) {
                 Ok(Some(result)) if !self.state.journal.held.contains(&*format!("{path}[{place}]")) => {
                     let own = format!("{path}[{place}]").into();
@@ -245,19 +250,24 @@ impl Walk<'_> {
         Ok(out)
     }
 
+    /// The items whose passes may have done something, with their numbers.
+    fn items_known(&self, each: &Each, path: &StepPath, frame: &Frame) -> Vec<(usize, Json)> {
+        if each.stream.is_some() {
+            return self.items_kept(each, path);
+        }
+        match each.items.eval(&frame.frozen_scope()) {
+            Ok(Json::Array(list)) => in_batches(each, list).into_iter().enumerate().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Looks at what passes did: only a doubt is news.
     pub(super) fn look_at_passes(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
-        let items = match self.state.loops.get(path) {
-            Some(state) => Arc::clone(&state.items),
-            None => match each.items.eval(&frame.frozen_scope()) {
-                Ok(Json::Array(list)) => Arc::new(in_batches(each, list)),
-                _ => return Flow::Blocked,
-            },
-        };
+        let items = self.items_known(each, path, frame);
         let mut open = 0;
-        for (place, item) in items.iter().enumerate() {
+        for (place, item) in &items {
             let prefix = format!("{path}[{place}]");
-            match self.block(&each.steps, &mut frame.pass(&each.binding, item, place, &prefix), &prefix) {
+            match self.block(&each.steps, &mut frame.pass(&each.binding, item, *place, &prefix), &prefix) {
                 doubt @ Flow::Stop(Stop::Doubt(_)) => return doubt,
                 Flow::Blocked => open += 1,
                 _ => {}
@@ -380,8 +390,20 @@ impl Walk<'_> {
     }
 }
 
+impl LoopState {
+    pub(super) fn over(items: Vec<Json>) -> Self {
+        let results = vec![None; items.len()];
+        Self { items: Arc::new(items), results, ..Self::default() }
+    }
+}
+
+/// What went in came out: every pass gives something or fails.
+pub(super) fn lost(went_in: usize, came_out: usize) -> Box<ErrorRecord> {
+    internal(&format!("{went_in} items went into a loop and {came_out} came out"))
+}
+
 /// What the passes of a loop are given.
-fn in_batches(each: &Each, list: Vec<Json>) -> Vec<Json> {
+pub(super) fn in_batches(each: &Each, list: Vec<Json>) -> Vec<Json> {
     match each.batch {
         Some(size) => list.chunks(size.max(1)).map(|batch| Json::Array(batch.to_vec())).collect(),
         None => list,

@@ -3,15 +3,27 @@
 use std::sync::Arc;
 
 use connector::{Effect, ErrorClass};
-use formula::Scope;
+use formula::{EvalError, Scope};
 use serde_json::Value as Json;
 use store::{Entry, ErrorRecord, StepPath, StepState, WaitingFor};
 
-use super::{Attempt, CRASHED_ATTEMPTS_MAX, Flow, Stop, Walk, at_path};
+use super::{Attempt, CRASHED_ATTEMPTS_MAX, Flow, PageOf, Stop, Walk, at_path};
 use crate::{gate::admit, program::DoStep, template::formula_failed};
 
 impl Walk<'_> {
     pub(super) fn effect(&mut self, step: &Arc<DoStep>, known: Option<&StepState>, path: &StepPath, scope: &Scope) -> Flow {
+        self.call(step, known, path, None, |step| step.with.eval_shared(scope))
+    }
+
+    /// A call with the input that `input` works out, of a page or of a whole output.
+    pub(super) fn call(
+        &mut self,
+        step: &Arc<DoStep>,
+        known: Option<&StepState>,
+        path: &StepPath,
+        page: Option<PageOf>,
+        input: impl FnOnce(&DoStep) -> Result<Arc<Json>, EvalError>,
+    ) -> Flow {
         if self.looking {
             return self.look_at_effect(step, known, path);
         }
@@ -32,7 +44,7 @@ impl Walk<'_> {
         // Another attempt sends exactly what the first one sent.
         let (input, began, first) = match (self.state.journal.inputs.get(path), self.state.journal.began.get(path)) {
             (Some(input), Some(began)) => (Arc::clone(input), *began, false),
-            (before, _) => match step.with.eval_shared(scope) {
+            (before, _) => match input(step) {
                 // A step that was reopened and sends the same is the same effect, under the same key.
                 Ok(input) => match before.filter(|before| ***before == *input) {
                     Some(before) => (Arc::clone(before), self.now, false),
@@ -55,8 +67,8 @@ impl Walk<'_> {
             input: first.then(|| Arc::clone(&input)),
         });
         let turn = self.state.journal.turns.get(path).copied().unwrap_or(0);
-        let started = self.now;
-        self.attempts.push(Attempt { path: Arc::clone(path), step: Arc::clone(step), number, input, turn, began, started, pass });
+        let (p, step, started) = (Arc::clone(path), Arc::clone(step), self.now);
+        self.attempts.push(Attempt { path: p, step, number, input, turn, began, started, page, pass });
         Flow::Blocked
     }
 

@@ -107,7 +107,8 @@ impl Walk<'_> {
             return self.skip(path);
         }
         let begun = matches!(known, Some(StepState::Running { .. } | StepState::Backoff { .. } | StepState::Waiting { .. }))
-            || self.state.loops.contains_key(path);
+            || self.state.loops.contains_key(path)
+            || self.state.journal.streams.contains_key(path);
         if !begun
             && !self.looking
             && let Some(condition) = &step.condition
@@ -124,6 +125,11 @@ impl Walk<'_> {
         match &step.kind {
             Kind::Do(_) if let Some(StepState::Waiting { until, .. }) = known => self.called(until, path),
             Kind::Do(action) => self.effect(action, known.as_ref(), path, frame.scope()),
+            // The loop that goes through it fetches its pages with this.
+            Kind::Stream(action) => {
+                let input = action.with.eval_shared(frame.scope());
+                self.computed(input, path, "The input of this step")
+            }
             Kind::Set(value) => {
                 let value = value.eval_shared(frame.scope());
                 self.computed(value, path, "A value of this step")

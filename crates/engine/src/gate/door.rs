@@ -162,6 +162,10 @@ impl Circuit {
             return false;
         }
         (self.asked, self.tripped) = (false, None);
+        if row.state == GateState::Closed {
+            // The line of another opening is no line any more.
+            self.line_end = Timestamp::from_micros(0);
+        }
         self.may_probe = won && row.state == GateState::HalfOpen;
         self.row = Some(row);
         let moved = self.state() != before;

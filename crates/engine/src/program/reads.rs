@@ -16,7 +16,7 @@ pub(super) fn reads(step: &Step, root: &str) -> bool {
 /// Whether something holds for any formula of the step, or of the steps in it.
 pub(super) fn any_expression(step: &Step, test: &mut dyn FnMut(&Expression) -> bool) -> bool {
     let own = match &step.kind {
-        Kind::Do(step) => any_in(&step.with, test),
+        Kind::Do(step) | Kind::Stream(step) => any_in(&step.with, test),
         Kind::Set(value)
         | Kind::Save(value)
         | Kind::Respond(value)

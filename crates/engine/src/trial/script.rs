@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use connector::{
-    Cx, Doubt, ErrorClass, StepError,
+    Cx, Doubt, ErrorClass, Page, StepError,
     http::{Http, HttpOptions},
 };
 use futures_util::FutureExt;
@@ -14,6 +14,7 @@ use store::{Timestamp, Via};
 use super::short_name;
 use crate::{
     decide::{Attempt, RunState},
+    drive::page_output,
     idempotency_key,
     program::Program,
 };
@@ -114,10 +115,16 @@ impl Script {
 
     /// The outcome of an attempt; `None` when the script has none.
     pub(super) fn answer(&self, attempt: &Attempt, state: &RunState) -> Option<Result<Json, StepError>> {
-        if let Some(error) = self.failure(&attempt.path, attempt.number) {
+        // What a stream gives is given for the step that begins it.
+        let path = attempt.step.stream.as_ref().unwrap_or(&attempt.path);
+        if let Some(error) = self.failure(path, attempt.number) {
             return Some(Err(error));
         }
-        if let Some(output) = self.given(&attempt.path) {
+        if let Some(output) = self.given(path) {
+            if attempt.page.is_some() {
+                let items = output.as_array().cloned().unwrap_or_else(|| vec![Json::clone(output)]);
+                return Some(Ok(page_output(Page { items, next: None })));
+            }
             return Some(Ok(Json::clone(output)));
         }
         if !self.real.contains(&attempt.step.name.as_str()) || attempt.step.connection.is_some() {

@@ -34,7 +34,15 @@ pub(crate) fn connectors() -> Vec<Connector> {
         validate: |_, _| Ok(()),
         test: None,
         limits: Limits::default(),
-        actions: vec![action("get", |_| Effect::None), action("put", |_| Effect::Idempotent), action("post", |_| Effect::Once)],
+        actions: vec![
+            action("get", |_| Effect::None),
+            Action {
+                pages: Some(Arc::new(|_, _, _| Box::pin(async { unreachable!("decisions call nothing") }))),
+                ..action("list", |_| Effect::None)
+            },
+            action("put", |_| Effect::Idempotent),
+            action("post", |_| Effect::Once),
+        ],
         triggers: Vec::new(),
     }]
 }

@@ -4,6 +4,7 @@
 mod bench;
 mod crash;
 mod stories;
+mod streams;
 mod trial;
 mod words;
 mod words_deep;

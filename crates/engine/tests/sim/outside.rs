@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use connector::{Action, Connector, Cx, Doubt, Effect, ErrorClass, StepError};
+use connector::{Action, Connector, Cx, Doubt, Effect, ErrorClass, Page, StepError};
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
@@ -12,6 +12,9 @@ use crate::process::Life;
 
 /// The instant every story begins.
 const BEGIN: i64 = 1_790_000_000_000_000;
+
+/// Pages of the list.
+pub(crate) const PAGES: u64 = 3;
 
 /// True time, in virtual seconds of the story.
 #[derive(Clone)]
@@ -146,6 +149,14 @@ impl World {
         Ok(json!({ "key": &*cx.idempotency_key, "count": count }))
     }
 
+    /// One page of the list, which has [`PAGES`] of two items each.
+    async fn page(&self, life: &Life, cx: Cx, input: Value, cursor: Option<Value>) -> Result<Page, StepError> {
+        self.call(life, cx, input, Effect::None).await?;
+        let page = cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0);
+        let items = vec![json!(page * 2), json!(page * 2 + 1)];
+        Ok(Page { items, next: (page + 1 < PAGES).then(|| json!(page + 1)) })
+    }
+
     /// Promises 3 and 5: what is done is never begun again, and what begins was written down first.
     async fn check_begun(&self, run: RunId, cx: &Cx) {
         let mut begun = false;
@@ -183,6 +194,14 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
             }),
         }
     };
+    let list = || {
+        let (world, life) = (world.clone(), life.clone());
+        let pages = move |cx, input, cursor| -> connector::PageAttempt {
+            let (world, life) = (world.clone(), life.clone());
+            Box::pin(async move { world.page(&life, cx, input, cursor).await })
+        };
+        Action { pages: Some(Arc::new(pages)), ..action("list", Effect::None, |_| Effect::None) }
+    };
     vec![Connector {
         id: "sys",
         title: "System",
@@ -194,6 +213,7 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
         test: None,
         actions: vec![
             action("get", Effect::None, |_| Effect::None),
+            list(),
             action("put", Effect::Idempotent, |_| Effect::Idempotent),
             action("post", Effect::Once, |_| Effect::Once),
         ],

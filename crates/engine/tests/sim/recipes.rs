@@ -26,6 +26,12 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
          parallel: 2\n    partial: dead_letter\n    steps:\n      - { id: up, do: sys.put, with: { item: \"${ item }\" } }\n      - { id: pay, do: sys.post, with: { item: \"${ item }\" } }\n  \
          - { id: add, save: { n: \"${ state.n + 1 }\" } }\n  - { id: sum, do: sys.put, with: { failed: \"${ steps.push.failed }\" }, retry: { times: 50, max_wait: 1m } }\n  - { id: end, return: \"${ state.n }\" }\n",
     ),
+    (
+        "pages",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - { id: rows, do: sys.list, stream: true }\n  - id: push\n    each: ${ steps.rows }\n    \
+         parallel: 2\n    partial: dead_letter\n    steps:\n      - { id: up, do: sys.put, with: { item: \"${ item }\" } }\n      - { id: pay, do: sys.post, with: { item: \"${ item }\" } }\n  \
+         - { id: end, return: \"${ steps.push.total }\" }\n",
+    ),
     ("alarm", "trigger: { from: failure }\nsteps:\n  - { id: tell, do: sys.put, with: { run: \"${ trigger.run.id }\" } }\n"),
     (
         "counter",
@@ -59,4 +65,4 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
 ];
 
 /// Recipes events are sent to.
-pub(crate) const SENT_TO: &[&str] = &["line", "fan", "saga", "partly", "counter", "keyed", "caller", "asker", "patient"];
+pub(crate) const SENT_TO: &[&str] = &["line", "fan", "saga", "partly", "pages", "counter", "keyed", "caller", "asker", "patient"];

@@ -1,12 +1,12 @@
 //! The promises, as things that must be true of a story that is over.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 use store::{Ending, Entry, Journal, Pages as _, RunFilter, RunRow, RunStatus, Via};
 
 use crate::{
-    outside::{Seen, World},
+    outside::{PAGES, Seen, World},
     story::Sent,
 };
 
@@ -24,6 +24,7 @@ pub(crate) async fn judge(world: &World, sent: &BTreeMap<u64, Sent>) -> Result<(
     called_once(&runs)?;
     failures_are_told(&runs)?;
     order_is_kept(world, &runs, &seen).await?;
+    streams_are_whole(&runs, &seen)?;
     counts(world, &runs).await
 }
 
@@ -108,6 +109,21 @@ fn failures_are_told(runs: &[RunRow]) -> Result<(), String> {
     let failed = runs.iter().filter(|run| run.slug == "saga" && run.status == RunStatus::Failed).count();
     let told = runs.iter().filter(|run| run.slug == "alarm").count();
     if told < failed { Err(format!("{failed} failed, {told} were told")) } else { Ok(()) }
+}
+
+/// Each item of each page went through each step.
+fn streams_are_whole(runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
+    for run in runs.iter().filter(|run| run.slug == "pages" && run.status == RunStatus::Succeeded) {
+        let id = run.id.to_string();
+        for step in ["up", "pay"] {
+            let of = |one: &&Seen| one.run == id && one.path.ends_with(&format!("].{step}"));
+            let items: BTreeSet<Option<u64>> = seen.iter().filter(of).map(|one| one.input["item"].as_u64()).collect();
+            if items != (0..PAGES * 2).map(Some).collect() {
+                return Err(format!("{id} succeeded and {step} was done for {items:?}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Runs of one key never overlap.

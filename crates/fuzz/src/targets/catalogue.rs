@@ -59,7 +59,7 @@ fn action(id: &str, effect: Effect, needs_connection: bool, input: &Json) -> Act
     let output =
         record(&json!({"status": {"type": "integer"}, "records": {"type": "array", "items": {"type": "object"}}, "body": {}}));
     let (id, title, input, effect) = (id.to_owned(), id.to_owned(), record(input), effect.into());
-    ActionInfo { id, title, summary: String::new(), input, output, needs_connection, effect }
+    ActionInfo { id, title, summary: String::new(), input, output, needs_connection, effect, pages: true }
 }
 
 fn record(properties: &Json) -> Json {

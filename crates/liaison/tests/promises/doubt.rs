@@ -54,6 +54,22 @@ async fn a_system_that_is_down_is_asked_again_under_the_same_key() {
     assert_eq!((target.calls().len(), keys.len()), (3, 1));
 }
 
+/// A definite failure is known, whatever comes between it and the next try.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orderly_stop_between_two_tries_leaves_no_doubt() {
+    let target = Target::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    server.set_up(&target.recipe(1, true)).await;
+    *target.failures.lock() = 1;
+    let run = server.send("one").await.unwrap();
+    target.wait_for(1).await;
+    assert!(server.stop());
+    let server = Process::serve(folder.path(), None);
+    let told = server.wait(&run, "succeeded").await;
+    assert_eq!((target.calls().len(), &told["steps"][0]["attempts"]), (2, &serde_json::json!(2)), "{told}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_parked_retry_survives_a_kill_and_a_dead_letter_can_be_resumed() {
     let target = Target::start().await;

@@ -153,18 +153,8 @@ impl Process {
     pub(crate) fn start(word: &str, folder: &std::path::Path, database: Option<&str>, flags: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_liaison"));
         command
-            .args([
-                word,
-                "--listen",
-                "127.0.0.1:0",
-                "--allow-private-addresses",
-                "--log",
-                "warn",
-                "--lease",
-                "2s",
-                "--poll-interval",
-                "200ms",
-            ])
+            .args([word, "--listen", "127.0.0.1:0", "--allow-private-addresses", "--log", "warn", "--poll-interval", "200ms"])
+            .args(["--lease", "2s"].iter().filter(|_| !flags.contains(&"--lease")))
             .args(flags)
             .arg("--data-dir")
             .arg(folder)

@@ -26,6 +26,8 @@ mod ready;
 mod retention;
 mod schedule;
 mod scrape;
+mod several;
 mod signatures;
+mod streams;
 mod traces;
 mod words;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::{Expr, Param, Retry, Span, Spanned, Value};
+use super::{Expr, Param, Retry, Span, Spanned, Value, ValueKind};
 
 /// One step.
 #[derive(Debug, Clone)]
@@ -73,6 +73,8 @@ pub enum StepKind {
         action: Spanned<String>,
         /// The action's input.
         with: Value,
+        /// Its pages are fetched by the loop that goes through them.
+        stream: bool,
     },
     /// Runs its steps for every item of a list.
     Each(Box<Each>),
@@ -143,6 +145,17 @@ pub struct Each {
     pub collect: Option<Value>,
     /// The steps of one pass.
     pub steps: Vec<Step>,
+}
+
+impl Each {
+    /// The step whose output is the whole list, if it is the output of a step and nothing else.
+    #[must_use]
+    pub fn whole_output(&self) -> Option<&str> {
+        let ValueKind::Expr(expr) = &self.items.kind else { return None };
+        let source = expr.source.trim();
+        let id = source.strip_prefix("$.").unwrap_or(source).strip_prefix("steps.")?;
+        id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_').then_some(id)
+    }
 }
 
 /// What a failed pass does to its loop.

@@ -39,7 +39,7 @@ impl<'a> Checker<'a> {
 
     /// What a step's action does when it is repeated, if that is certain.
     fn effect(&self, step: &Step) -> Option<Effect> {
-        let StepKind::Do { connection, action, with } = &step.kind else { return None };
+        let StepKind::Do { connection, action, with, .. } = &step.kind else { return None };
         let info = self.known_action(&connection.value, &action.value)?;
         let (literal, complete) = literal_part(with);
         complete.then(|| (info.effect.0)(&literal))
@@ -50,7 +50,7 @@ impl<'a> Checker<'a> {
         self.calls_nothing(step);
         self.no_effect(step);
         match &step.kind {
-            StepKind::Do { connection, action, with } => {
+            StepKind::Do { connection, action, with, .. } => {
                 if let Some(info) = self.known_action(&connection.value, &action.value) {
                     self.spliced(info, with);
                 }

@@ -73,6 +73,8 @@ struct Checker<'a> {
     items: HashMap<&'a str, Known<'a>>,
     /// What each expression gives, by its address in the tree.
     found: HashMap<*const Expr, Known<'a>>,
+    /// The step whose output is the whole list of the loop that is looked at.
+    streamed: Option<&'a str>,
     /// What an editor wants to know.
     question: Option<look::Question>,
 }
@@ -111,6 +113,7 @@ impl<'a> Checker<'a> {
             outputs: HashMap::new(),
             items: HashMap::new(),
             found: HashMap::new(),
+            streamed: None,
             question: None,
         }
     }

@@ -53,6 +53,7 @@ impl<'a> Checker<'a> {
     /// What a step gives, once it was checked. `value` is what its own value was found to be.
     pub(super) fn output(&self, step: &'a Step, value: Known<'a>) -> Known<'a> {
         match &step.kind {
+            StepKind::Do { stream: true, .. } => Known::List(Rc::new(Known::Any)),
             StepKind::Do { connection, action, .. } => {
                 let id = self.through.get(connection.value.as_str()).copied().unwrap_or(connection.value.as_str());
                 let connector = self.catalogue.connectors.iter().find(|c| c.id == id);

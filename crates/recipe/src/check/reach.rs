@@ -232,6 +232,17 @@ impl<'a> Checker<'a> {
             });
             return Known::Any;
         }
+        if matches!(step.kind, StepKind::Do { stream: true, .. }) && self.streamed != Some(step.id.value.as_str()) {
+            let message = format!("\"{shown_id}\" is a stream: only the `each` that goes through it reads it.");
+            let help =
+                format!("Write `each: ${{ steps.{shown_id} }}`, or remove `stream: true` to have the whole output at once.");
+            self.out.push(Diagnostic::error(codes::STREAM_READ, span, message).help(help));
+            return Known::Any;
+        }
+        if self.streamed.is_some() && matches!(step.kind, StepKind::Do { stream: true, .. }) {
+            // Left out, it has no items.
+            return self.output_of(step);
+        }
         if let Some(why) = self.may_be_null(step, &outside, place).filter(|_| !thinks_of_null(at.expr)) {
             let message = format!("\"{shown_id}\" {why}; otherwise its output is null.");
             let help = "Say what counts then, as in `… ?? 0`, or read it where it is sure to have run.";

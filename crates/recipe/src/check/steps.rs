@@ -51,7 +51,12 @@ impl<'a> Checker<'a> {
     /// Checks what the step's word says; what its own value is.
     fn kind(&mut self, step: &'a Step, here: &Seen<'a>, place: &Place<'a>) -> Known<'a> {
         match &step.kind {
-            StepKind::Do { connection, action, with } => self.call(connection, action, with, here),
+            StepKind::Do { connection, action, with, stream } => {
+                self.call(connection, action, with, here);
+                if *stream {
+                    self.stream(connection, action);
+                }
+            }
             StepKind::Set(SetValue::Fields(value)) | StepKind::Return(value) => return self.value(value, here),
             StepKind::Set(SetValue::Script(script)) => {
                 let judged = (self.catalogue.script)(&script.source);
@@ -116,12 +121,23 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// A step whose result is read page by page.
+    fn stream(&mut self, connection: &Spanned<String>, action: &Spanned<String>) {
+        if self.known_action(&connection.value, &action.value).is_some_and(|info| !info.pages) {
+            let message = format!("{}.{} gives its result at once, not page by page.", connection.value, action.value);
+            let help = "Remove `stream: true`; `each` goes through the list in the output.";
+            self.out.push(Diagnostic::error(codes::NO_PAGES, action.span, message).help(help));
+        }
+    }
+
     fn undo(&mut self, undo: &'a Undo, here: &Seen<'a>) {
         self.call(&undo.connection, &undo.action, &undo.with, here);
     }
 
     fn each(&mut self, step: &'a Step, each: &'a Each, here: &Seen<'a>, place: &Place<'a>) -> Known<'a> {
+        self.streamed = each.whole_output();
         let items = self.value(&each.items, here);
+        self.streamed = None;
         self.fits(each.items.span, &items, Kinds::LIST, "This");
         let binding = &each.binding;
         if place.around.iter().any(|a| a.binding() == Some(binding)) {

@@ -259,6 +259,16 @@ pub(super) static EXAMPLES: &[(&str, &str, &str)] = &[
         "params: { limit: { type: number } }\nsteps:\n  - id: done\n    return: ${ params.limit }\ntests:\n  - title: works\n    params: { limit: 5 }\n    expect: { status: succeeded }",
     ),
     (
+        "L0515",
+        "- id: rows\n  do: http.request\n  with: { method: GET, url: https://example.com/rows, paginate: link }\n  stream: true\n- id: done\n  return: ${ steps.rows }",
+        "- id: rows\n  do: http.request\n  with: { method: GET, url: https://example.com/rows, paginate: link }\n  stream: true\n- id: each_row\n  each: ${ steps.rows }\n  steps:\n    - id: note\n      do: log.write\n      with: { message: Row }",
+    ),
+    (
+        "L0516",
+        "- id: note\n  do: log.write\n  with: { message: Hi }\n  stream: true",
+        "- id: note\n  do: log.write\n  with: { message: Hi }",
+    ),
+    (
         "L0601",
         "- id: done\n  return: 1\n- id: note\n  do: log.write\n  with: { message: Never }",
         "- id: note\n  do: log.write\n  with: { message: First }\n- id: done\n  return: 1",

@@ -52,6 +52,7 @@ fn connectors() -> Vec<ConnectorInfo> {
         summary: "Reads records.".into(),
         needs_connection: true,
         effect: Effect::None.into(),
+        pages: false,
         input: json!({
             "type": "object",
             "properties": {
@@ -89,6 +90,7 @@ fn connectors() -> Vec<ConnectorInfo> {
         summary: "Calls an address.".into(),
         needs_connection: false,
         effect: Effect::Once.into(),
+        pages: true,
         input: json!({"type": "object", "properties": {"url": {"type": "string"}, "json": {}}, "additionalProperties": false}),
         output: json!({
             "type": "object",

@@ -114,7 +114,7 @@ fn full_recipe_has_no_problem_and_the_tree_it_says() {
     let retry = account.retry.as_ref().expect("a retry");
     assert_eq!((retry.times, retry.factor, retry.jitter), (8, Some(1.5), Some(Jitter::Full)));
     assert_eq!(retry.on, Some(vec!["timeout".to_owned(), "rate_limited".to_owned()]));
-    let StepKind::Do { connection, action, with } = &account.kind else { panic!("{account:?}") };
+    let StepKind::Do { connection, action, with, .. } = &account.kind else { panic!("{account:?}") };
     assert_eq!(&text[connection.span.start..connection.span.end], "sf");
     assert_eq!(&text[action.span.start..action.span.end], "query");
     let ValueKind::Record(fields) = &with.kind else { panic!("{with:?}") };

@@ -483,7 +483,12 @@ pub(crate) async fn resume(
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
     caller.need("runs:write")?;
     let run = read_id(&id)?;
-    let said = read_doubt(wish.uncertain.as_deref(), wish.output)?.map_or(Said::Nothing, Said::All);
+    let said = read_doubt(wish.uncertain.as_deref(), wish.output)?;
+    if matches!(said, Some(Doubtful::Happened(_))) && app.engine.doubts(run).await?.len() > 1 {
+        let sentence = "Several steps of this run are in doubt; one answer cannot be the answer of each. Say it per step: POST /runs/{id}/settle.";
+        return Err(ApiError::new(StatusCode::CONFLICT, "SEVERAL_DOUBTS", sentence));
+    }
+    let said = said.map_or(Said::Nothing, Said::All);
     let active_version = read_version(wish.version.as_deref())?;
     app.engine.resume_with(run, &engine::resume::Resumption { active_version, said, failed_at: None }, &caller.name).await?;
     done(&app, run).await
@@ -552,8 +557,12 @@ impl Watch {
                 self.over = detail.row.status.is_final();
                 return Some(detail);
             }
+            let hint = async {
+                // A slow watcher looks for itself.
+                while matches!(self.changes.recv().await, Ok(changed) if changed != self.run) {}
+            };
             tokio::select! {
-                _ = self.changes.recv() => {}
+                () = hint => {}
                 () = tokio::time::sleep(LOOK_EVERY) => {}
                 () = self.app.engine.stopped() => return None,
             }

@@ -237,6 +237,23 @@ pub(super) struct Wish {
     version: Option<String>,
 }
 
+/// The one step in doubt; the page asks about one, and what is said of it must not be taken for another.
+async fn the_doubt(app: &Shared, run: RunId) -> Result<String, ApiError> {
+    let mut doubts = app.engine.doubts(run).await?;
+    match (doubts.pop(), doubts.as_slice()) {
+        (Some(only), []) => Ok(only),
+        (last, others) => {
+            let steps: Vec<&str> = others.iter().chain(&last).map(String::as_str).collect();
+            let sentence = format!(
+                "{} steps of this run are in doubt: {}. Say of each what became of it, in one go: POST /api/v1/runs/{run}/settle with {{\"steps\": …}}.",
+                steps.len(),
+                steps.join(", ")
+            );
+            Err(ApiError::new(axum::http::StatusCode::CONFLICT, "SEVERAL_DOUBTS", sentence))
+        }
+    }
+}
+
 /// Lets a failed run go on, with what the person says about a step in doubt.
 pub(super) async fn resume(
     State(app): State<Shared>,
@@ -250,10 +267,14 @@ pub(super) async fn resume(
         app.engine.discard(run, reason, &visitor.name).await?;
     } else {
         let output = wish.output.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(read_json).transpose()?;
-        let said = match wish.answer.as_deref() {
-            Some("happened") => Said::All(Doubtful::Happened(output.unwrap_or_default())),
-            Some("repeat") => Said::All(Doubtful::Repeat),
-            _ => Said::Nothing,
+        let answer = match wish.answer.as_deref() {
+            Some("happened") => Some(Doubtful::Happened(output.unwrap_or_default())),
+            Some("repeat") => Some(Doubtful::Repeat),
+            _ => None,
+        };
+        let said = match answer {
+            Some(answer) => Said::Each([(the_doubt(&app, run).await?, answer)].into()),
+            None => Said::Nothing,
         };
         let active_version = wish.version.is_some_and(|version| !version.is_empty());
         app.engine.resume_with(run, &Resumption { active_version, said, failed_at: None }, &visitor.name).await?;

@@ -188,6 +188,13 @@ fn told(entry: &Entry) -> (String, &'static str, String) {
         Entry::Caught { err, out: Some(_), .. } => (words("Run goes on in spite of it"), "warn", err.message.clone()),
         Entry::Caught { err, held: true, .. } => (words("Item failed and is kept for you"), "fail", err.message.clone()),
         Entry::Caught { err, out: None, .. } => (words("Failure caught"), "warn", err.message.clone()),
+        Entry::Paged { page, count, failed, .. } => {
+            let told = match failed {
+                0 => format!("{count} items"),
+                failed => format!("{count} items, {failed} of them failed"),
+            };
+            (format!("Page {} done", page + 1), "ok", told)
+        }
         Entry::Waits { what, until, at, .. } => {
             let limit = until.map(|until| format!(", at most {}", format::duration(until.micros() - at.micros())));
             (words("Step waits"), "run", format!("For {}{}", waits_for(what), limit.unwrap_or_default()))

@@ -8,8 +8,8 @@ use serde_json::{Map, json};
 use super::{
     Bed,
     parts::{
-        accept, accept_all, at, dice, first_commit, keyed, new_run, next_chunk, recipe, record, row, run_id, running, succeeded,
-        worker, write,
+        accept, accept_all, at, dice, failed, first_commit, keyed, new_run, next_chunk, recipe, record, row, run_id, running,
+        succeeded, worker, write,
     },
 };
 use crate::{
@@ -121,6 +121,24 @@ pub async fn a_called_run_answers_its_caller(bed: Arc<dyn Bed>) {
     let commit = RunCommit { then: succeeded(230), ..end(3, child.epoch, good.clone()) };
     assert_eq!(write(&*store, &commit).await, Committed::Done);
     assert_eq!(claim_one(&*store, owner, 300).await.answers, [good]);
+}
+
+/// A caller that failed while it waited may be resumed: what it was told meanwhile is kept for it.
+pub async fn a_failed_caller_is_answered_all_the_same(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let (recipe, owner) = (recipe(&*store, "orders").await, worker(&*store).await);
+    accept_all(&*store, [running(recipe, 1, owner), running(recipe, 2, owner)]).await;
+    write(&*store, &first_commit(1, owner, failed(10))).await;
+    let told = answer("call", 20, "done");
+    let beside = vec![Beside::Answer { run: run_id(1), answer: told.clone() }];
+    assert_eq!(write(&*store, &RunCommit { beside, ..first_commit(2, owner, succeeded(20)) }).await, Committed::Done);
+    assert_eq!(row(&*store, 1).await.status, RunStatus::Failed, "it goes on only when somebody says so");
+    assert_eq!(store.untaken_answers(run_id(1)).await.unwrap(), std::slice::from_ref(&told));
+    // Nobody from outside answers what is over.
+    assert_eq!(store.answer(run_id(1), &answer("ask", 21, "yes")).await.unwrap(), Answered::Over);
+    assert!(store.resume(run_id(1), None, 2, &next_chunk(2, "resume"), at(30)).await.unwrap());
+    assert_eq!(claim_one(&*store, owner, 40).await.answers, [told]);
+    assert!(store.untaken_answers(run_id(9)).await.unwrap().is_empty());
 }
 
 /// Cancelling writes what changes beside the run as well.

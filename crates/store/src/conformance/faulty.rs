@@ -157,6 +157,9 @@ pass_on! {
     register_worker(name: &str, now: Timestamp, lease_until: Timestamp) -> Reply<WorkerId>;
     renew_worker(worker: WorkerId, lease_until: Timestamp) -> Reply<bool>;
     reap_workers(now: Timestamp) -> Reply<u64>;
+    untaken_answers(run: RunId) -> Reply<Vec<Answer>>;
+    owned_runs(worker: WorkerId, limit: u32) -> Reply<Vec<RunId>>;
+    free_runs(worker: WorkerId, runs: &[RunId], now: Timestamp) -> Reply<u64>;
     release_worker(worker: WorkerId, now: Timestamp) -> Reply<u64>;
     resume(run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Reply<bool>;
     cancel(run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Reply<bool>;

@@ -53,6 +53,26 @@ pub async fn a_dead_worker_owns_nothing(bed: Arc<dyn Bed>) {
     assert_eq!(write(&*store, &first_commit(1, frozen, succeeded(12))).await, Committed::LeaseLost);
 }
 
+/// A run that its own process lost sight of is let go; whoever held it before writes no more.
+pub async fn a_stray_run_is_let_go(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let recipe = recipe(&*store, "orders").await;
+    let (owner, other) = (worker(&*store).await, worker(&*store).await);
+    accept_all(&*store, [running(recipe, 1, owner), running(recipe, 2, owner), running(recipe, 3, other)]).await;
+    let mut owned = store.owned_runs(owner, 10).await.unwrap();
+    owned.sort_unstable();
+    assert_eq!(owned, [run_id(1), run_id(2)]);
+    assert_eq!(store.owned_runs(owner, 1).await.unwrap().len(), 1);
+    assert_eq!(store.free_runs(owner, &[run_id(2), run_id(3), run_id(9)], at(7)).await.unwrap(), 1, "only its own");
+    assert_eq!(store.free_runs(owner, &[], at(7)).await.unwrap(), 0);
+    let freed = row(&*store, 2).await;
+    assert_eq!((freed.status, freed.due_at), (RunStatus::Queued, Some(at(7))));
+    assert_eq!(write(&*store, &first_commit(2, owner, Then::Running)).await, Committed::LeaseLost);
+    assert_eq!(write(&*store, &first_commit(1, owner, Then::Running)).await, Committed::Done);
+    let claims = store.claim(other, at(8), 10).await.unwrap();
+    assert_eq!(claims.iter().map(|claim| claim.id).collect::<Vec<_>>(), [run_id(2)]);
+}
+
 /// Reaping one leaves the others alone.
 pub async fn a_living_worker_keeps_its_runs(bed: Arc<dyn Bed>) {
     let store = bed.store();

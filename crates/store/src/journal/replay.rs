@@ -54,6 +54,7 @@ impl Journal {
                         caught: HashMap::new(),
                         held: HashSet::new(),
                         late: HashSet::new(),
+                        streams: HashMap::new(),
                         partial_ends: 0,
                         lived: HashMap::new(),
                         next_seq: 0,
@@ -101,6 +102,10 @@ impl Journal {
             }
             return Ok(());
         }
+        if let Entry::Paged { .. } = entry {
+            self.turn_page(entry);
+            return Ok(());
+        }
         if let Entry::Reopened { p, .. } = entry
             && self.held.remove(p)
         {
@@ -132,6 +137,7 @@ impl Journal {
             }
             if let Entry::Computed { p, .. } = entry {
                 self.late.remove(p);
+                self.end_stream(p);
             }
             self.note_time(path, entry);
             self.steps.insert(Arc::clone(path), after);

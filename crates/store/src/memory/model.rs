@@ -125,12 +125,21 @@ impl Model {
         }
     }
 
+    pub(super) fn untaken(&self, id: RunId) -> Vec<Answer> {
+        let of = self.answers.iter().filter(|((run, _), (_, taken))| *run == id && !taken);
+        let mut answers: Vec<Answer> = of.map(|(_, (answer, _))| answer.clone()).collect();
+        answers.sort_by_key(|answer| answer.at);
+        answers
+    }
+
     pub(super) fn answer(&mut self, id: RunId, answer: &Answer, again: bool) -> Answered {
-        if self.runs.get(&id).is_none_or(|run| run.status.is_final()) {
+        // A caller that failed meanwhile may be resumed.
+        let over = |run: &Kept| run.status.is_final() && !(again && run.status == RunStatus::Failed);
+        if self.runs.get(&id).is_none_or(over) {
             return Answered::Over;
         }
         let place = (id, Arc::clone(&answer.path));
-        if self.answers.get(&place).is_some_and(|(_, taken)| !(again && *taken)) {
+        if !again && self.answers.contains_key(&place) {
             return Answered::Already;
         }
         self.answers.insert(place, (answer.clone(), false));

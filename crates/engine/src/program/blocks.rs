@@ -1,0 +1,38 @@
+//! What a compiled step is like, and the steps in it.
+
+use super::{Kind, Step, WaitKind};
+
+impl Step {
+    /// It waits for a call to an address of its own.
+    pub(crate) fn is_called_back(&self) -> bool {
+        matches!(&self.kind, Kind::Wait(wait) if matches!(wait.what, WaitKind::Callback { .. }))
+    }
+
+    /// It waits for what somebody else says: a person, a caller, a run it called.
+    pub(crate) fn listens(&self) -> bool {
+        match &self.kind {
+            Kind::Wait(wait) => matches!(wait.what, WaitKind::Callback { .. } | WaitKind::Approval { .. }),
+            Kind::Do(action) => action.recipe.as_ref().is_some_and(|called| called.waits),
+            _ => false,
+        }
+    }
+}
+
+/// Whether any step in these lists, however deep, is such a one.
+pub(super) fn any(blocks: Vec<&[Step]>, such: &impl Fn(&Step) -> bool) -> bool {
+    blocks.into_iter().flatten().any(|step| such(step) || any(step.kind.blocks(), such))
+}
+
+impl Kind {
+    /// The lists of steps inside.
+    pub(crate) fn blocks(&self) -> Vec<&[Step]> {
+        match self {
+            Self::Choose(branches) => branches.iter().map(|(_, steps)| steps.as_slice()).collect(),
+            Self::Each(each) => vec![&each.steps],
+            Self::Repeat(repeat) => vec![&repeat.steps],
+            Self::Parallel { branches, .. } => branches.iter().map(|(_, steps)| steps.as_slice()).collect(),
+            Self::Try { steps, catch, finally } => vec![steps, catch.as_deref().unwrap_or_default(), finally],
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! How far a loop over a stream is. What passes did is forgotten page by page, so that a run over millions
+//! of items needs no more memory than one over a page.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value as Json;
+
+use super::{Entry, Journal, StepPath};
+
+/// A loop over a stream, after the pages that are done.
+#[derive(Debug, Clone, Default)]
+pub struct Stream {
+    /// Pages that are done.
+    pub pages: usize,
+    /// Passes made for them.
+    pub passes: usize,
+    /// How many of these failed.
+    pub failed: usize,
+    /// What they collected.
+    pub results: Vec<Json>,
+    /// What the next page is asked for with.
+    pub next: Option<Json>,
+    /// Pages of which something is still needed, with the number of their first pass.
+    pub kept: BTreeMap<usize, usize>,
+}
+
+/// The path of the call that fetches a page.
+#[must_use]
+pub fn page_path(path: &str, page: usize) -> StepPath {
+    format!("{path}.pages[{page}]").into()
+}
+
+impl Journal {
+    pub(super) fn turn_page(&mut self, entry: &Entry) {
+        let Entry::Paged { p, page, first, count, failed, out, next, gone, .. } = entry else { return };
+        let place = |path: &str| pass_of(p, path).filter(|place| (*first..first + count).contains(place));
+        // What a person may reopen is still needed.
+        let held = |journal: &Self, path: &str| {
+            place(path).is_some_and(|place| {
+                let pass = format!("{p}[{place}]");
+                journal.held.contains(&*pass) || journal.late.contains(&*pass)
+            })
+        };
+        let keeps_page = !gone || self.held.iter().chain(&self.late).any(|path| place(path).is_some());
+        if *gone {
+            let needed: std::collections::HashSet<StepPath> =
+                self.steps.keys().chain(self.caught.keys()).filter(|path| held(self, path)).cloned().collect();
+            let call = page_path(p, *page);
+            let stays = |path: &StepPath| match place(path) {
+                Some(_) => needed.contains(path),
+                None => keeps_page || *path != call,
+            };
+            self.steps.retain(|path, _| stays(path));
+            self.inputs.retain(|path, _| stays(path));
+            self.turns.retain(|path, _| stays(path));
+            self.began.retain(|path, _| stays(path));
+            self.reopened.retain(|path, _| stays(path));
+            self.caught.retain(|path, _| stays(path));
+            self.lived.retain(|path, _| stays(path));
+        }
+        let stream = self.streams.entry(StepPath::clone(p)).or_default();
+        if keeps_page {
+            stream.kept.insert(*page, *first);
+        }
+        stream.pages = page + 1;
+        stream.passes = first + count;
+        stream.failed += failed;
+        stream.results.extend(out.iter().cloned());
+        stream.next.clone_from(next);
+    }
+
+    /// A loop is done: its results stand in its output.
+    pub(super) fn end_stream(&mut self, path: &StepPath) {
+        match self.streams.get_mut(path) {
+            Some(stream) if !stream.kept.is_empty() => stream.results = Vec::new(),
+            _ => drop(self.streams.remove(path)),
+        }
+    }
+}
+
+/// The pass of a loop that a path belongs to.
+fn pass_of(path: &str, inner: &str) -> Option<usize> {
+    inner.strip_prefix(path)?.strip_prefix('[')?.split_once(']')?.0.parse().ok()
+}
