@@ -87,11 +87,14 @@ async fn remove(connection: &mut PgConnection, purge: &Purge) -> Result<Purged, 
         .fetch_one(&mut *transaction)
         .await
         .map_err(failed)?;
+    // Ended here and not whenever the connection is used next: the lock goes with the transaction.
     if !alone {
+        transaction.rollback().await.map_err(failed)?;
         return Ok(Purged { busy: true, ..Purged::default() });
     }
     let (found, next) = find(&mut transaction, purge).await?;
     if found.is_empty() {
+        transaction.rollback().await.map_err(failed)?;
         return Ok(Purged { next, ..Purged::default() });
     }
     // Asked again: somebody may have resumed one since it was found.
