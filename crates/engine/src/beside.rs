@@ -158,6 +158,8 @@ pub(crate) fn take_answers(state: &mut RunState, answers: Vec<Answer>, now: Time
     let mut taken = Vec::new();
     for Answer { path, by, out, err, .. } in answers {
         match state.journal.steps.get(&path) {
+            // The end of a run it called before it was resumed and called another.
+            Some(StepState::Waiting { run: Some(run), .. }) if **run != *by => {}
             Some(StepState::Waiting { .. }) => state.push(match err {
                 Some(err) => Entry::Failed { p: Arc::clone(&path), n: 0, at: now, err, retry: None },
                 None => Entry::Settled { p: Arc::clone(&path), at: now, by, out: out.unwrap_or_default() },

@@ -40,9 +40,9 @@ fn about_step(n: u32) -> Vec<Entry> {
 fn only_the_drawn_arrows_are_legal() {
     let states = [
         (StepState::Ready { attempts: 0 }, 1, "computed skipped started waits"),
-        (StepState::Waiting { what: "timer".into(), until: Some(at(2)) }, 1, "computed settled"),
+        (StepState::Waiting { what: "timer".into(), until: Some(at(2)), run: None }, 1, "computed settled"),
         // A step that holds steps ran out of time.
-        (StepState::Waiting { what: "steps".into(), until: Some(at(2)) }, 0, "computed failed settled"),
+        (StepState::Waiting { what: "steps".into(), until: Some(at(2)), run: None }, 0, "computed failed settled"),
         // A step that called another run waits for its end.
         (StepState::Running { attempt: 1 }, 1, "succeeded failed failed uncertain waits"),
         (StepState::Running { attempt: 1 }, 2, "started waits"),

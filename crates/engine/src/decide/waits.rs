@@ -59,7 +59,7 @@ impl Walk<'_> {
 
     pub(super) fn wait(&mut self, wait: &Wait, known: Option<&StepState>, path: &StepPath, frame: &Frame) -> Flow {
         let (what, until) = match known {
-            Some(StepState::Waiting { what, until }) => (what.clone(), *until),
+            Some(StepState::Waiting { what, until, .. }) => (what.clone(), *until),
             _ => match self.begin(wait, path, frame) {
                 Ok(begun) => begun,
                 Err(flow) => return flow,

@@ -8,6 +8,7 @@ mod backup;
 mod begun;
 mod bulk;
 mod chaos;
+mod circuits;
 mod command;
 mod crash;
 mod dead_letters;
