@@ -71,9 +71,9 @@ pub struct IllegalEntry {
     pub entry: String,
 }
 
-fn waiting(what: &Cow<'static, str>, until: Option<Timestamp>, ask: Option<&Json>) -> StepState {
-    let run = ask.filter(|_| what == "call").and_then(|ask| ask["run"].as_str()).map(Arc::from);
-    StepState::Waiting { what: what.clone(), until, run }
+fn waiting(what: Cow<'static, str>, until: Option<Timestamp>, ask: Option<&Json>) -> StepState {
+    let run = ask.filter(|_| &*what == "call").and_then(|ask| ask["run"].as_str()).map(Arc::from);
+    StepState::Waiting { what, until, run }
 }
 
 impl StepState {
@@ -86,7 +86,7 @@ impl StepState {
             (Self::Ready { attempts }, Entry::Started { n, .. }) if *n == attempts + 1 => Self::Running { attempt: *n },
             (Self::Ready { .. }, Entry::Computed { out, .. }) => Self::Succeeded { output: Arc::clone(out) },
             (Self::Ready { .. }, Entry::Skipped { .. }) => Self::Skipped,
-            (Self::Ready { .. }, Entry::Waits { what, until, ask, .. }) => waiting(what, *until, ask.as_deref()),
+            (Self::Ready { .. }, Entry::Waits { what, until, ask, .. }) => waiting(what.clone(), *until, ask.as_deref()),
             (Self::Waiting { .. }, Entry::Computed { out, .. } | Entry::Settled { out, .. }) => {
                 Self::Succeeded { output: Arc::clone(out) }
             }
@@ -108,7 +108,7 @@ impl StepState {
                 Self::Failed { attempt: *n, error: err.clone() }
             }
             // A called run was started; its end is waited for.
-            (Self::Running { .. }, Entry::Waits { what, until, ask, .. }) => waiting(what, *until, ask.as_deref()),
+            (Self::Running { .. }, Entry::Waits { what, until, ask, .. }) => waiting(what.clone(), *until, ask.as_deref()),
             (Self::Running { attempt }, Entry::Uncertain { n, err, .. }) if n == attempt => {
                 Self::Uncertain { attempt: *n, error: err.clone() }
             }
