@@ -129,29 +129,7 @@ impl RunState {
     /// A new run, its first entry pending.
     #[must_use]
     pub fn new(id: RunId, via: &'static str, event: Arc<Json>, params: Arc<Json>, now: Timestamp) -> Self {
-        let journal = Journal {
-            via: Via::parse(via).unwrap_or(Via::Api),
-            event: Arc::clone(&event),
-            params: Arc::clone(&params),
-            accepted_at: now,
-            since: now,
-            steps: HashMap::new(),
-            inputs: HashMap::new(),
-            turns: HashMap::new(),
-            began: HashMap::new(),
-            reopened: HashMap::new(),
-            caught: HashMap::new(),
-            held: HashSet::new(),
-            late: HashSet::new(),
-            streams: HashMap::new(),
-            partial_ends: 0,
-            lived: HashMap::new(),
-            state: Arc::default(),
-            found: 0,
-            state_is_old: false,
-            next_seq: 0,
-            trace: None,
-        };
+        let journal = Journal::new(Via::parse(via).unwrap_or(Via::Api), Arc::clone(&event), Arc::clone(&params), now);
         let accepted = Entry::Accepted { at: now, via: via.into(), event, params, state: Arc::default(), trace: None };
         Self { pending: vec![accepted], ..Self::resumed(id, journal, 0) }
     }

@@ -5,10 +5,40 @@ use std::{
     sync::Arc,
 };
 
+use serde_json::Value as Json;
+
 use super::{Entry, ITEMS_FAILED, IllegalEntry, Journal, StepState, read_chunk};
-use crate::{StoreError, Via};
+use crate::{StoreError, Timestamp, Via};
 
 impl Journal {
+    /// The journal of a run that begins now.
+    #[must_use]
+    pub fn new(via: Via, event: Arc<Json>, params: Arc<Json>, at: Timestamp) -> Self {
+        Self {
+            via,
+            event,
+            params,
+            state: Arc::default(),
+            trace: None,
+            found: 0,
+            state_is_old: false,
+            accepted_at: at,
+            since: at,
+            steps: HashMap::new(),
+            inputs: HashMap::new(),
+            turns: HashMap::new(),
+            began: HashMap::new(),
+            reopened: HashMap::new(),
+            caught: HashMap::new(),
+            held: HashSet::new(),
+            late: HashSet::new(),
+            streams: HashMap::new(),
+            partial_ends: 0,
+            lived: HashMap::new(),
+            next_seq: 0,
+        }
+    }
+
     /// Replays the chunks of one run, oldest first.
     ///
     /// # Errors
@@ -36,29 +66,9 @@ impl Journal {
         for entry in entries {
             match (&mut *journal, &entry) {
                 (None, Entry::Accepted { at, via, event, params, state, trace }) => {
-                    *journal = Some(Self {
-                        via: Via::parse(via).unwrap_or(Via::Api),
-                        event: Arc::clone(event),
-                        params: Arc::clone(params),
-                        state: Arc::clone(state),
-                        trace: trace.clone(),
-                        found: 0,
-                        state_is_old: false,
-                        accepted_at: *at,
-                        since: *at,
-                        steps: HashMap::new(),
-                        inputs: HashMap::new(),
-                        turns: HashMap::new(),
-                        began: HashMap::new(),
-                        reopened: HashMap::new(),
-                        caught: HashMap::new(),
-                        held: HashSet::new(),
-                        late: HashSet::new(),
-                        streams: HashMap::new(),
-                        partial_ends: 0,
-                        lived: HashMap::new(),
-                        next_seq: 0,
-                    });
+                    let via = Via::parse(via).unwrap_or(Via::Api);
+                    let begun = Self::new(via, Arc::clone(event), Arc::clone(params), *at);
+                    *journal = Some(Self { state: Arc::clone(state), trace: trace.clone(), ..begun });
                 }
                 (Some(journal), entry) => journal.apply(entry).map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?,
                 (None, entry) => {

@@ -1,7 +1,7 @@
 //! How far a loop over a stream is. What passes did is forgotten page by page, so that a run over millions
 //! of items needs no more memory than one over a page.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value as Json;
 
@@ -35,19 +35,12 @@ impl Journal {
         let Entry::Paged { p, page, first, count, failed, out, next, gone, .. } = entry else { return };
         let place = |path: &str| pass_of(p, path).filter(|place| (*first..first + count).contains(place));
         // What a person may reopen is still needed.
-        let held = |journal: &Self, path: &str| {
-            place(path).is_some_and(|place| {
-                let pass = format!("{p}[{place}]");
-                journal.held.contains(&*pass) || journal.late.contains(&*pass)
-            })
-        };
-        let keeps_page = !gone || self.held.iter().chain(&self.late).any(|path| place(path).is_some());
+        let held: BTreeSet<usize> = self.held.iter().chain(&self.late).filter_map(|path| place(path)).collect();
+        let keeps_page = !gone || !held.is_empty();
         if *gone {
-            let needed: std::collections::HashSet<StepPath> =
-                self.steps.keys().chain(self.caught.keys()).filter(|path| held(self, path)).cloned().collect();
             let call = page_path(p, *page);
             let stays = |path: &StepPath| match place(path) {
-                Some(_) => needed.contains(path),
+                Some(place) => held.contains(&place),
                 None => keeps_page || *path != call,
             };
             self.steps.retain(|path, _| stays(path));
