@@ -1,8 +1,10 @@
 //! What a transition changes beside its own run, and what waiting steps are answered.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value as Json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
-use store::{Answer, Answered, Approval, ApprovalId, Batch, Beside, RecipeId, RunId, StepPath, StoreError, Timestamp};
+use store::{Answer, Answered, Approval, ApprovalId, Beside, RecipeId, RunId, StepPath, StoreError, Timestamp};
 use uuid::Uuid;
 
 use crate::{
@@ -16,8 +18,13 @@ const FAILED: i16 = 4;
 /// Whether a run with that status is over.
 const ENDED: fn(i16) -> bool = |status| status > 2;
 
-/// Makes the changes of one transition.
-pub(crate) async fn change(connection: &mut PgConnection, run: RunId, changes: &[Beside]) -> Result<(), StoreError> {
+/// Makes the changes of one transition; what it keeps is only noted. The runs it answers are locked already.
+pub(crate) async fn change(
+    connection: &mut PgConnection,
+    run: RunId,
+    changes: &[Beside],
+    kept: &mut Kept,
+) -> Result<(), StoreError> {
     for change in changes {
         match change {
             Beside::Answer { run, answer } => {
@@ -32,12 +39,9 @@ pub(crate) async fn change(connection: &mut PgConnection, run: RunId, changes: &
                 .await?;
             }
             Beside::Taken(paths) => taken(connection, run, paths).await?,
-            Beside::Keep { recipe, values, at } => keep(connection, run, *recipe, values, *at).await?,
+            Beside::Keep { recipe, values, at } => kept.note(run, *recipe, values, *at),
             Beside::Ask(approval) => ask(connection, approval).await?,
-            Beside::Start(new) => {
-                let batch = Batch { accepts: vec![std::sync::Arc::clone(new)], commits: Vec::new() };
-                Box::pin(write::group(connection, &batch)).await?;
-            }
+            Beside::Start(new) => Box::pin(write::start(connection, new, kept)).await?,
             Beside::Refers(blobs) => blobs::refer(connection, run, blobs.iter().map(|blob| blob.id)).await?,
         }
     }
@@ -118,19 +122,26 @@ pub(crate) async fn answer(connection: &mut PgConnection, run: RunId, answer: &A
 
 pub(crate) async fn decide(connection: &mut PgConnection, id: ApprovalId, decision: &Answer) -> Result<Answered, StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let asked = sqlx::query("select run_id, path, decided_at, expires_at from approvals where id = $1 for update")
+    // The run before the question, as everywhere.
+    let run: Option<(Uuid,)> =
+        sqlx::query_as("select r.id from runs r where r.id = (select run_id from approvals where id = $1) for update")
+            .bind(id.0)
+            .fetch_optional(&mut *transaction)
+            .await
+            .map_err(failed)?;
+    let asked = sqlx::query("select path, decided_at, expires_at from approvals where id = $1 for update")
         .bind(id.0)
         .fetch_optional(&mut *transaction)
         .await
         .map_err(failed)?;
-    let Some(asked) = asked else { return Ok(Answered::Over) };
+    let (Some((run,)), Some(asked)) = (run, asked) else { return Ok(Answered::Over) };
     if instant(&asked, "approvals.decided_at")?.is_some() {
         return Ok(Answered::Already);
     }
     if instant(&asked, "approvals.expires_at")?.is_some_and(|at| at <= decision.at) {
         return Ok(Answered::Over);
     }
-    let run = RunId(get(&asked, "approvals.run_id")?);
+    let run = RunId(run);
     let decision = Answer { path: get::<String>(&asked, "approvals.path")?.into(), ..decision.clone() };
     let answered = put(&mut transaction, run, &decision, ENDED, "do nothing").await?;
     if answered == Answered::Kept {
@@ -156,30 +167,56 @@ async fn taken(connection: &mut PgConnection, run: RunId, taken: &[StepPath]) ->
         .map_err(failed)
 }
 
-async fn keep(
-    connection: &mut PgConnection,
-    run: RunId,
-    recipe: RecipeId,
-    values: &Map<String, Json>,
+/// What the runs of a group keep for later runs: written at its end in one order, so that two groups that
+/// keep the same names never wait for each other in a circle.
+#[derive(Default)]
+pub(crate) struct Kept(BTreeMap<Place, Value>);
+
+/// A recipe and a name.
+type Place = (Uuid, String);
+
+struct Value {
+    value: String,
+    run: Uuid,
     at: Timestamp,
-) -> Result<(), StoreError> {
-    let (names, texts): (Vec<&str>, Vec<String>) = values.iter().map(|(name, value)| (name.as_str(), value.to_string())).unzip();
-    // In order, so that two runs that keep the same names never wait for each other in a circle.
-    sqlx::query(
-        "insert into recipe_state (recipe_id, name, value, run_id, updated_at) \
-         select $1, name, value, $4, $5 from unnest($2::text[], $3::text[]) as v (name, value) order by name \
-         on conflict (recipe_id, name) do update set value = excluded.value, run_id = excluded.run_id, \
-         updated_at = excluded.updated_at",
-    )
-    .bind(recipe.0)
-    .bind(names)
-    .bind(texts)
-    .bind(run.0)
-    .bind(at.micros())
-    .execute(connection)
-    .await
-    .map(drop)
-    .map_err(failed)
+}
+
+impl Kept {
+    /// What is kept later in a group stands.
+    fn note(&mut self, run: RunId, recipe: RecipeId, values: &Map<String, Json>, at: Timestamp) {
+        for (name, value) in values {
+            self.0.insert((recipe.0, name.clone()), Value { value: value.to_string(), run: run.0, at });
+        }
+    }
+
+    /// Writes it down.
+    pub(crate) async fn write(self, connection: &mut PgConnection) -> Result<(), StoreError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let column =
+            |value: fn(&Place, &Value) -> Uuid| self.0.iter().map(|(place, kept)| value(place, kept)).collect::<Vec<_>>();
+        let (recipes, runs) = (column(|place, _| place.0), column(|_, kept| kept.run));
+        let names: Vec<&str> = self.0.keys().map(|place| place.1.as_str()).collect();
+        let values: Vec<&str> = self.0.values().map(|kept| kept.value.as_str()).collect();
+        let ats: Vec<i64> = self.0.values().map(|kept| kept.at.micros()).collect();
+        // Rows of `unnest` come in the order of the arrays.
+        sqlx::query(
+            "insert into recipe_state (recipe_id, name, value, run_id, updated_at) \
+             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::bigint[]) \
+             on conflict (recipe_id, name) do update set value = excluded.value, run_id = excluded.run_id, \
+             updated_at = excluded.updated_at",
+        )
+        .bind(recipes)
+        .bind(names)
+        .bind(values)
+        .bind(runs)
+        .bind(ats)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed)
+    }
 }
 
 async fn ask(connection: &mut PgConnection, approval: &Approval) -> Result<(), StoreError> {

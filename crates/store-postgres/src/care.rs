@@ -97,6 +97,12 @@ async fn remove(connection: &mut PgConnection, purge: &Purge) -> Result<Purged, 
         transaction.rollback().await.map_err(failed)?;
         return Ok(Purged { next, ..Purged::default() });
     }
+    // In the order of their ids, as everywhere; nobody is waited for. Who holds one has something to do with it.
+    let found: Vec<Uuid> = sqlx::query_scalar("select id from runs where id = any($1) order by id for update skip locked")
+        .bind(&found)
+        .fetch_all(&mut *transaction)
+        .await
+        .map_err(failed)?;
     // Asked again: somebody may have resumed one since it was found.
     let sql = format!("delete from runs where {MAY_GO} and id = any($4) returning id, dead_letter");
     let gone: Vec<(Uuid, Option<i16>)> = sqlx::query_as(AssertSqlSafe(sql))

@@ -3,7 +3,13 @@
 use sqlx::{Connection, PgConnection};
 use store::{Beside, DeadLetter, Lane, RunId, StoreError, Timestamp};
 
-use crate::{beside, failed, lanes, notice, rows::get};
+use uuid::Uuid;
+
+use crate::{
+    beside::{self, Kept},
+    failed, lanes, notice,
+    rows::get,
+};
 
 pub(crate) async fn resume(
     connection: &mut PgConnection,
@@ -43,8 +49,26 @@ async fn lane_of(connection: &mut PgConnection, run: RunId) -> Result<Option<Lan
     let Some(row) = row.fetch_optional(&mut *connection).await.map_err(failed)? else { return Ok(None) };
     let Ok(key) = get::<Vec<u8>>(&row, "runs.lane")?.try_into() else { return Ok(None) };
     let lane = Lane { key, room: get(&row, "runs.room")? };
-    lanes::lock(connection, vec![lane.key.to_vec()]).await?;
+    lanes::lock(connection, &mut vec![lane.key.to_vec()]).await?;
     Ok(Some(lane))
+}
+
+/// Locks a run and all that change with it, in the order of their ids.
+async fn lock(connection: &mut PgConnection, run: RunId, lane: Option<&Lane>, beside: &[Beside]) -> Result<(), StoreError> {
+    let answered = beside.iter().filter_map(|change| match change {
+        Beside::Answer { run, .. } => Some(run.0),
+        _ => None,
+    });
+    let mut ids: Vec<Uuid> = answered.chain([run.0]).collect();
+    if let Some(lane) = lane {
+        ids.extend(lanes::next(connection, &[lane.key.to_vec()], 1).await?);
+    }
+    sqlx::query("select from runs where id = any($1) order by id for update")
+        .bind(ids)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed)
 }
 
 pub(crate) async fn cancel(
@@ -57,6 +81,7 @@ pub(crate) async fn cancel(
 ) -> Result<bool, StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
     let lane = lane_of(&mut transaction, run).await?;
+    lock(&mut transaction, run, lane.as_ref(), beside).await?;
     let moved = sqlx::query(
         "update runs set status = 5, waiting_for = null, due_at = null, owner = null, epoch = epoch + 1, ended_at = $1 \
          where id = $2 and status in (0, 1, 2)",
@@ -70,10 +95,12 @@ pub(crate) async fn cancel(
     if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
         return Ok(false);
     }
-    beside::change(&mut transaction, run, beside).await?;
+    let mut kept = Kept::default();
+    beside::change(&mut transaction, run, beside, &mut kept).await?;
     if let Some(lane) = lane {
         lanes::leave(&mut transaction, run, &lane.key, Some(now)).await?;
     }
+    kept.write(&mut transaction).await?;
     transaction.commit().await.map_err(failed)?;
     Ok(true)
 }

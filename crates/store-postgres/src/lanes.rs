@@ -5,21 +5,39 @@
 
 use sqlx::PgConnection;
 use store::{Lane, RunId, StoreError, Timestamp};
+use uuid::Uuid;
 
 use crate::failed;
 
 /// Takes the locks of lanes, in an order that is the same everywhere.
-pub(crate) async fn lock(connection: &mut PgConnection, mut lanes: Vec<Vec<u8>>) -> Result<(), StoreError> {
+pub(crate) async fn lock(connection: &mut PgConnection, lanes: &mut Vec<Vec<u8>>) -> Result<(), StoreError> {
     lanes.sort();
     lanes.dedup();
-    for lane in lanes {
-        sqlx::query("select pg_advisory_xact_lock(hashtextextended(encode($1, 'hex'), 5))")
-            .bind(lane)
-            .execute(&mut *connection)
-            .await
-            .map_err(failed)?;
+    if lanes.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    // Rows of `unnest` come in the order of the array.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended(encode(lane, 'hex'), 5)) from unnest($1::bytea[]) as l (lane)")
+        .bind(&*lanes)
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+/// Runs of locked lanes that may have their turn once so many runs have left.
+pub(crate) async fn next(connection: &mut PgConnection, lanes: &[Vec<u8>], left: usize) -> Result<Vec<Uuid>, StoreError> {
+    sqlx::query_scalar(
+        "select n.run_id from unnest($1::bytea[]) as w (lane) cross join lateral ( \
+           select run_id from lanes where lanes.lane = w.lane order by position limit $2::bigint + coalesce( \
+             (select r.room from lanes l join runs r on r.id = l.run_id where l.lane = w.lane order by l.position limit 1), 0) \
+         ) n",
+    )
+    .bind(lanes)
+    .bind(i64::try_from(left).unwrap_or(i64::MAX))
+    .fetch_all(connection)
+    .await
+    .map_err(failed)
 }
 
 /// Puts a queued run at the end of its lane; it waits its turn when the lane is full.

@@ -12,26 +12,33 @@
 //!    inserted. Whoever waits for our lock (reap, cancel, claim) looks again after our commit in turn,
 //!    and whoever reads the journal afterwards sees our chunk, because it committed with the lock.
 //!
-//! No two groups can wait for each other in a circle: keys are taken in order, then runs in order of
-//! their ids, and everybody who locks several of either does so in that order or skips what is
-//! locked. An event accepted by two processes at once meets the key of whoever was first: its insert
-//! waits for the other's end, and finds the key taken or free.
+//! No two transactions can wait for each other in a circle, because everybody takes what they need in
+//! one order, or skips what is locked:
+//!
+//! 1. lanes, in the order of their keys;
+//! 2. keys of events, in order. An event accepted by two processes at once meets the key of whoever was
+//!    first: its insert waits for the other's end, and finds the key taken or free;
+//! 3. rows of `runs` in the order of their ids: those the group moves, those it answers and those whose
+//!    turn it is in a lane, all in one go ([`Touched`]);
+//! 4. what belongs to a run that is locked, and the keys of runs started by it, which only it can start;
+//! 5. kept state, in the order of recipes and names.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
 
 use sqlx::{Connection, PgConnection};
 use store::{
-    Accepted, Batch, BatchOutcome, Clock, Committed, DeadLetter, NewRun, RunCommit, RunId, RunStatus, StoreError, SystemClock,
-    Then, Timestamp,
+    Accepted, Batch, BatchOutcome, Beside, Clock, Committed, DeadLetter, NewRun, RunCommit, RunId, RunStatus, StoreError,
+    SystemClock, Then, Timestamp,
 };
 use uuid::Uuid;
 
 use crate::{
-    beside, failed, lanes,
+    beside::{self, Kept},
+    failed, lanes,
     rows::{clean, error_text, get},
 };
 
@@ -68,10 +75,15 @@ with event as materialized ( \
   select * from unnest($21::uuid[], $22::bigint[], $23::bigint[], $24::int[], $25::bytea[], $26::smallint[], $27::smallint[], \
     $28::bigint[], $29::int[], $30::bigint[], $31::smallint[], $32::text[]) \
   as c (run_id, owner, epoch, seq, chunk, status, waiting_for, due_at, attempts, ended_at, dead_letter, error) \
-), held as materialized ( \
-  select w.* from (select * from wanted order by run_id) w cross join lateral ( \
-    select from runs r where r.id = w.run_id and r.owner = w.owner and r.epoch = w.epoch for update \
+), touched as materialized ( \
+  select w.* from ( \
+    select * from wanted union all select id, null, null, null, null, null, null, null, null, null, null, null \
+    from unnest($38::uuid[]) as t (id) order by run_id \
+  ) w cross join lateral ( \
+    select from runs r where r.id = w.run_id and (w.seq is null or (r.owner = w.owner and r.epoch = w.epoch)) for update \
   ) r \
+), held as materialized ( \
+  select * from touched where seq is not null \
 ), written as ( \
   insert into journal (run_id, seq, chunk) select run_id, seq, chunk from held \
   on conflict (run_id, seq) do nothing returning run_id \
@@ -85,7 +97,7 @@ select (select count(*) from kept) as kept, (select count(*) from written) as wr
 
 pub(crate) async fn write(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
     if !batch.accepts.iter().any(|run| accepts_more(run)) && !batch.commits.iter().any(|commit| commits_more(commit)) {
-        return rows(connection, batch).await;
+        return rows(connection, batch, &[]).await;
     }
     let mut transaction = connection.begin().await.map_err(failed)?;
     let outcome = group(&mut transaction, batch).await?;
@@ -101,26 +113,83 @@ fn commits_more(commit: &RunCommit) -> bool {
     commit.lane.is_some() || !commit.beside.is_empty() || !commit.listens.is_empty()
 }
 
-/// The lanes of a group, started runs included.
-fn lanes_of(batch: &Batch) -> Vec<Vec<u8>> {
-    let own = batch.accepts.iter().filter_map(|run| run.lane).map(|lane| lane.key.to_vec());
-    let left = batch.commits.iter().filter_map(|commit| commit.lane).map(|lane| lane.to_vec());
-    let started = batch.commits.iter().flat_map(|commit| &commit.beside).chain(batch.accepts.iter().flat_map(|run| &run.beside));
-    let started = started.filter_map(|change| match change {
-        store::Beside::Start(run) => run.lane.map(|lane| lane.key.to_vec()),
-        _ => None,
-    });
-    own.chain(left).chain(started).collect()
+/// What a group takes a hold of beside its own keys and runs, started runs included.
+#[derive(Default)]
+struct Touched {
+    /// Lanes it enters or leaves.
+    lanes: Vec<Vec<u8>>,
+    /// How many runs leave a lane.
+    left: usize,
+    /// Runs it answers.
+    answered: BTreeSet<Uuid>,
+}
+
+impl Touched {
+    fn by(batch: &Batch) -> Self {
+        let mut touched = Self::default();
+        batch.accepts.iter().for_each(|run| touched.accept(run));
+        for commit in &batch.commits {
+            touched.left += usize::from(commit.lane.is_some() && commit.then.status().is_final());
+            touched.lanes.extend(commit.lane.map(|lane| lane.to_vec()));
+            touched.changes(&commit.beside);
+        }
+        touched
+    }
+
+    fn accept(&mut self, run: &NewRun) {
+        self.lanes.extend(run.lane.map(|lane| lane.key.to_vec()));
+        self.changes(&run.beside);
+    }
+
+    fn changes(&mut self, changes: &[Beside]) {
+        for change in changes {
+            match change {
+                Beside::Start(run) => self.accept(run),
+                Beside::Answer { run, .. } => drop(self.answered.insert(run.0)),
+                Beside::Taken(_) | Beside::Keep { .. } | Beside::Ask(_) | Beside::Refers(_) => {}
+            }
+        }
+    }
+
+    /// Locks the lanes; then who is in them stays as it is. Returns the runs to lock beside those that move.
+    async fn lock(mut self, connection: &mut PgConnection, commits: &[Arc<RunCommit>]) -> Result<Vec<Uuid>, StoreError> {
+        lanes::lock(connection, &mut self.lanes).await?;
+        if self.left > 0 {
+            self.answered.extend(lanes::next(connection, &self.lanes, self.left).await?);
+        }
+        for commit in commits {
+            self.answered.remove(&commit.run.0);
+        }
+        Ok(self.answered.into_iter().collect())
+    }
 }
 
 /// A group and what it changes beside its runs, in a transaction under way.
-pub(crate) async fn group(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
-    lanes::lock(connection, lanes_of(batch)).await?;
+async fn group(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
+    let touched = Touched::by(batch).lock(connection, &batch.commits).await?;
+    let mut kept = Kept::default();
+    let outcome = rows_and_more(connection, batch, &touched, &mut kept).await?;
+    kept.write(connection).await?;
+    Ok(outcome)
+}
+
+/// A run that another one starts, in the transaction of that one: everything but its key is locked already.
+pub(crate) async fn start(connection: &mut PgConnection, run: &Arc<NewRun>, kept: &mut Kept) -> Result<(), StoreError> {
+    let batch = Batch { accepts: vec![Arc::clone(run)], commits: Vec::new() };
+    rows_and_more(connection, &batch, &[], kept).await.map(drop)
+}
+
+async fn rows_and_more(
+    connection: &mut PgConnection,
+    batch: &Batch,
+    touched: &[Uuid],
+    kept: &mut Kept,
+) -> Result<BatchOutcome, StoreError> {
     let before = written_before(connection, batch).await?;
-    let outcome = rows(connection, batch).await?;
+    let outcome = rows(connection, batch, touched).await?;
     for (run, accepted) in batch.accepts.iter().zip(&outcome.accepts) {
         if *accepted == Accepted::New && accepts_more(run) && !before.contains(&(run.id.0, 0)) {
-            beside::change(connection, run.id, &run.beside).await?;
+            beside::change(connection, run.id, &run.beside, kept).await?;
             if let Some(lane) = run.lane.filter(|_| run.then.ended_at().is_none()) {
                 lanes::enter(connection, run.id, lane).await?;
             }
@@ -130,7 +199,7 @@ pub(crate) async fn group(connection: &mut PgConnection, batch: &Batch) -> Resul
         if *committed != Committed::Done || before.contains(&(commit.run.0, commit.seq)) {
             continue;
         }
-        beside::change(connection, commit.run, &commit.beside).await?;
+        beside::change(connection, commit.run, &commit.beside, kept).await?;
         if !commit.listens.is_empty() && commit.then.waiting_for().is_some() {
             beside::rouse(connection, commit.run, &commit.listens).await?;
         }
@@ -158,14 +227,14 @@ async fn written_before(connection: &mut PgConnection, batch: &Batch) -> Result<
     Ok(known.into_iter().collect())
 }
 
-/// The rows of runs, keys and chunks.
-async fn rows(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
+/// The rows of runs, keys and chunks. Also locks the runs `touched`.
+async fn rows(connection: &mut PgConnection, batch: &Batch, touched: &[Uuid]) -> Result<BatchOutcome, StoreError> {
     if batch.accepts.is_empty() && batch.commits.is_empty() {
         return Ok(BatchOutcome::default());
     }
     let events = Events::of(&batch.accepts);
     for _ in 0..ROUNDS_MAX {
-        let (kept, written) = put(connection, &events.firsts, &batch.commits).await?;
+        let (kept, written) = put(connection, &events.firsts, &batch.commits, touched).await?;
         let holders =
             if kept == events.holders.len() { Some(events.holders.clone()) } else { holders(connection, &events).await? };
         // A key was taken when we wrote and gone when we looked: write again, which changes nothing for the rest.
@@ -218,6 +287,7 @@ async fn put(
     connection: &mut PgConnection,
     events: &[&NewRun],
     commits: &[Arc<RunCommit>],
+    touched: &[Uuid],
 ) -> Result<(usize, usize), StoreError> {
     // A key whose time is over is taken over by the new event. The instant is one of the group's own;
     // a group spans about a millisecond.
@@ -261,6 +331,7 @@ async fn put(
         .bind(column(events, |run| run.parent.as_ref().map(|parent| parent.path.to_string())))
         .bind(column(events, |run| run.lane.as_ref().map(|lane| lane.key.as_slice())))
         .bind(column(events, |run| run.lane.map(|lane| lane.room)))
+        .bind(touched)
         .fetch_one(connection)
         .await
         .map_err(failed)?;

@@ -1,5 +1,6 @@
 //! The conformance suite on PostgreSQL, and what only a server can do wrong.
 
+mod circles;
 mod locks;
 mod parts;
 mod proxy;
