@@ -4,6 +4,7 @@
 //! them by name. What it decides is pure ([`decide`]); what it does is made durable first. It never
 //! speaks SQL or HTTP.
 
+mod activate;
 mod address;
 pub mod alarm;
 mod beside;
@@ -58,6 +59,7 @@ use tokio::sync::{Notify, Semaphore};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::{
+    activate::ActivateError,
     address::Addresses,
     drive::idempotency_key,
     frame::id_of,

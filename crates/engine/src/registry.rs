@@ -97,15 +97,7 @@ impl Registry {
                     let recipe = Arc::new(recipe);
                     catalogue.by_token.insert(recipe.row.hook_token.clone(), Arc::clone(&recipe));
                     if let Some(path) = recipe.program.trigger_with["path"].as_str() {
-                        let taken = catalogue.by_path.insert(path.to_owned(), Arc::clone(&recipe));
-                        if let Some(other) = taken {
-                            tracing::error!(
-                                path,
-                                recipe = slug,
-                                other = other.row.slug,
-                                "recipe.load: two recipes want the same web address"
-                            );
-                        }
+                        crate::activate::claim_path(&mut catalogue, path, &recipe);
                     }
                     catalogue.recipes.insert(slug, recipe);
                 }

@@ -35,10 +35,10 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use store::{
-    ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
-    DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion, Operation,
-    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter,
-    RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
+    Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId,
+    ConnectionRow, DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion,
+    Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds,
+    RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 use crate::{
@@ -351,6 +351,17 @@ impl Store for PostgresStore {
         now: Timestamp,
     ) -> Result<Option<RecipeRow>, StoreError> {
         ask!(self, connection => recipes::activate(connection, recipe, version, params, now))
+    }
+
+    async fn activate_unless_moved(
+        &self,
+        recipe: RecipeId,
+        version: i32,
+        params: &Json,
+        catalogue: i64,
+        now: Timestamp,
+    ) -> Result<Activated, StoreError> {
+        ask!(self, connection => recipes::activate_unless_moved(connection, recipe, version, params, catalogue, now))
     }
 
     async fn active_recipes(&self) -> Result<Vec<ActiveRecipe>, StoreError> {

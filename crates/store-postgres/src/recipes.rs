@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use store::{ActiveRecipe, NewVersion, RecipeId, RecipeRow, RecipeVersion, Saved, StoreError, Timestamp};
+use store::{Activated, ActiveRecipe, NewVersion, RecipeId, RecipeRow, RecipeVersion, Saved, StoreError, Timestamp};
 
 use crate::{
     failed,
@@ -102,7 +102,49 @@ pub(crate) async fn activate(
     now: Timestamp,
 ) -> Result<Option<RecipeRow>, StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let row = sqlx::query(AssertSqlSafe(format!(
+    let row = set_active(&mut transaction, id, version, params, now).await?;
+    if row.is_some() {
+        touch_catalogue(&mut transaction).await?;
+        transaction.commit().await.map_err(failed)?;
+    }
+    Ok(row)
+}
+
+pub(crate) async fn activate_unless_moved(
+    connection: &mut PgConnection,
+    id: RecipeId,
+    version: i32,
+    params: &Json,
+    catalogue: i64,
+    now: Timestamp,
+) -> Result<Activated, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    // The recipe first and the number after it, as everybody who changes recipes takes them. Of two who come
+    // with the same number, the second waits for the first here and then finds another one.
+    let Some(row) = set_active(&mut transaction, id, Some(version), params, now).await? else { return Ok(Activated::Missing) };
+    let still = sqlx::query(
+        "update settings set value = (value::bigint + 1)::text where name = 'catalogue_revision' and value = $1 \
+         returning pg_notify('liaison_work', '')",
+    )
+    .bind(catalogue.to_string())
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    if still.rows_affected() == 0 {
+        return Ok(Activated::Moved);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(Activated::On(row))
+}
+
+async fn set_active(
+    connection: &mut PgConnection,
+    id: RecipeId,
+    version: Option<i32>,
+    params: &Json,
+    now: Timestamp,
+) -> Result<Option<RecipeRow>, StoreError> {
+    sqlx::query(AssertSqlSafe(format!(
         "update recipes set \
          schedule_cursor = case when active_version is null then $1 else schedule_cursor end, \
          active_version = $2::int, params = case when $2::int is null then params else $3 end, revision = revision + 1, updated_at = $1 \
@@ -113,13 +155,11 @@ pub(crate) async fn activate(
     .bind(version)
     .bind(params.to_string())
     .bind(id.0)
-    .fetch_optional(&mut *transaction)
+    .fetch_optional(connection)
     .await
-    .map_err(failed)?;
-    let Some(row) = row else { return Ok(None) };
-    touch_catalogue(&mut transaction).await?;
-    transaction.commit().await.map_err(failed)?;
-    recipe(&row).map(Some)
+    .map_err(failed)?
+    .map(|row| recipe(&row))
+    .transpose()
 }
 
 /// Tells every process that recipes or connections changed.

@@ -39,10 +39,10 @@ use sqlx::{
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use store::{
-    ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId, ConnectionRow,
-    DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion, Operation,
-    OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter,
-    RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
+    Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId,
+    ConnectionRow, DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion,
+    Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds,
+    RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 use tokio::sync::Mutex;
 
@@ -366,6 +366,17 @@ impl Store for SqliteStore {
         now: Timestamp,
     ) -> Result<Option<RecipeRow>, StoreError> {
         recipes::activate(&mut *self.writer.lock().await, recipe, version, params, now).await
+    }
+
+    async fn activate_unless_moved(
+        &self,
+        recipe: RecipeId,
+        version: i32,
+        params: &Json,
+        catalogue: i64,
+        now: Timestamp,
+    ) -> Result<Activated, StoreError> {
+        recipes::activate_unless_moved(&mut *self.writer.lock().await, recipe, version, params, catalogue, now).await
     }
 
     async fn active_recipes(&self) -> Result<Vec<ActiveRecipe>, StoreError> {

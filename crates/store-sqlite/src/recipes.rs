@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool};
-use store::{ActiveRecipe, NewVersion, RecipeId, RecipeRow, RecipeVersion, Saved, StoreError, Timestamp};
+use store::{Activated, ActiveRecipe, NewVersion, RecipeId, RecipeRow, RecipeVersion, Saved, StoreError, Timestamp};
 
 use crate::{
     failed,
@@ -98,6 +98,45 @@ pub(crate) async fn activate(
     now: Timestamp,
 ) -> Result<Option<RecipeRow>, StoreError> {
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    let row = set_active(&mut transaction, id, version, params, now).await?;
+    if row.is_some() {
+        touch_catalogue(&mut transaction).await?;
+        transaction.commit().await.map_err(failed)?;
+    }
+    Ok(row)
+}
+
+pub(crate) async fn activate_unless_moved(
+    connection: &mut SqliteConnection,
+    id: RecipeId,
+    version: i32,
+    params: &Json,
+    catalogue: i64,
+    now: Timestamp,
+) -> Result<Activated, StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    let Some(row) = set_active(&mut transaction, id, Some(version), params, now).await? else { return Ok(Activated::Missing) };
+    let still = sqlx::query(
+        "update settings set value = cast(cast(value as integer) + 1 as text) where name = 'catalogue_revision' and value = ?",
+    )
+    .bind(catalogue.to_string())
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    if still.rows_affected() == 0 {
+        return Ok(Activated::Moved);
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(Activated::On(row))
+}
+
+async fn set_active(
+    connection: &mut SqliteConnection,
+    id: RecipeId,
+    version: Option<i32>,
+    params: &Json,
+    now: Timestamp,
+) -> Result<Option<RecipeRow>, StoreError> {
     let done = sqlx::query(
         "update recipes set \
          schedule_cursor = case when active_version is null then ?1 else schedule_cursor end, \
@@ -108,19 +147,17 @@ pub(crate) async fn activate(
     .bind(version)
     .bind(params.to_string())
     .bind(id.0)
-    .execute(&mut *transaction)
+    .execute(&mut *connection)
     .await
     .map_err(failed)?;
     if done.rows_affected() == 0 {
         return Ok(None);
     }
-    touch_catalogue(&mut transaction).await?;
     let row = sqlx::query(AssertSqlSafe(format!("select {RECIPE_COLUMNS} from recipes where id = ?")))
         .bind(id.0)
-        .fetch_one(&mut *transaction)
+        .fetch_one(connection)
         .await
         .map_err(failed)?;
-    transaction.commit().await.map_err(failed)?;
     recipe(&row).map(Some)
 }
 

@@ -97,7 +97,7 @@ macro_rules! conformance {
             operations: an_operation_is_kept, named_runs_are_taken, too_many_are_refused, one_process_at_a_time,
                 each_run_counts_once, paused_and_stopped, operations_that_make_no_sense;
             recipes: the_first_version, the_next_version, the_same_text_again, a_stale_author, two_authors_at_once,
-                reading_versions, switched_on_and_off, what_cannot_be_switched_on, active_recipes_with_their_texts,
+                reading_versions, switched_on_and_off, what_cannot_be_switched_on, switched_on_unless_others_moved, active_recipes_with_their_texts,
                 the_catalogue_changes, a_schedule_never_goes_back, recipes_by_slug;
             connections: made_and_read, a_taken_name, changed_and_stale, removed, the_catalogue_changes;
             access: a_key_is_kept, a_sign_in_is_spent_once, a_sign_in_runs_out, a_session_ends, the_first_setting_wins,

@@ -61,7 +61,7 @@ pub use crate::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
         OperationState, Selection,
     },
-    recipe::{ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
+    recipe::{Activated, ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
     rounds::{RECIPES_VISITED_MAX, Round, Rounds, Visited},
     run::{
         Accepted, Batch, BatchOutcome, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter, RunRow, RunStatus,
@@ -209,6 +209,17 @@ pub trait Store: Pages + Gates + Watch + Alarms + Care + Blobs {
         params: &Json,
         now: Timestamp,
     ) -> Result<Option<RecipeRow>, StoreError>;
+
+    /// Switches a version on, as [`Store::activate`] does, if [`Store::catalogue_revision`] still is what
+    /// it was when the caller looked at the other recipes: what was true of them then is true now.
+    async fn activate_unless_moved(
+        &self,
+        recipe: RecipeId,
+        version: i32,
+        params: &Json,
+        catalogue: i64,
+        now: Timestamp,
+    ) -> Result<Activated, StoreError>;
 
     /// All recipes that are switched on, with their texts.
     async fn active_recipes(&self) -> Result<Vec<ActiveRecipe>, StoreError>;

@@ -337,14 +337,22 @@ impl Store for MemoryStore {
         params: &Json,
         now: Timestamp,
     ) -> Result<Option<RecipeRow>, StoreError> {
+        Ok(self.model.lock().activate(recipe, version, params, now))
+    }
+
+    async fn activate_unless_moved(
+        &self,
+        recipe: RecipeId,
+        version: i32,
+        params: &Json,
+        catalogue: i64,
+        now: Timestamp,
+    ) -> Result<Activated, StoreError> {
         let mut model = self.model.lock();
-        model.revision += 1;
-        let Some((row, cursor)) = model.recipes.get_mut(&recipe) else { return Ok(None) };
-        if row.active_version.is_none() {
-            *cursor = Some(now);
+        if model.revision != catalogue {
+            return Ok(Activated::Moved);
         }
-        (row.active_version, row.params, row.updated_at) = (version, params.clone(), now);
-        Ok(Some(row.clone()))
+        Ok(model.activate(recipe, Some(version), params, now).map_or(Activated::Missing, Activated::On))
     }
 
     async fn active_recipes(&self) -> Result<Vec<ActiveRecipe>, StoreError> {

@@ -89,6 +89,17 @@ pub enum Saved {
     Stale(RecipeRow),
 }
 
+/// What became of switching a version on under a condition.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Activated {
+    /// It is on.
+    On(RecipeRow),
+    /// There is no such recipe or version; nothing was written.
+    Missing,
+    /// Recipes or connections changed since the number was read; nothing was written.
+    Moved,
+}
+
 /// A recipe that is switched on, with everything needed to run it.
 #[derive(Debug, Clone)]
 pub struct ActiveRecipe {

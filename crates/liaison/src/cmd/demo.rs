@@ -154,7 +154,7 @@ async fn add_recipe(engine: &Engine, text: &str) -> anyhow::Result<Option<String
         return Ok(Some(format!("{slug} is not switched on: the demo has no system for its connection {connection}")));
     }
     if row.active_version != Some(row.latest_version) {
-        engine.store().activate(row.id, Some(row.latest_version), &row.params, now).await?;
+        engine.activate(&row, row.latest_version, &row.params).await?;
     }
     Ok(None)
 }

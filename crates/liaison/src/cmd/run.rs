@@ -117,9 +117,7 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
             })
             .await?;
         let (Saved::Created(row) | Saved::Updated(row) | Saved::Unchanged(row) | Saved::Stale(row)) = saved;
-        engine.program(row.id, 1).await?.check_params(&params).map_err(|(_, message)| anyhow::anyhow!(message))?;
-        store.activate(row.id, Some(1), &params, now).await?;
-        engine.refresh().await?;
+        engine.activate(&row, 1, &params).await?;
         let catalogue = engine.catalogue();
         let live = catalogue.recipes.get(&slug).context("the recipe cannot run on this build")?;
         let mut changes = engine.live.watch();

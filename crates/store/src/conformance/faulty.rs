@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Map, Value as Json};
 
+use crate::{Activated, BlobId, BlobRow, BlobTotals, Blobs, UploadId};
 use crate::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Care, Cause, Claim, ConnectionId,
     ConnectionRow, DeadLetter, Forgotten, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyPlace,
@@ -18,7 +19,6 @@ use crate::{
 };
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
 use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
-use crate::{BlobId, BlobRow, BlobTotals, Blobs, UploadId};
 
 /// What happens to one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,6 +173,7 @@ pass_on! {
     change_operation(operation: OperationId, change: &OperationChange, now: Timestamp) -> Reply<bool>;
     save_version(version: NewVersion) -> Reply<Saved>;
     activate(recipe: RecipeId, version: Option<i32>, params: &Json, now: Timestamp) -> Reply<Option<RecipeRow>>;
+    activate_unless_moved(recipe: RecipeId, version: i32, params: &Json, catalogue: i64, now: Timestamp) -> Reply<Activated>;
     active_recipes() -> Reply<Vec<ActiveRecipe>>;
     catalogue_revision() -> Reply<i64>;
     advance_schedule(recipe: RecipeId, to: Timestamp) -> Reply<()>;

@@ -8,7 +8,7 @@ use super::{
     Bed,
     parts::{at, recipe, version_of},
 };
-use crate::{NewVersion, RecipeId, RecipeRow, Saved, Store};
+use crate::{Activated, NewVersion, RecipeId, RecipeRow, Saved, Store};
 
 fn row(saved: Saved) -> RecipeRow {
     match saved {
@@ -145,6 +145,34 @@ pub async fn what_cannot_be_switched_on(bed: Arc<dyn Bed>) {
     assert_eq!(store.activate(nobody, None, &json!({}), at(1)).await.unwrap(), None);
     assert_eq!(store.recipe_by_id(nobody).await.unwrap(), None);
     assert_eq!(store.catalogue_revision().await.unwrap(), revision);
+}
+
+/// Switched on only while the other recipes are what they were; across processes one of many gets it.
+pub async fn switched_on_unless_others_moved(bed: Arc<dyn Bed>) {
+    let (store, other) = (bed.store(), bed.another().await);
+    let (orders, returns) = (recipe(&*store, "orders").await, recipe(&*store, "returns").await);
+    let seen = store.catalogue_revision().await.unwrap();
+    let none = json!({});
+    assert_eq!(store.activate_unless_moved(orders, 9, &none, seen, at(5)).await.unwrap(), Activated::Missing);
+    assert_eq!(store.catalogue_revision().await.unwrap(), seen, "what did not happen changed nothing");
+    let (one, two) = tokio::join!(
+        store.activate_unless_moved(orders, 1, &none, seen, at(5)),
+        other.activate_unless_moved(returns, 1, &none, seen, at(5))
+    );
+    let (one, two) = (one.unwrap(), two.unwrap());
+    let on = [&one, &two].into_iter().filter(|done| matches!(done, Activated::On(_))).count();
+    assert!(on == 1 && [&one, &two].contains(&&Activated::Moved), "{one:?} {two:?}");
+    let active = store.active_recipes().await.unwrap();
+    assert_eq!(active.len(), 1, "nothing of the other is half applied");
+    assert_eq!(active[0].schedule_cursor, Some(at(5)));
+    let seen = store.catalogue_revision().await.unwrap();
+    for id in [orders, returns] {
+        if active[0].row.id != id {
+            let done = other.activate_unless_moved(id, 1, &json!({"a": 1}), seen, at(6)).await.unwrap();
+            assert!(matches!(&done, Activated::On(row) if row.params == json!({"a": 1})), "{done:?}");
+        }
+    }
+    assert!(store.catalogue_revision().await.unwrap() > seen, "others look again");
 }
 
 /// Everything needed to run what is switched on.

@@ -2,10 +2,25 @@
 
 use std::sync::Arc;
 
+use serde_json::Value as Json;
+
 use super::{Kept, Model};
 use crate::*;
 
 impl Model {
+    pub(super) fn activate(&mut self, id: RecipeId, version: Option<i32>, params: &Json, now: Timestamp) -> Option<RecipeRow> {
+        if version.is_some_and(|version| !self.versions.contains_key(&(id, version))) {
+            return None;
+        }
+        let (row, cursor) = self.recipes.get_mut(&id)?;
+        if row.active_version.is_none() {
+            *cursor = Some(now);
+        }
+        (row.active_version, row.params, row.updated_at) = (version, params.clone(), now);
+        self.revision += 1;
+        Some(row.clone())
+    }
+
     pub(super) fn change(&mut self, id: RunId, change: impl FnOnce(&mut Kept)) {
         let Some(run) = self.runs.get_mut(&id) else { return };
         let before = run.due_at;
