@@ -162,6 +162,8 @@ pub enum TriggerKind {
     Webhook {
         /// Checks the raw request against the connection.
         verify: fn(&Connection, &Inbound<'_>) -> Result<Verified, Refused>,
+        /// The headers, in lower case, in which a connection finds what proves the sender. Nobody else gets to see them.
+        proofs: fn(&Connection) -> Vec<String>,
     },
 }
 

@@ -65,7 +65,7 @@ pub(crate) fn connector() -> Connector {
                 "required": ["method", "path", "query", "headers", "body"],
                 "additionalProperties": false
             }),
-            kind: TriggerKind::Webhook { verify: verify::verify },
+            kind: TriggerKind::Webhook { verify: verify::verify, proofs: verify::proofs },
         }],
     }
 }

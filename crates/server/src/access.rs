@@ -1,5 +1,7 @@
 //! Who asks: API keys for programs, sessions for browsers.
 
+mod scope;
+
 use std::time::Duration;
 
 use axum::{
@@ -10,6 +12,7 @@ use axum_extra::extract::CookieJar;
 use sha2::{Digest, Sha256};
 use store::{KeyRow, SessionRow};
 
+pub use self::scope::Scope;
 use crate::{
     error::ApiError,
     state::{App, Shared},
@@ -48,10 +51,20 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Refuses whoever lacks a scope. `admin` may do everything; `x:write` includes `x:read`.
-    pub(crate) fn need(&self, scope: &str) -> Result<(), ApiError> {
-        let write = scope.replace(":read", ":write");
-        if self.scopes.iter().any(|have| have == "admin" || have == scope || *have == write) {
+    /// The name of the key, when it is a program that asks.
+    pub(crate) fn key_name(&self) -> Option<&str> {
+        self.name.strip_prefix("key ")
+    }
+
+    /// Whether they may do what asks for a scope.
+    pub(crate) fn may(&self, wanted: Scope) -> bool {
+        let known = |text: &str| Scope::ALL.into_iter().find(|scope| scope.as_str() == text);
+        self.scopes.iter().filter_map(|text| known(text)).any(|scope| scope.includes(wanted))
+    }
+
+    /// Refuses whoever lacks a scope.
+    pub(crate) fn need(&self, scope: Scope) -> Result<(), ApiError> {
+        if self.may(scope) {
             return Ok(());
         }
         Err(ApiError::new(

@@ -13,7 +13,7 @@ use store::RunId;
 
 use crate::{
     error::ApiError,
-    hooks::{parse, plain_headers, query, read, shown},
+    hooks::{Mask, parse, plain_headers, query, read, shown},
     state::Shared,
 };
 
@@ -58,7 +58,7 @@ async fn take(
         Value::Null => query(uri.query().unwrap_or_default()),
         sent => sent,
     };
-    app.engine.call_back(run, path, proof, shown(&headers), body).await?;
+    app.engine.call_back(run, path, proof, shown(&Mask::default(), &headers), body).await?;
     Ok((StatusCode::ACCEPTED, Json(json!({ "run_id": run }))).into_response())
 }
 

@@ -1,6 +1,7 @@
 //! `ANY /hooks/{recipe}[/rest]`: limit, verify on the raw bytes, parse, accept, answer.
 
 mod body;
+mod mask;
 
 use std::sync::Arc;
 
@@ -19,13 +20,9 @@ use recipe::ast::TriggerSource;
 use serde_json::{Map, Value, json};
 use store::{Verdict, Via};
 
-pub(crate) use self::body::parse;
+pub(crate) use self::{body::parse, mask::Mask};
 use crate::{error::ApiError, inbound::Turn, state::Shared};
 
-/// Headers that carry secrets or proofs; recipes and run history see a mask.
-const MASKED: [&str; 8] = ["signature", "authorization", "cookie", "token", "secret", "api-key", "apikey", "password"];
-/// The same where such a word stands by itself between dashes, as in `x-sign`.
-const MASKED_WORDS: [&str; 3] = ["sign", "auth", "hmac"];
 /// Headers about the connection, not about the event.
 const DROPPED: [&str; 6] = ["connection", "content-length", "transfer-encoding", "accept-encoding", "keep-alive", "te"];
 
@@ -120,7 +117,8 @@ async fn take(app: &Shared, place: &Place<'_>, parts: &Parts, body: Body) -> Res
         StatusCode::SERVICE_UNAVAILABLE => error.into(),
         _ => turned(Verdict::Unparsable, bytes.clone())(error),
     })?;
-    let event = event(parts.method.as_str(), place.rest, parts.uri.query().unwrap_or_default(), &headers, body);
+    let mask = Mask::of(&app.engine, &catalogue, recipe);
+    let event = event(parts.method.as_str(), place.rest, parts.uri.query().unwrap_or_default(), &mask, &headers, body);
     let event = Event { key: key.map(Into::into), ..event };
     let (run, answer) = match app.engine.accept_traced(recipe, event, trace(&parts.headers)).await.map_err(ApiError::from)? {
         Intake::Accepted { run, .. } => {
@@ -155,12 +153,12 @@ pub(crate) fn trace(headers: &HeaderMap) -> Option<Arc<str>> {
 }
 
 /// What recipes get of a request, without a key.
-pub(crate) fn event(method: &str, rest: &str, sent_query: &str, headers: &[(String, String)], body: Value) -> Event {
+pub(crate) fn event(method: &str, rest: &str, sent_query: &str, mask: &Mask, headers: &[(String, String)], body: Value) -> Event {
     let data = json!({
         "method": method,
         "path": rest,
         "query": query(sent_query),
-        "headers": shown(headers),
+        "headers": shown(mask, headers),
         "body": body,
     });
     Event { data: Arc::new(data), via: Via::Webhook, key: None, key_wins: false, fingerprint: None, replay_of: None }
@@ -255,7 +253,7 @@ fn verify(
         .ok_or_else(|| {
             missing(format!("connection \"{logical}\" is of connector {}, which has no trigger {wanted}", connection.connector))
         })?;
-    let TriggerKind::Webhook { verify } = &trigger.kind;
+    let TriggerKind::Webhook { verify, .. } = &trigger.kind;
     let inbound = Inbound {
         method: parts.method.as_str(),
         base: app.settings.public_url.trim_end_matches('/'),
@@ -276,20 +274,14 @@ pub(crate) fn plain_headers(headers: &HeaderMap) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A header's value, or what stands in place of a secret.
-pub(crate) fn masked<'a>(name: &str, value: &'a str) -> &'a str {
-    let secret = MASKED.iter().any(|secret| name.contains(secret)) || name.split('-').any(|word| MASKED_WORDS.contains(&word));
-    if secret { "•••" } else { value }
-}
-
 /// What recipes and run history see of the headers.
-pub(crate) fn shown(headers: &[(String, String)]) -> Value {
+pub(crate) fn shown(mask: &Mask, headers: &[(String, String)]) -> Value {
     let mut record = Map::with_capacity(headers.len());
     for (name, value) in headers {
         if DROPPED.contains(&name.as_str()) {
             continue;
         }
-        let value = masked(name, value);
+        let value = mask.value(name, value);
         match record.get_mut(name) {
             // A repeated header is one value, as RFC 9110 section 5.3 joins them.
             Some(Value::String(before)) => {
@@ -325,14 +317,17 @@ mod tests {
 
     #[test]
     fn proofs_and_secrets_are_masked() {
-        let seen = shown(&[
-            ("stripe-signature".into(), "t=1,v1=abc".into()),
-            ("authorization".into(), "Bearer x".into()),
-            ("x-gitlab-token".into(), "y".into()),
-            ("accept".into(), "a".into()),
-            ("accept".into(), "b".into()),
-            ("content-length".into(), "3".into()),
-        ]);
+        let seen = shown(
+            &Mask::default(),
+            &[
+                ("stripe-signature".into(), "t=1,v1=abc".into()),
+                ("authorization".into(), "Bearer x".into()),
+                ("x-gitlab-token".into(), "y".into()),
+                ("accept".into(), "a".into()),
+                ("accept".into(), "b".into()),
+                ("content-length".into(), "3".into()),
+            ],
+        );
         assert_eq!(seen, json!({"stripe-signature": "•••", "authorization": "•••", "x-gitlab-token": "•••", "accept": "a, b"}));
     }
 }

@@ -18,7 +18,7 @@ use store::{InboundBounds, InboundId, InboundRow, Store, Timestamp, Verdict};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    hooks::{Place, masked, plain_headers},
+    hooks::{Mask, Place, plain_headers},
     state::Shared,
 };
 
@@ -167,7 +167,13 @@ fn row(app: &Shared, turn: Turn<'_>) -> InboundRow {
     let came = i64::try_from(turn.body.len()).unwrap_or(i64::MAX);
     // A body that was not read is known by what was announced of it.
     let body_bytes = if turn.body.is_empty() { announced.unwrap_or(0) } else { came };
-    let headers: Vec<_> = headers.iter().map(|(name, value)| json!([name, cut(masked(name, value))])).collect();
+    // Read anew: what a connection goes by may be in force since a moment ago.
+    let catalogue = app.engine.catalogue();
+    let mask = match catalogue.recipes.get(&turn.bucket) {
+        Some(recipe) => Mask::of(&app.engine, &catalogue, recipe),
+        None => Mask::of_all(&app.engine, &catalogue),
+    };
+    let headers: Vec<_> = headers.iter().map(|(name, value)| json!([name, cut(mask.value(name, value))])).collect();
     InboundRow {
         id: InboundId::new(now, app.engine.random()),
         received_at: now,

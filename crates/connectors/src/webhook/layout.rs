@@ -19,6 +19,8 @@ use super::verify::{
     SIGNATURES_MAX, check_time, digits, event_key, malformed, matches, mismatch, missing, one, secrets, setting, unreadable,
 };
 
+/// Where a signature stands unless the settings say otherwise.
+pub(super) const HEADER_DEFAULT: &str = "X-Signature";
 /// What is signed unless the settings say otherwise.
 pub(super) const SIGNED_DEFAULT: &str = "{body}";
 /// What a template may hold.
@@ -138,7 +140,7 @@ pub(super) fn own(connection: &Connection, inbound: &Inbound<'_>) -> Result<Veri
     let word = |name: &str, otherwise: &'static str| setting(connection, name).unwrap_or(otherwise).to_owned();
     let unknown = || unreadable("names an algorithm or encoding that is not known");
     let layout = Layout {
-        header: setting(connection, "header").unwrap_or("X-Signature"),
+        header: setting(connection, "header").unwrap_or(HEADER_DEFAULT),
         prefix: setting(connection, "prefix").unwrap_or_default(),
         algorithm: Algorithm::parse(&word("algorithm", "sha256")).ok_or_else(unknown)?,
         encoding: Encoding::parse(&word("encoding", "hex")).ok_or_else(unknown)?,
@@ -155,6 +157,11 @@ pub(super) fn own(connection: &Connection, inbound: &Inbound<'_>) -> Result<Veri
 }
 
 impl Layout<'_> {
+    /// Where the signature stands, in lower case.
+    pub(super) fn header(&self) -> String {
+        self.header.to_ascii_lowercase()
+    }
+
     /// Checks a request signed this way.
     pub(super) fn verify(&self, connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refused> {
         let signatures = self.signatures(inbound)?;

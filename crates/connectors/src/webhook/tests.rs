@@ -26,7 +26,7 @@ pub(super) fn verify_at(
     now_s: i64,
 ) -> Result<Verified, Refused> {
     let headers: Vec<(String, String)> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let TriggerKind::Webhook { verify } = super::connector().triggers[0].kind;
+    let TriggerKind::Webhook { verify, .. } = super::connector().triggers[0].kind;
     verify(connection, &Inbound { method: "POST", base: "https://mycompany.com", target, headers: &headers, body, now_s })
 }
 

@@ -33,6 +33,22 @@ pub(super) fn verify(connection: &Connection, inbound: &Inbound<'_>) -> Result<V
     }
 }
 
+/// The headers, in lower case, that hold what [`verify`] goes by.
+pub(super) fn proofs(connection: &Connection) -> Vec<String> {
+    let own = setting(connection, "header").map(str::to_ascii_lowercase);
+    match setting(connection, "verify") {
+        Some("none") => Vec::new(),
+        Some("hmac") => vec![own.unwrap_or_else(|| layout::HEADER_DEFAULT.to_ascii_lowercase())],
+        Some("github") => vec![layout::GITHUB.header()],
+        Some("slack") => vec![layout::SLACK.header()],
+        Some("shopify") => vec![layout::SHOPIFY.header()],
+        Some("stripe") => vec!["stripe-signature".to_owned()],
+        Some("twilio") => vec!["x-twilio-signature".to_owned()],
+        Some("standard_webhooks" | "svix") => vec!["webhook-signature".to_owned(), "svix-signature".to_owned()],
+        _ => own.into_iter().chain(["authorization".to_owned()]).collect(),
+    }
+}
+
 pub(super) fn refused(code: &'static str, message: impl Into<String>) -> Refused {
     Refused { code, message: message.into() }
 }

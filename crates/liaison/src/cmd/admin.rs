@@ -7,7 +7,7 @@ mod verify;
 use std::process::ExitCode;
 
 use anyhow::bail;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use serde_json::json;
 use server::access;
 
@@ -49,7 +49,7 @@ pub(crate) struct CreateKey {
     name: String,
     /// What it may do.
     #[arg(long, value_delimiter = ',', default_values = ["admin"],
-        value_parser = ["admin", "recipes:read", "recipes:write", "runs:read", "runs:write", "connections:read", "connections:write"])]
+        value_parser = PossibleValuesParser::new(access::Scope::ALL.map(access::Scope::as_str)))]
     scopes: Vec<String>,
     /// As JSON.
     #[arg(long)]

@@ -174,6 +174,11 @@ impl Process {
         (Self::read(child), stderr)
     }
 
+    /// The process of a command whose standard error goes elsewhere.
+    pub(crate) fn of_quiet(mut command: Command) -> Self {
+        Self::read(command.spawn().expect("the binary starts"))
+    }
+
     fn read(mut child: Child) -> Self {
         let mut line = String::new();
         let mut out = BufReader::new(child.stdout.take().expect("standard output"));

@@ -1,5 +1,6 @@
 //! Requests that start no run are kept before their senders are answered, and can be given to a recipe.
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::harness::Process;
@@ -101,8 +102,10 @@ async fn a_kept_request_starts_one_run_when_somebody_gives_it_to_a_recipe() {
 async fn a_flood_of_junk_is_bounded_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path()).await;
-    for number in 0..60 {
-        assert_eq!(send(&server, &format!("junk{number}"), "x", "text/plain", b"junk").await.0, 404);
+    // All at once: one after the other, a slow machine would take so long that there is room for each.
+    let paths: Vec<String> = (0..60).map(|number| format!("junk{number}")).collect();
+    for (status, _) in join_all(paths.iter().map(|path| send(&server, path, "x", "text/plain", b"junk"))).await {
+        assert_eq!(status, 404);
     }
     let rows = kept(&server, "?limit=200").await;
     assert!(!rows.is_empty() && rows.len() < 60, "{} were kept", rows.len());
@@ -116,4 +119,66 @@ async fn a_flood_of_junk_is_bounded_and_told() {
     // The flood at no address takes nothing from a recipe's.
     assert_eq!(send(&server, "orders", "forged", JSON, b"{}").await.0, 401);
     assert_eq!(kept(&server, "?verdict=unverified").await.len(), 1);
+}
+
+/// Sends one header to a recipe and gives the answer.
+async fn send_with(server: &Process, path: &str, header: (&str, &str), body: &str) -> (u16, Value) {
+    #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let request = client.post(format!("http://{}/hooks/{path}", server.address)).header(header.0, header.1);
+    let answer = request.header("x-vendor-key", GOOD).header("x-note", "seen").body(body.to_owned()).send().await.unwrap();
+    let status = answer.status().as_u16();
+    (status, serde_json::from_str(&answer.text().await.unwrap()).unwrap_or_default())
+}
+
+/// Everything the database and its log hold.
+fn everything_in(folder: &std::path::Path) -> Vec<u8> {
+    let files = ["liaison.db", "liaison.db-wal"].map(|name| std::fs::read(folder.join(name)).unwrap_or_default());
+    files.concat()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_in_a_header_of_any_name_is_seen_by_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_liaison"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", "trace", "--data-dir"]).arg(folder.path());
+    command.env("LIAISON_ADMIN_API_KEY", crate::harness::KEY).stdout(std::process::Stdio::piped());
+    let log = folder.path().join("log");
+    command.stderr(std::fs::File::create(&log).unwrap());
+    let server = Process::of_quiet(command);
+    // The header's name says nothing; only the connection knows what it holds.
+    let config = json!({ "verify": "bearer", "header": "X-Whose-It-Is" });
+    let connection = json!({ "name": "hook", "connector": "webhook", "config": config, "credentials": { "token": GOOD } });
+    assert_eq!(server.api("POST", "/api/v1/connections", Some(&connection.to_string())).await.0, 201);
+    let recipe = RECIPE.replace("return: { id: \"${ trigger.body.id }\" }", "return: { headers: \"${ trigger.headers }\" }");
+    assert_eq!(server.api("PUT", "/api/v1/recipes/orders", Some(&recipe)).await.0, 201);
+    switch(&server, "activate").await;
+    let (status, taken) = send_with(&server, "orders", ("X-Whose-It-Is", GOOD), "{\"id\": 1}").await;
+    assert_eq!(status, 202, "the check itself still sees the token: {taken}");
+    let run = server.wait(taken["run_id"].as_str().unwrap(), "succeeded").await;
+    let headers = &run["trigger"]["headers"];
+    assert_eq!((&headers["x-whose-it-is"], &headers["x-vendor-key"]), (&json!("•••"), &json!("•••")), "{headers}");
+    assert_eq!((&headers["x-note"], &run["output"]["headers"]["x-whose-it-is"]), (&json!("seen"), &json!("•••")));
+    // The same of what starts no run, at this address, at one that is switched off, and at none.
+    let spoilt = format!("{GOOD}-spoilt");
+    assert_eq!(send_with(&server, "orders", ("X-Whose-It-Is", &spoilt), "{}").await.0, 401);
+    assert_eq!(send_with(&server, "nowhere", ("X-Whose-It-Is", GOOD), "{\"id\": 2}").await.0, 404);
+    switch(&server, "deactivate").await;
+    assert_eq!(send_with(&server, "orders", ("X-Whose-It-Is", GOOD), "{\"id\": 3}").await.0, 404);
+    switch(&server, "activate").await;
+    let rows = kept(&server, "").await;
+    assert_eq!(rows.len(), 3);
+    for row in &rows {
+        let masked = |name: &str| row["headers"].as_array().unwrap().contains(&json!([name, "•••"]));
+        assert!(masked("x-whose-it-is") && masked("x-vendor-key"), "{row}");
+        // What was kept can still be given to the recipe: it needs no proof any more.
+        let place = format!("/api/v1/inbound/{}/assign", row["id"].as_str().unwrap());
+        let (status, told) = server.api("POST", &place, Some("{\"recipe\": \"orders\"}")).await;
+        assert!(matches!(status, 200 | 202), "{told}");
+    }
+    assert!(server.stop());
+    for (place, bytes) in [("the database", everything_in(folder.path())), ("the log", std::fs::read(&log).unwrap())] {
+        let found = bytes.windows(GOOD.len()).any(|window| window == GOOD.as_bytes());
+        assert!(!found, "the token stands in {place}");
+    }
 }

@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{JsonBody, Page, instant, read_limit};
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     error::{ApiError, ErrorBody},
     state::{App, Shared},
 };
@@ -133,7 +133,7 @@ async fn note(app: &App, caller: &Caller, what: &str, name: &str, note: String) 
 /// All alarms, by name.
 #[utoipa::path(get, path = "/alarms", tag = "alarms", responses((status = 200, body = Page<AlarmOut>)))]
 pub(crate) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Json<Page<AlarmOut>>, ApiError> {
-    caller.need("alarms:read")?;
+    caller.need(Scope::AlarmsRead)?;
     let mut alarms = Vec::new();
     for row in app.store().alarms().await? {
         alarms.push(told(&app, row).await?);
@@ -145,7 +145,7 @@ pub(crate) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Js
 #[utoipa::path(get, path = "/alarms/{name}", tag = "alarms", params(("name" = String, Path)),
     responses((status = 200, body = AlarmOut), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(State(app): State<Shared>, caller: Caller, Path(name): Path<String>) -> Result<Json<AlarmOut>, ApiError> {
-    caller.need("alarms:read")?;
+    caller.need(Scope::AlarmsRead)?;
     let row = find(&app, &name).await?;
     Ok(Json(told(&app, row).await?))
 }
@@ -159,7 +159,7 @@ pub(crate) async fn set(
     Path(name): Path<String>,
     JsonBody(alarm): JsonBody<AlarmIn>,
 ) -> Result<Json<AlarmOut>, ApiError> {
-    caller.need("alarms:write")?;
+    caller.need(Scope::AlarmsWrite)?;
     let plain = |char: char| char.is_ascii_lowercase() || char.is_ascii_digit() || char == '-';
     if name.is_empty() || name.len() > NAME_CHARS_MAX || !name.chars().all(plain) {
         let message = format!("A name has at most {NAME_CHARS_MAX} small letters, digits and hyphens.");
@@ -199,7 +199,7 @@ pub(crate) async fn set(
 #[utoipa::path(delete, path = "/alarms/{name}", tag = "alarms", params(("name" = String, Path)),
     responses((status = 204), (status = 404, body = ErrorBody)))]
 pub(crate) async fn remove(State(app): State<Shared>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
-    caller.need("alarms:write")?;
+    caller.need(Scope::AlarmsWrite)?;
     if !app.store().remove_alarm(&name).await? {
         return Err(ApiError::not_found(format!("alarm {name:?}")));
     }
@@ -216,7 +216,7 @@ pub(crate) async fn test(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<(StatusCode, Json<NoticeOut>), ApiError> {
-    caller.need("alarms:write")?;
+    caller.need(Scope::AlarmsWrite)?;
     let row = find(&app, &name).await?;
     let id = app.engine.test_alarm(&row).await?;
     let notices = app.store().notices(Some(&name), None, 20).await?;
@@ -234,7 +234,7 @@ pub(crate) async fn notices(
     Path(name): Path<String>,
     Query(query): Query<NoticesQuery>,
 ) -> Result<Json<Page<NoticeOut>>, ApiError> {
-    caller.need("alarms:read")?;
+    caller.need(Scope::AlarmsRead)?;
     let limit = read_limit(query.limit)?;
     let before = query
         .cursor

@@ -3,18 +3,19 @@
 use axum::{
     Json,
     extract::{Path, Query, State},
+    http::StatusCode,
 };
 use engine::Decision;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use store::{Approval, ApprovalId};
+use store::{Approval, ApprovalId, AuditId, AuditRow};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{JsonBody, Page, instant, read_limit};
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     error::{ApiError, ErrorBody},
-    state::Shared,
+    state::{App, Shared},
 };
 
 /// A question.
@@ -75,7 +76,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(asked): Query<ApprovalsQuery>,
 ) -> Result<Json<Page<ApprovalOut>>, ApiError> {
-    caller.need("runs:read")?;
+    reads(&caller)?;
     let open = match asked.status.as_deref() {
         None | Some("open") => true,
         Some("decided") => false,
@@ -87,7 +88,9 @@ pub(crate) async fn list(
     for approval in app.store().approvals(open, before, limit + 1).await? {
         rows.push(out(&app, approval).await?);
     }
-    Ok(Json(Page::cut(rows, limit, |row: &ApprovalOut| row.id.clone())))
+    let mut page = Page::cut(rows, limit, |row: &ApprovalOut| row.id.clone());
+    page.data.retain(|row| sees(&caller, &row.from));
+    Ok(Json(page))
 }
 
 /// One question.
@@ -98,14 +101,17 @@ pub(crate) async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ApprovalOut>, ApiError> {
-    caller.need("runs:read")?;
-    let approval = app.store().approval(read_id(&id)?).await?.ok_or_else(|| ApiError::not_found(format!("question {id}")))?;
+    reads(&caller)?;
+    let approval = find(&app, &id).await?;
+    if !sees(&caller, &approval.question["from"]) {
+        return Err(ApiError::not_found(format!("question {id}")));
+    }
     Ok(Json(out(&app, approval).await?))
 }
 
 /// Says yes. Saying it twice is safe: the second time is told who did it first.
 #[utoipa::path(post, path = "/approvals/{id}/approve", tag = "approvals", params(("id" = String, Path)), request_body = DecisionIn,
-    responses((status = 200, body = ApprovalOut), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 410, body = ErrorBody)))]
+    responses((status = 200, body = ApprovalOut), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 410, body = ErrorBody)))]
 pub(crate) async fn approve(
     state: State<Shared>,
     caller: Caller,
@@ -117,7 +123,7 @@ pub(crate) async fn approve(
 
 /// Says no.
 #[utoipa::path(post, path = "/approvals/{id}/decline", tag = "approvals", params(("id" = String, Path)), request_body = DecisionIn,
-    responses((status = 200, body = ApprovalOut), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 410, body = ErrorBody)))]
+    responses((status = 200, body = ApprovalOut), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody), (status = 410, body = ErrorBody)))]
 pub(crate) async fn decline(
     state: State<Shared>,
     caller: Caller,
@@ -134,10 +140,73 @@ async fn decide(
     JsonBody(DecisionIn { form, comment }): JsonBody<DecisionIn>,
     approved: bool,
 ) -> Result<Json<ApprovalOut>, ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::ApprovalsDecide)?;
+    let asked = find(&app, &id).await?;
+    let from = &asked.question["from"];
+    if !is_asked(&caller, from) {
+        return Err(not_asked(&caller, from));
+    }
+    let note = comment.clone().unwrap_or_default();
     let decision = Decision { approved, form, comment, by: caller.name.clone() };
-    let approval = app.engine.decide_approval(read_id(&id)?, decision).await?;
+    let approval = app.engine.decide_approval(asked.id, decision).await?;
+    remember(&app, &caller, &approval, approved, note).await;
     Ok(Json(out(&app, approval).await?))
+}
+
+/// Whoever sees runs sees what is asked about them; whoever only decides sees what they are asked.
+fn reads(caller: &Caller) -> Result<(), ApiError> {
+    if caller.may(Scope::ApprovalsDecide) { Ok(()) } else { caller.need(Scope::RunsRead) }
+}
+
+fn sees(caller: &Caller, from: &Value) -> bool {
+    caller.may(Scope::RunsRead) || is_asked(caller, from)
+}
+
+/// Whether a question names the caller, as a user or as a group. An admin may answer for everybody.
+fn is_asked(caller: &Caller, from: &Value) -> bool {
+    let own = caller.key_name().unwrap_or_default().to_lowercase();
+    caller.may(Scope::Admin) || (!own.is_empty() && names(from).any(|name| name.to_lowercase() == own))
+}
+
+/// Everybody `from` names.
+fn names(from: &Value) -> impl Iterator<Item = &str> {
+    ["user", "group"].into_iter().flat_map(|word| {
+        let named = &from[word];
+        let many = named.as_array().into_iter().flatten();
+        many.chain(Some(named)).filter_map(Value::as_str).map(str::trim)
+    })
+}
+
+fn not_asked(caller: &Caller, from: &Value) -> ApiError {
+    let mut asked: Vec<&str> = names(from).collect();
+    asked.dedup();
+    let who = if asked.is_empty() { "nobody, so only an admin may decide it".to_owned() } else { asked.join(", ") };
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "NOT_ASKED",
+        format!("This question is for {who}; {} is not among them. Let one of them or an admin decide.", caller.name),
+    )
+}
+
+/// The audit list says who decided what.
+async fn remember(app: &App, caller: &Caller, approval: &Approval, approved: bool, note: String) {
+    let now = app.now();
+    let row = AuditRow {
+        id: AuditId::new(now, app.engine.random()),
+        at: now,
+        who: caller.name.clone(),
+        what: if approved { "approval.approved" } else { "approval.declined" }.to_owned(),
+        about: format!("run {} step {}", approval.run, approval.path),
+        note,
+    };
+    // It is decided and cannot be taken back: what the audit list lacks, the run's journal has.
+    if let Err(error) = app.store().add_audit(&row).await {
+        tracing::warn!(%error, approval = %approval.id, "approval.audit: the store did not answer");
+    }
+}
+
+async fn find(app: &App, id: &str) -> Result<Approval, ApiError> {
+    app.store().approval(read_id(id)?).await?.ok_or_else(|| ApiError::not_found(format!("question {id}")))
 }
 
 fn read_id(text: &str) -> Result<ApprovalId, ApiError> {

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::{JsonBody, Page, instant};
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     error::{ApiError, ErrorBody, ErrorDetail},
     state::Shared,
 };
@@ -143,7 +143,7 @@ async fn find(app: &Shared, name: &str) -> Result<ConnectionRow, ApiError> {
 /// All connections, by name.
 #[utoipa::path(get, path = "/connections", tag = "connections", responses((status = 200, body = Page<ConnectionOut>)))]
 pub(crate) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Json<Page<ConnectionOut>>, ApiError> {
-    caller.need("connections:read")?;
+    caller.need(Scope::ConnectionsRead)?;
     let rows = app.store().connections().await?;
     Ok(Json(Page::whole(rows.into_iter().map(|row| out(&app, row)).collect::<Result<_, _>>()?)))
 }
@@ -156,7 +156,7 @@ pub(crate) async fn get(
     caller: Caller,
     Path(name): Path<String>,
 ) -> Result<Json<ConnectionOut>, ApiError> {
-    caller.need("connections:read")?;
+    caller.need(Scope::ConnectionsRead)?;
     Ok(Json(out(&app, find(&app, &name).await?)?))
 }
 
@@ -168,7 +168,7 @@ pub(crate) async fn create(
     caller: Caller,
     JsonBody(new): JsonBody<NewConnection>,
 ) -> Result<(StatusCode, Json<ConnectionOut>), ApiError> {
-    caller.need("connections:write")?;
+    caller.need(Scope::ConnectionsWrite)?;
     check_name(&new.name)?;
     let config = if new.config.is_null() { Value::Object(Map::new()) } else { new.config };
     validate(&app, &new.connector, &config, &new.credentials)?;
@@ -219,7 +219,7 @@ pub(crate) struct TestOut {
 #[utoipa::path(post, path = "/connections/{name}/test", tag = "connections", params(("name" = String, Path)),
     responses((status = 200, body = TestOut), (status = 404, body = ErrorBody)))]
 pub(crate) async fn test(State(app): State<Shared>, caller: Caller, Path(name): Path<String>) -> Result<Json<TestOut>, ApiError> {
-    caller.need("connections:write")?;
+    caller.need(Scope::ConnectionsWrite)?;
     find(&app, &name).await?;
     app.engine.refresh().await?;
     let plain = |works, message: &str| TestOut { works, message: message.to_owned(), next: None, class: None, code: None };
@@ -245,7 +245,7 @@ pub(crate) async fn update(
     Path(name): Path<String>,
     JsonBody(change): JsonBody<ConnectionChange>,
 ) -> Result<Json<ConnectionOut>, ApiError> {
-    caller.need("connections:write")?;
+    caller.need(Scope::ConnectionsWrite)?;
     let mut row = find(&app, &name).await?;
     let place = row.id.to_string();
     let mut secrets = app.engine.vault.open(&place, &row.sealed)?;
@@ -277,7 +277,7 @@ pub(crate) async fn update(
 #[utoipa::path(delete, path = "/connections/{name}", tag = "connections", params(("name" = String, Path)),
     responses((status = 204, description = "Removed"), (status = 404, body = ErrorBody), (status = 409, description = "An active recipe uses it", body = ErrorBody)))]
 pub(crate) async fn delete(State(app): State<Shared>, caller: Caller, Path(name): Path<String>) -> Result<StatusCode, ApiError> {
-    caller.need("connections:write")?;
+    caller.need(Scope::ConnectionsWrite)?;
     let row = find(&app, &name).await?;
     let catalogue = app.engine.catalogue();
     let mut users: Vec<&str> = catalogue
@@ -299,7 +299,7 @@ pub(crate) async fn delete(State(app): State<Shared>, caller: Caller, Path(name)
 /// The connectors of this build.
 #[utoipa::path(get, path = "/connectors", tag = "connections", responses((status = 200, body = Page<ConnectorOut>)))]
 pub(crate) async fn connectors(State(app): State<Shared>, caller: Caller) -> Result<Json<Page<ConnectorOut>>, ApiError> {
-    caller.need("connections:read")?;
+    caller.need(Scope::ConnectionsRead)?;
     let all = app.engine.connectors.iter().map(|connector| ConnectorOut {
         id: connector.id.to_owned(),
         title: connector.title.to_owned(),

@@ -20,7 +20,7 @@ use super::{
     runs::{RunRowOut, RunsQuery, read_doubt, read_filter, read_id, read_version, row_out},
 };
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     error::{ApiError, ErrorBody},
     state::Shared,
 };
@@ -150,7 +150,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<LettersQuery>,
 ) -> Result<Json<Page<LetterOut>>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let cause = read_fingerprint(query.fingerprint.as_deref())?;
     if cause.is_some() {
         app.engine.sort_letters().await?;
@@ -181,7 +181,7 @@ pub(crate) async fn causes(
     caller: Caller,
     Query(query): Query<CausesQuery>,
 ) -> Result<Json<Page<CauseOut>>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let limit = read_limit(query.limit)?;
     let recipe = match query.recipe.as_deref().filter(|slug| !slug.is_empty()) {
         None => None,
@@ -307,7 +307,7 @@ pub(crate) async fn resume(
     caller: Caller,
     JsonBody(wish): JsonBody<Bulk>,
 ) -> Result<(StatusCode, Json<Begun>), ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     begun(begin(&app, &caller.name, OperationKind::Resume, wish).await?)
 }
 
@@ -319,7 +319,7 @@ pub(crate) async fn replay(
     caller: Caller,
     JsonBody(wish): JsonBody<Bulk>,
 ) -> Result<(StatusCode, Json<Begun>), ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     begun(begin(&app, &caller.name, OperationKind::Replay, wish).await?)
 }
 
@@ -331,7 +331,7 @@ pub(crate) async fn discard(
     caller: Caller,
     JsonBody(wish): JsonBody<Bulk>,
 ) -> Result<(StatusCode, Json<Begun>), ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     begun(begin(&app, &caller.name, OperationKind::Discard, wish).await?)
 }
 

@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::runs::read_id;
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     error::{ApiError, ErrorBody},
     state::Shared,
 };
@@ -61,7 +61,7 @@ pub(crate) async fn get(
     Path((id, sha256)): Path<(String, String)>,
     Query(query): Query<NameQuery>,
 ) -> Result<Response, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let not_found = || ApiError::not_found(format!("file {sha256} of run {id}"));
     let (run, blob) = (read_id(&id)?, sha256.parse::<BlobId>().map_err(|_| not_found())?);
     // Who may see the run may see what it speaks of, and nothing else.

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{JsonBody, Page, instant, read_limit};
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     error::{ApiError, ErrorBody},
     state::Shared,
 };
@@ -127,7 +127,7 @@ async fn gates(app: &Shared, name: String) -> Result<Json<GatesOut>, ApiError> {
 #[utoipa::path(get, path = "/connections/{name}/circuit", tag = "connections", params(("name" = String, Path)),
     responses((status = 200, body = GatesOut), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(State(app): State<Shared>, caller: Caller, Path(name): Path<String>) -> Result<Json<GatesOut>, ApiError> {
-    caller.need("connections:read")?;
+    caller.need(Scope::ConnectionsRead)?;
     known(&app, &name).await?;
     gates(&app, name).await
 }
@@ -141,7 +141,7 @@ pub(crate) async fn set(
     Path(name): Path<String>,
     JsonBody(change): JsonBody<CircuitChange>,
 ) -> Result<Json<GatesOut>, ApiError> {
-    caller.need("connections:write")?;
+    caller.need(Scope::ConnectionsWrite)?;
     known(&app, &name).await?;
     let open = match change.state.as_str() {
         "open" => true,
@@ -171,7 +171,7 @@ pub(crate) async fn audit(
     caller: Caller,
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<Page<AuditOut>>, ApiError> {
-    caller.need("audit:read")?;
+    caller.need(Scope::AuditRead)?;
     let limit = read_limit(query.limit)?;
     let before = query
         .cursor

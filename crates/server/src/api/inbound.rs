@@ -14,9 +14,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{JsonBody, Page, instant, read_instant, read_limit};
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     error::ApiError,
-    hooks::{event, parse},
+    hooks::{Mask, event, parse},
     state::Shared,
 };
 
@@ -103,7 +103,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<InboundQuery>,
 ) -> Result<Json<Page<InboundOut>>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let limit = read_limit(query.limit)?;
     let verdict = query.verdict.as_deref().map(|word| {
         let words: Vec<&str> = Verdict::ALL.iter().map(|verdict| verdict.as_str()).collect();
@@ -137,7 +137,7 @@ async fn find(app: &Shared, id: &str) -> Result<InboundRow, ApiError> {
 /// One request with its body.
 #[utoipa::path(get, path = "/inbound/{id}", tag = "inbound", params(("id" = String, Path)), responses((status = 200, body = InboundOut)))]
 pub(crate) async fn get(State(app): State<Shared>, caller: Caller, Path(id): Path<String>) -> Result<Json<InboundOut>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let mut row = find(&app, &id).await?;
     let (body, body_base64) = match String::from_utf8(std::mem::take(&mut row.body)) {
         Ok(text) => (Some(text), None),
@@ -178,7 +178,7 @@ pub(crate) async fn assign(
     Path(id): Path<String>,
     JsonBody(wish): JsonBody<Assign>,
 ) -> Result<(StatusCode, Json<Assigned>), ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     let row = find(&app, &id).await?;
     let catalogue = app.engine.catalogue();
     let recipe = catalogue.recipes.get(&wish.recipe).ok_or_else(|| {
@@ -199,8 +199,10 @@ pub(crate) async fn assign(
     }
     let headers: Vec<(String, String)> = serde_json::from_value(row.headers.clone()).unwrap_or_default();
     let body = parse(Some(&app.engine), &headers, &row.body).await?;
-    let event =
-        Event { key: Some(format!("inbound:{}", row.id).into()), ..event(&row.method, &row.path, &row.query, &headers, body) };
+    let event = Event {
+        key: Some(format!("inbound:{}", row.id).into()),
+        ..event(&row.method, &row.path, &row.query, &Mask::default(), &headers, body)
+    };
     let (status, run, duplicate) = match app.engine.accept(recipe, event).await? {
         Intake::Accepted { run, .. } => (StatusCode::ACCEPTED, Some(run), false),
         Intake::Duplicate { run, .. } => (StatusCode::OK, Some(run), true),
@@ -218,7 +220,7 @@ pub(crate) async fn assign(
 /// Removes a request.
 #[utoipa::path(delete, path = "/inbound/{id}", tag = "inbound", params(("id" = String, Path)), responses((status = 204)))]
 pub(crate) async fn delete(State(app): State<Shared>, caller: Caller, Path(id): Path<String>) -> Result<StatusCode, ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     let row = find(&app, &id).await?;
     app.store().delete_inbound(row.id).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, instant, read_limit};
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     error::{ApiError, ErrorBody},
     state::Shared,
 };
@@ -132,7 +132,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<OperationsQuery>,
 ) -> Result<Json<Page<OperationOut>>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let limit = read_limit(query.limit)?;
     let cursor = query.cursor.filter(|text| !text.is_empty());
     let before = cursor.map(|text| text.parse::<OperationId>().map_err(|_| bad_cursor())).transpose()?;
@@ -148,7 +148,7 @@ pub(crate) async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<OperationOut>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     Ok(Json(operation_out(find(&app, &id).await?)))
 }
 
@@ -166,7 +166,7 @@ pub(crate) async fn runs(
     Path(id): Path<String>,
     Query(query): Query<ItemsQuery>,
 ) -> Result<Json<Page<ItemOut>>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let operation = find(&app, &id).await?;
     let limit = read_limit(query.limit)?;
     let state =
@@ -202,7 +202,7 @@ async fn changed(
     id: &str,
     wish: OperationChange,
 ) -> Result<(StatusCode, Json<OperationOut>), ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     Ok((StatusCode::ACCEPTED, Json(operation_out(change(app, id, wish).await?))))
 }
 

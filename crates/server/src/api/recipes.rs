@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use engine::catalogue;
+use engine::{ActivateError, catalogue};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{NewVersion, RecipeId, RecipeRow, RunStatus, Saved, Timestamp};
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 
 use super::{JsonBody, Page, bytes, instant};
 use crate::{
-    access::{Caller, new_secret},
+    access::{Caller, Scope, new_secret},
     error::{ApiError, ErrorBody},
     state::Shared,
 };
@@ -152,7 +152,7 @@ async fn find(app: &Shared, slug: &str) -> Result<RecipeRow, ApiError> {
 /// All recipes, by slug.
 #[utoipa::path(get, path = "/recipes", tag = "recipes", responses((status = 200, body = Page<RecipeOut>)))]
 pub(crate) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Json<Page<RecipeOut>>, ApiError> {
-    caller.need("recipes:read")?;
+    caller.need(Scope::RecipesRead)?;
     Ok(Json(Page::whole(app.store().recipes().await?.into_iter().map(out).collect())))
 }
 
@@ -166,7 +166,7 @@ pub(crate) async fn get(
     Path(slug): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    caller.need("recipes:read")?;
+    caller.need(Scope::RecipesRead)?;
     let row = find(&app, &slug).await?;
     let tag = etag(&row);
     let wants_yaml =
@@ -192,7 +192,7 @@ pub(crate) async fn put(
     Path(slug): Path<String>,
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
-    caller.need("recipes:write")?;
+    caller.need(Scope::RecipesWrite)?;
     let if_match = request.headers().get(header::IF_MATCH).cloned();
     let if_revision = match if_match.as_ref().map(|value| value.to_str().unwrap_or_default().trim()) {
         None | Some("*") => None,
@@ -256,34 +256,36 @@ fn refused(message: &str, found: Vec<DiagnosticOut>) -> Response {
 
 /// Switches a version on; runs that began on another finish on theirs.
 #[utoipa::path(post, path = "/recipes/{slug}/activate", tag = "recipes", params(("slug" = String, Path)),
-    request_body = Activation, responses((status = 200, body = RecipeOut), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+    request_body = Activation, responses((status = 200, body = RecipeOut), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody),
+        (status = 409, description = "Another recipe has its web address", body = ErrorBody)))]
 pub(crate) async fn activate(
     State(app): State<Shared>,
     caller: Caller,
     Path(slug): Path<String>,
     JsonBody(wish): JsonBody<Activation>,
 ) -> Result<Json<RecipeOut>, ApiError> {
-    caller.need("recipes:write")?;
+    caller.need(Scope::RecipesWrite)?;
     let row = find(&app, &slug).await?;
     let version = wish.version.unwrap_or(row.latest_version);
-    let program = match app.store().version(row.id, version).await? {
-        Some(_) => app.engine.program(row.id, version).await.map_err(|error| match error {
-            store::StoreError::Internal(reason) => {
-                ApiError::invalid(format!("Version {version} cannot run: {reason}."), Vec::new())
-            }
-            other => other.into(),
-        })?,
-        None => return Err(ApiError::not_found(format!("version {version} of recipe {slug:?}"))),
-    };
     let params = wish.params.unwrap_or_else(|| row.params.clone());
-    program.check_params(&params).map_err(|(field, message)| ApiError::field(format!("params.{field}"), message))?;
-    let row = app
-        .store()
-        .activate(row.id, Some(version), &params, app.now())
-        .await?
-        .ok_or_else(|| ApiError::not_found(format!("version {version} of recipe {slug:?}")))?;
-    app.engine.refresh().await?;
+    let row = app.engine.activate(&row, version, &params).await.map_err(|error| not_active(&slug, version, error))?;
     Ok(Json(out(row)))
+}
+
+fn not_active(slug: &str, version: i32, error: ActivateError) -> ApiError {
+    match error {
+        ActivateError::Missing => ApiError::not_found(format!("version {version} of recipe {slug:?}")),
+        ActivateError::Unfit(reason) => ApiError::invalid(format!("Version {version} cannot run: {reason}."), Vec::new()),
+        ActivateError::Param { field, message } => ApiError::field(format!("params.{field}"), message),
+        ActivateError::PathTaken { path, other } => ApiError::conflict(
+            "PATH_TAKEN",
+            format!(
+                "Recipe {other} takes what comes to /hooks/{path}, so {slug} was not switched on. Give one of them another \
+                 `path` under `trigger.with`, or switch {other} off, then try again."
+            ),
+        ),
+        ActivateError::Store(error) => error.into(),
+    }
 }
 
 /// Switches the recipe off; runs that already began finish.
@@ -294,7 +296,7 @@ pub(crate) async fn deactivate(
     caller: Caller,
     Path(slug): Path<String>,
 ) -> Result<Json<RecipeOut>, ApiError> {
-    caller.need("recipes:write")?;
+    caller.need(Scope::RecipesWrite)?;
     let row = find(&app, &slug).await?;
     let row = app
         .store()
@@ -313,7 +315,7 @@ pub(crate) async fn versions(
     caller: Caller,
     Path(slug): Path<String>,
 ) -> Result<Json<Page<VersionOut>>, ApiError> {
-    caller.need("recipes:read")?;
+    caller.need(Scope::RecipesRead)?;
     let row = find(&app, &slug).await?;
     let versions = app.store().versions(row.id).await?;
     Ok(Json(Page::whole(versions.into_iter().map(|version| version_out(version, false)).collect())))
@@ -327,7 +329,7 @@ pub(crate) async fn version(
     caller: Caller,
     Path((slug, n)): Path<(String, i32)>,
 ) -> Result<Json<VersionOut>, ApiError> {
-    caller.need("recipes:read")?;
+    caller.need(Scope::RecipesRead)?;
     let row = find(&app, &slug).await?;
     let version =
         app.store().version(row.id, n).await?.ok_or_else(|| ApiError::not_found(format!("version {n} of recipe {slug:?}")))?;
@@ -363,7 +365,7 @@ pub(crate) async fn stats(
     caller: Caller,
     Path(slug): Path<String>,
 ) -> Result<Json<StatsOut>, ApiError> {
-    caller.need("recipes:read")?;
+    caller.need(Scope::RecipesRead)?;
     let row = find(&app, &slug).await?;
     let mut out = StatsOut::default();
     for (status, count) in app.store().run_counts(Some(row.id), Timestamp::from_micros(0)).await? {

@@ -27,7 +27,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Done, JsonBody, Page, bytes, files::RefOut, instant, not_json, read_instant, read_limit, read_wait};
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     detail::{self, RunDetail, StepDetail},
     error::{ApiError, ErrorBody, ErrorDetail},
     state::Shared,
@@ -235,7 +235,7 @@ pub(crate) async fn start(
     Query(query): Query<StartQuery>,
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     let wait = read_wait(query.wait.as_deref(), app.settings.wait_max)?;
     let key = match request.headers().get("idempotency-key") {
         None => None,
@@ -417,7 +417,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<RunsQuery>,
 ) -> Result<Json<Page<RunRowOut>>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let filter = read_filter(&app, &query).await?;
     let rows = app.store().runs(&RunFilter { limit: filter.limit + 1, ..filter.clone() }).await?;
     Ok(Json(Page::cut(rows.into_iter().map(row_out).collect(), filter.limit, |row| row.id.clone())))
@@ -426,7 +426,7 @@ pub(crate) async fn list(
 /// One run with its steps and data.
 #[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = RunOut), (status = 404, body = ErrorBody)))]
 pub(crate) async fn get(State(app): State<Shared>, caller: Caller, Path(id): Path<String>) -> Result<Json<RunOut>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let run = read_id(&id)?;
     let detail = detail::read(app.store(), run).await?.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
     Ok(Json(run_out(&app, detail).await))
@@ -445,7 +445,7 @@ pub(crate) async fn cancel(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     let run = read_id(&id)?;
     app.engine.cancel(run, &caller.name).await?;
     done(&app, run).await
@@ -481,7 +481,7 @@ pub(crate) async fn resume(
     Path(id): Path<String>,
     JsonBody(wish): JsonBody<Resumption>,
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     let run = read_id(&id)?;
     let said = read_doubt(wish.uncertain.as_deref(), wish.output)?;
     if matches!(said, Some(Doubtful::Happened(_))) && app.engine.doubts(run).await?.len() > 1 {
@@ -503,7 +503,7 @@ pub(crate) async fn replay(
     Path(id): Path<String>,
     JsonBody(wish): JsonBody<Replaying>,
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     let wish = Replay { event: wish.event, version: wish.version, key: None };
     let new = app.engine.replay_with(read_id(&id)?, wish).await?;
     done(&app, new).await
@@ -517,7 +517,7 @@ pub(crate) async fn events(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let run = read_id(&id)?;
     if app.store().run(run).await?.is_none() {
         return Err(ApiError::not_found(format!("run {id}")));

@@ -11,7 +11,11 @@ use store::{RunFilter, Timestamp, Via};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Page, instant, read_limit};
-use crate::{access::Caller, error::ApiError, state::Shared};
+use crate::{
+    access::{Caller, Scope},
+    error::ApiError,
+    state::Shared,
+};
 
 /// Fire times shown unless the caller says otherwise.
 const NEXT_DEFAULT: usize = 5;
@@ -71,7 +75,7 @@ pub(crate) async fn list(
     caller: Caller,
     Query(query): Query<SchedulesQuery>,
 ) -> Result<Json<Page<ScheduleOut>>, ApiError> {
-    caller.need("runs:read")?;
+    caller.need(Scope::RunsRead)?;
     let limit = read_limit(query.limit)?;
     let next = match query.next {
         None => NEXT_DEFAULT,

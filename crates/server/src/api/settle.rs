@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use super::{Done, JsonBody, dead_letters::read_reason, runs::read_id};
 use crate::{
-    access::Caller,
+    access::{Caller, Scope},
     error::{ApiError, ErrorBody},
     state::Shared,
 };
@@ -64,7 +64,7 @@ pub(crate) async fn settle(
     Path(id): Path<String>,
     JsonBody(wish): JsonBody<Settling>,
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
-    caller.need("runs:write")?;
+    caller.need(Scope::RunsWrite)?;
     let run = read_id(&id)?;
     carry_out(&app, run, wish, &caller.name).await?;
     let status = app.store().run(run).await?.map_or("unknown", |row| row.status.as_str());
