@@ -50,6 +50,9 @@ pub enum ControlError {
         /// The step.
         path: String,
     },
+    /// The run's data was not kept, so there is nothing to run again.
+    #[error("the data of run {0} was not kept")]
+    NotKept(RunId),
     /// The store does not answer.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -236,10 +239,14 @@ impl Engine {
     }
 
     /// The event of a run.
-    async fn event(&self, id: RunId) -> Result<Arc<Json>, StoreError> {
+    async fn event(&self, id: RunId) -> Result<Arc<Json>, ControlError> {
         let chunks = self.store.chunks(id, 0).await?;
+        // Asked after the journal was read: what was there then is whole.
+        if self.forgotten(id).await?.is_some() {
+            return Err(ControlError::NotKept(id));
+        }
         let entries = self.unpack(&chunks, |_, entry, _| matches!(entry, Entry::Accepted { .. })).await?;
-        Journal::of(entries.into_iter().map(Ok)).map(|journal| journal.event)
+        Ok(Journal::of(entries.into_iter().map(Ok)).map(|journal| journal.event)?)
     }
 
     /// A run's journal, read from the store.

@@ -187,6 +187,7 @@ impl Engine {
             taken: Vec::new(),
         };
         let mut beside = self.besides(&recipe.program, state, &mut about, entries, then);
+        self.note_forgetting(&recipe.program, &mut beside);
         let chunk = self.pack(entries, &mut beside)?;
         let run = NewRun {
             id: state.id,

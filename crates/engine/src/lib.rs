@@ -18,6 +18,7 @@ pub mod decide;
 mod drive;
 mod files;
 pub mod fingerprint;
+mod forget;
 mod frame;
 pub mod gate;
 mod intake;
@@ -127,6 +128,8 @@ pub struct Engine {
     pub(crate) tasks: TaskTracker,
     /// Wakes whoever looks after dead letters.
     pub(crate) letters: letters::Signals,
+    /// Wakes whoever takes the data out of runs that are over.
+    pub(crate) forgets: Notify,
     pub(crate) schedules: schedule::Memory,
     pub(crate) alarms: alarm::Memory,
     pub(crate) addresses: Arc<Addresses>,
@@ -181,6 +184,7 @@ impl Engine {
             stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
             letters: letters::Signals::default(),
+            forgets: Notify::new(),
             schedules: schedule::Memory::default(),
             alarms: alarm::Memory::default(),
             dice: Mutex::new(SmallRng::seed_from_u64(parts.seed)),
@@ -200,6 +204,7 @@ impl Engine {
         engine.tasks.spawn(caretaker::keep_tidy(Arc::clone(&engine)));
         engine.tasks.spawn(retention::keep_history(Arc::clone(&engine)));
         engine.tasks.spawn(retention::keep_small(Arc::clone(&engine)));
+        engine.tasks.spawn(forget::keep_forgetting(Arc::clone(&engine)));
         engine.tasks.spawn(spill::keep_swept(Arc::clone(&engine)));
         engine.tasks.spawn(letters::keep_sorted(Arc::clone(&engine)));
         if engine.settings.works {

@@ -1,6 +1,6 @@
 //! What the language has and a server cannot run yet. Refused when a recipe is switched on, never passed over.
 
-use recipe::ast::{self, Overlap, Partial, Payloads, Recipe, StepKind, TriggerSource};
+use recipe::ast::{self, Overlap, Partial, Recipe, StepKind, TriggerSource};
 
 /// A loop that holds failed items inside of a loop or beside other branches: those are not walked again when
 /// somebody resumes the run, and the items would be passed over.
@@ -18,10 +18,6 @@ fn held_inside(steps: &[ast::Step], inside: bool) -> Option<&ast::Step> {
 /// The first part of a recipe that this version cannot run, as a sentence.
 #[must_use]
 pub fn not_yet(recipe: &Recipe) -> Option<String> {
-    let payloads = recipe.settings.keep.as_ref().map(|keep| keep.payloads);
-    if payloads.is_some_and(|payloads| payloads != Payloads::Full) {
-        return Some("`settings.keep.payloads` other than `full` cannot run in this version yet".to_owned());
-    }
     let overlap = recipe.settings.concurrency.as_ref().map(|found| found.on_overlap);
     if overlap.is_some_and(|overlap| overlap != Overlap::Queue) && recipe.trigger.from.value != TriggerSource::Schedule {
         return Some("`on_overlap: skip` and `cancel_running` can only run with `from: schedule` in this version".to_owned());

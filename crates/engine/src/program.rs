@@ -56,6 +56,8 @@ pub struct Program {
     pub(crate) concurrency: Option<Concurrency>,
     /// The recipe that is started when a run fails.
     pub on_failure: Option<String>,
+    /// What stays of its runs' data; `None` when everything does.
+    pub(crate) keeps: Option<store::Keeps>,
     /// Some step answers the caller.
     pub(crate) responds: bool,
     /// Some step has an address of its own, by which it is called back.
@@ -305,6 +307,7 @@ impl Program {
                 })
                 .transpose()?,
             on_failure: recipe.settings.on_failure.as_ref().map(|slug| slug.value.clone()),
+            keeps: crate::forget::keeps(recipe),
             responds: false,
             calls_back: false,
             listens: false,

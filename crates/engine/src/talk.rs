@@ -88,6 +88,10 @@ impl Engine {
         if !program.responds {
             return Ok(None);
         }
+        // A repeated event may come when what its run answered is gone.
+        if program.keeps.is_some() && self.forgotten(run).await?.is_some() {
+            return Ok(None);
+        }
         let mut changes = self.live.watch();
         let until = tokio::time::Instant::now() + patience;
         loop {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use serde::Serialize;
 use serde_json::Value as Json;
-use store::{Apart, Entry, ErrorRecord, Field, Pages, RunId, RunRow, StoreError, Timestamp, open_chunk};
+use store::{Apart, Entry, ErrorRecord, Field, Keeps, RunId, RunRow, Store, StoreError, Timestamp, open_chunk};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -83,13 +83,23 @@ pub struct RunDetail {
     pub error: Option<ErrorRecord>,
     /// Every entry of its journal, for the event log.
     pub entries: Vec<Entry>,
+    /// What stays of its data once it is over, and since when the rest is gone; `None` when all of it stays.
+    pub keeps: Option<(Keeps, Option<Timestamp>)>,
+}
+
+impl RunDetail {
+    /// What is left of its data, once it went.
+    #[must_use]
+    pub fn left(&self) -> Option<Keeps> {
+        self.keeps.and_then(|(keeps, gone_at)| gone_at.map(|_| keeps))
+    }
 }
 
 /// Reads one run; `None` when there is none.
 ///
 /// # Errors
 /// When the store does not answer or the journal is damaged.
-pub async fn read(store: &(impl Pages + ?Sized), id: RunId) -> Result<Option<RunDetail>, StoreError> {
+pub async fn read(store: &(impl Store + ?Sized), id: RunId) -> Result<Option<RunDetail>, StoreError> {
     let Some(row) = store.run(id).await? else { return Ok(None) };
     let (mut entries, mut apart) = (Vec::new(), HashMap::new());
     for (_, chunk) in store.chunks(id, 0).await? {
@@ -97,7 +107,8 @@ pub async fn read(store: &(impl Pages + ?Sized), id: RunId) -> Result<Option<Run
         apart.extend(chunk.apart.into_iter().map(|apart| ((entries.len() + apart.entry, apart.field), apart)));
         entries.extend(chunk.entries);
     }
-    Ok(Some(tell_with(row, entries, &apart)))
+    let keeps = store.keeps(id).await?;
+    Ok(Some(RunDetail { keeps, ..tell_with(row, entries, &apart) }))
 }
 
 /// Tells a run from its entries.
@@ -145,7 +156,7 @@ fn tell_with(row: RunRow, entries: Vec<Entry>, apart: &HashMap<(usize, Field), A
         }
     }
     let event_apart = apart.get(&(0, Field::Event)).copied();
-    RunDetail { row, event, event_apart, steps, output, output_apart, error, entries }
+    RunDetail { row, event, event_apart, steps, output, output_apart, error, entries, keeps: None }
 }
 
 impl StepDetail {

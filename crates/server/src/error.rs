@@ -165,6 +165,13 @@ impl From<ControlError> for ApiError {
                     ),
                 )
             },
+            ControlError::NotKept(run) => Self::conflict(
+                "PAYLOAD_NOT_KEPT",
+                format!(
+                    "The event of run {run} was not kept: its recipe says so in `settings.keep.payloads`. Send the event along, \
+                     as {{\"event\": …}}, or let its sender send it again."
+                ),
+            ),
             ControlError::Store(error) => error.into(),
             ControlError::Intake(error) => error.into(),
         }

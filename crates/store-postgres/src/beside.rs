@@ -8,7 +8,7 @@ use store::{Answer, Answered, Approval, ApprovalId, Beside, RecipeId, RunId, Ste
 use uuid::Uuid;
 
 use crate::{
-    blobs, failed, notice,
+    blobs, failed, forget, notice,
     rows::{clean, get, instant, json},
     write,
 };
@@ -43,6 +43,7 @@ pub(crate) async fn change(
             Beside::Ask(approval) => ask(connection, approval).await?,
             Beside::Start(new) => Box::pin(write::start(connection, new, kept)).await?,
             Beside::Refers(blobs) => blobs::refer(connection, run, blobs.iter().map(|blob| blob.id)).await?,
+            Beside::Forgets(keeps) => forget::note(connection, run, *keeps).await?,
         }
     }
     Ok(())

@@ -118,6 +118,7 @@ async fn remove(connection: &mut PgConnection, purge: &Purge) -> Result<Purged, 
         "delete from journal where run_id = any($1)",
         "delete from answers where run_id = any($1)",
         "delete from approvals where run_id = any($1)",
+        "delete from run_payloads where run_id = any($1)",
     ] {
         sqlx::query(sql).bind(&ids).execute(&mut *transaction).await.map_err(failed)?;
     }

@@ -62,6 +62,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "care", include_str!("../../../migrations/postgres/0010_care.sql")),
     (11, "ended_operations", include_str!("../../../migrations/postgres/0011_ended_operations.sql")),
     (12, "alarms", include_str!("../../../migrations/postgres/0012_alarms.sql")),
+    (14, "payloads", include_str!("../../../migrations/postgres/0014_payloads.sql")),
 ];
 
 /// The oldest server we are tested with.
@@ -226,6 +227,7 @@ macro_rules! ask {
 mod alarms;
 mod blobs;
 mod care;
+mod forget;
 mod gate;
 mod watch;
 

@@ -146,7 +146,7 @@ impl Touched {
             match change {
                 Beside::Start(run) => self.accept(run),
                 Beside::Answer { run, .. } => drop(self.answered.insert(run.0)),
-                Beside::Taken(_) | Beside::Keep { .. } | Beside::Ask(_) | Beside::Refers(_) => {}
+                Beside::Taken(_) | Beside::Keep { .. } | Beside::Ask(_) | Beside::Refers(_) | Beside::Forgets(_) => {}
             }
         }
     }

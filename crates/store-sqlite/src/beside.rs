@@ -6,7 +6,7 @@ use store::{Answer, Answered, Approval, ApprovalId, Beside, RecipeId, RunId, Ste
 use uuid::Uuid;
 
 use crate::{
-    blobs, failed,
+    blobs, failed, forget,
     rows::{get, instant, json},
     write,
 };
@@ -38,6 +38,7 @@ pub(crate) async fn change(connection: &mut SqliteConnection, run: RunId, change
                 Box::pin(write::accept(connection, std::slice::from_ref(new))).await?;
             }
             Beside::Refers(blobs) => blobs::refer(connection, run, blobs.iter().map(|blob| blob.id)).await?,
+            Beside::Forgets(keeps) => forget::note(connection, run, *keeps).await?,
         }
     }
     Ok(())

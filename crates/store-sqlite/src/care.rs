@@ -210,7 +210,7 @@ async fn remove(connection: &mut SqliteConnection, purge: &Purge, found: &[Uuid]
         .await
         .map_err(failed)?;
     let ids = padded(gone.iter().map(|(id, _)| *id).collect());
-    for table in ["journal", "answers", "approvals"] {
+    for table in ["journal", "answers", "approvals", "run_payloads"] {
         let sql = format!("delete from {table} where run_id in ({})", places(1));
         let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(*id));
         query.execute(&mut *transaction).await.map_err(failed)?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::{ApprovalId, BlobRef, ErrorRecord, NewRun, RecipeId, RunId, StepPath, StoreError, Timestamp};
+use crate::{ApprovalId, BlobRef, ErrorRecord, Keeps, NewRun, RecipeId, RunId, StepPath, StoreError, Timestamp};
 
 /// One change beside a run's own journal, in the same transaction as its chunk. Written once: when the
 /// chunk was there before, so were its changes.
@@ -35,6 +35,8 @@ pub enum Beside {
     Start(Arc<NewRun>),
     /// The run speaks of these blobs from now on.
     Refers(Vec<BlobRef>),
+    /// Of the run's data only this stays once it is over. Said when it is accepted.
+    Forgets(Keeps),
 }
 
 /// What a waiting step gets.

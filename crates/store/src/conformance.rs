@@ -17,6 +17,7 @@ pub mod connections;
 pub mod control;
 pub mod damage;
 pub mod faulty;
+pub mod forget;
 pub mod gates;
 pub mod inbound;
 pub mod notice;
@@ -112,6 +113,7 @@ macro_rules! conformance {
             care: ended_runs_go_when_their_time_is_over, relatives_of_living_runs_stay, everything_of_a_run_goes,
                 a_purge_goes_in_parts, a_resumed_run_stays, a_key_outlives_its_run, operations_and_audit_go,
                 everything_can_be_read, room_is_told;
+            forget: data_goes_after_the_end, what_is_needed_stays;
             damage: runs_that_make_no_sense, recipes_that_make_no_sense, connections_that_make_no_sense,
                 a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
             gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,

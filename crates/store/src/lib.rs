@@ -15,6 +15,7 @@ mod cause;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connection;
+mod forget;
 mod gate;
 mod glance;
 mod group;
@@ -48,6 +49,7 @@ pub use crate::{
     care::{Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, Room, Swept},
     cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
     connection::{ConnectionRow, Put},
+    forget::{Forgets, Forgettable, Forgetting, Keeps},
     gate::{AuditRow, GateClass, GateRow, GateState, Gates},
     glance::{Glance, KEY_CHECK_PLACE, KEY_CHECK_SETTING, SHARED_KEY_SETTING},
     group::{GroupSettings, Writer},
@@ -96,7 +98,7 @@ pub enum StoreError {
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages + Gates + Watch + Alarms + Care + Blobs {
+pub trait Store: Pages + Gates + Watch + Alarms + Care + Blobs + Forgets {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.

@@ -6,6 +6,7 @@
 mod alarms;
 mod blobs;
 mod care;
+mod forget;
 mod model;
 mod pages;
 mod watch;
@@ -60,6 +61,7 @@ struct Model {
     versions: BTreeMap<(RecipeId, i32), RecipeVersion>,
     settings: HashMap<String, String>,
     revision: i64,
+    forgets: BTreeMap<RunId, (Keeps, Option<Timestamp>)>,
     blobs: blobs::Kept,
 }
 

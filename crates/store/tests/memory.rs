@@ -52,6 +52,7 @@ store::conformance_tests! { crate::bed;
     beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same,
         a_cancelled_run_answers_too, state_is_kept, a_question_is_decided_once, a_run_starts_another,
         a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
+    forget: data_goes_after_the_end, what_is_needed_stays;
     blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,
         unreferenced_blobs_go_after_a_time, unfinished_uploads_go, references_come_with_the_commit;
 }

@@ -23,6 +23,7 @@ mod input;
 mod keys;
 mod logs;
 mod metrics;
+mod payloads;
 mod proxy;
 mod ready;
 mod retention;

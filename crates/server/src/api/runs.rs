@@ -77,6 +77,11 @@ pub(crate) struct RunRowOut {
 pub(crate) struct RunOut {
     #[serde(flatten)]
     row: RunRowOut,
+    /// What stays of its data once it is over: `full`, `redacted` (names, no values) or `none`.
+    payloads: String,
+    /// When its data was taken out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    payloads_removed_at: Option<String>,
     /// The event it began with.
     trigger: Value,
     /// Where the event is, when it is too large to be shown here.
@@ -196,6 +201,8 @@ async fn run_out(app: &Shared, run: RunDetail) -> RunOut {
     let error = run.error.and_then(|error| serde_json::to_value(error).ok());
     RunOut {
         row: RunRowOut { error: error.filter(|_| run.row.status == RunStatus::Failed), ..row_out(run.row) },
+        payloads: run.keeps.map_or("full", |(keeps, _)| keeps.as_str()).to_owned(),
+        payloads_removed_at: run.keeps.and_then(|(_, at)| at).map(instant),
         trigger: Value::clone(&run.event),
         trigger_ref: RefOut::of(id, run.event_apart),
         steps,

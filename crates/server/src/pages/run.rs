@@ -99,6 +99,8 @@ pub struct RunHead {
     pub links: Vec<RunLink>,
     /// What became of a failed run that nobody needs to deal with any more: "Given up by Admin".
     pub settled: Option<String>,
+    /// What is said when the run's data is gone, because its recipe does not want it kept.
+    pub data_gone: Option<&'static str>,
     /// Whether this person may retry, cancel and answer.
     pub may_operate: bool,
 }

@@ -166,6 +166,7 @@ fn head(run: &RunDetail, rows: &[StepRow]) -> RunHead {
         error: if status == RunStatus::Failed { run_story::card(run, rows) } else { None },
         links: run_story::links(run),
         settled,
+        data_gone: run_story::data_gone(run),
         may_operate: true,
     }
 }

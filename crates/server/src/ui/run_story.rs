@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use engine::{OutlineStep, id_of, idempotency_key};
 use http::StatusCode;
 use serde_json::Value as Json;
-use store::{Ending, Entry, ErrorRecord, Timestamp, Via};
+use store::{Ending, Entry, ErrorRecord, Keeps, Timestamp, Via};
 
 use super::run_rows::{apart_of, data_of};
 use crate::{
@@ -128,6 +128,20 @@ pub(super) fn links(detail: &RunDetail) -> Vec<RunLink> {
     out
 }
 
+/// What is said of a run whose data is gone.
+pub(super) fn data_gone(detail: &RunDetail) -> Option<&'static str> {
+    Some(match detail.left()? {
+        Keeps::Nothing => {
+            "The data of this run is gone, because its recipe keeps none. What it did and when is still here. It cannot be replayed; \
+             let the sender send the event again."
+        }
+        Keeps::Shapes => {
+            "The values of this run are gone, because its recipe keeps only their names. What it did and when is still here. It cannot \
+             be replayed; let the sender send the event again."
+        }
+    })
+}
+
 /// What became of a failed run that waits for nobody any more.
 pub(super) fn settled(detail: &RunDetail) -> Option<String> {
     detail.entries.iter().rev().find_map(|entry| match entry {
@@ -223,7 +237,10 @@ fn via_words(via: &str) -> &'static str {
 pub(super) fn complete(row: &mut StepRow, detail: &RunDetail, outline: &[OutlineStep]) {
     let payload = |input| match apart_of(detail, outline, &row.path, input) {
         Some(apart) => Some(Payload::Apart { bytes: usize::try_from(apart.size).unwrap_or(usize::MAX) }),
-        None => data_of(detail, outline, &row.path, input).map(Payload::from),
+        None => data_of(detail, outline, &row.path, input).map(|value| match detail.left() {
+            Some(Keeps::Nothing) => Payload::NotKept,
+            _ => Payload::from(value),
+        }),
     };
     (row.input, row.output) = (payload(true), payload(false));
     if row.kind == StepKind::Trigger {

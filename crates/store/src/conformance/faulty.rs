@@ -19,6 +19,7 @@ use crate::{
 };
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
 use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
+use crate::{Forgets, Forgettable, Forgetting, Keeps};
 
 /// What happens to one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -279,4 +280,12 @@ pass_on! {
     refers(run: RunId, blob: BlobId) -> Reply<bool>;
     blob_totals() -> Reply<BlobTotals>;
     drop_unreferenced_blobs(before: Timestamp, limit: u32) -> Reply<u64>;
+}
+
+pass_on! {
+    Forgets {}
+    forgettable(after: Option<RunId>, ended_before: Timestamp) -> Reply<Forgettable>;
+    forget(wish: &Forgetting) -> Reply<bool>;
+    keeps(run: RunId) -> Reply<Option<(Keeps, Option<Timestamp>)>>;
+    wipe() -> Reply<bool>;
 }

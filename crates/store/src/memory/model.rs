@@ -135,6 +135,7 @@ impl Model {
                 }
                 Beside::Ask(approval) => drop(self.approvals.insert(approval.id, (**approval).clone())),
                 Beside::Start(new) => drop(self.accept(new)),
+                Beside::Forgets(keeps) => drop(self.forgets.entry(id).or_insert((*keeps, None))),
                 Beside::Refers(blobs) => self.blobs.refer(id, blobs.iter().map(|blob| blob.id)),
             }
         }

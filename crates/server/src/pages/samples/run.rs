@@ -55,6 +55,7 @@ fn head(status: RunStatus, start_us: i64, ended_us: Option<i64>) -> RunHead {
         error: None,
         links: Vec::new(),
         settled: None,
+        data_gone: None,
         may_operate: true,
     }
 }

@@ -1,0 +1,140 @@
+//! Data that goes once a run is over.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
+use store::{Forgets, Forgettable, Forgetting, Keeps, RunId, StoreError, Timestamp};
+use uuid::Uuid;
+
+use crate::{
+    PostgresStore, TRIES_MAX,
+    error::{failed, in_the_way},
+    rows::{clean, get},
+};
+
+/// Runs looked at in one part.
+const LOOKED_AT: u32 = 512;
+
+/// Whether the data of run `r` may go; `$1` is the instant it must have ended by.
+const MAY_GO: &str = "\
+    r.ended_at <= $1 and (r.status in (3, 5) or (r.status = 4 and r.dead_letter in (2, 3))) \
+    and not exists (select from runs c where c.id = r.parent_run and (c.status < 3 or (c.status = 4 and c.dead_letter = 1))) \
+    and not exists (select from operation_items i where i.run_id = r.id and i.state < 2)";
+
+#[async_trait]
+impl Forgets for PostgresStore {
+    async fn forgettable(&self, after: Option<RunId>, ended_before: Timestamp) -> Result<Forgettable, StoreError> {
+        ask!(self, connection => find(connection, after, ended_before))
+    }
+
+    async fn forget(&self, wish: &Forgetting) -> Result<bool, StoreError> {
+        ask!(self, connection => forget(connection, wish))
+    }
+
+    async fn keeps(&self, run: RunId) -> Result<Option<(Keeps, Option<Timestamp>)>, StoreError> {
+        ask!(self, connection => keeps(connection, run))
+    }
+
+    async fn wipe(&self) -> Result<bool, StoreError> {
+        // No row has it any more; what lies in the server's files is the server's business (autovacuum).
+        Ok(true)
+    }
+}
+
+fn keeps_of(run: RunId, number: i16) -> Result<Keeps, StoreError> {
+    Keeps::from_number(number).ok_or_else(|| StoreError::Corrupt(format!("run_payloads.keeps of {run} makes no sense")))
+}
+
+async fn keeps(connection: &mut PgConnection, run: RunId) -> Result<Option<(Keeps, Option<Timestamp>)>, StoreError> {
+    let row: Option<(i16, Option<i64>)> = sqlx::query_as("select keeps, forgotten_at from run_payloads where run_id = $1")
+        .bind(run.0)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    row.map(|(keeps, at)| Ok((keeps_of(run, keeps)?, at.map(Timestamp::from_micros)))).transpose()
+}
+
+/// Notes that the data of a run is to go. A run that was not accepted has none.
+pub(crate) async fn note(connection: &mut PgConnection, run: RunId, keeps: Keeps) -> Result<(), StoreError> {
+    sqlx::query("insert into run_payloads (run_id, keeps) select id, $2 from runs where id = $1 on conflict (run_id) do nothing")
+        .bind(run.0)
+        .bind(keeps.number())
+        .execute(connection)
+        .await
+        .map(drop)
+        .map_err(failed)
+}
+
+async fn find(connection: &mut PgConnection, after: Option<RunId>, ended_before: Timestamp) -> Result<Forgettable, StoreError> {
+    let sql = format!(
+        "select p.run_id, p.keeps, {MAY_GO} as may_go from run_payloads p join runs r on r.id = p.run_id \
+         where p.forgotten_at is null and p.run_id > $2 order by p.run_id limit {LOOKED_AT}"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(ended_before.micros())
+        .bind(after.map_or(Uuid::nil(), |run| run.0))
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    let mut found = Forgettable { seen: u32::try_from(rows.len()).unwrap_or(u32::MAX), ..Forgettable::default() };
+    for row in &rows {
+        let run = RunId(get(row, "run_payloads.run_id")?);
+        found.next = (found.seen == LOOKED_AT).then_some(run);
+        if get::<Option<bool>>(row, "may_go")?.unwrap_or(false) {
+            found.runs.push((run, keeps_of(run, get(row, "run_payloads.keeps")?)?));
+        }
+    }
+    Ok(found)
+}
+
+async fn forget(connection: &mut PgConnection, wish: &Forgetting) -> Result<bool, StoreError> {
+    let run = wish.run.0;
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    // The run first, as everybody takes it; whoever changes it comes before or after us.
+    let sql = format!("select from runs r where r.id = $2 and {MAY_GO} for update of r");
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(wish.at.micros()).bind(run);
+    if query.fetch_optional(&mut *transaction).await.map_err(failed)?.is_none() {
+        return Ok(false);
+    }
+    let due = sqlx::query(
+        "update run_payloads set forgotten_at = $1 where run_id = $2 and forgotten_at is null \
+         and $3 = (select count(*) from journal where run_id = $2)",
+    )
+    .bind(wish.at.micros())
+    .bind(run)
+    .bind(i64::try_from(wish.chunks.len()).unwrap_or(i64::MAX))
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    if due.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let (numbers, chunks): (Vec<i32>, Vec<&[u8]>) = wish.chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())).unzip();
+    sqlx::query(
+        "update journal j set chunk = c.chunk from unnest($2::int[], $3::bytea[]) as c (seq, chunk) \
+         where j.run_id = $1 and j.seq = c.seq",
+    )
+    .bind(run)
+    .bind(numbers)
+    .bind(chunks)
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
+    let error = wish.error.as_ref().and_then(|error| serde_json::to_string(error).ok());
+    sqlx::query("update runs set error = $1 where id = $2 and error is not null")
+        .bind(error.as_deref().map(clean))
+        .bind(run)
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    for sql in [
+        "delete from answers where run_id = $1",
+        "delete from approvals where run_id = $1",
+        "delete from blob_refs where run_id = $1",
+    ] {
+        sqlx::query(sql).bind(run).execute(&mut *transaction).await.map_err(failed)?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}

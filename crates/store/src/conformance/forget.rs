@@ -1,0 +1,84 @@
+//! Data that goes once a run is over.
+
+use std::sync::Arc;
+
+use super::{
+    Bed,
+    parts::{accept, at, failed, new_run, recipe, run_id, running, succeeded},
+};
+use crate::{Beside, DeadLetter, Entry, ErrorRecord, Forgetting, Keeps, NewRun, Parent, RunId, Store, write_chunk};
+
+/// A run that says that its data is to go.
+fn forgetful(run: NewRun, keeps: Keeps) -> NewRun {
+    NewRun { beside: vec![Beside::Forgets(keeps)], ..run }
+}
+
+/// What takes the place of a journal of `length` chunks.
+fn wish(run: RunId, length: i32) -> Forgetting {
+    let nothing = write_chunk(&[]).unwrap();
+    let error = ErrorRecord {
+        class: "server".into(),
+        code: "GONE".into(),
+        message: "•••".into(),
+        next: None,
+        path: None,
+        request: None,
+        response: None,
+    };
+    Forgetting { run, chunks: (0..length).map(|seq| (seq, nothing.clone())).collect(), error: Some(error), at: at(1000) }
+}
+
+async fn due(store: &dyn Store, before: i64) -> Vec<(RunId, Keeps)> {
+    let found = store.forgettable(None, at(before)).await.unwrap();
+    assert_eq!(found.next, None);
+    found.runs
+}
+
+/// What a run said when it was accepted is carried out once it is over, once.
+pub async fn data_goes_after_the_end(bed: Arc<dyn Bed>) {
+    let (store, other) = (bed.store(), bed.another().await);
+    let orders = recipe(&*store, "orders").await;
+    accept(&*store, forgetful(NewRun { then: succeeded(5), ..new_run(orders, 1) }, Keeps::Nothing)).await;
+    accept(&*store, NewRun { then: succeeded(5), ..new_run(orders, 2) }).await;
+    accept(&*store, forgetful(NewRun { then: succeeded(50), ..new_run(orders, 3) }, Keeps::Shapes)).await;
+    let before = store.chunks(run_id(2), 0).await.unwrap();
+    assert_eq!(due(&*other, 4).await, []);
+    assert_eq!(due(&*other, 5).await, [(run_id(1), Keeps::Nothing)]);
+    assert_eq!(due(&*other, 50).await, [(run_id(1), Keeps::Nothing), (run_id(3), Keeps::Shapes)]);
+    assert_eq!(store.keeps(run_id(1)).await.unwrap(), Some((Keeps::Nothing, None)));
+    // A journal that is longer by now was not what somebody looked at.
+    assert!(!store.forget(&wish(run_id(1), 2)).await.unwrap());
+    assert!(store.forget(&wish(run_id(1), 1)).await.unwrap());
+    assert!(!other.forget(&wish(run_id(1), 1)).await.unwrap(), "it went before");
+    assert_eq!(other.keeps(run_id(1)).await.unwrap(), Some((Keeps::Nothing, Some(at(1000)))));
+    assert_eq!(other.chunks(run_id(1), 0).await.unwrap(), [(0, write_chunk(&[]).unwrap())]);
+    assert_eq!(due(&*other, 50).await, [(run_id(3), Keeps::Shapes)]);
+    // Who said nothing keeps everything.
+    assert!(!store.forget(&wish(run_id(2), 1)).await.unwrap());
+    assert_eq!((store.keeps(run_id(2)).await.unwrap(), store.chunks(run_id(2), 0).await.unwrap()), (None, before));
+    assert!(store.wipe().await.unwrap());
+}
+
+/// What somebody still needs to go on stays: runs under way, failed ones nobody dealt with, runs of callers.
+pub async fn what_is_needed_stays(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let orders = recipe(&*store, "orders").await;
+    let worker = store.register_worker("one", at(0), at(10_000)).await.unwrap();
+    accept(&*store, forgetful(running(orders, 1, worker), Keeps::Nothing)).await;
+    accept(&*store, forgetful(NewRun { then: failed(5), ..new_run(orders, 2) }, Keeps::Nothing)).await;
+    let parent = Some(Parent { run: run_id(2), path: "call".into() });
+    accept(&*store, forgetful(NewRun { then: succeeded(4), parent, ..new_run(orders, 3) }, Keeps::Nothing)).await;
+    assert_eq!(due(&*store, 900).await, []);
+    for number in 1..=3 {
+        assert!(!store.forget(&wish(run_id(number), 1)).await.unwrap(), "run {number}");
+        assert_eq!(store.keeps(run_id(number)).await.unwrap(), Some((Keeps::Nothing, None)));
+    }
+    let gone = write_chunk(&[Entry::Discarded { at: at(6), by: "ann".into(), reason: "old".into() }]).unwrap();
+    assert!(store.settle_dead_letter(run_id(2), DeadLetter::Discarded, 1, &gone).await.unwrap());
+    assert_eq!(due(&*store, 900).await, [(run_id(2), Keeps::Nothing), (run_id(3), Keeps::Nothing)]);
+    assert!(store.forget(&wish(run_id(2), 2)).await.unwrap());
+    let row = store.run(run_id(2)).await.unwrap().unwrap();
+    assert_eq!(row.error.map(|error| (error.code, error.message)), Some(("GONE".to_owned(), "•••".to_owned())));
+    assert_eq!(row.dead_letter, Some(DeadLetter::Discarded));
+    assert!(store.forget(&wish(run_id(3), 1)).await.unwrap());
+}
