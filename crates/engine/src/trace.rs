@@ -109,6 +109,14 @@ fn span_id(run: RunId, place: &str, attempt: u32) -> [u8; 8] {
 /// No step has this path.
 const RUN: &str = "";
 
+/// The span of a run: another one each time somebody let it go on.
+fn root(run: RunId, journal: &Journal) -> [u8; 8] {
+    if journal.since == journal.accepted_at {
+        return span_id(run, RUN, 0);
+    }
+    span_id(run, &format!(" {}", journal.since.micros()), 0)
+}
+
 /// What a call of this attempt carries as `traceparent`. Nothing while nobody takes spans and the run's caller sent none.
 pub(crate) fn header(run: RunId, journal: &Journal, attempt: &Attempt) -> Option<Arc<str>> {
     if journal.trace.is_none() && SINK.get().is_none() {
@@ -136,7 +144,7 @@ pub(crate) fn attempt(
     sink(Span {
         trace: context.trace,
         id: span_id(run, &attempt.path, attempt.number),
-        parent: Some(span_id(run, RUN, 0)),
+        parent: Some(root(run, journal)),
         name: format!("step {}", attempt.path),
         calls: true,
         from: attempt.started,
@@ -180,13 +188,14 @@ fn tell(
     if !context.sampled {
         return;
     }
+    let resumed = journal.since != journal.accepted_at;
     sink(Span {
         trace: context.trace,
-        id: span_id(run, RUN, 0),
-        parent: context.parent,
+        id: root(run, journal),
+        parent: if resumed { Some(span_id(run, RUN, 0)) } else { context.parent },
         name: format!("run {recipe}"),
         calls: false,
-        from: journal.accepted_at,
+        from: journal.since,
         to: at,
         failed,
         fields: vec![
@@ -201,7 +210,10 @@ fn tell(
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+    use crate::decide::{Next, RunState, decide};
 
     const SENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -235,5 +247,68 @@ mod tests {
         assert_eq!(span_id(run, "a", 1), span_id(run, "a", 1));
         assert_ne!(span_id(run, "a", 1), span_id(run, "a", 2));
         assert_ne!(span_id(run, "a", 1), span_id(run, RUN, 0));
+    }
+
+    /// A run of one call, and that call.
+    fn one_call() -> (Program, RunState, Attempt) {
+        let action = connector::Action {
+            id: "get",
+            title: "Get",
+            summary: "Gets",
+            effect: |_| connector::Effect::None,
+            needs_connection: false,
+            input: json!({ "type": "object" }),
+            output: json!({}),
+            pages: None,
+            run: Arc::new(|_, _| Box::pin(async { Ok(Json::Null) })),
+        };
+        let sys = connector::Connector {
+            id: "sys",
+            title: "System",
+            summary: "A system under test",
+            builtin: true,
+            config: json!({ "type": "object" }),
+            credentials: json!({ "type": "object" }),
+            validate: |_, _| Ok(()),
+            test: None,
+            limits: connector::Limits::default(),
+            actions: vec![action],
+            triggers: Vec::new(),
+        };
+        let text = b"liaison: 1\nrecipe: story\ntrigger: { from: api }\nsteps:\n  - { id: a, do: sys.get }\n";
+        let settings = crate::CompileSettings { step_timeout: std::time::Duration::from_secs(60) };
+        let program = Program::compile(&recipe::parse(text).recipe.unwrap(), &[sys], settings).unwrap();
+        let now = Timestamp::from_micros(1_000_000);
+        let mut state = RunState::new(RunId::new(now, [7; 10]), "api", Arc::default(), Arc::default(), now);
+        let Next::Act(mut attempts) = decide(&program, &mut state, now) else { panic!("it calls") };
+        (program, state, attempts.remove(0))
+    }
+
+    #[test]
+    fn a_run_that_goes_on_is_another_span_of_the_same_trace() {
+        let (_, mut state, _) = one_call();
+        let mut known = vec![root(state.id, &state.journal)];
+        assert_eq!(known, [span_id(state.id, RUN, 0)]);
+        for seconds in [2, 3] {
+            let at = Timestamp::from_micros(seconds * 1_000_000);
+            state.push(store::Entry::Resumed { at, by: "ines".to_owned(), version: None });
+            let next = root(state.id, &state.journal);
+            assert!(!known.contains(&next));
+            known.push(next);
+        }
+    }
+
+    #[test]
+    fn nothing_is_made_while_nobody_takes_spans() {
+        let (program, state, call) = one_call();
+        let (now, out) = (Timestamp::from_micros(2_000_000), Json::Null);
+        let then = Then::Succeeded { at: now };
+        let made = allocation_counter::measure(|| {
+            assert_eq!(header(state.id, &state.journal, &call), None);
+            attempt(state.id, &program, &state.journal, &call, Ok(&out), now);
+            ended(state.id, &program, &state.journal, &then);
+            cancelled(state.id, ("story", 1), &state.journal, now);
+        });
+        assert_eq!(made.count_total, 0);
     }
 }
