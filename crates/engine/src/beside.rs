@@ -123,8 +123,19 @@ pub(crate) fn answer_to(parent: &Parent, run: RunId, slug: &str, then: &Then, ou
         Then::Failed { error, .. } => (None, Some(called_failed(run, slug, error))),
         _ => (None, Some(called_cancelled(run, slug))),
     };
-    let answer = Answer { path: Arc::clone(&parent.path), at, by: run.to_string(), out, err };
+    let answer = Answer { path: place(&parent.path, &run.to_string()), at, by: run.to_string(), out, err };
     Beside::Answer { run: parent.run, answer }
+}
+
+/// Where the end of a called run is kept for its caller: beside the step, for each run that the step called. What
+/// one that was given up says late never takes the place of what the step waits for. No path has a space in it.
+fn place(path: &str, run: &str) -> StepPath {
+    format!("{path} {run}").into()
+}
+
+/// The step an answer belongs to.
+fn step_of(place: &StepPath) -> StepPath {
+    place.split_once(' ').map_or_else(|| Arc::clone(place), |(step, _)| step.into())
 }
 
 /// The failure of a step whose called run failed.
@@ -156,7 +167,8 @@ pub(crate) fn called_cancelled(run: RunId, slug: &str) -> Box<ErrorRecord> {
 /// Takes answers into the journal of a run that was claimed; gives the steps whose answers are done with.
 pub(crate) fn take_answers(state: &mut RunState, answers: Vec<Answer>, now: Timestamp) -> Vec<StepPath> {
     let mut taken = Vec::new();
-    for Answer { path, by, out, err, .. } in answers {
+    for Answer { path: place, by, out, err, .. } in answers {
+        let path = step_of(&place);
         match state.journal.steps.get(&path) {
             // The end of a run it called before it was resumed and called another.
             Some(StepState::Waiting { run: Some(run), .. }) if **run != *by => {}
@@ -169,16 +181,19 @@ pub(crate) fn take_answers(state: &mut RunState, answers: Vec<Answer>, now: Time
             // The run has not come to it yet.
             _ => continue,
         }
-        taken.push(path);
+        taken.push(place);
     }
     taken
 }
 
-/// The steps that wait for somebody's answer.
+/// Where answers that steps wait for are kept.
 pub(crate) fn listens(state: &RunState) -> Vec<StepPath> {
-    let waits =
-        |step: &StepState| matches!(step, StepState::Waiting { what, .. } if matches!(&**what, "callback" | "approval" | "call"));
-    state.journal.steps.iter().filter(|(_, step)| waits(step)).map(|(path, _)| Arc::clone(path)).collect()
+    let places = |(path, step): (&StepPath, &StepState)| match step {
+        StepState::Waiting { run: Some(run), .. } => Some(place(path, run)),
+        StepState::Waiting { what, .. } if matches!(&**what, "callback" | "approval" | "call") => Some(Arc::clone(path)),
+        _ => None,
+    };
+    state.journal.steps.iter().filter_map(places).collect()
 }
 
 impl Engine {
