@@ -13,7 +13,7 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
         "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - id: push\n    each: ${ $.trigger.items[*] }\n    parallel: 3\n    partial: skip\n    steps:\n      \
          - { id: up, do: sys.put, with: { item: \"${ item }\" } }\n      - { id: once, do: sys.post, with: { item: \"${ item }\" } }\n  - id: both\n    parallel:\n      \
          left: [{ id: left_put, do: sys.put, with: { side: left } }]\n      right: [{ id: right_put, do: sys.put, with: { side: right } }, { id: nap, wait: { for: 30s } }]\n  \
-         - { id: end, return: \"${ steps.push.total }\" }\n",
+         - { id: end, return: \"${ steps.push }\" }\n",
     ),
     (
         "saga",

@@ -33,6 +33,8 @@ pub(crate) struct Sent {
     pub(crate) recipe: &'static str,
     pub(crate) data: Value,
     pub(crate) run: Option<RunId>,
+    /// Somebody was told that it is cancelled.
+    pub(crate) cancelled: bool,
 }
 
 /// Plays a seed; the first broken promise, if any.
@@ -78,13 +80,15 @@ impl Story {
             let recipe = self.sent_to[self.world.dice(self.sent_to.len() as u64) as usize];
             let n = self.world.dice(8);
             let items: Vec<u64> = (0..n).collect();
-            self.sent.insert(id, Sent { recipe, data: json!({ "id": format!("e{id}"), "n": n, "items": items }), run: None });
+            let data = json!({ "id": format!("e{id}"), "n": n, "items": items });
+            self.sent.insert(id, Sent { recipe, data, run: None, cancelled: false });
             self.send(id).await;
             if self.world.dice(4) == 0 {
                 // A sender that heard nothing, or did not listen, sends again.
                 self.send(self.world.dice(id + 1)).await;
             }
             self.mishap().await;
+            self.cancel().await;
             self.talk().await;
             tokio::time::sleep(Duration::from_millis(self.world.dice(8_000))).await;
             self.keep_up().await;
@@ -197,6 +201,18 @@ impl Story {
             }
         }
         self.world.accuse(format!("event {id} was never taken"));
+    }
+
+    /// Now and then somebody cancels a run, wherever it stands.
+    async fn cancel(&mut self) {
+        if self.world.dice(12) != 0 {
+            return;
+        }
+        let (id, engine) = (self.world.dice(self.sent.len() as u64), self.somebody());
+        let (Some(engine), Some(sent)) = (engine, self.sent.get_mut(&id)) else { return };
+        let Some(run) = sent.run else { return };
+        let answer = tokio::time::timeout(Duration::from_secs(10), engine.cancel(run, "ines")).await;
+        sent.cancelled |= matches!(answer, Ok(Ok(())));
     }
 
     /// People and systems answer what waits for them.

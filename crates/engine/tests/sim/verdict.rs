@@ -25,6 +25,9 @@ pub(crate) async fn judge(world: &World, sent: &BTreeMap<u64, Sent>) -> Result<(
     failures_are_told(&runs)?;
     order_is_kept(world, &runs, &seen).await?;
     streams_are_whole(&runs, &seen)?;
+    cancelled_stays_cancelled(sent, &runs)?;
+    loops_count_what_they_did(world, sent, &runs, &seen).await?;
+    what_was_done_last_is_undone_first(world, &runs, &seen).await?;
     counts(world, &runs).await
 }
 
@@ -126,10 +129,71 @@ fn streams_are_whole(runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
     Ok(())
 }
 
+/// Whoever was told that a run is cancelled was told the truth.
+fn cancelled_stays_cancelled(sent: &BTreeMap<u64, Sent>, runs: &[RunRow]) -> Result<(), String> {
+    for run in sent.values().filter(|sent| sent.cancelled).filter_map(|sent| sent.run) {
+        let status = runs.iter().find(|row| row.id == run).map(|row| row.status);
+        if status != Some(RunStatus::Cancelled) {
+            return Err(format!("{run} was cancelled and is {status:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What goes into a loop comes out of it, done or counted as failed.
+async fn loops_count_what_they_did(
+    world: &World,
+    sent: &BTreeMap<u64, Sent>,
+    runs: &[RunRow],
+    seen: &[Seen],
+) -> Result<(), String> {
+    for event in sent.values().filter(|event| event.recipe == "fan") {
+        let Some(row) = runs.iter().find(|row| Some(row.id) == event.run && row.status == RunStatus::Succeeded) else { continue };
+        let entries = world.entries(row.id).await;
+        let Some(Entry::Ended { out: Some(out), .. }) = entries.last() else { return Err(format!("{} gave nothing", row.id)) };
+        let items = event.data["items"].as_array().map_or(0, Vec::len);
+        let results = out["results"].as_array().cloned().unwrap_or_default();
+        let failed = results.iter().filter(|result| result.is_null()).count();
+        if (out["total"].as_u64(), out["failed"].as_u64()) != (Some(items as u64), Some(failed as u64)) || results.len() != items
+        {
+            return Err(format!("{}: {items} items went in, {out} came out", row.id));
+        }
+        for (place, result) in results.iter().enumerate() {
+            let path = format!("push[{place}].once");
+            let done = seen.iter().any(|one| one.run == row.id.to_string() && one.path == path);
+            if !result.is_null() && !done {
+                return Err(format!("{} {path} counts as done and never was", row.id));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a failed run did is taken back, newest first.
+async fn what_was_done_last_is_undone_first(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
+    for run in runs.iter().filter(|run| run.slug == "saga" && run.status == RunStatus::Failed) {
+        let entries = world.entries(run.id).await;
+        let on_purpose = matches!(entries.last(), Some(Entry::Ended { err: Some(err), .. }) if err.code == "FAILED_BY_RECIPE");
+        let began = |path: &str| entries.iter().any(|entry| matches!(entry, Entry::Started { p, .. } if **p == *path));
+        if on_purpose && !(began("bill.undo") && began("reserve.undo")) {
+            return Err(format!("{} failed and did not take back what it did", run.id));
+        }
+        let first = |path: &str| seen.iter().position(|one| one.run == run.id.to_string() && one.path == path);
+        if let (Some(newest), Some(oldest)) = (first("bill.undo"), first("reserve.undo"))
+            && oldest < newest
+        {
+            return Err(format!("{} took back the oldest first", run.id));
+        }
+    }
+    Ok(())
+}
+
 /// Runs of one key never overlap.
 async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
     let mut spans: BTreeMap<String, Vec<(i64, i64, String)>> = BTreeMap::new();
-    for run in runs.iter().filter(|run| run.slug == "keyed" || run.slug == "counter") {
+    // What a cancelled run has under way may still happen, and nobody waits for it.
+    let in_order = |run: &&RunRow| (run.slug == "keyed" || run.slug == "counter") && run.status != RunStatus::Cancelled;
+    for run in runs.iter().filter(in_order) {
         let id = run.id.to_string();
         let made: Vec<i64> = seen.iter().filter(|one| one.run == id).map(|one| one.at.micros()).collect();
         // A run that a person resumed queued up anew.
@@ -158,10 +222,21 @@ async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<
     Ok(())
 }
 
+/// Everything but some items was done, and then somebody cancelled the run: what it saved stays.
+async fn everything_was_done(world: &World, run: &RunRow) -> bool {
+    let partly = |entry: &Entry| matches!(entry, Entry::Ended { err: Some(err), .. } if err.code == store::ITEMS_FAILED);
+    run.status == RunStatus::Cancelled && world.entries(run.id).await.iter().any(partly)
+}
+
 /// State: each run that succeeded counts once, also one whose items failed first.
 async fn counts(world: &World, runs: &[RunRow]) -> Result<(), String> {
     for slug in ["counter", "partly"] {
-        let counters: Vec<&RunRow> = runs.iter().filter(|run| run.slug == slug && run.status == RunStatus::Succeeded).collect();
+        let mut counters: Vec<&RunRow> = Vec::new();
+        for run in runs.iter().filter(|run| run.slug == slug) {
+            if run.status == RunStatus::Succeeded || everything_was_done(world, run).await {
+                counters.push(run);
+            }
+        }
         let Some(recipe) = counters.first().map(|run| run.recipe) else { continue };
         let state = world.store.recipe_state(recipe).await.map_err(|error| error.to_string())?;
         if state.get("n") != Some(&Value::from(counters.len())) {
