@@ -104,18 +104,23 @@ impl Engine {
 
     /// Cancels the runs whose ends a cancelled run waited for. Those that are over by now stay as they are.
     async fn cancel_called(&self, id: RunId, by: &str) {
-        let entries = match self.entries_with(id, |entry| matches!(entry, Entry::Waits { .. })).await {
-            Ok(entries) => entries,
+        let called = match self.store.called_by(id).await {
+            Ok(called) => called,
             Err(error) => return tracing::warn!(run.id = %id, %error, "run.cancel: the runs it called go on"),
         };
-        let waits = |entry: &Entry| match entry {
-            Entry::Waits { what, ask: Some(ask), .. } if what == "call" => ask["run"].as_str()?.parse::<RunId>().ok(),
-            _ => None,
-        };
-        for child in entries.iter().filter_map(waits) {
+        for child in called {
             if let Err(ControlError::Store(error)) = Box::pin(self.cancel(child, by)).await {
                 tracing::warn!(run.id = %child, %error, "run.cancel: a run it called goes on");
             }
+        }
+    }
+
+    /// A call that was under way when its caller was cancelled may have accepted a run since: nobody waits for it.
+    pub(crate) async fn follow_caller(&self, run: RunId, caller: RunId) {
+        match self.store.run(caller).await {
+            Ok(Some(row)) if row.status == RunStatus::Cancelled => self.cancel_called(caller, "the run that called it").await,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(run.id = %run, %error, "run.cancel: it is not known whether its caller was cancelled"),
         }
     }
 

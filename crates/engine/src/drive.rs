@@ -6,7 +6,6 @@ use connector::{Cx, Doubt, Effect, ErrorClass, Page, StepError};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use serde_json::Value as Json;
 use store::{Committed, Entry, ErrorRecord, RunCommit, StoreError, Then, Timestamp, WaitingFor, WorkerId};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     Engine,
@@ -14,6 +13,7 @@ use crate::{
     call::Ran,
     decide::{Attempt, Next, RunState, decide},
     gate, measure,
+    places::Place,
     program::Program,
     trace,
 };
@@ -30,7 +30,7 @@ pub(crate) struct LiveRun {
     /// What its commits need besides.
     pub(crate) about: About,
     /// Its place among the runs in memory; given back when the run is dropped.
-    pub(crate) slot: OwnedSemaphorePermit,
+    pub(crate) slot: Place,
 }
 
 /// Why a run left memory.
@@ -175,7 +175,10 @@ struct Stopped;
 async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Committed, Stopped> {
     let entries = std::mem::take(&mut run.state.pending);
     let mut beside = engine.besides(&run.program, &run.state, &mut run.about, &entries, &then);
+    // A run that was only looked at and waits on is let go of as it is: a parked run costs nothing.
+    let only_looked = entries.is_empty() && beside.is_empty() && then.due_at().is_some();
     let chunk = match engine.pack(&entries, &mut beside) {
+        Ok(_) if only_looked => Vec::new(),
         Ok(chunk) => chunk,
         Err(error) => {
             tracing::error!(run.id = %run.state.id, recipe = &*run.program.slug, worker = run.owner.0, %error, "run.commit: entries could not be written");
@@ -194,7 +197,7 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
         beside,
         then,
     };
-    run.state.journal.next_seq += 1;
+    run.state.journal.next_seq += i32::from(!only_looked);
     loop {
         match engine.write_commit(commit.clone()).await {
             Ok(committed) => {

@@ -14,9 +14,9 @@ use formula::Scope;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use store::{
-    Accepted, Ending, Entry, ErrorRecord, EventKey, Lane, NewRun, Parent, RunId, RunStatus, StoreError, Then, Timestamp, Via,
+    Accepted, Ending, Entry, ErrorRecord, EventKey, Lane, NewRun, Parent, RecipeId, RunId, RunStatus, StoreError, Then,
+    Timestamp, Via,
 };
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     Engine, LiveRecipe,
@@ -26,6 +26,7 @@ use crate::{
     frame::instant_text,
     gate::{self, Seat},
     measure,
+    places::Place,
     program::Program,
     template::formula_failed,
 };
@@ -126,7 +127,7 @@ impl Engine {
         if self.is_stopping() {
             return Err(IntakeError::Stopping);
         }
-        if self.backlog() >= self.settings.backlog_max {
+        if self.backlog() >= self.settings.backlog_max && !self.places.only_others_wait(recipe.row.id) {
             metrics::counter!("liaison_intake_refused_total").increment(1);
             return Err(IntakeError::Busy { retry_after: self.settings.busy_retry_after });
         }
@@ -261,7 +262,7 @@ impl Engine {
             }
             Next::Act(_) | Next::InFlight | Next::Wait { .. } => {
                 if kept.lane.is_none() {
-                    slot = self.room().await;
+                    slot = self.room(recipe.row.id).await;
                 }
                 if slot.is_some() { Then::Running } else { Then::Queued { due_at: now } }
             }
@@ -280,6 +281,7 @@ impl Engine {
         let owner = run.owner;
         state.journal.next_seq = 1;
         let changes_others = !run.beside.is_empty();
+        let caller = about.parent.as_ref().map(|parent| parent.run);
         match self.write_run(run).await.map_err(IntakeError::Store)? {
             Accepted::Duplicate { run, same_content } => {
                 metrics::counter!("liaison_events_duplicate_total", "recipe" => measure::recipe(&recipe.program.slug))
@@ -303,24 +305,28 @@ impl Engine {
             }
             self.wake_at(due);
         }
+        if let Some(caller) = caller {
+            self.follow_caller(id, caller).await;
+        }
         Ok(Intake::Accepted { run: id, status: then.status(), output, error: then.error().cloned().map(Box::new) })
     }
 
     /// A place among the runs in memory. Older runs come first: while any wait in the store, a new
-    /// one waits there too. A sender is held a moment for room, which paces it to what gets done.
-    async fn room(&self) -> Option<OwnedSemaphorePermit> {
+    /// one waits there too, unless all that wait are of recipes that have their share. A sender is held
+    /// a moment for room, which paces it to what gets done.
+    async fn room(&self, recipe: RecipeId) -> Option<Place> {
         if !self.settings.works {
             return None;
         }
         let room = async {
-            while self.backlog() > 0 {
+            while self.backlog() > 0 && !self.places.only_others_wait(recipe) {
                 let moved = self.backlog_moved.notified();
                 if self.backlog() == 0 {
                     break;
                 }
                 moved.await;
             }
-            Arc::clone(&self.slots).acquire_owned().await.ok()
+            self.places.take(recipe).await
         };
         tokio::select! {
             biased;

@@ -44,6 +44,8 @@ pub(crate) struct Lease {
     good_until: AtomicI64,
     /// When the store last took a renewal, in microseconds.
     taken_at: AtomicI64,
+    /// Nobody is declared dead before this instant, in microseconds.
+    reaps_from: AtomicI64,
     /// The last renewal was not taken.
     failing: AtomicBool,
     /// Somebody waits for the next renewal.
@@ -57,6 +59,7 @@ impl Lease {
             worker: AtomicI64::new(worker.0),
             good_until: AtomicI64::new(good_until.micros()),
             taken_at: AtomicI64::new(now.micros()),
+            reaps_from: AtomicI64::new(0),
             failing: AtomicBool::new(false),
             wanted: Notify::new(),
             renewed: Notify::new(),
@@ -138,6 +141,10 @@ impl Engine {
     pub async fn renew_lease(&self) -> Result<(), StoreError> {
         self.time.compare(&*self.store).await?;
         let now = self.now();
+        if now.since(Timestamp::from_micros(self.lease.taken_at.load(Ordering::Relaxed))) > self.settings.lease {
+            // When we could not reach the store others could not, either, and have yet to say that they live.
+            self.lease.reaps_from.store(now.after(self.settings.lease).micros(), Ordering::Relaxed);
+        }
         let (until, good_until) = terms(now, self.settings.lease, self.time.error());
         if self.store.renew_worker(self.worker(), until).await? {
             self.lease.renewed(self.worker(), good_until);
@@ -150,6 +157,9 @@ impl Engine {
         }
         self.lease.taken_at.store(self.now().micros(), Ordering::Relaxed);
         self.lease.failing.store(false, Ordering::Relaxed);
+        if now.micros() < self.lease.reaps_from.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         let freed = self.store.reap_workers(now).await?;
         if freed > 0 {
             metrics::counter!("liaison_runs_freed_total").increment(freed);

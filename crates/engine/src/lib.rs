@@ -29,6 +29,7 @@ mod live;
 pub mod measure;
 mod not_yet;
 pub mod operations;
+mod places;
 mod program;
 mod registry;
 pub mod resume;
@@ -56,7 +57,7 @@ use connector::{Connection, Connector, http::Http};
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use store::{Clock, RecipeId, RunId, Store, StoreError, Then, Timestamp, Vault, WorkerId, Writer};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use crate::{
@@ -110,7 +111,7 @@ pub struct Engine {
     pub(crate) gates: gate::Gates,
     /// Tells whoever watches that a run changed.
     pub live: Live,
-    pub(crate) slots: Arc<Semaphore>,
+    pub(crate) places: Arc<places::Places>,
     pub(crate) slots_taken: AtomicUsize,
     /// The worker found no place when it last looked.
     pub(crate) starved: AtomicBool,
@@ -163,7 +164,7 @@ impl Engine {
             time,
             registry: Registry::new(Arc::clone(&parts.connectors), Arc::clone(&parts.vault), compile),
             gates: gate::Gates::default(),
-            slots: Arc::new(Semaphore::new(parts.settings.runs_in_flight_max)),
+            places: places::Places::new(parts.settings.runs_in_flight_max, parts.settings.recipe_share),
             slots_taken: AtomicUsize::new(0),
             starved: AtomicBool::new(false),
             driven: Mutex::default(),
@@ -223,7 +224,7 @@ impl Engine {
     pub async fn stop(&self) {
         self.stopping.cancel();
         self.tasks.close();
-        let everything = self.slots.acquire_many(u32::try_from(self.settings.runs_in_flight_max).unwrap_or(u32::MAX));
+        let everything = self.places.all(self.settings.runs_in_flight_max);
         if tokio::time::timeout(self.settings.stop_patience, everything).await.is_err() {
             tracing::warn!("engine.stop: some attempts did not end in time; their runs go on elsewhere or at the next start");
         }

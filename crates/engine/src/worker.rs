@@ -6,8 +6,7 @@ use std::{
 };
 
 use connector::ErrorClass;
-use store::{Claim, Ending, Entry, ErrorRecord, Journal, RunCommit, StoreError, Then, Timestamp, WorkerId};
-use tokio::sync::OwnedSemaphorePermit;
+use store::{Claim, Ending, Entry, ErrorRecord, Journal, RecipeId, RunCommit, StoreError, Then, Timestamp, WorkerId};
 
 use crate::{
     Engine,
@@ -15,6 +14,7 @@ use crate::{
     decide::{Next, RunState},
     drive::{LiveRun, drive},
     gate::Seat,
+    places::{Free, Place},
     program::Program,
 };
 
@@ -89,23 +89,27 @@ pub(crate) async fn work(engine: Arc<Engine>) {
 
 /// Takes what is due and fits; says how long to sleep, or `None` to look again at once.
 async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
-    let mut slots = Vec::new();
-    take_places(engine, &mut slots);
-    if !slots.is_empty() && slots.len() < CLAIM_WORTH && engine.backlog() as usize > slots.len() {
+    let mut places = Room::of(engine);
+    if !places.free.is_empty() && places.free.len() < CLAIM_WORTH && engine.backlog() as usize > places.free.len() {
         // Under a backlog places come free one by one: a claim each would cost a transaction each.
+        drop(places);
         tokio::time::sleep(GATHER).await;
-        take_places(engine, &mut slots);
+        places = Room::of(engine);
     }
-    if slots.is_empty() {
+    let Room { free, busy } = places;
+    if free.is_empty() {
         // A run that ends wakes us. Whoever is full need not ask: that is no trouble.
         engine.claimed_at.store(engine.now().micros(), Ordering::Relaxed);
         engine.starved.store(true, Ordering::Relaxed);
         return Ok(Some(IDLE_SLEEP_MAX));
     }
-    let wanted = u32::try_from(slots.len()).unwrap_or(CLAIM_MAX);
+    let wanted = u32::try_from(free.len()).unwrap_or(CLAIM_MAX);
     let owner = engine.worker();
     let asked = engine.now();
-    let claims = engine.store.claim(owner, asked, wanted).await?;
+    let claims = match busy.as_slice() {
+        [] => engine.store.claim(owner, asked, wanted).await?,
+        busy => engine.store.claim_others(owner, asked, wanted, busy).await?,
+    };
     metrics::histogram!("liaison_claim_seconds").record(engine.now().since(asked));
     engine.claimed_at.store(engine.now().micros(), Ordering::Relaxed);
     let taken = u32::try_from(claims.len()).unwrap_or(u32::MAX);
@@ -113,11 +117,18 @@ async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
         metrics::counter!("liaison_runs_claimed_total").increment(u64::from(taken));
         let _ = engine.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(known.saturating_sub(taken)));
     }
-    for (claim, slot) in claims.into_iter().zip(slots) {
-        take_up(engine, claim, owner, slot).await;
+    for (claim, free) in claims.into_iter().zip(free) {
+        let place = engine.places.give(free, claim.recipe);
+        take_up(engine, claim, owner, place).await;
     }
+    engine.places.others_are_done(!busy.is_empty() && taken < wanted);
     if taken == wanted {
         return Ok(None);
+    }
+    if !busy.is_empty() {
+        // What is left belongs to recipes that have their share. When the next of the others is due nobody can say.
+        engine.backlog_moved.notify_waiters();
+        return Ok(Some(engine.settings.poll_interval.min(IDLE_SLEEP_MAX)));
     }
     // Everything due is taken.
     engine.backlog.store(0, Ordering::Relaxed);
@@ -130,17 +141,24 @@ async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
     Ok(Some(pause.min(IDLE_SLEEP_MAX)))
 }
 
-/// Takes the free places, up to what one claim fills.
-fn take_places(engine: &Engine, slots: &mut Vec<OwnedSemaphorePermit>) {
-    while slots.len() < CLAIM_MAX as usize
-        && let Ok(slot) = Arc::clone(&engine.slots).try_acquire_owned()
-    {
-        slots.push(slot);
+/// What one claim may fill.
+struct Room {
+    free: Vec<Free>,
+    /// Recipes that have their share.
+    busy: Vec<RecipeId>,
+}
+
+impl Room {
+    fn of(engine: &Engine) -> Self {
+        let mut free: Vec<Free> = std::iter::from_fn(|| engine.places.try_free()).take(CLAIM_MAX as usize).collect();
+        let (busy, each) = engine.places.busy(free.len());
+        free.truncate(each);
+        Self { free, busy }
     }
 }
 
 /// Goes on with a claimed run from its journal.
-async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: OwnedSemaphorePermit) {
+async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Place) {
     let taken = async {
         let program = engine.program(claim.recipe, claim.version).await?;
         let journal = engine.take_journal(&claim.chunks, &program).await?;
@@ -195,7 +213,8 @@ async fn give_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, error: 
         let ended = Entry::Ended { at: now, how: Ending::Failed, out: None, err: Some(error.clone()), by: None };
         (vec![ended], Then::Failed { at: now, error })
     };
-    let Ok(chunk) = store::write_chunk(&entries) else { return };
+    let chunk = if entries.is_empty() { Ok(Vec::new()) } else { store::write_chunk(&entries) };
+    let Ok(chunk) = chunk else { return };
     let seq = claim.chunks.last().map_or(0, |(seq, _)| seq + 1);
     let beside = match (&claim.parent, then.ended_at()) {
         (Some(parent), Some(at)) => vec![answer_to(parent, claim.id, &claim.recipe.to_string(), &then, None, at)],

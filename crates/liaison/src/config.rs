@@ -129,6 +129,8 @@ settings! {
     connections_max: usize = "10000" ["LIAISON_CONNECTIONS_MAX"];
     /// Runs in memory at once; more wait in the store.
     runs_in_flight_max: usize = "256" ["LIAISON_RUNS_IN_FLIGHT_MAX"];
+    /// Runs of one recipe in memory for each place that is free: 3 leaves a quarter of the places to other recipes.
+    recipe_share: usize = "3" ["LIAISON_RECIPE_SHARE"];
     /// Runs waiting in the store before webhooks and the API answer 429.
     backlog_max: u32 = "20000" ["LIAISON_BACKLOG_MAX"];
     /// How long a sender is held for room before its event is queued in the store.
@@ -204,8 +206,8 @@ impl Layer {
             }
             None => self,
         };
-        if layer.runs_in_flight_max == Some(0) || layer.group_max == Some(0) {
-            bail!("runs_in_flight_max and group_max must be at least 1");
+        if [layer.runs_in_flight_max, layer.recipe_share, layer.group_max].contains(&Some(0)) {
+            bail!("runs_in_flight_max, recipe_share and group_max must be at least 1");
         }
         Ok(Config {
             listen: layer.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
@@ -243,6 +245,7 @@ impl Config {
             worker_name: format!("{}:{}", std::process::id(), self.listen.port()),
             shared_store: self.database_url().is_some(),
             runs_in_flight_max: layer.runs_in_flight_max.unwrap_or(default.runs_in_flight_max),
+            recipe_share: layer.recipe_share.unwrap_or(default.recipe_share),
             backlog_max: layer.backlog_max.unwrap_or(default.backlog_max),
             intake_patience: span(layer.intake_patience, default.intake_patience),
             lease: span(layer.lease, default.lease),

@@ -10,6 +10,9 @@ use serde::Serialize;
 use store::StoreError;
 use utoipa::ToSchema;
 
+/// When to send again what found the disk full, in seconds.
+const DISK_RETRY_S: u64 = 30;
+
 /// The body of every error answer.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ErrorBody {
@@ -108,6 +111,16 @@ impl IntoResponse for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::Unavailable(reason) if reason.starts_with(store::NO_ROOM) => {
+                tracing::error!(reason, "api.store: the disk is full");
+                Self::new(
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    "DISK_FULL",
+                    "There is no room left on the disk of the database, so this was not kept. Nothing that was accepted is lost. \
+                     Free some room: Liaison goes on by itself. Then send it again.",
+                )
+                .retry_after(DISK_RETRY_S)
+            }
             StoreError::Unavailable(reason) => {
                 tracing::warn!(reason, "api.store: the database does not answer");
                 Self::new(

@@ -248,6 +248,16 @@ pub(crate) async fn untaken(connection: &mut PgConnection, run: RunId) -> Result
     rows.iter().map(|(path, at, text)| Answer::read(path, Timestamp::from_micros(*at), text)).collect()
 }
 
+/// Runs that steps of a run called and that are not over.
+pub(crate) async fn called_by(connection: &mut PgConnection, run: RunId) -> Result<Vec<RunId>, StoreError> {
+    let rows: Vec<(Uuid,)> = sqlx::query_as("select id from runs where parent_run = $1 and status < 3 order by id")
+        .bind(run.0)
+        .fetch_all(connection)
+        .await
+        .map_err(failed)?;
+    Ok(rows.into_iter().map(|(id,)| RunId(id)).collect())
+}
+
 const COLUMNS: &str = "a.id, a.run_id, a.path, a.recipe_id, a.question, a.asked_at, a.expires_at, a.decided_at, a.decision";
 
 pub(crate) async fn approvals(

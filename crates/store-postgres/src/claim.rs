@@ -38,18 +38,22 @@ pub(crate) async fn claim(
     rounds: &Rounds,
     worker: WorkerId,
     now: Timestamp,
-    limit: u32,
+    (limit, busy): (u32, &[RecipeId]),
 ) -> Result<Vec<Claim>, StoreError> {
     give_back(connection, in_doubt, now).await?;
     let mut transaction = connection.begin().await.map_err(failed)?;
     let mut rows = Vec::new();
-    if rounds.flooded() {
-        let visited = recipes_that_wait(&mut transaction, rounds.after(), now).await?;
+    // Runs of busy recipes are never walked over: there may be any number of them.
+    if rounds.flooded() || !busy.is_empty() {
+        let mut visited = recipes_that_wait(&mut transaction, rounds.after(), now).await?;
+        for (recipe, due) in &mut visited {
+            *due = *due && !busy.contains(&RecipeId(*recipe));
+        }
         let round = rounds.choose(&visited, limit);
         rows = take_in_turns(&mut transaction, &round, worker, now).await?;
     }
     let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));
-    if left > 0 {
+    if left > 0 && busy.is_empty() {
         rows.extend(take_oldest(&mut transaction, worker, now, left).await?);
     }
     rounds.took(rows.len(), limit);

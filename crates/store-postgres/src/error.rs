@@ -158,9 +158,11 @@ fn sorted(error: sqlx::Error) -> StoreError {
                 "40001" | "40P01" => StoreError::Unavailable(format!("{IN_THE_WAY}: {error}")),
                 // Cancelled by a time limit, stopping, read-only (a standby), lock not available, I/O error.
                 "57014" | "57P01" | "57P02" | "57P03" | "25006" | "55P03" | "58030" => StoreError::Unavailable(error.to_string()),
+                // Out of disk.
+                "53100" => StoreError::Unavailable(format!("{}: {error}", store::NO_ROOM)),
                 // Damaged data or index.
                 "XX001" | "XX002" => StoreError::Corrupt(error.to_string()),
-                // Connection lost; out of disk, memory or connections.
+                // Connection lost; out of memory or connections.
                 code if code.starts_with("08") || code.starts_with("53") => StoreError::Unavailable(error.to_string()),
                 _ => StoreError::Internal(error.to_string()),
             }

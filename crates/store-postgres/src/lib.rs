@@ -238,7 +238,17 @@ impl Store for PostgresStore {
     }
 
     async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError> {
-        ask!(self, connection => claim::claim(connection, &self.in_doubt, &self.rounds, worker, now, limit))
+        ask!(self, connection => claim::claim(connection, &self.in_doubt, &self.rounds, worker, now, (limit, &[])))
+    }
+
+    async fn claim_others(
+        &self,
+        worker: WorkerId,
+        now: Timestamp,
+        limit: u32,
+        busy: &[RecipeId],
+    ) -> Result<Vec<Claim>, StoreError> {
+        ask!(self, connection => claim::claim(connection, &self.in_doubt, &self.rounds, worker, now, (limit, busy)))
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -263,6 +273,10 @@ impl Store for PostgresStore {
 
     async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {
         ask!(self, connection => beside::untaken(connection, run))
+    }
+
+    async fn called_by(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        ask!(self, connection => beside::called_by(connection, run))
     }
 
     async fn owned_runs(&self, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {

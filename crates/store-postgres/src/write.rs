@@ -9,7 +9,7 @@
 //!    they left it; a row that changed hands drops out. So what is in `held` belongs to its writer
 //!    now, and nobody can change that before we commit, because the lock is ours until then.
 //! 2. Chunks are only inserted for what is in `held`, and runs are only moved for which a chunk was
-//!    inserted. Whoever waits for our lock (reap, cancel, claim) looks again after our commit in turn,
+//!    inserted, or which are let go of as they are. Whoever waits for our lock (reap, cancel, claim) looks again after our commit in turn,
 //!    and whoever reads the journal afterwards sees our chunk, because it committed with the lock.
 //!
 //! No two transactions can wait for each other in a circle, because everybody takes what they need in
@@ -85,14 +85,16 @@ with event as materialized ( \
 ), held as materialized ( \
   select * from touched where seq is not null \
 ), written as ( \
-  insert into journal (run_id, seq, chunk) select run_id, seq, chunk from held \
+  insert into journal (run_id, seq, chunk) select run_id, seq, chunk from held where length(chunk) > 0 \
   on conflict (run_id, seq) do nothing returning run_id \
+), done as materialized ( \
+  select run_id from written union all select run_id from held where length(chunk) = 0 \
 ), moved as ( \
   update runs r set status = h.status, waiting_for = h.waiting_for, due_at = h.due_at, owner = null, attempts = h.attempts, \
     ended_at = h.ended_at, dead_letter = h.dead_letter, error = h.error \
-  from held h where r.id = h.run_id and h.status <> 1 and h.run_id in (select run_id from written) \
+  from held h where r.id = h.run_id and h.status <> 1 and h.run_id in (select run_id from done) \
 ) \
-select (select count(*) from kept) as kept, (select count(*) from written) as written, \
+select (select count(*) from kept) as kept, (select count(*) from done) as written, \
   case when $33 then pg_notify('liaison_work', '') end";
 
 pub(crate) async fn write(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
@@ -388,7 +390,8 @@ fn accepted(run: &NewRun, holders: &HashMap<Key, Holder>) -> Accepted {
 }
 
 /// Which commits are durable. A chunk that was not new is another's, or was written before: then the
-/// answer was lost. To go on, the writer must also still own the run.
+/// answer was lost. To go on, the writer must also still own the run. One without a chunk was carried out when
+/// the run is let go of and nobody took it since.
 async fn committed(
     connection: &mut PgConnection,
     commits: &[Arc<RunCommit>],
@@ -400,8 +403,10 @@ async fn committed(
     let done: Vec<(i64,)> = sqlx::query_as(
         "select w.place from unnest($1::uuid[], $2::int[], $3::bytea[], $4::bigint[], $5::bigint[], $6::smallint[]) \
          with ordinality as w (run_id, seq, chunk, owner, epoch, status, place) \
-         join journal j on j.run_id = w.run_id and j.seq = w.seq and j.chunk = w.chunk \
-         where w.status <> 1 or exists (select from runs r where r.id = w.run_id and r.owner = w.owner and r.epoch = w.epoch)",
+         join runs r on r.id = w.run_id \
+         left join journal j on j.run_id = w.run_id and j.seq = w.seq and j.chunk = w.chunk \
+         where case when length(w.chunk) = 0 then r.epoch = w.epoch and r.owner is null \
+         else j.seq is not null and (w.status <> 1 or (r.owner = w.owner and r.epoch = w.epoch)) end",
     )
     .bind(column(commits, |commit| commit.run.0))
     .bind(column(commits, |commit| commit.seq))

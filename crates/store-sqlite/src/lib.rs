@@ -41,9 +41,10 @@ use sqlx::{
 };
 use store::{
     Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId,
-    ConnectionRow, DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion,
-    Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds,
-    RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
+    ConnectionRow, DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NO_ROOM,
+    NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats,
+    RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError,
+    Timestamp, Unsorted, WorkerId,
 };
 use tokio::sync::Mutex;
 
@@ -77,7 +78,7 @@ pub enum OpenError {
     #[error("another liaison process already uses the data folder {}. Stop that one, or name another folder with --data-dir", .0.display())]
     InUse(PathBuf),
     /// The folder cannot be made or written.
-    #[error("the data folder {} cannot be used: {reason}", folder.display())]
+    #[error("the data folder {} cannot be used: {reason}. Give liaison's user the right to write there, mount it so that it can be written, or name another folder with --data-dir", folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -235,7 +236,8 @@ fn sorted(error: sqlx::Error) -> StoreError {
             // Primary result codes, https://sqlite.org/rescode.html: BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN.
             let primary = inner.code().and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff);
             match primary {
-                Some(5 | 6 | 8 | 10 | 13 | 14) => StoreError::Unavailable(error.to_string()),
+                Some(13) => StoreError::Unavailable(format!("{NO_ROOM}: {error}")),
+                Some(5 | 6 | 8 | 10 | 14) => StoreError::Unavailable(error.to_string()),
                 Some(11 | 26) => StoreError::Corrupt(error.to_string()),
                 _ => StoreError::Internal(error.to_string()),
             }
@@ -255,7 +257,17 @@ impl Store for SqliteStore {
     }
 
     async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError> {
-        claim::claim(&mut *self.writer.lock().await, &self.rounds, worker, now, limit).await
+        claim::claim(&mut *self.writer.lock().await, &self.rounds, worker, now, (limit, &[])).await
+    }
+
+    async fn claim_others(
+        &self,
+        worker: WorkerId,
+        now: Timestamp,
+        limit: u32,
+        busy: &[RecipeId],
+    ) -> Result<Vec<Claim>, StoreError> {
+        claim::claim(&mut *self.writer.lock().await, &self.rounds, worker, now, (limit, busy)).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -280,6 +292,10 @@ impl Store for SqliteStore {
 
     async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {
         beside::untaken(&mut *self.readers.acquire().await.map_err(failed)?, run).await
+    }
+
+    async fn called_by(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        beside::called_by(&self.readers, run).await
     }
 
     async fn owned_runs(&self, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {

@@ -167,7 +167,7 @@ async fn commit(connection: &mut Connected, commits: &[Arc<RunCommit>]) -> Resul
         "insert into journal (run_id, seq, chunk) select v.column1, v.column2, v.column3 from (values ",
         "(?, ?, ?, ?, ?)",
         commits.len(),
-        ") as v join runs r on r.id = v.column1 and r.owner = v.column4 and r.epoch = v.column5 where true \
+        ") as v join runs r on r.id = v.column1 and r.owner = v.column4 and r.epoch = v.column5 where length(v.column3) > 0 \
          on conflict (run_id, seq) do nothing",
     );
     let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -176,6 +176,7 @@ async fn commit(connection: &mut Connected, commits: &[Arc<RunCommit>]) -> Resul
     }
     let before = chunks_of(connection, commits).await?;
     let written = query.execute(&mut *connection).await.map_err(failed)?.rows_affected();
+    // Also when one of them has nothing to add: only a look at its run tells how it went.
     if usize::try_from(written) != Ok(commits.len()) {
         for (outcome, commit) in outcomes.iter_mut().zip(commits) {
             *outcome = verdict(connection, commit).await?;
@@ -243,6 +244,13 @@ async fn chunks_of(connection: &mut Connected, commits: &[Arc<RunCommit>]) -> Re
 /// Why a chunk may not have been written: the run has another owner, or it was written before. To go
 /// on, the writer must also still own the run.
 async fn verdict(connection: &mut Connected, commit: &RunCommit) -> Result<Committed, StoreError> {
+    if commit.chunk.is_empty() {
+        // It may be let go of, or was already and nobody took it since.
+        let sql = "select 1 from runs where id = ? and epoch = ? and (owner = ? or owner is null)";
+        let mine = sqlx::query(sql).bind(commit.run.0).bind(commit.epoch).bind(commit.owner.0);
+        let mine = mine.fetch_optional(connection).await.map_err(failed)?;
+        return Ok(if mine.is_some() { Committed::Done } else { Committed::LeaseLost });
+    }
     let kept: Option<(Vec<u8>, bool)> = sqlx::query_as(
         "select chunk, exists (select 1 from runs where id = ?1 and owner = ?3 and epoch = ?4) from journal where run_id = ?1 and seq = ?2",
     )

@@ -96,6 +96,9 @@ pub enum StoreError {
     Internal(String),
 }
 
+/// How [`StoreError::Unavailable`] begins when the disk of the database is full.
+pub const NO_ROOM: &str = "there is no room left on the disk";
+
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
 pub trait Store: Pages + Gates + Watch + Alarms + Care + Blobs + Forgets {
@@ -107,6 +110,15 @@ pub trait Store: Pages + Gates + Watch + Alarms + Care + Blobs + Forgets {
     /// Takes up to `limit` runs due at `now`, oldest due first, and makes `worker` their owner under
     /// a new epoch. While more is due than fits, recipes take turns: none waits for another one's flood.
     async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError>;
+
+    /// The same of recipes other than these.
+    async fn claim_others(
+        &self,
+        worker: WorkerId,
+        now: Timestamp,
+        limit: u32,
+        busy: &[RecipeId],
+    ) -> Result<Vec<Claim>, StoreError>;
 
     /// When the next run is due; `None` when none waits.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
@@ -126,6 +138,9 @@ pub trait Store: Pages + Gates + Watch + Alarms + Care + Blobs + Forgets {
 
     /// What steps of a run were answered and it has not taken in yet, oldest first.
     async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError>;
+
+    /// Runs that steps of a run called and that are not over, whether the run knows of them yet or not.
+    async fn called_by(&self, run: RunId) -> Result<Vec<RunId>, StoreError>;
 
     /// Runs that belong to a worker, at most `limit`.
     async fn owned_runs(&self, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError>;

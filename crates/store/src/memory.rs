@@ -99,11 +99,23 @@ impl Store for MemoryStore {
     }
 
     async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError> {
+        self.claim_others(worker, now, limit, &[]).await
+    }
+
+    async fn claim_others(
+        &self,
+        worker: WorkerId,
+        now: Timestamp,
+        limit: u32,
+        busy: &[RecipeId],
+    ) -> Result<Vec<Claim>, StoreError> {
         let mut model = self.model.lock();
         if !model.workers.contains_key(&worker.0) {
             return Ok(Vec::new());
         }
-        let due: Vec<RunId> = model.due.iter().take_while(|(at, _)| *at <= now).take(limit as usize).map(|(_, id)| *id).collect();
+        let other = |id: &RunId| model.runs.get(id).is_some_and(|run| !busy.contains(&run.new.recipe));
+        let due = model.due.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id);
+        let due: Vec<RunId> = due.filter(other).take(limit as usize).collect();
         let mut claims = Vec::new();
         for id in due {
             model.change(id, |run| {
@@ -164,6 +176,12 @@ impl Store for MemoryStore {
 
     async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {
         Ok(self.model.lock().untaken(run))
+    }
+
+    async fn called_by(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        let model = self.model.lock();
+        let called = |kept: &Kept| !kept.status.is_final() && kept.new.parent.as_ref().is_some_and(|parent| parent.run == run);
+        Ok(model.runs.iter().filter(|(_, kept)| called(kept)).map(|(id, _)| *id).collect())
     }
 
     async fn owned_runs(&self, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {

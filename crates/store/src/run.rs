@@ -333,7 +333,7 @@ pub struct RunCommit {
     pub epoch: i64,
     /// The chunk's number: the journal's next.
     pub seq: i32,
-    /// The chunk.
+    /// The chunk. Empty when a run is let go of as it is: then nothing is added to its journal.
     pub chunk: Vec<u8>,
     /// The most attempts any of its steps needed so far.
     pub attempts: i32,

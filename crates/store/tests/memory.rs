@@ -39,18 +39,18 @@ store::conformance_tests! { crate::bed;
     accept: a_new_run_is_there, every_state_a_run_can_begin_in, a_known_key_is_a_duplicate, another_content_under_the_same_key,
         a_key_whose_time_is_over, the_same_key_twice_in_a_group, the_same_run_twice, outcomes_come_in_order, an_empty_group,
         odd_texts, a_large_group;
-    commit: a_chunk_is_added, a_run_is_parked, a_run_ends, a_stale_owner_is_refused, a_stale_epoch_is_refused,
+    commit: a_chunk_is_added, a_run_is_parked, a_run_is_let_go_as_it_is, a_run_ends, a_stale_owner_is_refused, a_stale_epoch_is_refused,
         an_unknown_run_is_refused, one_stale_run_fails_alone, the_same_commit_twice, an_end_written_again_after_a_resume,
         a_lost_run_written_again, a_number_already_taken;
     claim: oldest_due_first, a_claim_has_everything, not_before_it_is_due, the_epoch_rises, what_is_due_next,
-        the_backlog_is_counted, nobody_claims_twice, a_claim_has_every_chunk_while_runs_move;
+        the_backlog_is_counted, busy_recipes_are_passed_over, nobody_claims_twice, a_claim_has_every_chunk_while_runs_move;
     workers: a_lease_is_renewed, a_dead_worker_owns_nothing, a_stray_run_is_let_go, a_living_worker_keeps_its_runs, an_orderly_stop,
         ids_are_never_used_twice;
     races: two_processes_one_key, a_stale_worker_and_a_reaper, an_owner_and_a_person, claims_and_a_reaper;
     control: only_failed_runs_are_resumed, an_old_picture_resumes_nothing, cancelled_in_every_state,
         an_ended_run_is_not_cancelled, an_old_picture_cancels_nothing, a_dead_letter_is_settled_once;
     beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same,
-        a_cancelled_run_answers_too, state_is_kept, a_question_is_decided_once, a_run_starts_another,
+        a_cancelled_run_answers_too, called_runs_are_found, state_is_kept, a_question_is_decided_once, a_run_starts_another,
         a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
     forget: data_goes_after_the_end, what_is_needed_stays;
     blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,

@@ -1,5 +1,10 @@
-//! Circuits and budgets as runs meet them: engines in this process, on a real store, in virtual time.
+//! Runs as they meet circuits, budgets, people and clocks: engines in this process, on a store, in virtual time.
 
 mod budgets;
+mod cancel;
 mod circuits;
+mod clocks;
+mod fairness;
+mod late;
+mod parked;
 mod world;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use connector::{Action, Connector, Effect, ErrorClass, Limits, StepError, http::Http};
+use connector::{Action, Connector, Cx, Doubt, Effect, ErrorClass, Limits, Page, StepError, http::Http};
 use engine::{Engine, EngineSettings, Event, Intake, Parts};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -22,6 +22,8 @@ const BEGIN: Timestamp = Timestamp::from_micros(1_760_000_000_000_000);
 const STEP: Duration = Duration::from_millis(50);
 /// How far when a long time goes by.
 const LONG_STEP: Duration = Duration::from_millis(250);
+/// How far when hours go by.
+const LEAP_STEP: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(40);
 /// The store is asked so often after each move: whatever was due has come that far by then.
 const TURNS: usize = 3;
@@ -67,14 +69,17 @@ impl Default for System {
 
 type Systems = Arc<Mutex<HashMap<String, System>>>;
 
+/// An input may say how the call goes: `slow` seconds, `bad` for a failure for
+/// good, `fails` for one that may pass, `lost` for an answer that never came.
 async fn call(systems: Systems, began: Instant, name: String, input: Value) -> Result<Value, StepError> {
+    let (slow, bad, lost, fails) = (input["slow"].as_u64(), input["bad"] == true, input["lost"] == true, input["fails"] == true);
     let takes = {
         let mut systems = systems.lock();
         let system = systems.entry(name.clone()).or_default();
         system.calls.push((began.elapsed().as_millis(), input));
         system.in_flight += 1;
         system.in_flight_most = system.in_flight_most.max(system.in_flight);
-        system.takes
+        slow.map_or(system.takes, Duration::from_secs)
     };
     if !takes.is_zero() {
         tokio::time::sleep(takes).await;
@@ -83,6 +88,12 @@ async fn call(systems: Systems, began: Instant, name: String, input: Value) -> R
     let system = systems.entry(name).or_default();
     system.in_flight -= 1;
     match system.mood {
+        _ if bad => Err(StepError::new(ErrorClass::Invalid, "BAD", "it does not like this")),
+        _ if fails => Err(StepError::new(ErrorClass::Server, "DOWN", "it is down for this one")),
+        _ if lost => {
+            let error = StepError::new(ErrorClass::Network, "LOST", "no answer came");
+            Err(StepError { doubt: Doubt::MayHaveHappened, ..error })
+        }
         Mood::Well => Ok(json!({ "ok": true })),
         Mood::Fails(class, retry_after) => Err(StepError { retry_after, ..StepError::new(class, "DOWN", "it is down") }),
     }
@@ -106,6 +117,19 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
             }),
         }
     };
+    let list = {
+        let systems = Arc::clone(systems);
+        let pages = move |cx: Cx, input, cursor: Option<Value>| -> connector::PageAttempt {
+            let name = cx.connection.map(|connection| connection.name.clone()).unwrap_or_default();
+            let asked = call(Arc::clone(&systems), began, name, input);
+            Box::pin(async move {
+                asked.await?;
+                let page = cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0);
+                Ok(Page { items: vec![json!(page * 2), json!(page * 2 + 1)], next: (page < 2).then(|| json!(page + 1)) })
+            })
+        };
+        Action { pages: Some(Arc::new(pages)), ..action("list", |_| Effect::None) }
+    };
     vec![Connector {
         id: "sys",
         title: "System",
@@ -116,7 +140,12 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         validate: |_, _| Ok(()),
         test: None,
         limits: Limits::default(),
-        actions: vec![action("get", |_| Effect::None), action("put", |_| Effect::Idempotent)],
+        actions: vec![
+            action("get", |_| Effect::None),
+            list,
+            action("put", |_| Effect::Idempotent),
+            action("post", |_| Effect::Once),
+        ],
         triggers: Vec::new(),
     }]
 }
@@ -164,7 +193,7 @@ impl World {
             assert!(matches!(store.create_connection(row).await.unwrap(), Put::Done(_)));
         }
         for (number, (slug, rest)) in recipes.iter().enumerate() {
-            keep_recipe(&*store, number, slug, rest).await;
+            keep_recipe(&*store, &connectors(&systems, began), number, slug, rest).await;
         }
         let mut world = Self { store, engines: Vec::new(), systems, began, _folder: folder, _still: still };
         for number in 0..engines {
@@ -200,7 +229,7 @@ impl World {
     /// Sends an event to one of the engines.
     pub(crate) async fn send(&self, engine: usize, slug: &str, event: Value) -> RunId {
         let engine = &self.engines[engine];
-        let recipe = Arc::clone(&engine.catalogue().recipes[slug]);
+        let recipe = Arc::clone(engine.catalogue().recipes.get(slug).unwrap_or_else(|| panic!("{slug} was not taken in")));
         let event =
             Event { data: Arc::new(event), via: Via::Api, key: None, key_wins: false, fingerprint: None, replay_of: None };
         match engine.accept(&recipe, event).await.unwrap() {
@@ -211,8 +240,22 @@ impl World {
 
     /// Lets everything that is due come to its end.
     pub(crate) async fn settle(&self) {
+        self.settle_for(TURNS_MAX).await;
+    }
+
+    /// Lets so much time go by while more is due than fits.
+    pub(crate) async fn pass_flooded(&self, time: Duration) {
+        const ENOUGH: usize = 30;
+        let end = self.began.elapsed() + time;
+        while self.began.elapsed() < end {
+            tokio::time::advance(LONG_STEP.min(end - self.began.elapsed())).await;
+            self.settle_for(ENOUGH).await;
+        }
+    }
+
+    async fn settle_for(&self, turns: usize) {
         let due = Timestamp::from_micros(self.now().micros() - TIMER_US);
-        for turn in 0..TURNS_MAX {
+        for turn in 0..turns {
             if turn >= TURNS && self.store.backlog(due, 1).await.unwrap() == 0 {
                 return;
             }
@@ -235,6 +278,33 @@ impl World {
         }
     }
 
+    /// Lets so much time go by in which little happens.
+    pub(crate) async fn leap(&self, time: Duration) {
+        let end = self.began.elapsed() + time;
+        while self.began.elapsed() < end {
+            tokio::time::advance(LEAP_STEP.min(end - self.began.elapsed())).await;
+            self.settle().await;
+        }
+    }
+
+    /// A recipe gets its next version, which every engine knows of.
+    pub(crate) async fn change(&self, number: usize, slug: &str, rest: &str) {
+        let id = RecipeId::new(BEGIN, [u8::try_from(number).unwrap() + 100; 10]);
+        let text = format!("liaison: 1\nrecipe: {slug}\ntrigger: {{ from: api }}\n{rest}");
+        let Saved::Updated(row) = self.store.save_version(version(id, slug, text)).await.unwrap() else { panic!("it is there") };
+        self.store.activate(row.id, Some(row.latest_version), &json!({}), self.now()).await.unwrap().unwrap();
+        for engine in &self.engines {
+            engine.refresh().await.unwrap();
+        }
+    }
+
+    /// The first engine stops in good order, and another takes its place.
+    pub(crate) async fn restart(&mut self, settings: EngineSettings) {
+        self.engines.remove(0).stop().await;
+        self.add_engine(7, settings).await;
+        self.settle().await;
+    }
+
     /// How many runs stand where.
     pub(crate) async fn counts(&self) -> HashMap<RunStatus, i64> {
         self.store().run_counts(None, BEGIN).await.unwrap().into_iter().filter(|(_, count)| *count > 0).collect()
@@ -253,10 +323,20 @@ impl World {
     }
 }
 
-async fn keep_recipe(store: &dyn Store, number: usize, slug: &str, rest: &str) {
-    let text = format!("liaison: 1\nrecipe: {slug}\ntrigger: {{ from: api }}\n{rest}");
-    let version = NewVersion {
-        id: RecipeId::new(BEGIN, [u8::try_from(number).unwrap() + 100; 10]),
+async fn keep_recipe(store: &dyn Store, connectors: &[Connector], number: usize, slug: &str, rest: &str) {
+    let from = if slug == "alarm" { "failure" } else { "api" };
+    let text = format!("liaison: 1\nrecipe: {slug}\ntrigger: {{ from: {from} }}\n{rest}");
+    let parsed = recipe::parse_and_check(text.as_bytes(), &engine::catalogue::of(connectors));
+    let wrong: Vec<_> = parsed.diagnostics.iter().filter(|problem| problem.severity == recipe::Severity::Error).collect();
+    assert!(wrong.is_empty(), "{text}\n{wrong:#?}");
+    let version = version(RecipeId::new(BEGIN, [u8::try_from(number).unwrap() + 100; 10]), slug, text);
+    let Saved::Created(row) = store.save_version(version).await.unwrap() else { panic!("it is new") };
+    store.activate(row.id, Some(1), &json!({}), BEGIN).await.unwrap().unwrap();
+}
+
+fn version(id: RecipeId, slug: &str, text: String) -> NewVersion {
+    NewVersion {
+        id,
         slug: slug.to_owned(),
         title: slug.to_owned(),
         hash: text_hash(&text),
@@ -265,7 +345,5 @@ async fn keep_recipe(store: &dyn Store, number: usize, slug: &str, rest: &str) {
         if_revision: None,
         at: BEGIN,
         by: "test".to_owned(),
-    };
-    let Saved::Created(row) = store.save_version(version).await.unwrap() else { panic!("it is new") };
-    store.activate(row.id, Some(1), &json!({}), BEGIN).await.unwrap().unwrap();
+    }
 }

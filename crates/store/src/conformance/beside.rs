@@ -152,6 +152,20 @@ pub async fn a_cancelled_run_answers_too(bed: Arc<dyn Bed>) {
     assert_eq!(claim_one(&*store, owner, 30).await.answers.len(), 1);
 }
 
+/// The runs that a run called can be found as long as they are not over.
+pub async fn called_runs_are_found(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let (recipe, owner) = (recipe(&*store, "orders").await, worker(&*store).await);
+    let parent = Some(Parent { run: run_id(1), path: "call".into() });
+    let called = |number| NewRun { parent: parent.clone(), ..new_run(recipe, number) };
+    let over = NewRun { then: succeeded(8), ..called(4) };
+    accept_all(&*store, [running(recipe, 1, owner), called(2), called(3), over, new_run(recipe, 5)]).await;
+    assert_eq!(bed.another().await.called_by(run_id(1)).await.unwrap(), [run_id(2), run_id(3)]);
+    assert!(store.cancel(run_id(2), 1, &next_chunk(1, "cancel"), &[], at(20)).await.unwrap());
+    assert_eq!(store.called_by(run_id(1)).await.unwrap(), [run_id(3)]);
+    assert!(store.called_by(run_id(2)).await.unwrap().is_empty());
+}
+
 /// State is written with the commit it belongs to, name by name.
 pub async fn state_is_kept(bed: Arc<dyn Bed>) {
     let store = bed.store();

@@ -11,7 +11,7 @@ use super::{
         write,
     },
 };
-use crate::{Committed, NewRun, RunId, RunStatus, Then, WaitingFor};
+use crate::{Committed, NewRun, RecipeId, RunId, RunStatus, Then, WaitingFor, WorkerId};
 
 /// At most `limit` runs, those due longest.
 pub async fn oldest_due_first(bed: Arc<dyn Bed>) {
@@ -142,6 +142,27 @@ pub async fn recipes_take_turns(bed: Arc<dyn Bed>) {
         }
     }
     assert_eq!(all.len(), 10_010);
+}
+
+/// Runs of recipes that have enough are left where they are, however many and however old.
+pub async fn busy_recipes_are_passed_over(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let (flood, small) = (recipe(&*store, "flood").await, recipe(&*store, "small").await);
+    let owner = worker(&*store).await;
+    accept_all(&*store, (0..100).map(|number| new_run(flood, number))).await;
+    accept_all(&*store, (100..103).map(|number| new_run(small, number))).await;
+    let ids = async |limit, busy: &[RecipeId]| {
+        let claims = store.claim_others(owner, at(102), limit, busy).await.unwrap();
+        claims.iter().map(|claim| claim.id).collect::<Vec<_>>()
+    };
+    assert!(ids(10, &[flood, small]).await.is_empty());
+    assert_eq!(ids(1, &[flood]).await, [run_id(100)]);
+    assert_eq!(ids(10, &[flood]).await, [run_id(101), run_id(102)], "no more than there is");
+    assert!(ids(10, &[flood]).await.is_empty());
+    assert_eq!(ids(2, &[]).await, [run_id(0), run_id(1)]);
+    assert_eq!(store.backlog(at(102), 1000).await.unwrap(), 98);
+    let nobody = WorkerId(owner.0 + 1);
+    assert!(store.claim_others(nobody, at(102), 10, &[small]).await.unwrap().is_empty(), "a dead worker claims nothing");
 }
 
 /// Eight claimers at once, in two processes: every run goes to exactly one.

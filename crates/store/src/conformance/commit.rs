@@ -43,6 +43,40 @@ pub async fn a_run_is_parked(bed: Arc<dyn Bed>) {
     assert_eq!(write(&*store, &on).await, Committed::LeaseLost, "its owner let go of it");
 }
 
+/// A run that is let go of as it is leaves nothing in its journal, and the fence holds for it, too.
+pub async fn a_run_is_let_go_as_it_is(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let (recipe, owner) = (recipe(&*store, "orders").await, worker(&*store).await);
+    accept_all(&*store, (1..5).map(|number| running(recipe, number, owner))).await;
+    let parked = |at_second| Then::Waiting { reason: WaitingFor::Circuit, due_at: at(at_second) };
+    let let_go = |number, then| RunCommit { chunk: Vec::new(), attempts: 0, ..first_commit(number, owner, then) };
+    let stale = RunCommit { epoch: 2, ..let_go(2, parked(30)) };
+    let not_theirs = RunCommit { owner: WorkerId(owner.0 + 1), ..let_go(3, parked(30)) };
+    let queued = Then::Queued { due_at: at(20) };
+    let group = [let_go(1, parked(30)), stale, first_commit(4, owner, Then::Running), not_theirs];
+    let outcomes = write_all(&*store, group).await;
+    assert_eq!(outcomes, [Committed::Done, Committed::LeaseLost, Committed::Done, Committed::LeaseLost]);
+    assert_eq!(write(&*store, &let_go(2, queued)).await, Committed::Done);
+    let waiting = row(&*store, 1).await;
+    assert_eq!(
+        (waiting.status, waiting.waiting_for, waiting.due_at),
+        (RunStatus::Waiting, Some(WaitingFor::Circuit), Some(at(30)))
+    );
+    assert_eq!((row(&*store, 2).await.status, row(&*store, 3).await.status), (RunStatus::Queued, RunStatus::Running));
+    for (number, chunks) in [(1, 1), (2, 1), (3, 1), (4, 2)] {
+        assert_eq!(chunk_count(&*store, number).await, chunks);
+    }
+    // Its answer was lost: the same again changes nothing.
+    assert_eq!(write(&*store, &let_go(1, parked(30))).await, Committed::Done);
+    assert_eq!(row(&*store, 1).await, waiting);
+    let claims = store.claim(owner, at(40), 10).await.unwrap();
+    assert_eq!(claims.len(), 2);
+    assert_eq!(write(&*store, &let_go(1, parked(50))).await, Committed::LeaseLost, "somebody took it since");
+    let again = RunCommit { epoch: 2, ..let_go(1, parked(50)) };
+    assert_eq!(write(&*store, &again).await, Committed::Done);
+    assert_eq!((row(&*store, 1).await.due_at, chunk_count(&*store, 1).await), (Some(at(50)), 1));
+}
+
 /// An ended run says when and how.
 pub async fn a_run_ends(bed: Arc<dyn Bed>) {
     let store = bed.store();

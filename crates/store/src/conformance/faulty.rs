@@ -153,12 +153,14 @@ pass_on! {
         }
     }
     claim(worker: WorkerId, now: Timestamp, limit: u32) -> Reply<Vec<Claim>>;
+    claim_others(worker: WorkerId, now: Timestamp, limit: u32, busy: &[RecipeId]) -> Reply<Vec<Claim>>;
     next_due() -> Reply<Option<Timestamp>>;
     backlog(now: Timestamp, at_most: u32) -> Reply<u32>;
     register_worker(name: &str, now: Timestamp, lease_until: Timestamp) -> Reply<WorkerId>;
     renew_worker(worker: WorkerId, lease_until: Timestamp) -> Reply<bool>;
     reap_workers(now: Timestamp) -> Reply<u64>;
     untaken_answers(run: RunId) -> Reply<Vec<Answer>>;
+    called_by(run: RunId) -> Reply<Vec<RunId>>;
     owned_runs(worker: WorkerId, limit: u32) -> Reply<Vec<RunId>>;
     free_runs(worker: WorkerId, runs: &[RunId], now: Timestamp) -> Reply<u64>;
     release_worker(worker: WorkerId, now: Timestamp) -> Reply<u64>;

@@ -89,6 +89,14 @@ impl Model {
     pub(super) fn commit(&mut self, commit: &RunCommit) -> Committed {
         let Some(run) = self.runs.get_mut(&commit.run) else { return Committed::LeaseLost };
         let owned = run.owner == Some(commit.owner) && run.epoch == commit.epoch;
+        if commit.chunk.is_empty() {
+            let let_go = run.owner.is_none() && run.epoch == commit.epoch;
+            if owned {
+                self.follow(commit.run, &commit.then, commit.attempts);
+                self.rouse(commit);
+            }
+            return if owned || let_go { Committed::Done } else { Committed::LeaseLost };
+        }
         let place = usize::try_from(commit.seq).unwrap_or(usize::MAX);
         if let Some(chunk) = run.chunks.get(place) {
             let done = *chunk == commit.chunk && (owned || commit.then != Then::Running);
@@ -105,16 +113,19 @@ impl Model {
             self.follow(commit.run, &commit.then, commit.attempts);
         }
         self.beside(commit.run, &commit.beside);
-        if commit.then.waiting_for().is_some() {
-            let heard = |path: &StepPath| self.answers.get(&(commit.run, Arc::clone(path))).is_some_and(|(_, taken)| !taken);
-            if commit.listens.iter().any(heard) {
-                self.change(commit.run, |run| run.due_at = Some(run.new.accepted_at));
-            }
-        }
+        self.rouse(commit);
         if let Some(lane) = commit.lane.filter(|_| commit.then.status().is_final()) {
             self.leave(commit.run, lane, commit.then.ended_at());
         }
         Committed::Done
+    }
+
+    /// A parked run whose answer is there already is due at once.
+    fn rouse(&mut self, commit: &RunCommit) {
+        let heard = |path: &StepPath| self.answers.get(&(commit.run, Arc::clone(path))).is_some_and(|(_, taken)| !taken);
+        if commit.then.waiting_for().is_some() && commit.listens.iter().any(heard) {
+            self.change(commit.run, |run| run.due_at = Some(run.new.accepted_at));
+        }
     }
 
     pub(super) fn beside(&mut self, id: RunId, changes: &[Beside]) {
