@@ -269,9 +269,9 @@ fn the_server_refuses_what_it_cannot_run_yet() {
         engine::not_yet(&recipe::parse(text.as_bytes()).recipe.expect("a recipe"))
     };
     assert_eq!(refused("steps: [{ id: a, wait: { for: 1h } }]\n"), None);
-    let keep = |more: &str| format!("settings: {{ keep: {{ succeeded: 1d{more} }} }}\nsteps: [{{ id: a, return: 1 }}]\n");
-    assert_eq!(refused(&keep("")), None);
-    assert!(refused(&keep(", payloads: none")).is_some_and(|why| why.contains("yet")));
+    let overlap = "settings: { concurrency: { limit: 1, on_overlap: skip } }\nsteps: [{ id: a, return: 1 }]\n";
+    assert!(refused(overlap).is_some_and(|why| why.contains("`from: schedule`")));
+    assert_eq!(refused("settings: { keep: { succeeded: 1d, payloads: none } }\nsteps: [{ id: a, return: 1 }]\n"), None);
     let held = "{ id: a, each: [1], partial: dead_letter, steps: [{ id: b, set: { x: 1 } }] }";
     assert_eq!(refused(&format!("steps: [{held}]\n")), None);
     assert_eq!(refused(&format!("steps: [{{ id: t, try: [{held}], catch: [{{ id: c, return: 1 }}] }}]\n")), None);
