@@ -13,6 +13,7 @@ mod claim;
 mod connections;
 mod control;
 mod copy;
+mod error;
 mod forget;
 mod gate;
 mod glance;
@@ -41,13 +42,13 @@ use sqlx::{
 };
 use store::{
     Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId,
-    ConnectionRow, DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NO_ROOM,
-    NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats,
-    RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError,
-    Timestamp, Unsorted, WorkerId,
+    ConnectionRow, DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion,
+    Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds,
+    RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 use tokio::sync::Mutex;
 
+use crate::error::failed;
 pub use crate::{
     copy::{copy_to, newest_schema, prove},
     glance::{look, look_at},
@@ -223,31 +224,6 @@ fn migrations() -> Migrator {
             })
             .collect(),
     )
-}
-
-/// What the caller can do about an error of SQLite's.
-fn failed(error: sqlx::Error) -> StoreError {
-    store::counted(sorted(error))
-}
-
-fn sorted(error: sqlx::Error) -> StoreError {
-    match &error {
-        sqlx::Error::Database(inner) => {
-            // Primary result codes, https://sqlite.org/rescode.html: BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN.
-            let primary = inner.code().and_then(|code| code.parse::<i32>().ok()).map(|code| code & 0xff);
-            match primary {
-                Some(13) => StoreError::Unavailable(format!("{NO_ROOM}: {error}")),
-                Some(5 | 6 | 8 | 10 | 14) => StoreError::Unavailable(error.to_string()),
-                Some(11 | 26) => StoreError::Corrupt(error.to_string()),
-                _ => StoreError::Internal(error.to_string()),
-            }
-        }
-        sqlx::Error::ColumnDecode { .. } => StoreError::Corrupt(error.to_string()),
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
-            StoreError::Unavailable(error.to_string())
-        }
-        _ => StoreError::Internal(error.to_string()),
-    }
 }
 
 #[async_trait]
