@@ -5,12 +5,15 @@
 
 #![expect(clippy::print_stdout, reason = "printing figures is what a benchmark is for")]
 
+mod backlog;
 mod ceiling;
 mod ceiling_postgres;
 mod load;
+mod made_up;
 mod measure;
 mod product;
 mod purge;
+mod schedules;
 mod target;
 
 use anyhow::bail;

@@ -33,7 +33,10 @@ fn read(words: &[&str]) -> anyhow::Result<Options> {
     while let Some(word) = words.next() {
         match *word {
             "--postgres" => options.postgres = Some((*words.next().context("--postgres needs a URL")?).to_owned()),
-            "--only" => options.only = Some((*words.next().context("--only needs w1, w2, w3, idle or postgres")?).to_owned()),
+            "--only" => {
+                options.only =
+                    Some((*words.next().context("--only needs w1, w2, w3, idle, backlog, schedules or postgres")?).to_owned())
+            }
             number => options.seconds = number.parse().with_context(|| format!("{number:?} is no number of seconds"))?,
         }
     }
@@ -65,6 +68,12 @@ pub(crate) async fn all(words: &[&str]) -> anyhow::Result<()> {
     }
     if wanted("idle") {
         idle().await?;
+    }
+    if wanted("backlog") {
+        crate::backlog::run().await?;
+    }
+    if wanted("schedules") {
+        crate::schedules::run().await?;
     }
     if wanted("postgres")
         && let Some(url) = &options.postgres

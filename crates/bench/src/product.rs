@@ -182,10 +182,27 @@ fn command(word: &str, folder: &Path, postgres: Option<&str>) -> anyhow::Result<
 /// Saves and activates the recipes.
 pub(crate) async fn set_up(address: &str, target: &str) -> anyhow::Result<()> {
     for (slug, text) in [("w1", W1.to_owned()), ("w2", w2(target)), ("w3", w3(target))] {
-        call(address, "PUT", &format!("/api/v1/recipes/{slug}"), "application/yaml", text).await?;
-        call(address, "POST", &format!("/api/v1/recipes/{slug}/activate"), "application/json", "{}".to_owned()).await?;
+        save(address, slug, text).await?;
     }
     Ok(())
+}
+
+/// Saves a recipe and switches it on.
+pub(crate) async fn save(address: &str, slug: &str, text: String) -> anyhow::Result<()> {
+    call(address, "PUT", &format!("/api/v1/recipes/{slug}"), "application/yaml", text).await?;
+    call(address, "POST", &format!("/api/v1/recipes/{slug}/activate"), "application/json", "{}".to_owned()).await.map(drop)
+}
+
+/// Waits until a process says that it takes part in the work.
+pub(crate) async fn ready(address: &str) -> anyhow::Result<()> {
+    let began = Instant::now();
+    loop {
+        match call(address, "GET", "/readyz", "text/plain", String::new()).await {
+            Ok(_) => return Ok(()),
+            Err(error) if began.elapsed() > Duration::from_secs(60) => return Err(error),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
 }
 
 async fn call(address: &str, method: &str, path: &str, kind: &str, body: String) -> anyhow::Result<String> {

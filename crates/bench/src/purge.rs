@@ -5,13 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, bail};
-use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+use anyhow::bail;
 
-use crate::{load, product};
+use crate::{load, made_up, product};
 
-/// Runs written in one transaction while the history is made up.
-const FILL_MAX: u64 = 50_000;
 /// The made-up runs are older than what is kept by default.
 const OLD: Duration = Duration::from_secs(40 * 24 * 60 * 60);
 const CLIENTS: usize = 8;
@@ -33,11 +30,16 @@ pub(crate) async fn run(runs: u64) -> anyhow::Result<()> {
     let flags = ["--retention-interval", "1s", "--tidy-interval", "2s"];
     let server = product::serve_with(folder.path(), &flags).await?;
     let began = Instant::now();
-    let mut smallest = u64::MAX;
+    let (mut smallest, mut worst, mut gone) = (u64::MAX, 0.0_f64, None);
     loop {
         let seen = load::run(&server.address, "/hooks/w1", CLIENTS, SECONDS).await?;
         let removed = product::metric(&server.address, "liaison_removed_total{what=\"runs\"}").await?;
         println!("{:>5.0} s  {removed:>9.0} removed  {}  {}", began.elapsed().as_secs_f64(), told(&seen), sizes(folder.path()));
+        if removed >= runs as f64 {
+            gone = gone.or(Some(began.elapsed()));
+        } else {
+            worst = worst.max(seen.p99_ms);
+        }
         let size = bytes(folder.path(), "liaison.db");
         // Gone, and nothing more is given back but what new runs take at the same time.
         if removed >= runs as f64 && size >= smallest {
@@ -48,7 +50,25 @@ pub(crate) async fn run(runs: u64) -> anyhow::Result<()> {
             bail!("the old runs are still not gone");
         }
     }
+    let seconds = gone.unwrap_or_default().as_secs_f64();
+    println!(
+        "{runs} runs gone after {seconds:.0} s, {:.0} a second while new ones came; p99 of new ones {:.1} ms without, {worst:.1} ms at worst",
+        runs as f64 / seconds,
+        quiet.p99_ms
+    );
     server.end().await
+}
+
+/// Copies of one run that really ended, with ids of their own time.
+async fn fill(folder: &Path, runs: u64) -> anyhow::Result<()> {
+    let mut connection = made_up::open(folder).await?;
+    let model: Vec<u8> = made_up::one(&mut connection, "select id from runs where status = 3 order by id limit 1").await?;
+    let recipe: Vec<u8> = made_up::one(&mut connection, "select id from recipes where slug = 'w1'").await?;
+    let accepted_at: i64 = made_up::one(&mut connection, "select min(accepted_at) from runs").await?;
+    let first_ms = accepted_at / 1000 - i64::try_from(OLD.as_millis())?;
+    let state = "3, null, null, at + 1000";
+    made_up::runs(&mut connection, &made_up::Runs { model: &model, recipe: &recipe, first_ms, count: runs, state }).await?;
+    made_up::close(connection).await
 }
 
 fn told(load: &load::Load) -> String {
@@ -62,43 +82,4 @@ fn bytes(folder: &Path, name: &str) -> u64 {
 fn sizes(folder: &Path) -> String {
     let mib = |name| bytes(folder, name) as f64 / (1024.0 * 1024.0);
     format!("liaison.db {:.1} MiB, -wal {:.1} MiB", mib("liaison.db"), mib("liaison.db-wal"))
-}
-
-/// Copies of one run that really ended, with ids of their own time.
-async fn fill(folder: &Path, runs: u64) -> anyhow::Result<()> {
-    let options = SqliteConnectOptions::new().filename(folder.join("liaison.db"));
-    let mut connection = SqliteConnection::connect_with(&options).await?;
-    let (model, accepted_at): (Vec<u8>, i64) =
-        sqlx::query_as("select id, accepted_at from runs where status = 3 order by id limit 1")
-            .fetch_one(&mut connection)
-            .await
-            .context("no run ended")?;
-    let first_ms = accepted_at / 1000 - i64::try_from(OLD.as_millis())?;
-    let columns = "recipe_id, version, status, waiting_for, due_at, owner, epoch, via, attempts, label";
-    for from in (0..runs).step_by(usize::try_from(FILL_MAX)?) {
-        let mut transaction = connection.begin().await?;
-        // A UUIDv7 is 48 bits of milliseconds, the version, and here a counter.
-        let numbers = "with recursive n (i) as (select ?1 union all select i + 1 from n where i + 1 < ?2), \
-             ids (id, at) as (select unhex(printf('%012x70008%015x', ?3 + i, i)), (?3 + i) * 1000 from n)";
-        let sql = format!(
-            "{numbers} insert into runs (id, accepted_at, ended_at, {columns}) select ids.id, ids.at, ids.at + 1000, {columns} \
-             from ids, (select {columns} from runs where id = ?4)"
-        );
-        let journal = format!(
-            "{numbers} insert into journal (run_id, seq, chunk) select ids.id, j.seq, j.chunk from ids, journal j where j.run_id = ?4"
-        );
-        for sql in [sql, journal] {
-            sqlx::query(sqlx::AssertSqlSafe(sql))
-                .bind(i64::try_from(from)?)
-                .bind(i64::try_from((from + FILL_MAX).min(runs))?)
-                .bind(first_ms)
-                .bind(&model)
-                .execute(&mut *transaction)
-                .await?;
-        }
-        transaction.commit().await?;
-    }
-    sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut connection).await?;
-    connection.close().await?;
-    Ok(())
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use store::{AuditId, AuditRow, Purge, RecipeId, RecipeRow, Room, StoreError, Timestamp};
+use store::{AuditId, AuditRow, PURGE_RUNS_MAX, Purge, Purged, RecipeId, RecipeRow, Room, StoreError, Timestamp};
 
 use crate::Engine;
 
@@ -15,6 +15,11 @@ const KEYS_LOOKED_AT: u32 = 2000;
 const SWEPT_MAX: u32 = 500;
 /// After a part, so many times as long as it took belongs to others.
 const REST_FACTOR: u32 = 3;
+/// Runs are removed in parts of about this length: what a commit waits at most, as long as a slow disk takes
+/// to make a commit durable.
+const PART: Duration = Duration::from_millis(12);
+/// Runs in the first part, and the fewest in any.
+const PART_RUNS_MIN: u32 = 64;
 /// However long a part took, the next comes after this.
 const REST_MAX: Duration = Duration::from_secs(2);
 const REST_MIN: Duration = Duration::from_millis(1);
@@ -76,10 +81,11 @@ impl Rule {
         Some(Self { succeeded: succeeded.unwrap_or(general.runs), failed, open: general.dead_letters.max(failed) })
     }
 
-    fn purge(&self, recipe: RecipeId, now: Timestamp) -> Purge {
+    fn purge(&self, recipe: RecipeId, now: Timestamp, limit: u32) -> Purge {
         Purge {
             recipe,
             after: None,
+            limit,
             succeeded_before: before(now, self.succeeded),
             failed_before: before(now, self.failed),
             open_before: before(now, self.open),
@@ -178,21 +184,37 @@ async fn rule_of(engine: &Engine, rules: &mut Rules, recipe: &RecipeRow) -> Resu
 
 /// Removes the runs of a recipe that may go. Returns how many nobody had dealt with.
 async fn purge(engine: &Engine, recipe: &RecipeRow, rule: &Rule, removed: &mut Removed) -> Result<u64, StoreError> {
-    let mut ask = rule.purge(recipe.id, engine.now());
+    let mut ask = rule.purge(recipe.id, engine.now(), PART_RUNS_MIN);
     let mut dead_letters = 0;
     loop {
-        let began = tokio::time::Instant::now();
         let part = engine.store.purge(&ask).await?;
         (removed.runs, removed.dead_letters) = (removed.runs + part.runs, removed.dead_letters + part.dead_letters);
         dead_letters += part.dead_letters;
         count("runs", part.runs - part.dead_letters);
         count("dead_letters", part.dead_letters);
         let Some(next) = part.next else { return Ok(dead_letters) };
-        ask.after = Some(next);
-        if !breathe(engine, began).await {
+        (ask.after, ask.limit) = (Some(next), size_after(ask.limit, &part));
+        if !engine.rest(rest_after(&part)).await {
             return Ok(dead_letters);
         }
     }
+}
+
+/// How many runs the next part may take, so that it takes about [`PART`].
+fn size_after(limit: u32, part: &Purged) -> u32 {
+    let size = if part.held > PART {
+        limit / 2
+    } else if part.held < PART / 2 {
+        limit * 2
+    } else {
+        limit
+    };
+    size.clamp(PART_RUNS_MIN, PURGE_RUNS_MAX)
+}
+
+/// While somebody waits, every other moment is theirs; while nobody does, there is nothing to wait for.
+fn rest_after(part: &Purged) -> Duration {
+    if part.crowded { part.held.clamp(REST_MIN, REST_MAX) } else { REST_MIN }
 }
 
 /// Nothing goes silently: who failed and was never looked at is told of once more.
@@ -272,6 +294,26 @@ mod tests {
         // Whoever says that failed runs may go soon did not say so of those nobody looked at.
         let short = rule("settings: { keep: { failed: 1d } }\n");
         assert_eq!(short, Some(Rule { failed: DAY, ..general }));
+    }
+
+    fn part(ms: u64, crowded: bool) -> Purged {
+        Purged { held: Duration::from_millis(ms), crowded, ..Purged::default() }
+    }
+
+    #[test]
+    fn parts_are_as_long_as_a_commit_may_wait() {
+        assert_eq!(size_after(256, &part(1, true)), 512);
+        assert_eq!(size_after(256, &part(9, true)), 256);
+        assert_eq!(size_after(256, &part(13, false)), 128);
+        assert_eq!(size_after(PART_RUNS_MIN, &part(500, true)), PART_RUNS_MIN);
+        assert_eq!(size_after(PURGE_RUNS_MAX, &part(0, true)), PURGE_RUNS_MAX);
+    }
+
+    #[test]
+    fn who_waits_gets_every_other_moment() {
+        assert_eq!(rest_after(&part(9, true)), Duration::from_millis(9));
+        assert_eq!(rest_after(&part(60_000, true)), REST_MAX);
+        assert_eq!(rest_after(&part(9, false)), REST_MIN);
     }
 
     #[test]

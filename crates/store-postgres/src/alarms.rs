@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, QueryBuilder, postgres::PgRow};
-use store::{ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, NoticeState, Raised, RecipeId, StoreError, Timestamp};
+use store::{
+    ALARMS_MAX, AlarmRow, Alarms, DAMAGED_MAX, Delivered, NoticeId, NoticeRow, NoticeState, Raised, RecipeId, StoreError,
+    Timestamp, sound, sound_page,
+};
 
 use crate::{
     PostgresStore, TRIES_MAX,
@@ -55,7 +58,7 @@ async fn all(connection: &mut PgConnection) -> Result<Vec<AlarmRow>, StoreError>
         .fetch_all(connection)
         .await
         .map_err(failed)?;
-    rows.iter().map(alarm).collect()
+    Ok(sound(&rows, alarm).collect())
 }
 
 async fn set(connection: &mut PgConnection, row: &AlarmRow) -> Result<bool, StoreError> {
@@ -118,8 +121,9 @@ async fn notices(
     if let Some(before) = before {
         query.push(" and id < ").push_bind(before.0);
     }
-    query.push(" order by id desc limit ").push_bind(i64::from(limit));
-    query.build().fetch_all(connection).await.map_err(failed)?.iter().map(notice).collect()
+    query.push(" order by id desc limit ").push_bind(i64::from(limit.saturating_add(DAMAGED_MAX)));
+    let rows = query.build().fetch_all(connection).await.map_err(failed)?;
+    Ok(sound_page(&rows, limit, notice))
 }
 
 async fn remove(connection: &mut PgConnection, name: &str) -> Result<bool, StoreError> {
@@ -191,26 +195,28 @@ async fn prune(connection: &mut PgConnection, before: Timestamp, limit: u32) -> 
 }
 
 fn alarm(row: &PgRow) -> Result<AlarmRow, StoreError> {
+    let name: String = get(row, "alarms.name")?;
     Ok(AlarmRow {
-        name: get(row, "name")?,
         recipe: get::<Option<uuid::Uuid>>(row, "recipe_id")?.map(RecipeId),
-        rule: json(&get::<String>(row, "rule")?, "alarms.rule")?,
-        deliver: json(&get::<String>(row, "deliver")?, "alarms.deliver")?,
+        rule: json(&get::<String>(row, "rule")?, format_args!("alarms.rule of {name}"))?,
+        deliver: json(&get::<String>(row, "deliver")?, format_args!("alarms.deliver of {name}"))?,
+        name,
         set_by: get(row, "set_by")?,
         set_at: Timestamp::from_micros(get(row, "set_at")?),
     })
 }
 
 fn notice(row: &PgRow) -> Result<NoticeRow, StoreError> {
+    let id = NoticeId(get(row, "notices.id")?);
     let state: i16 = get(row, "state")?;
     Ok(NoticeRow {
-        id: NoticeId(get(row, "id")?),
+        id,
         alarm: get(row, "alarm")?,
         group: get(row, "grp")?,
         raised_at: Timestamp::from_micros(get(row, "raised_at")?),
-        body: json(&get::<String>(row, "body")?, "notices.body")?,
+        body: json(&get::<String>(row, "body")?, format_args!("notices.body of {id}"))?,
         state: NoticeState::from_number(state)
-            .ok_or_else(|| StoreError::Corrupt(format!("notices.state {state} makes no sense")))?,
+            .ok_or_else(|| StoreError::Corrupt(format!("notices.state {state} of {id} makes no sense")))?,
         tries: get(row, "tries")?,
         next_at: Timestamp::from_micros(get(row, "next_at")?),
         error: get(row, "error")?,

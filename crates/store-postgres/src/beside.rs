@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value as Json};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
-use store::{Answer, Answered, Approval, ApprovalId, Beside, RecipeId, RunId, StepPath, StoreError, Timestamp};
+use store::{
+    Answer, Answered, Approval, ApprovalId, Beside, DAMAGED_MAX, RecipeId, RunId, StepPath, StoreError, Timestamp, sound_page,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -245,7 +247,7 @@ pub(crate) async fn untaken(connection: &mut PgConnection, run: RunId) -> Result
             .fetch_all(connection)
             .await
             .map_err(failed)?;
-    rows.iter().map(|(path, at, text)| Answer::read(path, Timestamp::from_micros(*at), text)).collect()
+    Ok(rows.iter().map(|(path, at, text)| Answer::told(path, Timestamp::from_micros(*at), text)).collect())
 }
 
 /// Runs that steps of a run called and that are not over.
@@ -273,11 +275,11 @@ pub(crate) async fn approvals(
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(before.map(|id| id.0))
-        .bind(i64::from(limit))
+        .bind(i64::from(limit.saturating_add(DAMAGED_MAX)))
         .fetch_all(connection)
         .await
         .map_err(failed)?;
-    rows.iter().map(approval_row).collect()
+    Ok(sound_page(&rows, limit, approval_row))
 }
 
 pub(crate) async fn approval(connection: &mut PgConnection, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
@@ -287,6 +289,7 @@ pub(crate) async fn approval(connection: &mut PgConnection, id: ApprovalId) -> R
 }
 
 fn approval_row(row: &PgRow) -> Result<Approval, StoreError> {
+    let id = ApprovalId(get::<Uuid>(row, "approvals.id")?);
     let path: StepPath = get::<String>(row, "approvals.path")?.into();
     let decided_at = instant(row, "approvals.decided_at")?;
     let decision = match (decided_at, get::<Option<String>>(row, "approvals.decision")?) {
@@ -294,11 +297,11 @@ fn approval_row(row: &PgRow) -> Result<Approval, StoreError> {
         _ => None,
     };
     Ok(Approval {
-        id: ApprovalId(get::<Uuid>(row, "approvals.id")?),
+        id,
         run: RunId(get(row, "approvals.run_id")?),
         path,
         recipe: RecipeId(get(row, "approvals.recipe_id")?),
-        question: json(&get::<String>(row, "approvals.question")?, "approvals.question")?.into(),
+        question: json(&get::<String>(row, "approvals.question")?, format_args!("approvals.question of {id}"))?.into(),
         asked_at: Timestamp::from_micros(get(row, "approvals.asked_at")?),
         expires_at: instant(row, "approvals.expires_at")?,
         decided_at,
@@ -312,5 +315,9 @@ pub(crate) async fn recipe_state(connection: &mut PgConnection, recipe: RecipeId
         .fetch_all(connection)
         .await
         .map_err(failed)?;
-    rows.into_iter().map(|(name, value)| Ok((name, json(&value, "recipe_state.value")?))).collect()
+    let read = |(name, text): (String, String)| {
+        let value = json(&text, format_args!("recipe_state.value of {name}, recipe {recipe},"))?;
+        Ok((name, value))
+    };
+    rows.into_iter().map(read).collect()
 }

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use store::{Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, RecipeId, Room, RunId, StoreError, Swept, Timestamp};
+use store::{
+    BlobId, Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, RecipeId, Room, RunId, StoreError, Swept, Timestamp,
+};
 use uuid::Uuid;
 
 use crate::{
     PostgresStore, TRIES_MAX,
     error::{failed, in_the_way},
-    rows::get,
 };
 
 /// Rows of a recipe looked at in one part. Those that stay are looked at again in every round.
@@ -74,6 +75,32 @@ impl Care for PostgresStore {
         })
     }
 
+    async fn referred_blobs(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<BlobId>, StoreError> {
+        ask!(self, connection => async {
+            let sql = "select distinct hash from blob_refs where hash > $1 order by hash limit $2";
+            let hashes: Vec<Vec<u8>> = sqlx::query_scalar(sql)
+                .bind(after.map_or_else(Vec::new, |id| id.0.to_vec()))
+                .bind(i64::from(limit))
+                .fetch_all(connection)
+                .await
+                .map_err(failed)?;
+            hashes.iter().map(|hash| blob_id(hash)).collect()
+        })
+    }
+
+    async fn referring_runs(&self, blob: BlobId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        ask!(self, connection => async {
+            let sql = "select f.run_id from blob_refs f join runs r on r.id = f.run_id where f.hash = $1 order by f.run_id limit $2";
+            let ids: Vec<Uuid> = sqlx::query_scalar(sql)
+                .bind(blob.0.as_slice())
+                .bind(i64::from(limit))
+                .fetch_all(connection)
+                .await
+                .map_err(failed)?;
+            Ok(ids.into_iter().map(RunId).collect())
+        })
+    }
+
     async fn faults(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
@@ -93,6 +120,7 @@ async fn remove(connection: &mut PgConnection, purge: &Purge) -> Result<Purged, 
         return Ok(Purged { busy: true, ..Purged::default() });
     }
     let (found, next) = find(&mut transaction, purge).await?;
+    let began = tokio::time::Instant::now();
     if found.is_empty() {
         transaction.rollback().await.map_err(failed)?;
         return Ok(Purged { next, ..Purged::default() });
@@ -124,40 +152,46 @@ async fn remove(connection: &mut PgConnection, purge: &Purge) -> Result<Purged, 
     }
     transaction.commit().await.map_err(failed)?;
     let dead_letters = gone.iter().filter(|(_, dead_letter)| *dead_letter == Some(1)).count();
-    Ok(Purged { runs: gone.len() as u64, dead_letters: dead_letters as u64, next, busy: false })
+    // Commits wait for nothing here but the server's disk; whether they do, it does not tell.
+    let (held, crowded) = (began.elapsed(), true);
+    Ok(Purged { runs: gone.len() as u64, dead_letters: dead_letters as u64, next, busy: false, held, crowded })
 }
 
 /// The next runs that may go, and where to look on.
 async fn find(connection: &mut PgConnection, purge: &Purge) -> Result<(Vec<Uuid>, Option<RunId>), StoreError> {
+    let limit = purge.limit.clamp(1, PURGE_RUNS_MAX);
+    // Looks no further than it needs to: the inner rows come one by one. An ended run without an instant is
+    // damage; it stays, and `admin verify` names it.
     let sql = format!(
-        "select id, {MAY_GO} as may_go from runs where recipe_id = $4 and id > $5 and id < $6 order by id limit {LOOKED_AT}"
+        "select id from (select id, {MAY_GO} as may_go from runs where recipe_id = $4 and id > $5 and id < $6 \
+         order by id limit {LOOKED_AT}) looked_at where may_go limit $7"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let (after, newest) = (purge.after.map_or(Uuid::nil(), |run| run.0), RunId::new(purge.newest(), [0xff; 10]).0);
+    let found: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(purge.succeeded_before.micros())
         .bind(purge.failed_before.micros())
         .bind(purge.open_before.micros())
         .bind(purge.recipe.0)
-        .bind(purge.after.map_or(Uuid::nil(), |run| run.0))
-        .bind(RunId::new(purge.newest(), [0xff; 10]).0)
-        .fetch_all(connection)
+        .bind(after)
+        .bind(newest)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *connection)
         .await
         .map_err(failed)?;
-    let mut found = Vec::new();
-    for row in &rows {
-        let id: Uuid = get(row, "runs.id")?;
-        // An ended run without an instant is damage; it stays, and `admin verify` names it.
-        if get::<Option<bool>>(row, "runs.may_go")?.unwrap_or(false) {
-            found.push(id);
-        }
-        if found.len() == PURGE_RUNS_MAX as usize {
-            return Ok((found, Some(RunId(id))));
-        }
+    if found.len() == limit as usize {
+        let last = found.last().map(|id| RunId(*id));
+        return Ok((found, last));
     }
-    let next = match rows.last() {
-        Some(row) if i64::try_from(rows.len()) == Ok(LOOKED_AT) => Some(RunId(get(row, "runs.id")?)),
-        _ => None,
-    };
-    Ok((found, next))
+    let sql = "select id from runs where recipe_id = $1 and id > $2 and id < $3 order by id limit 1 offset $4";
+    let last: Option<Uuid> = sqlx::query_scalar(sql)
+        .bind(purge.recipe.0)
+        .bind(after)
+        .bind(newest)
+        .bind(LOOKED_AT - 1)
+        .fetch_optional(connection)
+        .await
+        .map_err(failed)?;
+    Ok((found, last.map(RunId)))
 }
 
 async fn forget(
@@ -231,6 +265,10 @@ async fn sweep(
     transaction.commit().await.map_err(failed)?;
     let [items, operations, audit] = counts;
     Ok(Swept { operations, items, audit })
+}
+
+fn blob_id(hash: &[u8]) -> Result<BlobId, StoreError> {
+    hash.try_into().map(BlobId).map_err(|_| StoreError::Corrupt("blob_refs.hash is no SHA-256".to_owned()))
 }
 
 async fn ids(

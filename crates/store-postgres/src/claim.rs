@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use sqlx::{Connection, PgConnection, postgres::PgRow};
-use store::{Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId};
+use store::{Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId, sound};
 use uuid::Uuid;
 
 use crate::{
@@ -57,9 +57,8 @@ pub(crate) async fn claim(
         rows.extend(take_oldest(&mut transaction, worker, now, left).await?);
     }
     rounds.took(rows.len(), limit);
-    let mut claims = Vec::with_capacity(rows.len());
-    for row in &rows {
-        claims.push(Claim {
+    let read = |row| {
+        let claim = Claim {
             id: RunId(get(row, "runs.id")?),
             recipe: RecipeId(get(row, "runs.recipe_id")?),
             version: get(row, "runs.version")?,
@@ -68,11 +67,17 @@ pub(crate) async fn claim(
             chunks: Vec::new(),
             lane: get::<Option<Vec<u8>>>(row, "runs.lane")?.and_then(|lane| lane.try_into().ok()),
             parent: parent(row)?,
-            answers: match get::<i16>(row, "runs.answered")? {
-                0 => Vec::new(),
-                _ => beside::untaken(&mut transaction, RunId(get(row, "runs.id")?)).await?,
-            },
-        });
+            answers: Vec::new(),
+        };
+        Ok((claim, get::<i16>(row, "runs.answered")? != 0))
+    };
+    // One that makes no sense is let go by whoever finds that nobody drives it.
+    let mut claims = Vec::with_capacity(rows.len());
+    for (mut claim, answered) in sound(&rows, read) {
+        if answered {
+            claim.answers = beside::untaken(&mut transaction, claim.id).await?;
+        }
+        claims.push(claim);
     }
     if !claims.is_empty() {
         // A statement of its own, which sees everything committed by now. One statement would read the

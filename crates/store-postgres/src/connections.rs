@@ -1,7 +1,7 @@
 //! Connections.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use store::{ConnectionId, ConnectionRow, Put, StoreError};
+use store::{ConnectionId, ConnectionRow, Put, StoreError, sound};
 
 use crate::{
     failed, gate,
@@ -70,7 +70,7 @@ pub(crate) async fn list(db: &mut PgConnection) -> Result<Vec<ConnectionRow>, St
         .fetch_all(db)
         .await
         .map_err(failed)?;
-    rows.iter().map(connection).collect()
+    Ok(sound(&rows, connection).collect())
 }
 
 pub(crate) async fn by_name(db: &mut PgConnection, name: &str) -> Result<Option<ConnectionRow>, StoreError> {

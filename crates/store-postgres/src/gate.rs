@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, postgres::PgRow};
 use store::{
     AuditId, AuditRow, BudgetAsk, BudgetHolder, BudgetLease, BudgetRow, ConnectionId, GateClass, GateRow, GateState, Gates,
-    StoreError, Timestamp, WaitingFor, WorkerId,
+    StoreError, Timestamp, WaitingFor, WorkerId, sound,
 };
 
 use crate::{
@@ -72,7 +72,8 @@ async fn clock(connection: &mut PgConnection) -> Result<Timestamp, StoreError> {
 async fn gates(connection: &mut PgConnection) -> Result<Vec<GateRow>, StoreError> {
     let sql = "select connection, class, state, cause, changed_by, since, next_probe, prober, openings, successes, revision \
                from gates order by connection, class";
-    sqlx::query(sql).fetch_all(connection).await.map_err(failed)?.iter().map(gate).collect()
+    let rows = sqlx::query(sql).fetch_all(connection).await.map_err(failed)?;
+    Ok(sound(&rows, gate).collect())
 }
 
 async fn move_gate(connection: &mut PgConnection, row: &GateRow, audit: Option<&AuditRow>) -> Result<bool, StoreError> {
@@ -195,7 +196,7 @@ async fn audits(
         .fetch_all(connection)
         .await
         .map_err(failed)?;
-    rows.iter().map(audit).collect()
+    Ok(sound(&rows, audit).collect())
 }
 
 const BUDGET: &str = "select tokens, refreshed_at, day, day_used, paused_until from budgets where connection = $1";

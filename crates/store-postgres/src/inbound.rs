@@ -1,7 +1,9 @@
 //! Requests to webhook addresses that started no run.
 
 use sqlx::{AssertSqlSafe, Connection, PgConnection, QueryBuilder, postgres::PgRow};
-use store::{InboundBounds, InboundFilter, InboundId, InboundRow, RecipeId, RunId, StoreError, Timestamp, Verdict};
+use store::{
+    DAMAGED_MAX, InboundBounds, InboundFilter, InboundId, InboundRow, RecipeId, RunId, StoreError, Timestamp, Verdict, sound_page,
+};
 
 use crate::{
     failed,
@@ -117,9 +119,9 @@ pub(crate) async fn list(connection: &mut PgConnection, filter: &InboundFilter) 
     if let Some(before) = filter.before {
         query.push(" and id < ").push_bind(before.0);
     }
-    query.push(" order by id desc limit ").push_bind(i64::from(filter.limit));
+    query.push(" order by id desc limit ").push_bind(i64::from(filter.limit.saturating_add(DAMAGED_MAX)));
     let rows = query.build().fetch_all(connection).await.map_err(failed)?;
-    rows.iter().map(|row| inbound(row, Vec::new())).collect()
+    Ok(sound_page(&rows, filter.limit, |row| inbound(row, Vec::new())))
 }
 
 pub(crate) async fn by_id(connection: &mut PgConnection, id: InboundId) -> Result<Option<InboundRow>, StoreError> {
@@ -142,7 +144,7 @@ fn inbound(row: &PgRow, body: Vec<u8>) -> Result<InboundRow, StoreError> {
         method: get(row, "inbound.method")?,
         path: get(row, "inbound.path")?,
         query: get(row, "inbound.query")?,
-        headers: json(&get::<String>(row, "inbound.headers")?, "inbound.headers")?,
+        headers: json(&get::<String>(row, "inbound.headers")?, format_args!("inbound.headers of {id}"))?,
         body,
         body_bytes: get(row, "inbound.body_bytes")?,
         verdict: Verdict::from_number(get(row, "inbound.verdict")?)

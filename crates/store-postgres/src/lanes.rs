@@ -30,7 +30,7 @@ pub(crate) async fn next(connection: &mut PgConnection, lanes: &[Vec<u8>], left:
     sqlx::query_scalar(
         "select n.run_id from unnest($1::bytea[]) as w (lane) cross join lateral ( \
            select run_id from lanes where lanes.lane = w.lane order by position limit $2::bigint + coalesce( \
-             (select r.room from lanes l join runs r on r.id = l.run_id where l.lane = w.lane order by l.position limit 1), 0) \
+             (select greatest(r.room, 1) from lanes l join runs r on r.id = l.run_id where l.lane = w.lane order by l.position limit 1), 0) \
          ) n",
     )
     .bind(lanes)
@@ -72,7 +72,7 @@ pub(crate) async fn leave(
     let freed = sqlx::query(
         "update runs set status = 0, waiting_for = null, due_at = coalesce($2, accepted_at) \
          where status = 2 and waiting_for = 7 and id in (select run_id from lanes where lane = $1 order by position limit coalesce( \
-         (select r.room from lanes l join runs r on r.id = l.run_id where l.lane = $1 order by l.position limit 1), 0))",
+         (select greatest(r.room, 1) from lanes l join runs r on r.id = l.run_id where l.lane = $1 order by l.position limit 1), 0))",
     )
     .bind(lane)
     .bind(now.map(Timestamp::micros))

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use store::{Activated, ActiveRecipe, NewVersion, RecipeId, RecipeRow, RecipeVersion, Saved, StoreError, Timestamp};
+use store::{Activated, ActiveRecipe, NewVersion, RecipeId, RecipeRow, RecipeVersion, Saved, StoreError, Timestamp, sound};
 
 use crate::{
     failed,
@@ -194,15 +194,14 @@ pub(crate) async fn active(connection: &mut PgConnection) -> Result<Vec<ActiveRe
     .fetch_all(connection)
     .await
     .map_err(failed)?;
-    rows.iter()
-        .map(|row| {
-            Ok(ActiveRecipe {
-                row: recipe(row)?,
-                text: get(row, "recipe_versions.text")?,
-                schedule_cursor: instant(row, "recipes.schedule_cursor")?,
-            })
+    let read = |row| {
+        Ok(ActiveRecipe {
+            row: recipe(row)?,
+            text: get(row, "recipe_versions.text")?,
+            schedule_cursor: instant(row, "recipes.schedule_cursor")?,
         })
-        .collect()
+    };
+    Ok(sound(&rows, read).collect())
 }
 
 pub(crate) async fn advance(connection: &mut PgConnection, id: RecipeId, to: Timestamp) -> Result<(), StoreError> {
@@ -230,7 +229,7 @@ pub(crate) async fn list(connection: &mut PgConnection) -> Result<Vec<RecipeRow>
         .fetch_all(connection)
         .await
         .map_err(failed)?;
-    rows.iter().map(recipe).collect()
+    Ok(sound(&rows, recipe).collect())
 }
 
 pub(crate) async fn by_slug(connection: &mut PgConnection, slug: &str) -> Result<Option<RecipeRow>, StoreError> {

@@ -1,6 +1,6 @@
 //! Rows of the tables as the records of `store`.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display};
 
 use serde_json::Value as Json;
 use sqlx::{Decode, Postgres, Row, Type, postgres::PgRow};
@@ -26,14 +26,21 @@ where
     T: Decode<'r, Postgres> + Type<Postgres>,
 {
     let column = place.rsplit_once('.').map_or(place, |(_, column)| column);
-    row.try_get(column).map_err(|error| StoreError::Corrupt(format!("{place} cannot be read: {error}")))
+    row.try_get(column).map_err(|error| StoreError::Corrupt(format!("{place} of {} cannot be read: {error}", whose(row))))
+}
+
+/// Which row it is, as far as it can be read.
+fn whose(row: &PgRow) -> String {
+    let text = ["slug", "name", "connection"].iter().find_map(|column| row.try_get::<String, _>(*column).ok());
+    let id = || ["id", "run_id"].iter().find_map(|column| row.try_get::<uuid::Uuid, _>(*column).ok());
+    text.or_else(|| id().map(|id| id.to_string())).unwrap_or_else(|| "a row".to_owned())
 }
 
 pub(crate) fn instant(row: &PgRow, place: &str) -> Result<Option<Timestamp>, StoreError> {
     Ok(get::<Option<i64>>(row, place)?.map(Timestamp::from_micros))
 }
 
-pub(crate) fn json(text: &str, place: &str) -> Result<Json, StoreError> {
+pub(crate) fn json(text: &str, place: impl Display) -> Result<Json, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{place} is not JSON: {error}")))
 }
 
@@ -83,17 +90,18 @@ pub(crate) const RECIPE_COLUMNS: &str =
     "id, slug, title, latest_version, active_version, params, hook_token, revision, created_at, updated_at";
 
 pub(crate) fn recipe(row: &PgRow) -> Result<RecipeRow, StoreError> {
+    let slug: String = get(row, "recipes.slug")?;
     Ok(RecipeRow {
         id: RecipeId(get(row, "recipes.id")?),
-        slug: get(row, "recipes.slug")?,
         title: get(row, "recipes.title")?,
         latest_version: get(row, "recipes.latest_version")?,
         active_version: get(row, "recipes.active_version")?,
-        params: json(&get::<String>(row, "recipes.params")?, "recipes.params")?,
+        params: json(&get::<String>(row, "recipes.params")?, format_args!("recipes.params of {slug}"))?,
         hook_token: get(row, "recipes.hook_token")?,
         revision: get(row, "recipes.revision")?,
         created_at: Timestamp::from_micros(get(row, "recipes.created_at")?),
         updated_at: Timestamp::from_micros(get(row, "recipes.updated_at")?),
+        slug,
     })
 }
 
@@ -101,14 +109,15 @@ pub(crate) fn recipe(row: &PgRow) -> Result<RecipeRow, StoreError> {
 pub(crate) const CONNECTION_COLUMNS: &str = "id, name, connector, config, sealed, revision, created_at, updated_at";
 
 pub(crate) fn connection(row: &PgRow) -> Result<ConnectionRow, StoreError> {
+    let name: String = get(row, "connections.name")?;
     Ok(ConnectionRow {
         id: ConnectionId(get(row, "connections.id")?),
-        name: get(row, "connections.name")?,
         connector: get(row, "connections.connector")?,
-        config: json(&get::<String>(row, "connections.config")?, "connections.config")?,
+        config: json(&get::<String>(row, "connections.config")?, format_args!("connections.config of {name}"))?,
         sealed: get(row, "connections.sealed")?,
         revision: get(row, "connections.revision")?,
         created_at: Timestamp::from_micros(get(row, "connections.created_at")?),
         updated_at: Timestamp::from_micros(get(row, "connections.updated_at")?),
+        name,
     })
 }

@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use sqlx::{Connection, QueryBuilder, SqliteConnection, sqlite::SqliteRow};
-use store::{ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, NoticeState, Raised, RecipeId, StoreError, Timestamp};
+use store::{
+    ALARMS_MAX, AlarmRow, Alarms, DAMAGED_MAX, Delivered, NoticeId, NoticeRow, NoticeState, Raised, RecipeId, StoreError,
+    Timestamp, sound, sound_page,
+};
 
 use crate::{
     SqliteStore, failed,
@@ -19,7 +22,7 @@ impl Alarms for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .map_err(failed)?;
-        rows.iter().map(alarm).collect()
+        Ok(sound(&rows, alarm).collect())
     }
 
     async fn set_alarm(&self, row: &AlarmRow) -> Result<bool, StoreError> {
@@ -36,18 +39,18 @@ impl Alarms for SqliteStore {
         .bind(&row.set_by)
         .bind(row.set_at.micros())
         .bind(ALARMS_MAX)
-        .execute(&mut *self.writer.lock().await)
+        .execute(&mut *self.writer().await)
         .await
         .map_err(failed)?;
         Ok(done.rows_affected() == 1)
     }
 
     async fn remove_alarm(&self, name: &str) -> Result<bool, StoreError> {
-        remove(&mut *self.writer.lock().await, name).await
+        remove(&mut *self.writer().await, name).await
     }
 
     async fn raise(&self, notice: &NoticeRow, quiet_since: Timestamp) -> Result<Raised, StoreError> {
-        raise(&mut *self.writer.lock().await, notice, quiet_since).await
+        raise(&mut *self.writer().await, notice, quiet_since).await
     }
 
     async fn take_notice(&self, now: Timestamp, lease_until: Timestamp) -> Result<Option<NoticeRow>, StoreError> {
@@ -67,7 +70,7 @@ impl Alarms for SqliteStore {
         )
         .bind(now.micros())
         .bind(lease_until.micros())
-        .fetch_optional(&mut *self.writer.lock().await)
+        .fetch_optional(&mut *self.writer().await)
         .await
         .map_err(failed)?
         .map(|row| notice(&row))
@@ -80,7 +83,7 @@ impl Alarms for SqliteStore {
             .bind(delivered.at.micros())
             .bind(&delivered.error)
             .bind(id.0)
-            .execute(&mut *self.writer.lock().await)
+            .execute(&mut *self.writer().await)
             .await
             .map_err(failed)?;
         Ok(done.rows_affected() == 1)
@@ -94,12 +97,13 @@ impl Alarms for SqliteStore {
         if let Some(before) = before {
             query.push(" and id < ").push_bind(before.0);
         }
-        query.push(" order by id desc limit ").push_bind(limit);
-        query.build().fetch_all(&self.readers).await.map_err(failed)?.iter().map(notice).collect()
+        query.push(" order by id desc limit ").push_bind(limit.saturating_add(DAMAGED_MAX));
+        let rows = query.build().fetch_all(&self.readers).await.map_err(failed)?;
+        Ok(sound_page(&rows, limit, notice))
     }
 
     async fn prune_notices(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        prune(&mut *self.writer.lock().await, before, limit).await
+        prune(&mut *self.writer().await, before, limit).await
     }
 }
 
@@ -170,26 +174,28 @@ async fn prune(connection: &mut SqliteConnection, before: Timestamp, limit: u32)
 }
 
 fn alarm(row: &SqliteRow) -> Result<AlarmRow, StoreError> {
+    let name: String = get(row, "name")?;
     Ok(AlarmRow {
-        name: get(row, "name")?,
         recipe: get::<Option<uuid::Uuid>>(row, "recipe_id")?.map(RecipeId),
-        rule: json(&get::<String>(row, "rule")?, "alarms.rule")?,
-        deliver: json(&get::<String>(row, "deliver")?, "alarms.deliver")?,
+        rule: json(&get::<String>(row, "rule")?, format_args!("alarms.rule of {name}"))?,
+        deliver: json(&get::<String>(row, "deliver")?, format_args!("alarms.deliver of {name}"))?,
+        name,
         set_by: get(row, "set_by")?,
         set_at: Timestamp::from_micros(get(row, "set_at")?),
     })
 }
 
 fn notice(row: &SqliteRow) -> Result<NoticeRow, StoreError> {
+    let id = NoticeId(get(row, "id")?);
     let state: i16 = get(row, "state")?;
     Ok(NoticeRow {
-        id: NoticeId(get(row, "id")?),
+        id,
         alarm: get(row, "alarm")?,
         group: get(row, "grp")?,
         raised_at: Timestamp::from_micros(get(row, "raised_at")?),
-        body: json(&get::<String>(row, "body")?, "notices.body")?,
+        body: json(&get::<String>(row, "body")?, format_args!("notices.body of {id}"))?,
         state: NoticeState::from_number(state)
-            .ok_or_else(|| StoreError::Corrupt(format!("notices.state {state} makes no sense")))?,
+            .ok_or_else(|| StoreError::Corrupt(format!("notices.state {state} of {id} makes no sense")))?,
         tries: get(row, "tries")?,
         next_at: Timestamp::from_micros(get(row, "next_at")?),
         error: get(row, "error")?,

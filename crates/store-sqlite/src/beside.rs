@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value as Json};
 use sqlx::{Connection, SqlitePool, sqlite::SqliteConnection, sqlite::SqliteRow};
-use store::{Answer, Answered, Approval, ApprovalId, Beside, RecipeId, RunId, StepPath, StoreError, Timestamp};
+use store::{
+    Answer, Answered, Approval, ApprovalId, Beside, DAMAGED_MAX, RecipeId, RunId, StepPath, StoreError, Timestamp, sound_page,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -199,7 +201,7 @@ pub(crate) async fn untaken(connection: &mut SqliteConnection, run: RunId) -> Re
             .fetch_all(connection)
             .await
             .map_err(failed)?;
-    rows.iter().map(|(path, at, text)| Answer::read(path, Timestamp::from_micros(*at), text)).collect()
+    Ok(rows.iter().map(|(path, at, text)| Answer::told(path, Timestamp::from_micros(*at), text)).collect())
 }
 
 /// Runs that steps of a run called and that are not over.
@@ -225,9 +227,13 @@ pub(crate) async fn approvals(
         "select {COLUMNS} from approvals a join runs r on r.id = a.run_id where {which} and (?1 is null or a.id < ?1) \
          order by a.id desc limit ?2"
     );
-    let rows =
-        sqlx::query(sqlx::AssertSqlSafe(sql)).bind(before.map(|id| id.0)).bind(limit).fetch_all(pool).await.map_err(failed)?;
-    rows.iter().map(approval_row).collect()
+    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(before.map(|id| id.0))
+        .bind(limit.saturating_add(DAMAGED_MAX))
+        .fetch_all(pool)
+        .await
+        .map_err(failed)?;
+    Ok(sound_page(&rows, limit, approval_row))
 }
 
 pub(crate) async fn approval(pool: &SqlitePool, id: ApprovalId) -> Result<Option<Approval>, StoreError> {
@@ -237,6 +243,7 @@ pub(crate) async fn approval(pool: &SqlitePool, id: ApprovalId) -> Result<Option
 }
 
 fn approval_row(row: &SqliteRow) -> Result<Approval, StoreError> {
+    let id = ApprovalId(get::<Uuid>(row, "id")?);
     let path: StepPath = get::<String>(row, "path")?.into();
     let decided_at = instant(row, "decided_at")?;
     let decision = match (decided_at, get::<Option<String>>(row, "decision")?) {
@@ -244,11 +251,11 @@ fn approval_row(row: &SqliteRow) -> Result<Approval, StoreError> {
         _ => None,
     };
     Ok(Approval {
-        id: ApprovalId(get::<Uuid>(row, "id")?),
+        id,
         run: RunId(get(row, "run_id")?),
         path,
         recipe: RecipeId(get(row, "recipe_id")?),
-        question: json(&get::<String>(row, "question")?, "approvals.question")?.into(),
+        question: json(&get::<String>(row, "question")?, format_args!("approvals.question of {id}"))?.into(),
         asked_at: Timestamp::from_micros(get(row, "asked_at")?),
         expires_at: instant(row, "expires_at")?,
         decided_at,
@@ -262,5 +269,9 @@ pub(crate) async fn recipe_state(pool: &SqlitePool, recipe: RecipeId) -> Result<
         .fetch_all(pool)
         .await
         .map_err(failed)?;
-    rows.into_iter().map(|(name, value)| Ok((name, json(&value, "recipe_state.value")?))).collect()
+    let read = |(name, text): (String, String)| {
+        let value = json(&text, format_args!("recipe_state.value of {name}, recipe {recipe},"))?;
+        Ok((name, value))
+    };
+    rows.into_iter().map(read).collect()
 }

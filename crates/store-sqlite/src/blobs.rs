@@ -37,7 +37,7 @@ impl Blobs for SqliteStore {
         let (from, to) = (self.upload_file(upload), self.blob_file(blob.id));
         let synced = from.clone();
         on_disk(move || File::open(&synced)?.sync_all()).await?;
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         sqlx::query(
             "insert into blobs (hash, upload, size, packed, kept_at, touched_at) values (?, ?, ?, ?, ?, ?) on conflict (hash) do \
              update set upload = excluded.upload, packed = excluded.packed, touched_at = max(touched_at, excluded.touched_at)",
@@ -61,7 +61,7 @@ impl Blobs for SqliteStore {
 
     async fn touch_blob(&self, id: BlobId, now: Timestamp) -> Result<bool, StoreError> {
         let file = self.blob_file(id);
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         if !on_disk(move || file.try_exists()).await? {
             return Ok(false);
         }
@@ -101,7 +101,7 @@ impl Blobs for SqliteStore {
     }
 
     async fn refer_blobs(&self, run: RunId, blobs: &[BlobId]) -> Result<(), StoreError> {
-        refer(&mut *self.writer.lock().await, run, blobs.iter().copied()).await
+        refer(&mut *self.writer().await, run, blobs.iter().copied()).await
     }
 
     async fn refers(&self, run: RunId, blob: BlobId) -> Result<bool, StoreError> {
@@ -134,7 +134,7 @@ impl Blobs for SqliteStore {
         .fetch_all(&self.readers)
         .await
         .map_err(failed)?;
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         let mut transaction = writer.begin_with("begin immediate").await.map_err(failed)?;
         for (run,) in gone {
             sqlx::query("delete from blob_refs where run_id = ?").bind(run).execute(&mut *transaction).await.map_err(failed)?;

@@ -3,11 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
+use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool};
-use store::{Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, RecipeId, Room, RunId, StoreError, Swept, Timestamp};
+use store::{
+    BlobId, Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, RecipeId, Room, RunId, StoreError, Swept, Timestamp,
+};
 use uuid::Uuid;
 
-use crate::{SqliteStore, failed, rows::get};
+use crate::{SqliteStore, failed};
 
 /// Rows of a recipe looked at in one part. Those that stay are looked at again in every round.
 const LOOKED_AT: i64 = 2048;
@@ -37,8 +40,10 @@ impl Care for SqliteStore {
         if found.is_empty() {
             return Ok(Purged { next, ..Purged::default() });
         }
-        let (runs, dead_letters) = remove(&mut *self.writer.lock().await, purge, &found).await?;
-        Ok(Purged { runs, dead_letters, next, busy: false })
+        let mut writer = self.writer().await;
+        let began = tokio::time::Instant::now();
+        let (runs, dead_letters) = remove(&mut writer, purge, &found).await?;
+        Ok(Purged { runs, dead_letters, next, busy: false, held: began.elapsed(), crowded: self.is_waited_for() })
     }
 
     async fn forget_keys(&self, after: Option<KeyPlace>, now: Timestamp, limit: u32) -> Result<Forgotten, StoreError> {
@@ -58,7 +63,7 @@ impl Care for SqliteStore {
         let over: Vec<_> = rows.into_iter().filter(|(.., over)| *over).collect();
         let mut keys = 0;
         if !over.is_empty() {
-            let mut writer = self.writer.lock().await;
+            let mut writer = self.writer().await;
             let mut transaction = writer.begin_with("begin immediate").await.map_err(failed)?;
             for (recipe, key, _) in over {
                 // Somebody may have taken it over since.
@@ -78,7 +83,7 @@ impl Care for SqliteStore {
     }
 
     async fn sweep(&self, operations_before: Timestamp, audit_before: Timestamp, limit: u32) -> Result<Swept, StoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         let mut transaction = writer.begin_with("begin immediate").await.map_err(failed)?;
         let mut counts = [0; 3];
         for (count, sql, before) in [
@@ -105,7 +110,7 @@ impl Care for SqliteStore {
     }
 
     async fn tidy(&self, log_bytes_max: Option<u64>) -> Result<Room, StoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         let free = number(&mut writer, "pragma freelist_count").await?;
         let piece = (free - FREE_PAGES_KEPT).min(GIVEN_BACK_MAX);
         // 2 is incremental; a database of an older build that was too large to convert gives nothing back.
@@ -146,6 +151,23 @@ impl Care for SqliteStore {
             .map_err(failed)
     }
 
+    async fn referred_blobs(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<BlobId>, StoreError> {
+        let hashes: Vec<Vec<u8>> = sqlx::query_scalar("select distinct hash from blob_refs where hash > ? order by hash limit ?")
+            .bind(after.map_or_else(Vec::new, |id| id.0.to_vec()))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(failed)?;
+        hashes.iter().map(|hash| blob_id(hash)).collect()
+    }
+
+    async fn referring_runs(&self, blob: BlobId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        let sql = "select f.run_id from blob_refs f join runs r on r.id = f.run_id where f.hash = ? order by f.run_id limit ?";
+        let ids: Vec<Uuid> =
+            sqlx::query_scalar(sql).bind(blob.0.as_slice()).bind(limit).fetch_all(&self.readers).await.map_err(failed)?;
+        Ok(ids.into_iter().map(RunId).collect())
+    }
+
     async fn faults(&self) -> Result<Vec<String>, StoreError> {
         let told: Vec<String> = sqlx::query_scalar("pragma integrity_check").fetch_all(&self.readers).await.map_err(failed)?;
         Ok(told.into_iter().filter(|line| line != "ok").collect())
@@ -158,66 +180,71 @@ fn place((recipe, key, _): &(Uuid, Vec<u8>, bool)) -> Option<KeyPlace> {
 
 /// The next runs that may go, and where to look on.
 async fn find(pool: &SqlitePool, purge: &Purge) -> Result<(Vec<Uuid>, Option<RunId>), StoreError> {
+    let limit = purge.limit.clamp(1, PURGE_RUNS_MAX);
+    // Looks no further than it needs to: the inner rows come one by one. An ended run without an instant is
+    // damage; it stays, and `admin verify` names it.
     let sql = format!(
-        "select id, {MAY_GO} as may_go from runs where recipe_id = ?4 and id > ?5 and id < ?6 order by id limit {LOOKED_AT}"
+        "select id from (select id, {MAY_GO} as may_go from runs where recipe_id = ?4 and id > ?5 and id < ?6 \
+         order by id limit {LOOKED_AT}) where may_go limit ?7"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
+    let (after, newest) = (purge.after.map_or(Uuid::nil(), |run| run.0), RunId::new(purge.newest(), [0xff; 10]).0);
+    let found: Vec<Uuid> = sqlx::query_scalar(AssertSqlSafe(sql))
         .bind(purge.succeeded_before.micros())
         .bind(purge.failed_before.micros())
         .bind(purge.open_before.micros())
         .bind(purge.recipe.0)
-        .bind(purge.after.map_or(Uuid::nil(), |run| run.0))
-        .bind(RunId::new(purge.newest(), [0xff; 10]).0)
+        .bind(after)
+        .bind(newest)
+        .bind(limit)
         .fetch_all(pool)
         .await
         .map_err(failed)?;
-    let mut found = Vec::new();
-    for row in &rows {
-        let id: Uuid = get(row, "id")?;
-        // An ended run without an instant is damage; it stays, and `admin verify` names it.
-        if get::<Option<bool>>(row, "may_go")?.unwrap_or(false) {
-            found.push(id);
-        }
-        if found.len() == PURGE_RUNS_MAX as usize {
-            return Ok((found, Some(RunId(id))));
-        }
+    if found.len() == limit as usize {
+        let last = found.last().map(|id| RunId(*id));
+        return Ok((found, last));
     }
-    let next = match rows.last() {
-        Some(row) if i64::try_from(rows.len()) == Ok(LOOKED_AT) => Some(RunId(get(row, "id")?)),
-        _ => None,
-    };
-    Ok((found, next))
+    let sql = "select id from runs where recipe_id = ? and id > ? and id < ? order by id limit 1 offset ?";
+    let last: Option<Uuid> = sqlx::query_scalar(sql)
+        .bind(purge.recipe.0)
+        .bind(after)
+        .bind(newest)
+        .bind(LOOKED_AT - 1)
+        .fetch_optional(pool)
+        .await
+        .map_err(failed)?;
+    Ok((found, last.map(RunId)))
 }
 
 /// Removes those that still may go. Returns how many, and how many of them were open dead letters.
 async fn remove(connection: &mut SqliteConnection, purge: &Purge, found: &[Uuid]) -> Result<(u64, u64), StoreError> {
-    // One text for every number of runs: it is prepared once. Numbered, as the places before them are.
-    let places = |first: u32| (first..first + PURGE_RUNS_MAX).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ");
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
-    let sql = format!("delete from runs where {MAY_GO} and id in ({}) returning id, dead_letter", places(4));
-    let query = sqlx::query_as(AssertSqlSafe(sql))
+    let sql =
+        format!("delete from runs where {MAY_GO} and id in (select unhex(value) from json_each(?4)) returning id, dead_letter");
+    let gone: Vec<(Uuid, Option<i16>)> = sqlx::query_as(AssertSqlSafe(sql))
         .bind(purge.succeeded_before.micros())
         .bind(purge.failed_before.micros())
-        .bind(purge.open_before.micros());
-    let padded = |mut ids: Vec<Uuid>| {
-        ids.resize(PURGE_RUNS_MAX as usize, Uuid::nil());
-        ids
-    };
-    let gone: Vec<(Uuid, Option<i16>)> = padded(found.to_vec())
-        .into_iter()
-        .fold(query, |query, id| query.bind(id))
+        .bind(purge.open_before.micros())
+        .bind(list(found.iter()))
         .fetch_all(&mut *transaction)
         .await
         .map_err(failed)?;
-    let ids = padded(gone.iter().map(|(id, _)| *id).collect());
-    for table in ["journal", "answers", "approvals", "run_payloads"] {
-        let sql = format!("delete from {table} where run_id in ({})", places(1));
-        let query = ids.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(*id));
-        query.execute(&mut *transaction).await.map_err(failed)?;
+    let ids = list(gone.iter().map(|(id, _)| id));
+    for sql in [
+        "delete from journal where run_id in (select unhex(value) from json_each(?))",
+        "delete from answers where run_id in (select unhex(value) from json_each(?))",
+        "delete from approvals where run_id in (select unhex(value) from json_each(?))",
+        "delete from run_payloads where run_id in (select unhex(value) from json_each(?))",
+    ] {
+        sqlx::query(sql).bind(&ids).execute(&mut *transaction).await.map_err(failed)?;
     }
     transaction.commit().await.map_err(failed)?;
     let dead_letters = gone.iter().filter(|(_, dead_letter)| *dead_letter == Some(1)).count();
     Ok((gone.len() as u64, dead_letters as u64))
+}
+
+/// Ids as one value: a statement has one text however many there are.
+fn list<'i>(ids: impl Iterator<Item = &'i Uuid>) -> String {
+    Json::from(ids.map(|id| id.simple().to_string()).collect::<Vec<_>>()).to_string()
 }
 
 /// Folds the log into the database and cuts it off. Readers under way are not waited for long: then it
@@ -232,6 +259,10 @@ async fn fold(connection: &mut SqliteConnection) -> Result<(), StoreError> {
 
 async fn number(connection: &mut SqliteConnection, pragma: &'static str) -> Result<i64, StoreError> {
     sqlx::query_scalar(pragma).fetch_one(connection).await.map_err(failed)
+}
+
+fn blob_id(hash: &[u8]) -> Result<BlobId, StoreError> {
+    hash.try_into().map(BlobId).map_err(|_| StoreError::Corrupt("blob_refs.hash is no SHA-256".to_owned()))
 }
 
 async fn ids(pool: &SqlitePool, sql: &'static str, after: Option<RunId>, limit: u32) -> Result<Vec<RunId>, StoreError> {

@@ -1,7 +1,7 @@
 //! Why dead letters failed, and how many for the same reason.
 
 use sqlx::{Connection, QueryBuilder, SqliteConnection, SqlitePool};
-use store::{Cause, Fingerprint, RecipeId, RunFilter, RunId, Sorted, StoreError, Timestamp, Unsorted};
+use store::{Cause, Fingerprint, RecipeId, RunFilter, RunId, Sorted, StoreError, Timestamp, Unsorted, sound};
 
 use crate::{failed, pages, rows::get};
 
@@ -54,21 +54,20 @@ pub(crate) async fn causes(pool: &SqlitePool, recipe: Option<RecipeId>, limit: u
         ") g join recipes c on c.id = g.recipe_id join runs r on r.id = g.sample order by g.count desc, g.last desc, g.cause",
     );
     let rows = query.build().fetch_all(pool).await.map_err(failed)?;
-    rows.iter()
-        .map(|row| {
-            Ok(Cause {
-                fingerprint: fingerprint(&get::<Vec<u8>>(row, "cause")?)?,
-                recipe: RecipeId(get(row, "recipe_id")?),
-                slug: get(row, "slug")?,
-                title: get(row, "title")?,
-                count: get(row, "count")?,
-                first: Timestamp::from_micros(get(row, "first")?),
-                last: Timestamp::from_micros(get(row, "last")?),
-                sample: RunId(get(row, "sample")?),
-                error: get::<Option<String>>(row, "error")?.and_then(|text| serde_json::from_str(&text).ok()),
-            })
+    let read = |row| {
+        Ok(Cause {
+            fingerprint: fingerprint(&get::<Vec<u8>>(row, "cause")?)?,
+            recipe: RecipeId(get(row, "recipe_id")?),
+            slug: get(row, "slug")?,
+            title: get(row, "title")?,
+            count: get(row, "count")?,
+            first: Timestamp::from_micros(get(row, "first")?),
+            last: Timestamp::from_micros(get(row, "last")?),
+            sample: RunId(get(row, "sample")?),
+            error: get::<Option<String>>(row, "error")?.and_then(|text| serde_json::from_str(&text).ok()),
         })
-        .collect()
+    };
+    Ok(sound(&rows, read).collect())
 }
 
 pub(crate) async fn count(pool: &SqlitePool, filter: &RunFilter) -> Result<u32, StoreError> {

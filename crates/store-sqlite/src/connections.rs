@@ -1,7 +1,7 @@
 //! Connections.
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool};
-use store::{ConnectionId, ConnectionRow, Put, StoreError};
+use store::{ConnectionId, ConnectionRow, Put, StoreError, sound};
 
 use crate::{
     failed, gate,
@@ -69,7 +69,7 @@ pub(crate) async fn list(pool: &SqlitePool) -> Result<Vec<ConnectionRow>, StoreE
         .fetch_all(pool)
         .await
         .map_err(failed)?;
-    rows.iter().map(connection).collect()
+    Ok(sound(&rows, connection).collect())
 }
 
 pub(crate) async fn by_name(pool: &SqlitePool, name: &str) -> Result<Option<ConnectionRow>, StoreError> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteRow};
 use store::{
     AuditId, AuditRow, BudgetAsk, BudgetHolder, BudgetLease, BudgetRow, ConnectionId, GateClass, GateRow, GateState, Gates,
-    StoreError, Timestamp, WaitingFor, WorkerId,
+    StoreError, Timestamp, WaitingFor, WorkerId, sound,
 };
 
 use crate::{
@@ -22,11 +22,12 @@ impl Gates for SqliteStore {
     async fn gates(&self) -> Result<Vec<GateRow>, StoreError> {
         let sql = "select connection, class, state, cause, changed_by, since, next_probe, prober, openings, successes, revision \
                    from gates order by connection, class";
-        sqlx::query(sql).fetch_all(&self.readers).await.map_err(failed)?.iter().map(gate).collect()
+        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(failed)?;
+        Ok(sound(&rows, gate).collect())
     }
 
     async fn move_gate(&self, row: &GateRow, audit: Option<&AuditRow>) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         let mut transaction = writer.begin_with("begin immediate").await.map_err(failed)?;
         let done = sqlx::query(
             "insert into gates (connection, class, state, cause, changed_by, since, next_probe, prober, openings, successes, revision) \
@@ -60,7 +61,7 @@ impl Gates for SqliteStore {
     }
 
     async fn lease_budget(&self, ask: &BudgetAsk) -> Result<BudgetLease, StoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         let mut transaction = writer.begin_with("begin immediate").await.map_err(failed)?;
         let row = read_budget(&mut transaction, &ask.connection).await?;
         let row = row.unwrap_or_else(|| BudgetRow::full(&ask.limits, ask.now));
@@ -80,7 +81,7 @@ impl Gates for SqliteStore {
         .bind(connection)
         .bind(until.micros())
         .bind(now.micros())
-        .execute(&mut *self.writer.lock().await)
+        .execute(&mut *self.writer().await)
         .await
         .map(drop)
         .map_err(failed)
@@ -110,14 +111,14 @@ impl Gates for SqliteStore {
         .bind(reason.number())
         .bind(now.micros())
         .bind(gap_us)
-        .execute(&mut *self.writer.lock().await)
+        .execute(&mut *self.writer().await)
         .await
         .map_err(failed)?;
         Ok(done.rows_affected())
     }
 
     async fn add_audit(&self, row: &AuditRow) -> Result<(), StoreError> {
-        keep_audit(&mut *self.writer.lock().await, row).await
+        keep_audit(&mut *self.writer().await, row).await
     }
 
     async fn audit(&self, about: Option<&str>, before: Option<AuditId>, limit: u32) -> Result<Vec<AuditRow>, StoreError> {
@@ -130,7 +131,7 @@ impl Gates for SqliteStore {
             .fetch_all(&self.readers)
             .await
             .map_err(failed)?;
-        rows.iter().map(audit).collect()
+        Ok(sound(&rows, audit).collect())
     }
 }
 

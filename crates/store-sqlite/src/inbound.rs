@@ -1,7 +1,9 @@
 //! Requests to webhook addresses that started no run.
 
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder, SqliteConnection, SqlitePool, sqlite::SqliteRow};
-use store::{InboundBounds, InboundFilter, InboundId, InboundRow, RecipeId, RunId, StoreError, Timestamp, Verdict};
+use store::{
+    DAMAGED_MAX, InboundBounds, InboundFilter, InboundId, InboundRow, RecipeId, RunId, StoreError, Timestamp, Verdict, sound_page,
+};
 
 use crate::{
     failed,
@@ -121,9 +123,9 @@ pub(crate) async fn list(pool: &SqlitePool, filter: &InboundFilter) -> Result<Ve
     if let Some(before) = filter.before {
         query.push(" and id < ").push_bind(before.0);
     }
-    query.push(" order by id desc limit ").push_bind(i64::from(filter.limit));
+    query.push(" order by id desc limit ").push_bind(filter.limit.saturating_add(DAMAGED_MAX));
     let rows = query.build().fetch_all(pool).await.map_err(failed)?;
-    rows.iter().map(|row| inbound(row, Vec::new())).collect()
+    Ok(sound_page(&rows, filter.limit, |row| inbound(row, Vec::new())))
 }
 
 pub(crate) async fn by_id(pool: &SqlitePool, id: InboundId) -> Result<Option<InboundRow>, StoreError> {
@@ -146,7 +148,7 @@ fn inbound(row: &SqliteRow, body: Vec<u8>) -> Result<InboundRow, StoreError> {
         method: get(row, "method")?,
         path: get(row, "path")?,
         query: get(row, "query")?,
-        headers: json(&get::<String>(row, "headers")?, "inbound.headers")?,
+        headers: json(&get::<String>(row, "headers")?, format_args!("inbound.headers of {id}"))?,
         body,
         body_bytes: get(row, "body_bytes")?,
         verdict: Verdict::from_number(get(row, "verdict")?)

@@ -37,7 +37,7 @@ pub(crate) async fn leave(
     sqlx::query(
         "update runs set status = 0, waiting_for = null, due_at = coalesce(?2, accepted_at) \
          where status = 2 and waiting_for = 7 and id in (select run_id from lanes where lane = ?1 order by position limit coalesce( \
-         (select r.room from lanes l join runs r on r.id = l.run_id where l.lane = ?1 order by l.position limit 1), 0))",
+         (select max(r.room, 1) from lanes l join runs r on r.id = l.run_id where l.lane = ?1 order by l.position limit 1), 0))",
     )
     .bind(lane)
     .bind(now.map(Timestamp::micros))

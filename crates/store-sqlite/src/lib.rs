@@ -26,10 +26,12 @@ mod rows;
 mod shrink;
 mod watch;
 mod write;
+mod writer;
 
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
+    sync::atomic::AtomicU32,
     time::Duration,
 };
 
@@ -108,6 +110,8 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct SqliteStore {
     writer: Mutex<SqliteConnection>,
+    // How many wait for it.
+    waiting: AtomicU32,
     readers: SqlitePool,
     rounds: Rounds,
     file: PathBuf,
@@ -172,7 +176,15 @@ impl SqliteStore {
             .connect_with(options.pragma("query_only", "on").pragma("cache_size", "-4000"))
             .await
             .map_err(|error| broken(&error))?;
-        Ok(Self { writer: Mutex::new(writer), readers, rounds: Rounds::default(), file, folder: folder.to_owned(), _lock: lock })
+        Ok(Self {
+            writer: Mutex::new(writer),
+            waiting: AtomicU32::new(0),
+            readers,
+            rounds: Rounds::default(),
+            file,
+            folder: folder.to_owned(),
+            _lock: lock,
+        })
     }
 }
 
@@ -229,11 +241,11 @@ fn migrations() -> Migrator {
 #[async_trait]
 impl Store for SqliteStore {
     async fn write(&self, batch: &Batch) -> Result<BatchOutcome, StoreError> {
-        write::write(&mut *self.writer.lock().await, batch).await
+        write::write(&mut *self.writer().await, batch).await
     }
 
     async fn claim(&self, worker: WorkerId, now: Timestamp, limit: u32) -> Result<Vec<Claim>, StoreError> {
-        claim::claim(&mut *self.writer.lock().await, &self.rounds, worker, now, (limit, &[])).await
+        claim::claim(&mut *self.writer().await, &self.rounds, worker, now, (limit, &[])).await
     }
 
     async fn claim_others(
@@ -243,7 +255,7 @@ impl Store for SqliteStore {
         limit: u32,
         busy: &[RecipeId],
     ) -> Result<Vec<Claim>, StoreError> {
-        claim::claim(&mut *self.writer.lock().await, &self.rounds, worker, now, (limit, busy)).await
+        claim::claim(&mut *self.writer().await, &self.rounds, worker, now, (limit, busy)).await
     }
 
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
@@ -255,15 +267,15 @@ impl Store for SqliteStore {
     }
 
     async fn register_worker(&self, name: &str, now: Timestamp, lease_until: Timestamp) -> Result<WorkerId, StoreError> {
-        claim::register(&mut *self.writer.lock().await, name, now, lease_until).await
+        claim::register(&mut *self.writer().await, name, now, lease_until).await
     }
 
     async fn renew_worker(&self, worker: WorkerId, lease_until: Timestamp) -> Result<bool, StoreError> {
-        claim::renew(&mut *self.writer.lock().await, worker, lease_until).await
+        claim::renew(&mut *self.writer().await, worker, lease_until).await
     }
 
     async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError> {
-        claim::reap(&mut *self.writer.lock().await, now).await
+        claim::reap(&mut *self.writer().await, now).await
     }
 
     async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {
@@ -279,31 +291,31 @@ impl Store for SqliteStore {
     }
 
     async fn free_runs(&self, worker: WorkerId, runs: &[RunId], now: Timestamp) -> Result<u64, StoreError> {
-        claim::free(&mut *self.writer.lock().await, worker, runs, now).await
+        claim::free(&mut *self.writer().await, worker, runs, now).await
     }
 
     async fn release_worker(&self, worker: WorkerId, now: Timestamp) -> Result<u64, StoreError> {
-        claim::release(&mut *self.writer.lock().await, worker, now).await
+        claim::release(&mut *self.writer().await, worker, now).await
     }
 
     async fn resume(&self, run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError> {
-        control::resume(&mut *self.writer.lock().await, run, version, seq, chunk, now).await
+        control::resume(&mut *self.writer().await, run, version, seq, chunk, now).await
     }
 
     async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError> {
-        control::cancel(&mut *self.writer.lock().await, run, seq, chunk, beside, now).await
+        control::cancel(&mut *self.writer().await, run, seq, chunk, beside, now).await
     }
 
     async fn answer(&self, run: RunId, answer: &Answer) -> Result<Answered, StoreError> {
-        beside::answer(&mut *self.writer.lock().await, run, answer).await
+        beside::answer(&mut *self.writer().await, run, answer).await
     }
 
     async fn decide(&self, approval: ApprovalId, answer: &Answer) -> Result<Answered, StoreError> {
-        beside::decide(&mut *self.writer.lock().await, approval, answer).await
+        beside::decide(&mut *self.writer().await, approval, answer).await
     }
 
     async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError> {
-        control::settle(&mut *self.writer.lock().await, run, state, seq, chunk).await
+        control::settle(&mut *self.writer().await, run, state, seq, chunk).await
     }
 
     async fn unsorted_failures(&self, limit: u32) -> Result<Vec<Unsorted>, StoreError> {
@@ -311,11 +323,11 @@ impl Store for SqliteStore {
     }
 
     async fn sort_failures(&self, sorted: &[Sorted]) -> Result<(), StoreError> {
-        causes::sort(&mut *self.writer.lock().await, sorted).await
+        causes::sort(&mut *self.writer().await, sorted).await
     }
 
     async fn create_operation(&self, operation: &Operation, selection: &Selection) -> Result<Option<Operation>, StoreError> {
-        operations::create(&mut *self.writer.lock().await, operation, selection).await
+        operations::create(&mut *self.writer().await, operation, selection).await
     }
 
     async fn take_operation(
@@ -324,11 +336,11 @@ impl Store for SqliteStore {
         now: Timestamp,
         lease_until: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
-        operations::take(&mut *self.writer.lock().await, owner, now, lease_until).await
+        operations::take(&mut *self.writer().await, owner, now, lease_until).await
     }
 
     async fn begin_items(&self, operation: OperationId, limit: u32) -> Result<Vec<OperationItem>, StoreError> {
-        operations::begin(&mut *self.writer.lock().await, operation, limit).await
+        operations::begin(&mut *self.writer().await, operation, limit).await
     }
 
     async fn finish_items(
@@ -338,7 +350,7 @@ impl Store for SqliteStore {
         next_at: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
-        operations::finish(&mut *self.writer.lock().await, operation, outcomes, next_at, now).await
+        operations::finish(&mut *self.writer().await, operation, outcomes, next_at, now).await
     }
 
     async fn change_operation(
@@ -347,11 +359,11 @@ impl Store for SqliteStore {
         change: &OperationChange,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        operations::change(&mut *self.writer.lock().await, operation, change, now).await
+        operations::change(&mut *self.writer().await, operation, change, now).await
     }
 
     async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError> {
-        recipes::save(&mut *self.writer.lock().await, version).await
+        recipes::save(&mut *self.writer().await, version).await
     }
 
     async fn activate(
@@ -361,7 +373,7 @@ impl Store for SqliteStore {
         params: &Json,
         now: Timestamp,
     ) -> Result<Option<RecipeRow>, StoreError> {
-        recipes::activate(&mut *self.writer.lock().await, recipe, version, params, now).await
+        recipes::activate(&mut *self.writer().await, recipe, version, params, now).await
     }
 
     async fn activate_unless_moved(
@@ -384,23 +396,23 @@ impl Store for SqliteStore {
     }
 
     async fn advance_schedule(&self, recipe: RecipeId, to: Timestamp) -> Result<(), StoreError> {
-        recipes::advance(&mut *self.writer.lock().await, recipe, to).await
+        recipes::advance(&mut *self.writer().await, recipe, to).await
     }
 
     async fn create_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
-        connections::create(&mut *self.writer.lock().await, row).await
+        connections::create(&mut *self.writer().await, row).await
     }
 
     async fn update_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
-        connections::update(&mut *self.writer.lock().await, row).await
+        connections::update(&mut *self.writer().await, row).await
     }
 
     async fn delete_connection(&self, id: ConnectionId) -> Result<bool, StoreError> {
-        connections::delete(&mut *self.writer.lock().await, id).await
+        connections::delete(&mut *self.writer().await, id).await
     }
 
     async fn create_key(&self, key: &KeyRow) -> Result<(), StoreError> {
-        access::create_key(&mut *self.writer.lock().await, key).await
+        access::create_key(&mut *self.writer().await, key).await
     }
 
     async fn key_by_hash(&self, hash: &[u8; 32]) -> Result<Option<KeyRow>, StoreError> {
@@ -408,11 +420,11 @@ impl Store for SqliteStore {
     }
 
     async fn create_signin(&self, signin: &SessionRow) -> Result<(), StoreError> {
-        access::create_signin(&mut *self.writer.lock().await, signin).await
+        access::create_signin(&mut *self.writer().await, signin).await
     }
 
     async fn spend_signin(&self, signin: &[u8; 32], session: &SessionRow, now: Timestamp) -> Result<bool, StoreError> {
-        access::spend_signin(&mut *self.writer.lock().await, signin, session, now).await
+        access::spend_signin(&mut *self.writer().await, signin, session, now).await
     }
 
     async fn session_by_hash(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<SessionRow>, StoreError> {
@@ -420,27 +432,27 @@ impl Store for SqliteStore {
     }
 
     async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
-        access::end_session(&mut *self.writer.lock().await, hash).await
+        access::end_session(&mut *self.writer().await, hash).await
     }
 
     async fn setting(&self, name: &str, initial: &str) -> Result<String, StoreError> {
-        access::setting(&mut *self.writer.lock().await, name, initial).await
+        access::setting(&mut *self.writer().await, name, initial).await
     }
 
     async fn keep_inbound(&self, rows: &[InboundRow], bounds: &InboundBounds) -> Result<u64, StoreError> {
-        inbound::keep(&mut *self.writer.lock().await, rows, bounds).await
+        inbound::keep(&mut *self.writer().await, rows, bounds).await
     }
 
     async fn assign_inbound(&self, id: InboundId, recipe: RecipeId, run: Option<RunId>) -> Result<bool, StoreError> {
-        inbound::assign(&mut *self.writer.lock().await, id, recipe, run).await
+        inbound::assign(&mut *self.writer().await, id, recipe, run).await
     }
 
     async fn delete_inbound(&self, id: InboundId) -> Result<bool, StoreError> {
-        inbound::delete(&mut *self.writer.lock().await, id).await
+        inbound::delete(&mut *self.writer().await, id).await
     }
 
     async fn prune(&self, now: Timestamp, limit: u32) -> Result<u64, StoreError> {
-        access::prune(&mut *self.writer.lock().await, now, limit).await
+        access::prune(&mut *self.writer().await, now, limit).await
     }
 
     async fn wait_for_notice(&self) {
@@ -450,7 +462,7 @@ impl Store for SqliteStore {
 
     async fn close(&self) {
         self.readers.close().await;
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         // Leaves one tidy file behind; what is in the WAL is just as safe if this fails.
         if let Err(error) = sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut *writer).await {
             tracing::warn!(%error, "store.close: the WAL was not folded into the database");

@@ -2,8 +2,8 @@
 
 use sqlx::{AssertSqlSafe, Connection, QueryBuilder, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use store::{
-    ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationId, OperationItem, OperationKind,
-    OperationState, RunFilter, RunId, Selection, StoreError, Timestamp, WorkerId,
+    DAMAGED_MAX, ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationId, OperationItem,
+    OperationKind, OperationState, RunFilter, RunId, Selection, StoreError, Timestamp, WorkerId, sound_page,
 };
 
 use crate::{
@@ -93,10 +93,21 @@ pub(crate) async fn take(
     .bind(owner.0)
     .bind(lease_until.micros())
     .bind(now.micros())
-    .fetch_optional(connection)
+    .fetch_optional(&mut *connection)
     .await
     .map_err(failed)?;
-    row.as_ref().map(operation).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let read = operation(&row);
+    if read.is_err() {
+        // It must not stand in the way of the others for ever.
+        sqlx::query("update operations set next_at = ? where id = ?")
+            .bind(lease_until.micros())
+            .bind(get::<uuid::Uuid>(&row, "id")?)
+            .execute(connection)
+            .await
+            .map_err(failed)?;
+    }
+    read.map(Some)
 }
 
 pub(crate) async fn begin(
@@ -209,8 +220,9 @@ pub(crate) async fn list(pool: &SqlitePool, before: Option<OperationId>, limit: 
     if let Some(before) = before {
         query.push(" and id < ").push_bind(before.0);
     }
-    query.push(" order by id desc limit ").push_bind(limit);
-    query.build().fetch_all(pool).await.map_err(failed)?.iter().map(operation).collect()
+    query.push(" order by id desc limit ").push_bind(limit.saturating_add(DAMAGED_MAX));
+    let rows = query.build().fetch_all(pool).await.map_err(failed)?;
+    Ok(sound_page(&rows, limit, operation))
 }
 
 pub(crate) async fn one(pool: &SqlitePool, id: OperationId) -> Result<Option<Operation>, StoreError> {
@@ -233,8 +245,9 @@ pub(crate) async fn items(
     if let Some(after) = after {
         query.push(" and run_id > ").push_bind(after.0);
     }
-    query.push(" order by run_id limit ").push_bind(limit);
-    query.build().fetch_all(pool).await.map_err(failed)?.iter().map(item).collect()
+    query.push(" order by run_id limit ").push_bind(limit.saturating_add(DAMAGED_MAX));
+    let rows = query.build().fetch_all(pool).await.map_err(failed)?;
+    Ok(sound_page(&rows, limit, item))
 }
 
 fn operation(row: &SqliteRow) -> Result<Operation, StoreError> {
@@ -244,7 +257,7 @@ fn operation(row: &SqliteRow) -> Result<Operation, StoreError> {
         id,
         kind: OperationKind::from_number(get(row, "kind")?).ok_or_else(|| nonsense("kind"))?,
         state: OperationState::from_number(get(row, "state")?).ok_or_else(|| nonsense("state"))?,
-        selection: json(&get::<String>(row, "selection")?, "operations.selection")?,
+        selection: json(&get::<String>(row, "selection")?, format_args!("operations.selection of {id}"))?,
         options: serde_json::from_str(&get::<String>(row, "options")?).map_err(|_| nonsense("options"))?,
         first: get(row, "first")?,
         total: get(row, "total")?,

@@ -1,7 +1,7 @@
 //! What screens and the API read.
 
 use sqlx::{AssertSqlSafe, QueryBuilder, Sqlite, SqlitePool};
-use store::{RecipeId, RecipeStats, RunFilter, RunId, RunRow, RunStatus, StoreError, Timestamp};
+use store::{DAMAGED_MAX, RecipeId, RecipeStats, RunFilter, RunId, RunRow, RunStatus, StoreError, Timestamp, sound, sound_page};
 
 use crate::{
     failed,
@@ -12,9 +12,9 @@ pub(crate) async fn runs(pool: &SqlitePool, filter: &RunFilter) -> Result<Vec<Ru
     let mut query =
         QueryBuilder::new(format!("select {RUN_COLUMNS} from runs r join recipes c on c.id = r.recipe_id where true"));
     conditions(&mut query, filter);
-    query.push(" order by r.id desc limit ").push_bind(filter.limit);
+    query.push(" order by r.id desc limit ").push_bind(filter.limit.saturating_add(DAMAGED_MAX));
     let rows = query.build().fetch_all(pool).await.map_err(failed)?;
-    rows.iter().map(rows::run).collect()
+    Ok(sound_page(&rows, filter.limit, rows::run))
 }
 
 /// What a filter asks of `runs r`, after a `where`.
@@ -94,14 +94,13 @@ pub(crate) async fn run_counts(
     }
     query.push(" group by status");
     let rows = query.build().fetch_all(pool).await.map_err(failed)?;
-    rows.iter()
-        .map(|row| {
-            let number = get(row, "status")?;
-            let status = RunStatus::from_number(number)
-                .ok_or_else(|| StoreError::Corrupt(format!("runs.status {number} makes no sense")))?;
-            Ok((status, get(row, "runs")?))
-        })
-        .collect()
+    let read = |row| {
+        let number = get(row, "status")?;
+        let status =
+            RunStatus::from_number(number).ok_or_else(|| StoreError::Corrupt(format!("runs.status {number} makes no sense")))?;
+        Ok((status, get(row, "runs")?))
+    };
+    Ok(sound(&rows, read).collect())
 }
 
 pub(crate) async fn recipe_stats(pool: &SqlitePool, since: Timestamp) -> Result<Vec<(RecipeId, RecipeStats)>, StoreError> {

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool};
-use store::{Activated, ActiveRecipe, NewVersion, RecipeId, RecipeRow, RecipeVersion, Saved, StoreError, Timestamp};
+use store::{Activated, ActiveRecipe, NewVersion, RecipeId, RecipeRow, RecipeVersion, Saved, StoreError, Timestamp, sound};
 
 use crate::{
     failed,
@@ -188,11 +188,9 @@ pub(crate) async fn active(pool: &SqlitePool) -> Result<Vec<ActiveRecipe>, Store
     .fetch_all(pool)
     .await
     .map_err(failed)?;
-    rows.iter()
-        .map(|row| {
-            Ok(ActiveRecipe { row: recipe(row)?, text: get(row, "text")?, schedule_cursor: instant(row, "schedule_cursor")? })
-        })
-        .collect()
+    let read =
+        |row| Ok(ActiveRecipe { row: recipe(row)?, text: get(row, "text")?, schedule_cursor: instant(row, "schedule_cursor")? });
+    Ok(sound(&rows, read).collect())
 }
 
 pub(crate) async fn advance(connection: &mut SqliteConnection, id: RecipeId, to: Timestamp) -> Result<(), StoreError> {
@@ -220,7 +218,7 @@ pub(crate) async fn list(pool: &SqlitePool) -> Result<Vec<RecipeRow>, StoreError
         .fetch_all(pool)
         .await
         .map_err(failed)?;
-    rows.iter().map(recipe).collect()
+    Ok(sound(&rows, recipe).collect())
 }
 
 pub(crate) async fn by_slug(pool: &SqlitePool, slug: &str) -> Result<Option<RecipeRow>, StoreError> {

@@ -1,5 +1,7 @@
 //! Rows of the tables as the records of `store`.
 
+use std::fmt::Display;
+
 use serde_json::Value as Json;
 use sqlx::{Decode, Row, Sqlite, Type, sqlite::SqliteRow};
 use store::{
@@ -18,14 +20,21 @@ pub(crate) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, StoreErr
 where
     T: Decode<'r, Sqlite> + Type<Sqlite>,
 {
-    row.try_get(column).map_err(|error| StoreError::Corrupt(error.to_string()))
+    row.try_get(column).map_err(|error| StoreError::Corrupt(format!("{column} of {} cannot be read: {error}", whose(row))))
+}
+
+/// Which row it is, as far as it can be read.
+fn whose(row: &SqliteRow) -> String {
+    let text = ["slug", "name", "connection"].iter().find_map(|column| row.try_get::<String, _>(*column).ok());
+    let id = || ["id", "run_id"].iter().find_map(|column| row.try_get::<uuid::Uuid, _>(*column).ok());
+    text.or_else(|| id().map(|id| id.to_string())).unwrap_or_else(|| "a row".to_owned())
 }
 
 pub(crate) fn instant(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, StoreError> {
     Ok(get::<Option<i64>>(row, column)?.map(Timestamp::from_micros))
 }
 
-pub(crate) fn json(text: &str, place: &str) -> Result<Json, StoreError> {
+pub(crate) fn json(text: &str, place: impl Display) -> Result<Json, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{place} is not JSON: {error}")))
 }
 
@@ -75,17 +84,18 @@ pub(crate) const RECIPE_COLUMNS: &str =
     "id, slug, title, latest_version, active_version, params, hook_token, revision, created_at, updated_at";
 
 pub(crate) fn recipe(row: &SqliteRow) -> Result<RecipeRow, StoreError> {
+    let slug: String = get(row, "slug")?;
     Ok(RecipeRow {
         id: RecipeId(get(row, "id")?),
-        slug: get(row, "slug")?,
         title: get(row, "title")?,
         latest_version: get(row, "latest_version")?,
         active_version: get(row, "active_version")?,
-        params: json(&get::<String>(row, "params")?, "recipes.params")?,
+        params: json(&get::<String>(row, "params")?, format_args!("recipes.params of {slug}"))?,
         hook_token: get(row, "hook_token")?,
         revision: get(row, "revision")?,
         created_at: Timestamp::from_micros(get(row, "created_at")?),
         updated_at: Timestamp::from_micros(get(row, "updated_at")?),
+        slug,
     })
 }
 
@@ -93,14 +103,15 @@ pub(crate) fn recipe(row: &SqliteRow) -> Result<RecipeRow, StoreError> {
 pub(crate) const CONNECTION_COLUMNS: &str = "id, name, connector, config, sealed, revision, created_at, updated_at";
 
 pub(crate) fn connection(row: &SqliteRow) -> Result<ConnectionRow, StoreError> {
+    let name: String = get(row, "name")?;
     Ok(ConnectionRow {
         id: ConnectionId(get(row, "id")?),
-        name: get(row, "name")?,
         connector: get(row, "connector")?,
-        config: json(&get::<String>(row, "config")?, "connections.config")?,
+        config: json(&get::<String>(row, "config")?, format_args!("connections.config of {name}"))?,
         sealed: get(row, "sealed")?,
         revision: get(row, "revision")?,
         created_at: Timestamp::from_micros(get(row, "created_at")?),
         updated_at: Timestamp::from_micros(get(row, "updated_at")?),
+        name,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
-use crate::{ApprovalId, BlobRef, ErrorRecord, Keeps, NewRun, RecipeId, RunId, StepPath, StoreError, Timestamp};
+use crate::{ApprovalId, BlobRef, ErrorRecord, Keeps, NewRun, RecipeId, RunId, StepPath, StoreError, Timestamp, counted};
 
 /// One change beside a run's own journal, in the same transaction as its chunk. Written once: when the
 /// chunk was there before, so were its changes.
@@ -67,13 +67,32 @@ impl Answer {
         serde_json::to_string(self).map_err(|error| StoreError::Internal(error.to_string()))
     }
 
+    /// Reads it back; one that makes no sense fails its step, in words, instead of keeping the run from going on.
+    #[must_use]
+    pub fn told(path: &str, at: Timestamp, text: &str) -> Self {
+        Self::read(path, at, text).unwrap_or_else(|error| {
+            let error = counted(error);
+            tracing::error!(%error, path, "store.damaged: an answer makes no sense; its step fails");
+            let err = ErrorRecord {
+                class: "internal".to_owned(),
+                code: "ANSWER_DAMAGED".to_owned(),
+                message: format!("What this step was answered is damaged in the database: {error}."),
+                next: Some("Ask whoever answered what it was, then settle or replay the run.".to_owned()),
+                path: None,
+                request: None,
+                response: None,
+            };
+            Self { path: path.into(), at, by: "liaison".to_owned(), out: None, err: Some(Box::new(err)) }
+        })
+    }
+
     /// Reads it back.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when the text is not what was kept.
     pub fn read(path: &str, at: Timestamp, text: &str) -> Result<Self, StoreError> {
-        let answer: Self =
-            serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("answers.answer cannot be read: {error}")))?;
+        let answer: Self = serde_json::from_str(text)
+            .map_err(|error| StoreError::Corrupt(format!("answers.answer of {path} cannot be read: {error}")))?;
         Ok(Self { path: path.into(), at, ..answer })
     }
 }

@@ -105,6 +105,7 @@ impl BudgetRow {
     /// who asks. Returns the budget after that, what is held for the asker from now on, and its answer.
     #[must_use]
     pub fn lease(mut self, others: &[BudgetHolder], ask: &BudgetAsk) -> (Self, BudgetHolder, BudgetLease) {
+        self.mend(ask.now);
         self.refresh(&ask.limits, ask.now);
         self.take_back(&ask.limits, ask.back);
         let paused_until = self.paused_until.filter(|until| *until > ask.now);
@@ -122,6 +123,19 @@ impl BudgetRow {
     #[must_use]
     pub fn day_left(&self, limits: &BudgetLimits) -> Option<u32> {
         limits.per_day.map(|per_day| u32::try_from(i64::from(per_day).saturating_sub(self.day_used)).unwrap_or(0))
+    }
+
+    /// Figures nobody wrote must not park a connection's runs for ever, or give it all it wants.
+    fn mend(&mut self, now: Timestamp) {
+        let today = now.micros().div_euclid(DAY_US);
+        if self.day > today + 1 {
+            (self.day, self.day_used) = (today, 0);
+        }
+        (self.tokens, self.day_used) = (self.tokens.max(0), self.day_used.max(0));
+        // The clock is the database's own; it does not go back by a day.
+        if self.refreshed_at.micros() > now.micros().saturating_add(DAY_US) {
+            self.refreshed_at = now;
+        }
     }
 
     fn refresh(&mut self, limits: &BudgetLimits, now: Timestamp) {
@@ -151,7 +165,7 @@ impl BudgetRow {
         if limits.per_second.is_some() {
             self.tokens -= i64::from(given) * TOKEN;
         }
-        self.day_used += i64::from(given);
+        self.day_used = self.day_used.saturating_add(i64::from(given));
         if given >= wanted {
             return (given, None);
         }

@@ -1,12 +1,14 @@
 //! Caring for a database while it works: what goes when its time is over, room given back, and reading
 //! everything to see whether it is whole.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
-use crate::{RecipeId, RunId, StoreError, Timestamp};
+use crate::{BlobId, RecipeId, RunId, StoreError, Timestamp};
 
-/// Runs removed in one transaction at most: few enough that commits do not wait for it.
-pub const PURGE_RUNS_MAX: u32 = 256;
+/// Runs removed in one transaction at most.
+pub const PURGE_RUNS_MAX: u32 = 1024;
 
 /// Which ended runs of one recipe may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub struct Purge {
     pub failed_before: Timestamp,
     /// Failed runs that nobody dealt with and that ended at or before.
     pub open_before: Timestamp,
+    /// Remove no more than so many, and never more than [`PURGE_RUNS_MAX`]: commits wait as long as that takes.
+    pub limit: u32,
 }
 
 impl Purge {
@@ -42,6 +46,10 @@ pub struct Purged {
     pub next: Option<RunId>,
     /// Another process does it at this moment; nothing was done.
     pub busy: bool,
+    /// How long commits may have had to wait for it.
+    pub held: Duration,
+    /// Somebody did wait, or the store cannot tell.
+    pub crowded: bool,
 }
 
 /// A key of an event, as a place in the list of all of them.
@@ -108,6 +116,12 @@ pub trait Care: Send + Sync + 'static {
 
     /// Chunks of a run's journal from number `from` on, at most `limit`.
     async fn journal_part(&self, run: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError>;
+
+    /// Blobs that some run speaks of, in the order of their hashes, after `after`, at most `limit`.
+    async fn referred_blobs(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<BlobId>, StoreError>;
+
+    /// Runs there are that speak of a blob, in their order, at most `limit`.
+    async fn referring_runs(&self, blob: BlobId, limit: u32) -> Result<Vec<RunId>, StoreError>;
 
     /// What the database itself finds wrong in its files, one sentence each; empty where it cannot look.
     async fn faults(&self) -> Result<Vec<String>, StoreError>;

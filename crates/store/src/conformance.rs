@@ -20,6 +20,7 @@ pub mod faulty;
 pub mod forget;
 pub mod gates;
 pub mod inbound;
+pub mod lists;
 pub mod notice;
 pub mod operations;
 pub mod pages;
@@ -96,7 +97,7 @@ macro_rules! conformance {
                 an_ended_run_is_not_cancelled, an_old_picture_cancels_nothing, a_dead_letter_is_settled_once;
             causes: failures_are_sorted, causes_are_counted, a_cause_is_of_one_failure, resumed_under_another_version;
             operations: an_operation_is_kept, named_runs_are_taken, too_many_are_refused, one_process_at_a_time,
-                each_run_counts_once, paused_and_stopped, operations_that_make_no_sense;
+                each_run_counts_once, paused_and_stopped;
             recipes: the_first_version, the_next_version, the_same_text_again, a_stale_author, two_authors_at_once,
                 reading_versions, switched_on_and_off, what_cannot_be_switched_on, switched_on_unless_others_moved, active_recipes_with_their_texts,
                 the_catalogue_changes, a_schedule_never_goes_back, recipes_by_slug;
@@ -109,20 +110,22 @@ macro_rules! conformance {
                 a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
             blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,
                 unreferenced_blobs_go_after_a_time, unfinished_uploads_go, references_come_with_the_commit,
-                a_blob_goes_with_its_last_run, blobs_that_make_no_sense;
+                a_blob_goes_with_its_last_run, blobs_that_make_no_sense, who_speaks_of_what;
             care: ended_runs_go_when_their_time_is_over, relatives_of_living_runs_stay, everything_of_a_run_goes,
                 a_purge_goes_in_parts, a_resumed_run_stays, a_key_outlives_its_run, operations_and_audit_go,
                 everything_can_be_read, room_is_told;
             forget: data_goes_after_the_end, what_is_needed_stays;
             damage: runs_that_make_no_sense, recipes_that_make_no_sense, connections_that_make_no_sense,
                 a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
+            lists: runs, recipes_and_connections, what_runs_say, questions, alarms_and_notices, inbound, operations, gates,
+                budgets, lanes;
             gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,
                 calls_in_flight_are_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
-                who_did_what, a_removed_connection_is_forgotten, a_circuit_that_makes_no_sense;
+                who_did_what, a_removed_connection_is_forgotten;
             inbound: kept_and_read, kept_twice, a_list_is_filtered, one_address_cannot_crowd_out_another, nothing_outgrows_the_whole,
-                given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address, rows_that_make_no_sense;
+                given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address;
             notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;
-            alarms: alarms_are_set_and_removed, one_cause_gives_one_notice, notices_are_delivered, alarms_that_make_no_sense;
+            alarms: alarms_are_set_and_removed, one_cause_gives_one_notice, notices_are_delivered;
             watch: how_things_stand, how_far_the_tables_are;
             writer: many_at_once, a_bad_one_fails_alone, an_answer_is_lost, the_store_comes_back, the_store_stays_away,
                 two_lanes;

@@ -15,6 +15,7 @@ mod cause;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod connection;
+mod damage;
 mod forget;
 mod gate;
 mod glance;
@@ -49,6 +50,7 @@ pub use crate::{
     care::{Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, Room, Swept},
     cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
     connection::{ConnectionRow, Put},
+    damage::{DAMAGED_MAX, sound, sound_page},
     forget::{Forgets, Forgettable, Forgetting, Keeps},
     gate::{AuditRow, GateClass, GateRow, GateState, Gates},
     glance::{Glance, KEY_CHECK_PLACE, KEY_CHECK_SETTING, SHARED_KEY_SETTING},

@@ -204,7 +204,9 @@ async fn runs(store: &dyn Store) -> Result<(), StoreError> {
     let claims = store.claim(owner, at(100), 10).await?;
     assert_eq!(claims.iter().map(|claim| claim.id).collect::<Vec<_>>(), [run_id(3)], "what waited goes on");
     assert!(store.resume(run_id(2), None, 1, &crate::conformance::parts::next_chunk(1, "ann"), at(100)).await?);
-    let purge = Purge { recipe: recipe(), after: None, succeeded_before: at(99), failed_before: at(99), open_before: at(99) };
+    let (before, limit) = (at(99), 10);
+    let purge =
+        Purge { recipe: recipe(), after: None, succeeded_before: before, failed_before: before, open_before: before, limit };
     assert_eq!(store.purge(&purge).await?.runs, 1, "what is over can go");
     Ok(())
 }

@@ -10,7 +10,7 @@ use axum::{
 use connector::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use store::{ConnectionId, ConnectionRow, Put};
+use store::{ConnectionId, ConnectionRow, Put, StoreError};
 use utoipa::ToSchema;
 
 use super::{JsonBody, Page, instant};
@@ -29,6 +29,9 @@ pub(crate) struct ConnectionOut {
     config: Value,
     /// Names of the credentials that are set.
     credentials: Vec<String>,
+    /// Why the credentials cannot be used, and what to do; only there when they cannot.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damaged: Option<String>,
     created_at: String,
     updated_at: String,
 }
@@ -90,18 +93,29 @@ pub(crate) struct TriggerOut {
     output: Value,
 }
 
+/// One whose credentials cannot be opened is shown as what it is: it hides none of the others.
 fn out(app: &Shared, row: ConnectionRow) -> Result<ConnectionOut, ApiError> {
-    let secrets = app.engine.vault.open(&row.id.to_string(), &row.sealed)?;
+    let (credentials, damaged) = match app.engine.vault.open(&row.id.to_string(), &row.sealed) {
+        Ok(secrets) => (secrets.into_keys().collect(), None),
+        Err(StoreError::Corrupt(_)) => (Vec::new(), Some(DAMAGED.to_owned())),
+        Err(error @ StoreError::WrongKey { .. }) => (Vec::new(), Some(format!("{error}. {WRONG_KEY}"))),
+        Err(error) => return Err(error.into()),
+    };
     Ok(ConnectionOut {
         id: row.id.to_string(),
         name: row.name,
         connector: row.connector,
         config: row.config,
-        credentials: secrets.into_keys().collect(),
+        credentials,
+        damaged,
         created_at: instant(row.created_at),
         updated_at: instant(row.updated_at),
     })
 }
+
+const DAMAGED: &str = "The credentials of this connection are damaged in the database and cannot be opened; calls through it fail. \
+    Enter all of them again (PATCH this connection with all its credentials), or restore a backup from before.";
+const WRONG_KEY: &str = "Start with that key, or enter all credentials of this connection again.";
 
 fn check_name(name: &str) -> Result<(), ApiError> {
     let mut chars = name.chars();
@@ -248,7 +262,11 @@ pub(crate) async fn update(
     caller.need(Scope::ConnectionsWrite)?;
     let mut row = find(&app, &name).await?;
     let place = row.id.to_string();
-    let mut secrets = app.engine.vault.open(&place, &row.sealed)?;
+    // What cannot be opened is replaced as a whole; the connector says what is missing then.
+    let mut secrets = match app.engine.vault.open(&place, &row.sealed) {
+        Err(StoreError::Corrupt(_) | StoreError::WrongKey { .. }) if change.credentials.is_some() => BTreeMap::new(),
+        opened => opened?,
+    };
     for (field, text) in change.credentials.unwrap_or_default() {
         match text {
             Some(text) => drop(secrets.insert(field, text)),

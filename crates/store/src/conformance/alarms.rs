@@ -119,14 +119,3 @@ pub async fn notices_are_delivered(bed: Arc<dyn Bed>) {
     assert_eq!(store.prune_notices(at(11), 10).await.unwrap(), 2, "the first notice, and what its group remembers");
     assert_eq!(store.notices(None, None, 10).await.unwrap().len(), 1);
 }
-
-/// Damage is told, not guessed at.
-pub async fn alarms_that_make_no_sense(bed: Arc<dyn Bed>) {
-    let store = bed.store();
-    assert!(store.set_alarm(&alarm("all")).await.unwrap());
-    raised(&*store, &notice(1, "all", "a", 10)).await;
-    bed.execute("update notices set state = 9").await;
-    assert!(matches!(store.notices(None, None, 10).await, Err(crate::StoreError::Corrupt(_))));
-    bed.execute("update alarms set rule = '{'").await;
-    assert!(matches!(store.alarms().await, Err(crate::StoreError::Corrupt(_))));
-}

@@ -212,3 +212,24 @@ pub async fn blobs_that_make_no_sense(bed: Arc<dyn Bed>) {
     bed.execute("update blobs set size = 8").await;
     assert!(matches!(read_blob(&store, id).await, Err(StoreError::Corrupt(_))), "shorter than the row says");
 }
+
+/// Whoever reads everything finds each content that is spoken of once, and all who speak of it.
+pub async fn who_speaks_of_what(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let recipe = recipe(&*store, "orders").await;
+    let (one, two, nobodys) = (put(&store, b"one", 1).await, put(&store, b"two two", 1).await, put(&store, b"nobody's", 1).await);
+    for number in 1..=3 {
+        accept(&*store, NewRun { beside: refers(one), ..new_run(recipe, number) }).await;
+    }
+    store.refer_blobs(run_id(2), &[two]).await.unwrap();
+    // Kept in mind for a run that is gone, or not there yet.
+    store.refer_blobs(run_id(99), &[two]).await.unwrap();
+    let mut expected = vec![one, two];
+    expected.sort();
+    assert_eq!(store.referred_blobs(None, 10).await.unwrap(), expected, "without {nobodys}");
+    assert_eq!(store.referred_blobs(None, 1).await.unwrap(), expected[..1]);
+    assert_eq!(store.referred_blobs(Some(expected[0]), 10).await.unwrap(), expected[1..]);
+    assert_eq!(store.referring_runs(one, 10).await.unwrap(), [run_id(1), run_id(2), run_id(3)]);
+    assert_eq!(store.referring_runs(one, 2).await.unwrap(), [run_id(1), run_id(2)]);
+    assert_eq!(store.referring_runs(two, 10).await.unwrap(), [run_id(2)]);
+}

@@ -19,7 +19,14 @@ use crate::{
 
 /// Succeeded runs go after 10 s, failed ones after 20 s, those nobody dealt with after 30 s.
 fn purge(recipe: RecipeId, now: i64) -> Purge {
-    Purge { recipe, after: None, succeeded_before: at(now - 10), failed_before: at(now - 20), open_before: at(now - 30) }
+    Purge {
+        recipe,
+        after: None,
+        succeeded_before: at(now - 10),
+        failed_before: at(now - 20),
+        open_before: at(now - 30),
+        limit: 100,
+    }
 }
 
 async fn purge_all(store: &dyn Store, ask: Purge) -> (u64, u64) {
@@ -140,25 +147,29 @@ pub async fn everything_of_a_run_goes(bed: Arc<dyn Bed>) {
 pub async fn a_purge_goes_in_parts(bed: Arc<dyn Bed>) {
     let store = bed.store();
     let recipe = recipe(&*store, "orders").await;
-    let many = u64::from(PURGE_RUNS_MAX) * 2 + 10;
+    let (many, limit) = (310, 80);
     let runs = (0..many).map(|number| {
         let stays = number % 3 == 0;
         NewRun { then: if stays { Then::Queued { due_at: at(0) } } else { succeeded(1000) }, ..new_run(recipe, number) }
     });
     accept_all(&*store, runs).await;
-    let (mut ask, mut parts) = (purge(recipe, 5000), Vec::new());
+    let (mut ask, mut parts) = (Purge { limit, ..purge(recipe, 5000) }, Vec::new());
     loop {
         let Purged { runs, next, .. } = store.purge(&ask).await.unwrap();
         parts.push(runs);
-        assert!(runs <= u64::from(PURGE_RUNS_MAX), "{runs} runs in one transaction");
+        assert!(runs <= u64::from(limit), "{runs} runs in one transaction");
         let Some(next) = next else { break };
         assert!(Some(next) > ask.after, "it goes on");
         ask.after = Some(next);
     }
-    assert!(parts.len() >= 2, "{parts:?}");
+    assert!(parts.len() >= 3, "{parts:?}");
     assert_eq!(parts.iter().sum::<u64>(), many - many.div_ceil(3), "{parts:?}");
     let expected: Vec<u64> = (0..many).filter(|number| number % 3 == 0).collect();
     assert_eq!(kept(&*store).await, expected);
+    // More than a transaction may hold is never taken, whoever asks for it.
+    accept_all(&*store, (400..1500).map(|number| NewRun { then: succeeded(1600), ..new_run(recipe, number) })).await;
+    let most = Purge { limit: u32::MAX, ..purge(recipe, 5000) };
+    assert_eq!(store.purge(&most).await.unwrap().runs, u64::from(PURGE_RUNS_MAX));
 }
 
 /// A run that somebody resumed is not over any more.

@@ -33,11 +33,8 @@ pub async fn runs_that_make_no_sense(bed: Arc<dyn Bed>) {
     ] {
         bed.execute(&format!("update runs set {change} where ended_at is not null")).await;
         damaged(store.run(run_id(2)).await, place);
-        damaged(store.runs(&filter).await, place);
+        assert_eq!(store.runs(&filter).await.unwrap().len(), 1, "{place}");
         assert!(store.run(run_id(1)).await.unwrap().is_some(), "its neighbour is not damaged");
-        if place == "status" {
-            damaged(store.run_counts(None, at(0)).await, place);
-        }
         bed.execute(&format!("update runs set {back} where ended_at is not null")).await;
     }
     assert_eq!(store.runs(&filter).await.unwrap().len(), 2);
@@ -51,8 +48,6 @@ pub async fn recipes_that_make_no_sense(bed: Arc<dyn Bed>) {
     bed.execute("update recipes set params = 'nonsense'").await;
     damaged(store.recipe("orders").await, "recipes.params");
     damaged(store.recipe_by_id(id).await, "recipes.params");
-    damaged(store.recipes().await, "recipes.params");
-    damaged(store.active_recipes().await, "recipes.params");
 }
 
 /// Settings that are not JSON.
@@ -71,7 +66,6 @@ pub async fn connections_that_make_no_sense(bed: Arc<dyn Bed>) {
     store.create_connection(row).await.unwrap();
     bed.execute("update connections set config = ''").await;
     damaged(store.connection("crm").await, "connections.config");
-    damaged(store.connections().await, "connections.config");
 }
 
 /// A revision that is no number, and one that is gone.

@@ -267,6 +267,8 @@ pass_on! {
     run_ids(after: Option<RunId>, limit: u32) -> Reply<Vec<RunId>>;
     journal_ids(after: Option<RunId>, limit: u32) -> Reply<Vec<RunId>>;
     journal_part(run: RunId, from: i32, limit: u32) -> Reply<Vec<(i32, Vec<u8>)>>;
+    referred_blobs(after: Option<BlobId>, limit: u32) -> Reply<Vec<BlobId>>;
+    referring_runs(blob: BlobId, limit: u32) -> Reply<Vec<RunId>>;
     faults() -> Reply<Vec<String>>;
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetLimits, ConnectionId, ConnectionRow, GateClass, GateRow, GateState, NewRun,
-    StoreError, Then, WaitingFor, WorkerId,
+    Then, WaitingFor, WorkerId,
 };
 
 fn open(name: &str) -> GateRow {
@@ -243,15 +243,4 @@ pub async fn a_removed_connection_is_forgotten(bed: Arc<dyn Bed>) {
     assert_eq!(left.iter().map(|row| row.connection.as_str()).collect::<Vec<_>>(), ["erp"]);
     assert_eq!(store.budget("crm").await.unwrap(), None);
     assert!(store.budget("erp").await.unwrap().is_some());
-}
-
-/// A circuit that makes no sense is told, not taken for another one.
-pub async fn a_circuit_that_makes_no_sense(bed: Arc<dyn Bed>) {
-    let store = bed.store();
-    for damage in ["state = 9", "class = 7"] {
-        bed.execute("delete from gates").await;
-        store.move_gate(&open("crm"), None).await.unwrap();
-        bed.execute(&format!("update gates set {damage}")).await;
-        assert!(matches!(store.gates().await, Err(StoreError::Corrupt(_))), "{damage}");
-    }
 }

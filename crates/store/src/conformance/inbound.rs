@@ -8,7 +8,7 @@ use super::{
     Bed,
     parts::{at, dice, recipe, run_id},
 };
-use crate::{InboundBounds, InboundFilter, InboundId, InboundRow, Store, StoreError, Verdict};
+use crate::{InboundBounds, InboundFilter, InboundId, InboundRow, Store, Verdict};
 
 const WIDE: InboundBounds =
     InboundBounds { address_rows_max: 100, address_bytes_max: 1_000_000, rows_max: 1000, bytes_max: 10_000_000 };
@@ -146,17 +146,4 @@ pub async fn a_recipe_is_found_by_its_address(bed: Arc<dyn Bed>) {
     let id = recipe(&*store, "orders").await;
     assert_eq!(store.recipe_by_hook("token of orders").await.unwrap().map(|row| row.id), Some(id));
     assert_eq!(store.recipe_by_hook("orders").await.unwrap(), None);
-}
-
-/// Damage is told, not taken for something else.
-pub async fn rows_that_make_no_sense(bed: Arc<dyn Bed>) {
-    let store = bed.store();
-    let row = request(1, "");
-    store.keep_inbound(std::slice::from_ref(&row), &WIDE).await.unwrap();
-    for damage in ["update inbound set verdict = 77", "update inbound set verdict = 1, headers = '['"] {
-        bed.execute(damage).await;
-        let told = store.inbound_by_id(row.id).await;
-        assert!(matches!(told, Err(StoreError::Corrupt(_))), "{damage}: {told:?}");
-        assert!(store.inbound(&InboundFilter { limit: 1, ..InboundFilter::default() }).await.is_err(), "{damage}");
-    }
 }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     DeadLetter, ItemOutcome, ItemState, NewRun, OPERATION_RUNS_MAX, Operation, OperationChange, OperationId, OperationKind,
-    OperationOptions, OperationState, RecipeId, RunFilter, RunId, Selection, Store, StoreError,
+    OperationOptions, OperationState, RecipeId, RunFilter, RunId, Selection, Store,
 };
 
 fn id(number: u64) -> OperationId {
@@ -185,26 +185,4 @@ pub async fn paused_and_stopped(bed: Arc<dyn Bed>) {
     store.finish_items(id(1), &went([2]), at(800), at(801)).await.unwrap();
     assert_eq!(state(&*store, 1).await, (OperationState::Stopped, 2, 0));
     assert!(!store.change_operation(id(9), &OperationChange::Pause, at(1)).await.unwrap());
-}
-
-/// Numbers nobody gave and texts that are not JSON are called damage.
-pub async fn operations_that_make_no_sense(bed: Arc<dyn Bed>) {
-    let store = bed.store();
-    letters(&*store, 1).await;
-    made(&*store, 1).await;
-    for (change, place, back) in [
-        ("kind = 9", "kind", "kind = 1"),
-        ("state = 9", "state", "state = 0"),
-        ("options = '{'", "options", "options = '{}'"),
-        ("selection = '{'", "selection", "selection = '{}'"),
-    ] {
-        bed.execute(&format!("update operations set {change}")).await;
-        match store.operation(id(1)).await {
-            Err(StoreError::Corrupt(what)) => assert!(what.contains(place), "{what:?} does not name {place}"),
-            other => panic!("{place} is damaged, but the answer is {other:?}"),
-        }
-        bed.execute(&format!("update operations set {back}")).await;
-    }
-    bed.execute("update operation_items set state = 9").await;
-    assert!(matches!(store.operation_items(id(1), None, None, 1).await, Err(StoreError::Corrupt(_))));
 }

@@ -19,6 +19,14 @@ impl Kept {
     pub(super) fn refer(&mut self, run: RunId, blobs: impl Iterator<Item = BlobId>) {
         self.refs.extend(blobs.map(|blob| (run, blob)));
     }
+
+    pub(super) fn referred(&self) -> BTreeSet<BlobId> {
+        self.refs.iter().map(|(_, blob)| *blob).collect()
+    }
+
+    pub(super) fn referring(&self, blob: BlobId) -> impl Iterator<Item = RunId> {
+        self.refs.iter().filter(move |(_, other)| *other == blob).map(|(run, _)| *run)
+    }
 }
 
 impl MemoryStore {

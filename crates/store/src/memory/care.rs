@@ -37,6 +37,17 @@ impl Care for MemoryStore {
         Ok(self.chunks(run, from).await?.into_iter().take(limit as usize).collect())
     }
 
+    async fn referred_blobs(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<BlobId>, StoreError> {
+        let later = |id: &BlobId| after.is_none_or(|after| *id > after);
+        Ok(self.model.lock().blobs.referred().into_iter().filter(later).take(limit as usize).collect())
+    }
+
+    async fn referring_runs(&self, blob: BlobId, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        let model = self.model.lock();
+        let runs = model.blobs.referring(blob).filter(|run| model.runs.contains_key(run));
+        Ok(runs.take(limit as usize).collect())
+    }
+
     async fn faults(&self) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }

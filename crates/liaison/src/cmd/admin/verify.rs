@@ -1,6 +1,8 @@
 //! `liaison admin verify`: reads everything that is kept, and names what is damaged.
 
-use std::{collections::HashSet, fmt, process::ExitCode};
+mod payloads;
+
+use std::{collections::HashSet, fmt, process::ExitCode, sync::Arc};
 
 use anyhow::bail;
 use clap::Args;
@@ -33,14 +35,23 @@ pub(crate) struct Verify {
 /// One thing that is not as it was written.
 #[derive(Debug, Serialize)]
 struct Damage {
-    /// `database`, `run`, `journal`, `connection` or `setting`.
+    /// `database`, `run`, `journal`, `payload`, `connection` or `setting`.
     what: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
+    /// The step whose payload it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<String>,
     /// The number of the chunk.
     #[serde(skip_serializing_if = "Option::is_none")]
     seq: Option<i32>,
     problem: String,
+}
+
+impl Damage {
+    fn of(what: &'static str, id: Option<String>, problem: impl fmt::Display) -> Self {
+        Self { what, id, step: None, seq: None, problem: problem.to_string() }
+    }
 }
 
 impl fmt::Display for Damage {
@@ -48,6 +59,9 @@ impl fmt::Display for Damage {
         f.write_str(self.what)?;
         if let Some(id) = &self.id {
             write!(f, " {id}")?;
+        }
+        if let Some(step) = &self.step {
+            write!(f, ", step {step}")?;
         }
         if let Some(seq) = self.seq {
             write!(f, ", seq {seq}")?;
@@ -60,6 +74,8 @@ impl fmt::Display for Damage {
 struct Report {
     runs: u64,
     chunks: u64,
+    /// Payloads and files that are whole.
+    contents: u64,
     secrets: u64,
     damaged: u64,
     /// The first of them.
@@ -68,9 +84,13 @@ struct Report {
 
 impl Report {
     fn add(&mut self, what: &'static str, id: Option<String>, seq: Option<i32>, problem: impl fmt::Display) {
+        self.note(Damage { seq, ..Damage::of(what, id, problem) });
+    }
+
+    fn note(&mut self, damage: Damage) {
         self.damaged += 1;
         if self.damage.len() < NAMED_MAX {
-            self.damage.push(Damage { what, id, seq, problem: problem.to_string() });
+            self.damage.push(damage);
         }
     }
 }
@@ -91,20 +111,21 @@ pub(crate) fn verify(verify: Verify) -> anyhow::Result<ExitCode> {
         let vault = key::check_against(&Place::of(&config), config.database_url(), &glance);
         let store = wire::open_store_beside(&config).await?;
         let mut report = Report::default();
-        let looked = look(&*store, &vault, &mut report).await;
+        let looked = look(&store, &vault, &mut report).await;
         store.close().await;
         looked?;
         tell(&report, verify.json, &config)
     })
 }
 
-async fn look(store: &dyn Store, vault: &anyhow::Result<Option<Vault>>, report: &mut Report) -> Result<(), StoreError> {
+async fn look(store: &Arc<dyn Store>, vault: &anyhow::Result<Option<Vault>>, report: &mut Report) -> Result<(), StoreError> {
     for fault in tolerate(store.faults().await, report, "database", None)?.unwrap_or_default() {
         report.add("database", None, None, fault);
     }
-    runs(store, report).await?;
-    strays(store, report).await?;
-    secrets(store, vault, report).await
+    runs(&**store, report).await?;
+    strays(&**store, report).await?;
+    payloads::contents(store, report).await?;
+    secrets(&**store, vault, report).await
 }
 
 /// Damage is noted and looked past; a database that does not answer ends the look.
@@ -170,6 +191,7 @@ async fn journal(store: &dyn Store, id: RunId, report: &mut Report) -> Result<u6
                 report.add("journal", Some(id.to_string()), Some(seq), plain(&error));
                 return Ok(chunks);
             }
+            payloads::referred(store, id, &chunk, report).await?;
             from = seq.saturating_add(1);
         }
     }
@@ -242,8 +264,10 @@ fn tell(report: &Report, as_json: bool, config: &Config) -> anyhow::Result<ExitC
         print(&serde_json::to_string(report)?)?;
     } else {
         let mut text: String = report.damage.iter().map(|damage| format!("{damage}\n")).collect();
-        let read =
-            format!("Read {} runs with {} journal chunks and {} sealed secrets", report.runs, report.chunks, report.secrets);
+        let Report { runs, chunks, contents, secrets, .. } = report;
+        let read = format!(
+            "Read {runs} runs with {chunks} journal chunks, {contents} payloads and files beside them, and {secrets} sealed secrets"
+        );
         let more = report.damaged.saturating_sub(report.damage.len() as u64);
         if more > 0 {
             text.push_str(&format!("and {more} more\n"));
