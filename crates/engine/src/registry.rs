@@ -17,8 +17,10 @@ use crate::{
     program::{CompileSettings, Program},
 };
 
-/// Compiled versions kept at once; the least needed are compiled again when wanted.
+/// Compiled versions kept at once, unless more are in use; others are compiled again when wanted.
 const PROGRAMS_MAX: usize = 2_000;
+/// So many recipes are compiled by one thread: starting others costs as much.
+const COMPILED_ALONE: usize = 200;
 
 /// A recipe that is switched on.
 #[derive(Debug)]
@@ -56,10 +58,33 @@ pub struct Catalogue {
     pub sealed: HashMap<String, String>,
 }
 
+/// Compiled texts: those in use, and others as long as there are not too many.
+struct Programs<P> {
+    known: HashMap<(RecipeId, i32), Arc<P>>,
+    /// So many were in use when there were too many.
+    in_use: usize,
+}
+
+impl<P> Default for Programs<P> {
+    fn default() -> Self {
+        Self { known: HashMap::new(), in_use: 0 }
+    }
+}
+
+impl<P> Programs<P> {
+    fn insert(&mut self, place: (RecipeId, i32), program: Arc<P>) {
+        if self.known.len() >= PROGRAMS_MAX.max(2 * self.in_use) {
+            self.known.retain(|_, program| Arc::strong_count(program) > 1);
+            self.in_use = self.known.len();
+        }
+        self.known.insert(place, program);
+    }
+}
+
 /// Reads and keeps the picture.
 pub(crate) struct Registry {
     current: ArcSwap<Catalogue>,
-    programs: Mutex<HashMap<(RecipeId, i32), Arc<Program>>>,
+    programs: Mutex<Programs<Program>>,
     loading: tokio::sync::Mutex<()>,
     connectors: Arc<Vec<Connector>>,
     vault: Arc<Vault>,
@@ -90,9 +115,8 @@ impl Registry {
             return Ok(false);
         }
         let mut catalogue = Catalogue { revision, ..Catalogue::default() };
-        for active in store.active_recipes().await? {
-            let slug = active.row.slug.clone();
-            match self.live(active) {
+        for (slug, live) in self.live_all(store.active_recipes().await?) {
+            match live {
                 Ok(recipe) => {
                     let recipe = Arc::new(recipe);
                     catalogue.by_token.insert(recipe.row.hook_token.clone(), Arc::clone(&recipe));
@@ -118,6 +142,24 @@ impl Registry {
         }
         self.current.store(Arc::new(catalogue));
         Ok(true)
+    }
+
+    /// All of them, in their order; many are compiled on all cores.
+    fn live_all(&self, actives: Vec<ActiveRecipe>) -> Vec<(String, Result<LiveRecipe, String>)> {
+        let one = |active: ActiveRecipe| (active.row.slug.clone(), self.live(active));
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let share = actives.len().div_ceil(cores).max(COMPILED_ALONE);
+        if actives.len() <= share {
+            return actives.into_iter().map(one).collect();
+        }
+        let mut actives = actives.into_iter();
+        std::thread::scope(|scope| {
+            let parts =
+                std::iter::from_fn(|| Some(actives.by_ref().take(share).collect::<Vec<_>>()).filter(|part| !part.is_empty()));
+            let threads: Vec<_> = parts.map(|part| scope.spawn(move || part.into_iter().map(one).collect::<Vec<_>>())).collect();
+            let joined = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            joined.flatten().collect()
+        })
     }
 
     fn live(&self, active: ActiveRecipe) -> Result<LiveRecipe, String> {
@@ -147,23 +189,19 @@ impl Registry {
     }
 
     fn compile(&self, recipe: RecipeId, version: i32, text: &str) -> Result<Arc<Program>, String> {
-        if let Some(program) = self.programs.lock().get(&(recipe, version)) {
+        if let Some(program) = self.programs.lock().known.get(&(recipe, version)) {
             return Ok(Arc::clone(program));
         }
         let mut program = compile(text, &self.connectors, self.settings)?;
         program.version = version;
         let program = Arc::new(program);
-        let mut programs = self.programs.lock();
-        if programs.len() >= PROGRAMS_MAX {
-            programs.clear();
-        }
-        programs.insert((recipe, version), Arc::clone(&program));
+        self.programs.lock().insert((recipe, version), Arc::clone(&program));
         Ok(program)
     }
 
     /// The compiled text of any version, active or not.
     pub(crate) async fn program(&self, store: &dyn Store, recipe: RecipeId, version: i32) -> Result<Arc<Program>, StoreError> {
-        if let Some(program) = self.programs.lock().get(&(recipe, version)) {
+        if let Some(program) = self.programs.lock().known.get(&(recipe, version)) {
             return Ok(Arc::clone(program));
         }
         let kept = store
@@ -196,4 +234,25 @@ pub(crate) fn compile(text: &str, connectors: &[Connector], settings: CompileSet
         return Err(sentence);
     }
     Program::compile(&recipe, connectors, settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_use_is_not_compiled_again_and_the_rest_is_bounded() {
+        let mut programs = Programs::default();
+        let place = |number: usize| (RecipeId(uuid::Uuid::from_u128(number as u128)), 1);
+        let in_use: Vec<_> = (0..3 * PROGRAMS_MAX).map(Arc::new).collect();
+        for (number, program) in in_use.iter().enumerate() {
+            programs.insert(place(number), Arc::clone(program));
+        }
+        assert_eq!(programs.known.len(), in_use.len(), "all of them, however many");
+        for number in 0..20 * PROGRAMS_MAX {
+            programs.insert(place(in_use.len() + number), Arc::new(number));
+        }
+        assert!(programs.known.len() <= 2 * in_use.len() + 1, "{}", programs.known.len());
+        assert!((0..in_use.len()).all(|number| programs.known.contains_key(&place(number))));
+    }
 }

@@ -44,7 +44,7 @@ impl Forgets for SqliteStore {
     }
 
     async fn forget(&self, wish: &Forgetting) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         // Pages that become free are overwritten, too; otherwise only what is freed within a page is.
         sqlx::query("pragma secure_delete = on").execute(&mut *writer).await.map_err(failed)?;
         let done = forget(&mut writer, wish).await;
@@ -62,7 +62,7 @@ impl Forgets for SqliteStore {
     }
 
     async fn wipe(&self) -> Result<bool, StoreError> {
-        let mut writer = self.writer.lock().await;
+        let mut writer = self.writer().await;
         sqlx::query(WIPE_PATIENCE).execute(&mut *writer).await.map_err(failed)?;
         // The log has what was there before: it is folded in and cut off.
         let folded: Result<(i64, i64, i64), _> = sqlx::query_as("pragma wal_checkpoint(truncate)").fetch_one(&mut *writer).await;

@@ -384,7 +384,7 @@ impl Store for SqliteStore {
         catalogue: i64,
         now: Timestamp,
     ) -> Result<Activated, StoreError> {
-        recipes::activate_unless_moved(&mut *self.writer.lock().await, recipe, version, params, catalogue, now).await
+        recipes::activate_unless_moved(&mut *self.writer().await, recipe, version, params, catalogue, now).await
     }
 
     async fn active_recipes(&self) -> Result<Vec<ActiveRecipe>, StoreError> {

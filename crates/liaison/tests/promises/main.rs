@@ -11,6 +11,7 @@ mod chaos;
 mod circuits;
 mod command;
 mod crash;
+mod damaged;
 mod dead_letters;
 mod doors;
 mod doubt;
