@@ -1,11 +1,15 @@
 //! A fresh place for every test, on the server `LIAISON_TEST_POSTGRES_URL` names.
 
+use std::time::Duration;
+
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::{PostgresOptions, PostgresStore};
 
 /// The variable that names a server on which databases may be made and dropped.
 pub const URL_VARIABLE: &str = "LIAISON_TEST_POSTGRES_URL";
+
+const REACH_WITHIN: Duration = Duration::from_secs(60);
 
 /// A place nobody else uses.
 #[derive(Debug)]
@@ -50,7 +54,8 @@ impl FreshDatabase {
     /// # Panics
     /// When it cannot be opened.
     pub async fn open(&self) -> PostgresStore {
-        let options = PostgresOptions { connections: 8, ..PostgresOptions::default() };
+        // Many tests at once on a machine that does something else may wait long for a connection.
+        let options = PostgresOptions { connections: 8, reach_within: REACH_WITHIN, ..PostgresOptions::default() };
         PostgresStore::open(&self.url, options).await.unwrap_or_else(|error| panic!("{error}"))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use store::{BlobId, BlobReader, Chunk, Entry, Field, RunId, Store, StoreError, missing_blob, open_chunk};
 
-use super::{CHUNKS_MAX, Damage, IDS_MAX, NAMED_MAX, Report, plain};
+use super::{CHUNKS_MAX, Damage, IDS_MAX, NAMED_MAX, Report};
 
 /// Reads every content that some run speaks of, one part in memory at a time, and names the runs and steps
 /// of those that are damaged.
