@@ -295,6 +295,7 @@ impl BlobReader {
             if self.taken == self.part.len() && !self.holds_more && !self.ended {
                 match self.store.read_part(self.row.id, self.seq).await? {
                     Some(part) => (self.part, self.taken, self.seq) = (part, 0, self.seq + 1),
+                    None if self.seq == 0 => return Err(missing_blob(self.row.id)),
                     None => return Err(self.damaged("its end is missing")),
                 }
             }
