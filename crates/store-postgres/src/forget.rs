@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use store::{Forgets, Forgettable, Forgetting, Keeps, RunId, StoreError, Timestamp};
+use store::{Forgets, Forgettable, Forgetting, Keeps, RunId, StoreError, Timestamp, sound};
 use uuid::Uuid;
 
 use crate::{
@@ -82,7 +82,7 @@ async fn find(connection: &mut PgConnection, after: Option<RunId>, ended_before:
         let run = RunId(get(row, "run_payloads.run_id")?);
         found.next = (found.seen == LOOKED_AT).then_some(run);
         if get::<Option<bool>>(row, "may_go")?.unwrap_or(false) {
-            found.runs.push((run, keeps_of(run, get(row, "run_payloads.keeps")?)?));
+            found.runs.extend(sound([row], |row| Ok((run, keeps_of(run, get(row, "run_payloads.keeps")?)?))));
         }
     }
     Ok(found)

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection};
-use store::{Forgets, Forgettable, Forgetting, Keeps, RunId, StoreError, Timestamp};
+use store::{Forgets, Forgettable, Forgetting, Keeps, RunId, StoreError, Timestamp, sound};
 use uuid::Uuid;
 
 use crate::{SqliteStore, failed, rows::get};
@@ -37,7 +37,7 @@ impl Forgets for SqliteStore {
             let run = RunId(get(row, "run_id")?);
             found.next = (found.seen == LOOKED_AT).then_some(run);
             if get::<Option<bool>>(row, "may_go")?.unwrap_or(false) {
-                found.runs.push((run, keeps_of(run, get(row, "keeps")?)?));
+                found.runs.extend(sound([row], |row| Ok((run, keeps_of(run, get(row, "keeps")?)?))));
             }
         }
         Ok(found)
