@@ -62,6 +62,7 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
     (10, "care", include_str!("../../../migrations/postgres/0010_care.sql")),
     (11, "ended_operations", include_str!("../../../migrations/postgres/0011_ended_operations.sql")),
     (12, "alarms", include_str!("../../../migrations/postgres/0012_alarms.sql")),
+    (13, "room", include_str!("../../../migrations/postgres/0013_room.sql")),
     (14, "payloads", include_str!("../../../migrations/postgres/0014_payloads.sql")),
 ];
 
