@@ -1,6 +1,6 @@
 //! Puts the rooms together: picks the store, starts the engine.
 
-use std::{fs, sync::Arc};
+use std::{fs, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use connector::{
@@ -116,16 +116,23 @@ pub(crate) async fn seed_admin_key(store: &dyn Store) -> anyhow::Result<()> {
     if text.len() < 8 {
         bail!("LIAISON_ADMIN_API_KEY is too short to be safe; use at least 8 characters");
     }
-    keep_key(store, "environment", &text, vec!["admin".to_owned()]).await.map(drop)
+    keep_key(store, "environment", &text, vec!["admin".to_owned()], None).await.map(drop)
 }
 
 /// Keeps a key; only its hash is stored.
-pub(crate) async fn keep_key(store: &dyn Store, name: &str, text: &str, scopes: Vec<String>) -> anyhow::Result<KeyId> {
+pub(crate) async fn keep_key(
+    store: &dyn Store,
+    name: &str,
+    text: &str,
+    scopes: Vec<String>,
+    works_for: Option<Duration>,
+) -> anyhow::Result<KeyId> {
     let now = SystemClock.now();
     let mut random = [0; 10];
     getrandom::fill(&mut random).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let id = KeyId::new(now, random);
-    let key = KeyRow { id, name: name.to_owned(), hash: server::access::hash(text), scopes, created_at: now, expires_at: None };
+    let expires_at = works_for.map(|time| now.after(time));
+    let key = KeyRow { id, name: name.to_owned(), hash: server::access::hash(text), scopes, created_at: now, expires_at };
     store.create_key(&key).await?;
     Ok(id)
 }

@@ -10,6 +10,7 @@ mod cursor;
 mod cut;
 mod hover;
 mod inputs;
+mod neighbours;
 mod outline;
 mod reach;
 mod slot;
@@ -17,8 +18,9 @@ mod symbols;
 mod values;
 mod words;
 
-pub use complete::complete;
+pub use complete::{complete, complete_among};
 pub use hover::{Hover, hover};
+pub use neighbours::Neighbour;
 pub use outline::{Outline, OutlineKind, outline};
 pub use symbols::{Symbol, SymbolKind, references, rename, symbol_at};
 

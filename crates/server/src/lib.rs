@@ -23,7 +23,7 @@ use std::time::Instant;
 use axum::{
     Json, Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -135,6 +135,7 @@ async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> 
     let mut response = next.run(request).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let headers = response.headers().clone();
+        let limited = error.status == StatusCode::TOO_MANY_REQUESTS;
         response = match &visit {
             Some(visit) => ui::error(&app, visit, &error).await,
             None => (error.status, Json(error.body(&id))).into_response(),
@@ -143,6 +144,9 @@ async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> 
             if let Some(value) = headers.get(&name) {
                 response.headers_mut().insert(name, value.clone());
             }
+        }
+        if limited {
+            tell_limit(&app, error.retry_after_s, response.headers_mut());
         }
     } else if is_plain_refusal(&response) && !page {
         // What cannot be read of a path or a query is refused before any of our code sees it.
@@ -163,6 +167,16 @@ async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> 
         response.headers_mut().insert(REQUEST_ID.clone(), value);
     }
     response
+}
+
+/// Tells a sender that is turned away what there is room for: runs that wait. As in
+/// draft-ietf-httpapi-ratelimit-headers-07; the time is in seconds from now.
+fn tell_limit(app: &App, retry_after_s: Option<u64>, headers: &mut HeaderMap) {
+    let most = u64::from(app.engine.settings().backlog_max);
+    for (name, number) in [("ratelimit-limit", most), ("ratelimit-remaining", 0), ("ratelimit-reset", retry_after_s.unwrap_or(1))]
+    {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(number));
+    }
 }
 
 /// A refusal of a library's, in plain text.

@@ -4,7 +4,7 @@ mod backup;
 mod doctor;
 mod verify;
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use anyhow::bail;
 use clap::{Args, Subcommand, builder::PossibleValuesParser};
@@ -51,6 +51,9 @@ pub(crate) struct CreateKey {
     #[arg(long, value_delimiter = ',', default_values = ["admin"],
         value_parser = PossibleValuesParser::new(access::Scope::ALL.map(access::Scope::as_str)))]
     scopes: Vec<String>,
+    /// How long it works: `90d`. For ever unless said otherwise.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    expires: Option<Duration>,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -85,7 +88,7 @@ pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
             block_on(async {
                 let store = wire::open_store_beside(&config).await?;
                 let key = access::new_secret("lsn_")?;
-                let id = wire::keep_key(&*store, &create.name, &key, create.scopes.clone()).await?;
+                let id = wire::keep_key(&*store, &create.name, &key, create.scopes.clone(), create.expires).await?;
                 store.close().await;
                 print(&if create.json {
                     json!({ "id": id, "name": create.name, "scopes": create.scopes, "key": key }).to_string()
@@ -104,4 +107,8 @@ pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
             })
         }
     }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    recipe::parse_duration(text).ok_or_else(|| format!("{text:?} is no duration. Write it like 90d or 12h."))
 }

@@ -7,6 +7,7 @@
 mod answers;
 mod document;
 mod frames;
+mod neighbours;
 mod problems;
 mod server;
 

@@ -154,3 +154,35 @@ fn another_validator_agrees_with_the_schema_and_takes_our_recipes() {
     let said = child.wait_with_output().expect("it ends");
     assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), format!("{count} held"));
 }
+
+#[test]
+fn recipes_of_the_folder_are_named_where_one_is_called() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let recipe = |slug: &str, from: &str| {
+        format!("liaison: 1\nrecipe: {slug}\ntitle: The {slug}\ntrigger: {{ from: {from} }}\nsteps:\n  - id: a\n    stop: done\n")
+    };
+    for (file, slug, from) in
+        [("price.recipe.yaml", "price", "call"), ("b.recipe.yml", "orders", "webhook"), ("notes.yaml", "no", "call")]
+    {
+        std::fs::write(folder.path().join(file), recipe(slug, from)).expect("a file");
+    }
+    std::fs::write(folder.path().join("odd.recipe.yaml"), b"\xff\xfe").expect("a file");
+    let uri = format!("file://{}/main.recipe.yaml", folder.path().display());
+    let text = "liaison: 1\nrecipe: main\ntrigger: { from: api }\nsteps:\n  - id: a\n    call: \n";
+    let message = |body: Value| framed(&body.to_string());
+    let open = |uri: &str, text: &str| {
+        let document = json!({ "uri": uri, "languageId": "yaml", "version": 1, "text": text });
+        message(json!({ "jsonrpc": "2.0", "method": "textDocument/didOpen", "params": { "textDocument": document } }))
+    };
+    let mut input = message(json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": { "capabilities": {} } }));
+    input += &open(&uri, text);
+    // One that is open and not saved yet counts, too.
+    input += &open("untitled:new", &recipe("fresh", "call"));
+    let at = json!({ "textDocument": { "uri": uri }, "position": { "line": 5, "character": 10 } });
+    input += &message(json!({ "jsonrpc": "2.0", "id": 2, "method": "textDocument/completion", "params": at }));
+    let (said, _) = said_to(input.as_bytes());
+    let answer = said.iter().find(|message| message["id"] == 2).expect("an answer");
+    let labels: Vec<_> =
+        answer["result"].as_array().expect("a list").iter().map(|item| item["label"].as_str().unwrap()).collect();
+    assert_eq!(labels, ["fresh", "price", "orders"], "{answer}");
+}

@@ -124,6 +124,16 @@ async fn too_much_at_once_is_refused_with_a_time() {
     let second = server.send("two").await.expect("one may wait");
     let (status, answer) = server.api("POST", "/hooks/story", Some("{\"id\": \"three\"}")).await;
     assert_eq!((status, answer["error"]["code"].as_str()), (429, Some("TOO_MANY_RUNS_WAITING")));
+    // At both doors, with what there is room for and when to come again.
+    for path in ["hooks/story", "api/v1/recipes/story/runs"] {
+        #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let request = client.post(format!("http://{}/{path}", server.address)).bearer_auth(crate::harness::KEY);
+        let answer = request.json(&serde_json::json!({ "id": "four" })).send().await.unwrap();
+        let number = |name: &str| answer.headers()[name].to_str().unwrap().parse::<u64>().unwrap();
+        assert_eq!((answer.status().as_u16(), number("ratelimit-limit"), number("ratelimit-remaining")), (429, 1, 0));
+        assert!(number("retry-after") > 0 && number("ratelimit-reset") == number("retry-after"));
+    }
     target.release();
     server.wait(&first, "succeeded").await;
     server.wait(&second, "succeeded").await;

@@ -3,6 +3,7 @@
 
 mod alarm_mail;
 mod alarms;
+mod answers;
 mod authors;
 mod backup;
 mod begun;

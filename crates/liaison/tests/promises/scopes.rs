@@ -61,6 +61,23 @@ async fn every_scope_can_be_granted_and_opens_its_door() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_may_work_for_a_while_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    let timed = |time: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_liaison"));
+        command.args(["admin", "create-key", "--scopes", "runs:read", "--expires", time, "--data-dir"]).arg(folder.path());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap().lines().next().unwrap_or_default().to_owned())
+    };
+    let (hour, moment) = (timed("1h").1, timed("1ms").1);
+    assert_eq!(ask(&server, &hour, "GET", "/runs", json!({})).await.0, 200);
+    let (status, told) = ask(&server, &moment, "GET", "/runs", json!({})).await;
+    assert_eq!((status, told["error"]["code"].as_str()), (401, Some("KEY_UNKNOWN")), "{told}");
+    assert_eq!(timed("soon").0, Some(2));
+}
+
 #[test]
 fn an_unknown_scope_is_refused_with_those_there_are() {
     let folder = tempfile::tempdir().unwrap();

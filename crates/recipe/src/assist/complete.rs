@@ -4,7 +4,7 @@ use super::cursor::{self, Marked};
 use super::cut::{self, Part, Way};
 use super::slot::{Names, Slot, World, slots};
 use super::symbols::inner_lists;
-use super::{COMPLETIONS_MAX, Completion, CompletionKind, chain, inputs, reach, values};
+use super::{COMPLETIONS_MAX, Completion, CompletionKind, Neighbour, chain, inputs, reach, values};
 use crate::catalogue::Catalogue;
 use crate::check::{MARK, doc};
 use crate::keys::{BRANCH, Key, Need, RETRY, STEP, STEP_WORDS, Shape, Table, WAIT, WAIT_WORDS};
@@ -15,11 +15,22 @@ use crate::yaml::Node;
 /// suggestion replaces; lists are filtered by it where they are shown.
 #[must_use]
 pub fn complete(text: &str, offset: usize, catalogue: &Catalogue) -> Vec<Completion> {
+    complete_among(text, offset, catalogue, &Vec::new)
+}
+
+/// The same with the recipes that stand beside this one; they are only asked for where one could be named.
+#[must_use]
+pub fn complete_among(
+    text: &str,
+    offset: usize,
+    catalogue: &Catalogue,
+    neighbours: &dyn Fn() -> Vec<Neighbour>,
+) -> Vec<Completion> {
     let Some(marked) = cursor::marked(text, offset) else { return Vec::new() };
     let Some(root) = cut::tree(&marked.text) else { return Vec::new() };
     let Some(way) = cut::find(&root, &|found, _| found.contains(MARK)) else { return Vec::new() };
     let mut found = Found { marked: &marked, text, list: Vec::new() };
-    found.at(&way, World { root: &root, catalogue });
+    found.at(&way, World { root: &root, catalogue, neighbours });
     found.list.truncate(COMPLETIONS_MAX);
     found.list
 }

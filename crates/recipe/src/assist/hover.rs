@@ -30,7 +30,7 @@ pub fn hover(text: &str, offset: usize, catalogue: &Catalogue) -> Option<Hover> 
     let offset = cursor::floor(text, offset);
     let mended = cut::mended(text, None)?;
     let root = cut::tree(&mended)?;
-    let world = World { root: &root, catalogue };
+    let world = World { root: &root, catalogue, neighbours: &Vec::new };
     let way = cut::find(&root, &|_, span| (span.start..=span.end).contains(&offset) && span.start < span.end)?;
     let slots = slots(world, &way.nodes, &way.parts);
     let slot = slots.last().copied()?;

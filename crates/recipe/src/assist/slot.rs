@@ -2,6 +2,7 @@
 
 use serde_json::Value as Json;
 
+use super::Neighbour;
 use super::cut::{self, Part};
 use crate::catalogue::{ActionInfo, Catalogue, ConnectorInfo, TriggerInfo};
 use crate::keys::{
@@ -56,6 +57,7 @@ pub(super) enum Names {
 pub(super) struct World<'n, 't, 'c> {
     pub(super) root: &'n Node<'t>,
     pub(super) catalogue: &'c Catalogue,
+    pub(super) neighbours: &'c dyn Fn() -> Vec<Neighbour>,
 }
 
 impl<'n, 'c> World<'n, '_, 'c> {

@@ -46,7 +46,7 @@ pub fn symbol_at(text: &str, offset: usize, catalogue: &Catalogue) -> Option<Sym
     let offset = cursor::floor(text, offset);
     let mended = cut::mended(text, None)?;
     let root = cut::tree(&mended)?;
-    let world = World { root: &root, catalogue };
+    let world = World { root: &root, catalogue, neighbours: &Vec::new };
     let way = cut::find(&root, &|_, span| (span.start..=span.end).contains(&offset) && span.start < span.end)?;
     let (kind, name, span) = named(&mended, offset, &way, world)?;
     let declared = declared(&root, kind, &name);

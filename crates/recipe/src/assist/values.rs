@@ -59,6 +59,7 @@ impl Found<'_> {
             }
             Shape::Action => self.actions(world),
             Shape::Source => self.triggers(key, world),
+            Shape::Slug => self.recipes(key, world),
             _ => {}
         }
     }

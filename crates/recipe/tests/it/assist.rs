@@ -1,6 +1,6 @@
 //! What an editor is told: recipes with a cursor `‸` in, suggestions out.
 
-use recipe::assist::{Completion, CompletionKind, complete};
+use recipe::assist::{Completion, CompletionKind, Neighbour, complete, complete_among};
 
 const HEAD: &str = "liaison: 1\nrecipe: x\nconnections:\n  sf: salesforce\nparams:\n  limit: { type: integer }\n\
                     state:\n  last: { type: string }\ntrigger:\n  from: sf.event\nsteps:\n  - id: found\n    title: Find them\n    do: sf.query\n    with: { soql: x }\n";
@@ -315,4 +315,27 @@ mod places {
             }
         }
     }
+}
+
+#[test]
+fn other_recipes_are_named_where_one_is_called() {
+    let beside = || {
+        ["from: webhook", "from: call", "from: failure"].iter().zip(["orders", "price", "alert"]).filter_map(|(from, slug)| {
+            Neighbour::of(&format!(
+                "liaison: 1\nrecipe: {slug}\ntitle: The {slug}\ntrigger: {{ {from} }}\nsteps:\n  - id: [broken\n"
+            ))
+        })
+    };
+    let beside = || beside().chain(Neighbour::of(HEAD)).collect::<Vec<_>>();
+    let named = |rest: &str| {
+        let (text, offset) = at(&format!("{HEAD}{rest}"));
+        let found = complete_among(&text, offset, &crate::catalogue::real(), &beside);
+        found.into_iter().map(|one| (one.label, one.detail)).collect::<Vec<_>>()
+    };
+    let of = |slugs: [&str; 3]| slugs.map(|slug| (slug.to_owned(), Some(format!("The {slug}")))).to_vec();
+    // Those made for it come first; the recipe itself is none of them.
+    assert_eq!(named("  - id: a\n    call: ‸\n"), of(["price", "alert", "orders"]));
+    assert_eq!(named("  - id: a\n    start: pr‸\n"), of(["price", "alert", "orders"]));
+    assert_eq!(named("settings:\n  on_failure: ‸\n"), of(["alert", "orders", "price"]));
+    assert_eq!(Neighbour::of("steps: []\n"), None);
 }

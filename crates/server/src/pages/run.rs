@@ -99,6 +99,8 @@ pub struct RunHead {
     pub links: Vec<RunLink>,
     /// What became of a failed run that nobody needs to deal with any more: "Given up by Admin".
     pub settled: Option<String>,
+    /// The steps that may have happened and about which nobody has said anything, by path.
+    pub doubts: Vec<String>,
     /// What is said when the run's data is gone, because its recipe does not want it kept.
     pub data_gone: Option<&'static str>,
     /// Whether this person may retry, cancel and answer.
@@ -157,7 +159,8 @@ pub struct RunPage {
     scale: Scale,
     inspector: Option<Inspector>,
     retry: Option<RetryOffer>,
-    doubt: Option<Doubt>,
+    /// Each has its own question. Several are answered in one go.
+    doubts: Vec<Doubt>,
     steps_ran: String,
 }
 
@@ -216,16 +219,24 @@ impl RunPage {
         let inspector = chosen.map(|at| Inspector::new(&run.id, &steps[at], query, shell.now_us));
         let unsettled = run.settled.is_none();
         let retry = (run.status == RunStatus::Failed && unsettled).then(|| RetryOffer::of(&steps)).flatten();
-        let doubt = steps.iter().find(|step| step.status == StepStatus::Uncertain && unsettled).map(|step| Doubt {
-            path: step.path.clone(),
-            called: step.called(),
-            title: step.title.clone(),
-            app: step.system.clone().unwrap_or_else(|| step.mark.name().to_owned()),
-            href: step_href(&run.id, &step.path, "request"),
-        });
+        let asked = steps.iter().filter(|step| unsettled && run.doubts.contains(&step.path));
+        let doubts: Vec<Doubt> = asked
+            .map(|step| Doubt {
+                path: step.path.clone(),
+                called: step.called(),
+                title: step.title.clone(),
+                app: step.system.clone().unwrap_or_else(|| step.mark.name().to_owned()),
+                href: step_href(&run.id, &step.path, "request"),
+            })
+            .collect();
         let steps_ran = steps_ran(&steps);
         let rows = rows(&shell, &run, &scale, steps, chosen, inspector.as_ref());
-        Self { retry: if doubt.is_some() { None } else { retry }, shell, run, pane, rows, scale, inspector, doubt, steps_ran }
+        Self { retry: retry.filter(|_| doubts.is_empty()), shell, run, pane, rows, scale, inspector, doubts, steps_ran }
+    }
+
+    /// The one question there is.
+    fn only_doubt(&self) -> Option<&Doubt> {
+        self.doubts.first().filter(|_| self.doubts.len() == 1)
     }
 
     fn title(&self) -> String {

@@ -214,6 +214,16 @@ fn unfinished_runs_say_what_they_wait_for() {
 #[test]
 fn doubt_is_a_question() {
     holds("run/uncertain", &["it may have happened", "value=\"happened\"", "value=\"repeat\"", "value=\"give_up\"", "No answer"]);
+    // Several are asked about one by one and answered in one go.
+    holds(
+        "run/doubts",
+        &[
+            "2 steps may have happened",
+            "name=\"answer-0\" value=\"happened\"",
+            "name=\"answer-1\" value=\"give_up\"",
+            "Answer all 2",
+        ],
+    );
     assert!(!html("run/uncertain-viewer").contains("/resume"), "viewers cannot answer");
 }
 

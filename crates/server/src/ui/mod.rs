@@ -48,6 +48,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/runs/{id}/events", get(run::log))
         .route("/runs/{id}/data", get(run::data))
         .route("/runs/{id}/resume", post(run::resume))
+        .route("/runs/{id}/settle", post(run::settle))
         .route("/runs/{id}/cancel", post(run::cancel))
         .route("/runs/{id}/replay", post(run::replay))
         .route("/dead-letters", get(letters::list))

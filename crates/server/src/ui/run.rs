@@ -1,6 +1,6 @@
 //! `/runs/{id}`: one run, what people do to it, and its data.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Form,
@@ -25,10 +25,16 @@ use super::{
     visit::{Asked, Visitor, page},
 };
 use crate::{
-    api::files,
+    api::{
+        files,
+        settle::{self, Settling, StepAnswer},
+    },
     detail::{self, RunDetail},
     error::ApiError,
-    pages::{Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepRow, Waiting, run::chosen, run::step_href},
+    pages::{
+        Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepRow, StepStatus, Waiting, run::chosen,
+        run::step_href,
+    },
     state::{App, Shared},
 };
 
@@ -69,6 +75,10 @@ async fn show(
     }
     let mut head = head(&run, &rows);
     head.newer_version = newer_version(&app, &run);
+    if rows.iter().any(|row| row.status == StepStatus::Uncertain) {
+        // A doubt the recipe dealt with is no question any more.
+        head.doubts = app.engine.doubts(run.row.id).await?;
+    }
     if let Some(error) = &mut head.error {
         error.others = others(&app, &run).await?;
     }
@@ -166,6 +176,7 @@ fn head(run: &RunDetail, rows: &[StepRow]) -> RunHead {
         error: if status == RunStatus::Failed { run_story::card(run, rows) } else { None },
         links: run_story::links(run),
         settled,
+        doubts: Vec::new(),
         data_gone: run_story::data_gone(run),
         may_operate: true,
     }
@@ -246,7 +257,7 @@ async fn the_doubt(app: &Shared, run: RunId) -> Result<String, ApiError> {
         (last, others) => {
             let steps: Vec<&str> = others.iter().chain(&last).map(String::as_str).collect();
             let sentence = format!(
-                "{} steps of this run are in doubt: {}. Say of each what became of it, in one go: POST /api/v1/runs/{run}/settle with {{\"steps\": …}}.",
+                "{} steps of this run are in doubt: {}. Load the page again and say of each what became of it, in one go.",
                 steps.len(),
                 steps.join(", ")
             );
@@ -281,6 +292,38 @@ pub(super) async fn resume(
         app.engine.resume_with(run, &Resumption { active_version, said, failed_at: None }, &visitor.name).await?;
     }
     Ok(back(&id, wish.step.as_deref()))
+}
+
+/// Takes the answers to several doubts in one go: `path`, and `answer-0`, `output-0` for the first of them and so on.
+pub(super) async fn settle(
+    State(app): State<Shared>,
+    visitor: Visitor,
+    Path(id): Path<String>,
+    Form(fields): Form<Vec<(String, String)>>,
+) -> Result<Response, ApiError> {
+    let run = run_id(&id)?;
+    let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, text)| text.trim()).unwrap_or_default();
+    let paths: Vec<&str> = fields.iter().filter(|(name, _)| name == "path").map(|(_, path)| path.as_str()).collect();
+    let mut steps = BTreeMap::new();
+    let mut gives_up = false;
+    for (place, path) in paths.into_iter().enumerate() {
+        let answer = field(&format!("answer-{place}")).to_owned();
+        if answer.is_empty() {
+            return Err(ApiError::field(path, format!("Say what became of step {path}. Go back; every step needs its answer.")));
+        }
+        gives_up |= answer == "give_up";
+        let output = Some(field(&format!("output-{place}"))).filter(|text| !text.is_empty()).map(read_json).transpose()?;
+        // Nothing typed is an answer here: later steps may not need it.
+        let output = Some(output.unwrap_or_default()).filter(|_| answer == "happened");
+        steps.insert(path.to_owned(), StepAnswer { answer, output });
+    }
+    let reason = Some(field("reason")).filter(|text| !text.is_empty()).unwrap_or("given up");
+    let wish = match gives_up {
+        true => Settling { answer: Some("give_up".to_owned()), reason: Some(reason.to_owned()), ..Settling::default() },
+        false => Settling { steps: Some(steps), ..Settling::default() },
+    };
+    settle::carry_out(&app, run, wish, &visitor.name).await?;
+    Ok(back(&id, None))
 }
 
 /// Ends a run.

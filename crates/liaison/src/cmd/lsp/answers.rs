@@ -7,14 +7,19 @@ use lsp_types::{
 };
 use recipe::{
     Catalogue, Diagnostic, Span,
-    assist::{self, CompletionKind, Outline, OutlineKind},
+    assist::{self, CompletionKind, Neighbour, Outline, OutlineKind},
 };
 
 use super::{document::Document, problems};
 
 /// What could stand at a place.
-pub(super) fn completion(document: &Document, position: Position, catalogue: &Catalogue) -> CompletionResponse {
-    let found = assist::complete(&document.text, document.offset(position), catalogue);
+pub(super) fn completion(
+    document: &Document,
+    position: Position,
+    catalogue: &Catalogue,
+    neighbours: &dyn Fn() -> Vec<Neighbour>,
+) -> CompletionResponse {
+    let found = assist::complete_among(&document.text, document.offset(position), catalogue, neighbours);
     let item = |(at, one): (usize, assist::Completion)| CompletionItem {
         kind: Some(match one.kind {
             CompletionKind::Key | CompletionKind::Field => CompletionItemKind::FIELD,

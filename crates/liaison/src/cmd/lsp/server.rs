@@ -15,11 +15,11 @@ use lsp_types::{
     PositionEncodingKind, PublishDiagnosticsParams, ReferenceParams, RenameOptions, RenameParams, ServerCapabilities, ServerInfo,
     TextDocumentPositionParams, TextDocumentSyncCapability, TextDocumentSyncKind, Uri,
 };
-use recipe::Catalogue;
+use recipe::{Catalogue, assist::Neighbour};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use super::{answers, document::Document, problems};
+use super::{answers, document::Document, neighbours, problems};
 
 /// So many texts are kept open.
 const DOCUMENTS_MAX: usize = 500;
@@ -115,7 +115,12 @@ impl Server {
         match method {
             "textDocument/completion" => {
                 let at = read::<CompletionParams>(params)?.text_document_position;
-                self.at(&at, |_, document, catalogue| made(answers::completion(document, at.position, catalogue)))
+                // What is open counts as it stands there, whatever the file says.
+                let open: Vec<Neighbour> = self.documents.values().filter_map(|open| Neighbour::of(&open.text)).collect();
+                self.at(&at, |uri, document, catalogue| {
+                    let all = || neighbours::beside(uri, open.clone());
+                    made(answers::completion(document, at.position, catalogue, &all))
+                })
             }
             "textDocument/hover" => {
                 let at = read::<HoverParams>(params)?.text_document_position_params;

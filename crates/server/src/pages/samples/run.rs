@@ -55,6 +55,7 @@ fn head(status: RunStatus, start_us: i64, ended_us: Option<i64>) -> RunHead {
         error: None,
         links: Vec::new(),
         settled: None,
+        doubts: Vec::new(),
         data_gone: None,
         may_operate: true,
     }
@@ -395,7 +396,8 @@ fn uncertain(may_operate: bool) -> RunPage {
         request: Some(Request { answer: None, ..request() }),
         ..step(3, "order", "Create sales order", app("netsuite"), "No answer came", start, (450 * MS, 30_450 * MS))
     });
-    let run = RunHead { may_operate, ..head(RunStatus::Failed, start, Some(start + 31 * S)) };
+    let doubts = vec!["order".to_owned()];
+    let run = RunHead { may_operate, doubts, ..head(RunStatus::Failed, start, Some(start + 31 * S)) };
     RunPage::new(
         shell("/runs/run_01jd3k7q9v"),
         run,
@@ -403,6 +405,25 @@ fn uncertain(may_operate: bool) -> RunPage {
         RunPane::Timeline,
         &RunQuery { tab: Some("request".to_owned()), ..RunQuery::default() },
     )
+}
+
+/// Two branches that went on at once, and nobody answered.
+fn doubts() -> RunPage {
+    let start = NOW_US - 9 * MIN;
+    let cut = |number, path: &str, title, mark| StepRow {
+        status: StepStatus::Uncertain,
+        attempts: vec![bar(start, 450 * MS, Some(30_450 * MS), BarStatus::Uncertain, Some("no answer within 30 s"))],
+        output: None,
+        ..step(number, path, title, mark, "No answer came", start, (450 * MS, 30_450 * MS))
+    };
+    let steps = vec![
+        trigger(start),
+        cut(2, "both.shop.order", "Create sales order", app("netsuite")),
+        cut(3, "both.desk.ticket", "Open a ticket", app("servicenow")),
+    ];
+    let doubts = vec!["both.shop.order".to_owned(), "both.desk.ticket".to_owned()];
+    let run = RunHead { doubts, ..head(RunStatus::Failed, start, Some(start + 31 * S)) };
+    RunPage::new(shell("/runs/run_01jd3k7q9v"), run, steps, RunPane::Timeline, &RunQuery::default())
 }
 
 /// The run page's samples by name.
@@ -443,6 +464,7 @@ pub fn run() -> Vec<(&'static str, RunPage)> {
         ("paused", paused()),
         ("uncertain", uncertain(true)),
         ("uncertain-viewer", uncertain(false)),
+        ("doubts", doubts()),
         ("queued", queued),
         ("cancelled", cancelled),
     ]

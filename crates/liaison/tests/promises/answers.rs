@@ -1,0 +1,189 @@
+//! What callers are answered, and what becomes of their requests when they do not wait for it.
+
+use std::{
+    io::Write as _,
+    net::TcpStream,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+
+use crate::harness::{KEY, Process, Target, database};
+
+#[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_may_answer_that_something_is_forbidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    let recipe = "liaison: 1\nrecipe: story\ntrigger: { from: webhook }\nsteps:\n  - id: no\n    \
+        respond: { status: 403, headers: { x-why: closed }, body: { sorry: \"${ trigger.body.who }\" } }\n";
+    server.set_up(recipe).await;
+    let request = client().post(format!("http://{}/hooks/story", server.address)).json(&json!({ "who": "Ann" }));
+    let answer = request.send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["x-why"].to_str().unwrap()), (403, "closed"));
+    assert!(answer.headers().contains_key("x-request-id"));
+    assert_eq!(answer.json::<Value>().await.unwrap(), json!({ "sorry": "Ann" }), "the body is the recipe's own");
+    // The guard against other sites' pages speaks for itself.
+    let request = client().post(format!("http://{}/api/v1/recipes/story/deactivate", server.address)).bearer_auth(KEY);
+    let answer = request.header("sec-fetch-site", "cross-site").send().await.unwrap();
+    assert_eq!(answer.status().as_u16(), 403);
+    assert_eq!(answer.json::<Value>().await.unwrap()["error"]["code"], "CROSS_SITE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_of_an_address_is_refused_like_everything_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    for path in ["/api/v1/runs?limit=many", "/api/v1/recipes/%FF%FE", "/api/v1/runs?unheard=1", "/api/v1/schedules?next=-1"] {
+        let request = client().get(format!("http://{}{path}", server.address)).bearer_auth(KEY).header("x-request-id", "mine-7");
+        let answer = request.send().await.unwrap();
+        let (status, id) = (answer.status().as_u16(), answer.headers()["x-request-id"].clone());
+        let told: Value = answer.json().await.unwrap_or_else(|error| panic!("{path}: no JSON: {error}"));
+        let error = &told["error"];
+        assert!((400..500).contains(&status) && error["code"].as_str().is_some_and(|code| !code.is_empty()), "{path}: {told}");
+        assert_eq!((error["request_id"].as_str(), id.to_str().unwrap()), (Some("mine-7"), "mine-7"), "{path}");
+        assert!(error["message"].as_str().is_some_and(|words| words.ends_with('.') && words.contains(' ')), "{path}: {told}");
+    }
+}
+
+/// Two effects that may be done once only, under way at the same time.
+fn both(target: &Target) -> String {
+    let call = |number: u32| {
+        format!(
+            "    - id: s{number}\n          do: http.request\n          with: {{ method: POST, url: \"http://{}/call\", json: {{ run: \"${{ trigger.body.id }}-{number}\", step: 1 }} }}\n",
+            target.address
+        )
+    };
+    format!(
+        "liaison: 1\nrecipe: story\ntrigger: {{ from: webhook }}\nsteps:\n  - id: both\n    parallel:\n      one:\n    {}      two:\n    {}  \
+         - id: done\n    return: {{ one: \"${{ steps.both.one.s1.body.by }}\", two: \"${{ steps.both.two.s2.body.step }}\" }}\n",
+        call(1),
+        call(2)
+    )
+}
+
+/// A session of a browser that was signed in with a link.
+async fn session(server: &Process, folder: &std::path::Path) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_liaison")).args(["admin", "signin-link", "--data-dir"]).arg(folder).output();
+    let link = String::from_utf8(output.unwrap().stdout).unwrap();
+    let token = link.trim().rsplit("token=").next().unwrap().to_owned();
+    let request = client().post(format!("http://{}/signin", server.address)).form(&[("token", token.as_str())]);
+    let answer = request.send().await.unwrap();
+    let cookies = answer.headers().get_all("set-cookie");
+    let cookie = cookies.iter().filter_map(|cookie| cookie.to_str().ok()).find(|cookie| cookie.starts_with("liaison_session="));
+    cookie.expect("a session").split(';').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_answer_is_not_taken_for_two_doubts() {
+    let (target, folder) = (Target::start().await, tempfile::tempdir().unwrap());
+    let server = Process::serve(folder.path(), None);
+    server.set_up(&both(&target)).await;
+    target.hold(1);
+    let mut runs = Vec::new();
+    for id in ["answered", "given-up"] {
+        runs.push(server.send(id).await.unwrap());
+    }
+    // Both calls of both runs are under way.
+    target.wait_for(4).await;
+    server.kill();
+    target.release();
+    let server = Process::serve(folder.path(), None);
+    for run in &runs {
+        server.wait(run, "failed").await;
+    }
+    let doubts: Vec<String> = doubts(&server, &runs[0]).await;
+    assert_eq!(doubts, ["both.one.s1", "both.two.s2"]);
+    let said = json!({ "uncertain": "happened", "output": { "body": { "by": "hand" } } }).to_string();
+    let (status, told) = server.api("POST", &format!("/api/v1/runs/{}/resume", runs[0]), Some(&said)).await;
+    assert_eq!((status, told["error"]["code"].as_str()), (409, Some("SEVERAL_DOUBTS")), "{told}");
+    let cookie = session(&server, folder.path()).await;
+    let post = async |path: String, fields: &[(&str, &str)]| {
+        let request = client().post(format!("http://{}/runs/{path}", server.address)).header("cookie", &cookie).form(fields);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (status, page) = post(format!("{}/resume", runs[0]), &[("answer", "happened"), ("output", "{}")]).await;
+    assert!(status == 409 && page.contains("SEVERAL_DOUBTS") && page.contains("both.one.s1"), "{status} {page}");
+    // An answer is missing: nothing happens.
+    let half = [("path", "both.one.s1"), ("answer-0", "repeat"), ("path", "both.two.s2")];
+    let (status, page) = post(format!("{}/settle", runs[0]), &half).await;
+    assert!(status == 422 && page.contains("both.two.s2"), "{status} {page}");
+    assert_eq!(server.run(&runs[0]).await["status"], "failed");
+    // Each its own.
+    let each = [
+        ("path", "both.one.s1"),
+        ("answer-0", "happened"),
+        ("output-0", "{\"body\": {\"by\": \"hand\"}}"),
+        ("path", "both.two.s2"),
+        ("answer-1", "repeat"),
+        ("output-1", ""),
+    ];
+    let (status, page) = post(format!("{}/settle", runs[0]), &each).await;
+    assert_eq!(status, 303, "{page}");
+    let run = server.wait(&runs[0], "succeeded").await;
+    assert_eq!(run["output"], json!({ "one": "hand", "two": 1 }), "{run}");
+    let calls = |run: &str| target.calls().iter().filter(|call| call.run == run).count();
+    assert_eq!((calls("answered-1"), calls("answered-2")), (1, 2), "only what was said to be repeated was");
+    // Giving up one of them gives up the run.
+    let give_up = [
+        ("path", "both.one.s1"),
+        ("answer-0", "repeat"),
+        ("path", "both.two.s2"),
+        ("answer-1", "give_up"),
+        ("reason", "done by hand"),
+    ];
+    assert_eq!(post(format!("{}/settle", runs[1]), &give_up).await.0, 303);
+    assert_eq!(server.run(&runs[1]).await["dead_letter"], "discarded");
+}
+
+async fn doubts(server: &Process, run: &str) -> Vec<String> {
+    let run = server.run(run).await;
+    let uncertain = run["steps"].as_array().unwrap().iter().filter(|step| step["status"] == "uncertain");
+    uncertain.map(|step| step["path"].as_str().unwrap().to_owned()).collect()
+}
+
+/// A change that takes two commits: between them its sender goes away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_is_carried_out_whole_when_its_sender_goes_away() {
+    let (folder, url) = (tempfile::tempdir().unwrap(), database().await);
+    let server = Process::serve(folder.path(), Some(&url));
+    let pool = sqlx::PgPool::connect(&url).await.unwrap();
+    // The alarm is written first, then the line of the audit list. Whoever writes alarms waits for us.
+    let mut held = pool.begin().await.unwrap();
+    sqlx::query("lock table alarms in exclusive mode").execute(&mut *held).await.unwrap();
+    let body =
+        json!({ "rule": { "kind": "failures", "every": "1h" }, "deliver": { "do": "log.write", "with": { "message": "seen" } } })
+            .to_string();
+    let mut sender = TcpStream::connect(&server.address).unwrap();
+    let head = format!(
+        "PUT /api/v1/alarms/failing HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        server.address,
+        body.len()
+    );
+    sender.write_all(format!("{head}{body}").as_bytes()).unwrap();
+    let began = Instant::now();
+    let waits = "select count(*) from pg_locks l join pg_class c on c.oid = l.relation where c.relname = 'alarms' and not l.granted \
+        and l.database = (select oid from pg_database where datname = current_database())";
+    while sqlx::query_scalar::<_, i64>(waits).fetch_one(&pool).await.unwrap() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "the request never came to its first commit");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    drop(sender);
+    // The server has seen that it went when it has answered others that came later.
+    for _ in 0..50 {
+        assert_eq!(server.text("/healthz").await.0, 200);
+    }
+    held.commit().await.unwrap();
+    let began = Instant::now();
+    let told = "select count(*) from audit where about = 'alarm failing'";
+    while sqlx::query_scalar::<_, i64>(told).fetch_one(&pool).await.unwrap() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(30), "the change was left half done");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
