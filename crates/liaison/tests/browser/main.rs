@@ -276,6 +276,47 @@ fn a_call_without_an_answer_is_put_to_a_person() {
 }
 
 #[test]
+fn several_doubts_are_answered_one_by_one_in_one_go() {
+    let (liaison, system, mut browser) = (Liaison::start(), System::start(), Browser::start());
+    browser.prefers("light");
+    sign_in(&mut browser, &liaison.signin);
+    let call = |id: &str| {
+        format!(
+            "        - id: {id}\n          title: Ask {id}\n          do: http.request\n          with: {{ method: POST, url: \"{}/cut\" }}\n",
+            system.url
+        )
+    };
+    let text = format!(
+        "liaison: 1\nrecipe: ask-both\ntrigger: {{ from: api }}\nsteps:\n  - id: both\n    parallel:\n      one:\n{}      two:\n{}",
+        call("north"),
+        call("south")
+    );
+    browser.api("PUT", "/recipes/ask-both", &text);
+    browser.api("POST", "/recipes/ask-both/activate", "{}");
+    let run = start_again(&mut browser, "ask-both");
+    browser.goto(&format!("{}/runs/{run}", liaison.url));
+    browser.wait("the questions", "document.querySelector('.doubt')?.innerText.includes('2 steps may have happened')");
+    assert_eq!(browser.eval("document.querySelectorAll('.doubt fieldset').length"), 2);
+    browser.shot("run-doubts-light");
+    browser.prefers("dark");
+    browser.shot("run-doubts-dark");
+    browser.size(390, 844);
+    let width = browser.eval("[document.documentElement.scrollWidth, innerWidth]");
+    assert_eq!(width, json!([390, 390]), "the questions scroll sideways");
+    browser.shot("run-doubts-phone");
+    browser.size(1440, 1000);
+    // Nothing is sent while an answer is missing.
+    browser.click("input[name='answer-0'][value='happened']");
+    browser.click(".doubts button");
+    assert_eq!(browser.eval("document.querySelector('.doubts').checkValidity()"), false);
+    browser.eval("document.querySelector('#doubt-out-0').value = '{\"body\": 1}'");
+    browser.click("input[name='answer-1'][value='happened']");
+    browser.click(".doubts button");
+    browser.wait("the end", "document.querySelector('h1')?.innerText.includes('Succeeded')");
+    quiet(&mut browser);
+}
+
+#[test]
 fn themes_stay_and_phones_scroll_one_way() {
     let (liaison, mut browser) = (Liaison::start(), Browser::start());
     browser.prefers("light");
