@@ -27,6 +27,8 @@ pub(crate) struct Call {
     pub(crate) key: String,
     /// The trace it says it is part of.
     pub(crate) trace: String,
+    /// Where it wants to be called back.
+    pub(crate) address: String,
 }
 
 /// A system that records every call, and answers as it is told.
@@ -111,7 +113,12 @@ async fn answer(State(target): State<Arc<Target>>, headers: HeaderMap, Json(body
         step,
         key: header("idempotency-key"),
         trace: header("traceparent"),
+        address: body["address"].as_str().unwrap_or_default().to_owned(),
     });
+    let first = target.calls.lock().iter().filter(|call| call.step == step && call.run == body["run"]).count() == 1;
+    if body["refuse"] == true || (body["flaky"] == true && first) {
+        return (StatusCode::UNPROCESSABLE_ENTITY, Json(json!({ "error": "not like this" })));
+    }
     target.arrived.notify_waiters();
     loop {
         let released = target.released.notified();

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Process, Target, database};
 
-async fn put(server: &Process, slug: &str, rest: &str) {
+pub(crate) async fn put(server: &Process, slug: &str, rest: &str) {
     let text = format!("liaison: 1\nrecipe: {slug}\n{rest}");
     let (status, body) = server.api("PUT", &format!("/api/v1/recipes/{slug}"), Some(&text)).await;
     assert!(status == 201 || status == 200, "{status} {body:#}");
@@ -15,14 +15,14 @@ async fn put(server: &Process, slug: &str, rest: &str) {
     assert_eq!(status, 200, "{body:#}");
 }
 
-async fn start(server: &Process, slug: &str, event: &Value) -> String {
+pub(crate) async fn start(server: &Process, slug: &str, event: &Value) -> String {
     let (status, body) = server.api("POST", &format!("/api/v1/recipes/{slug}/runs"), Some(&event.to_string())).await;
     assert!(matches!(status, 200 | 202), "{status} {body}");
     body["id"].as_str().expect("an id").to_owned()
 }
 
 /// Waits until something is so.
-async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
         if let Some(found) = look().await {
