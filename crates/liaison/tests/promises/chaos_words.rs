@@ -35,7 +35,7 @@ pub(crate) fn recipes(address: &str, rows: &str) -> Vec<(&'static str, String)> 
          - {{ id: past, wait: {{ until: \"2020-01-01T00:00:00Z\" }} }}\n  - {{ id: tell, {} }}\n  \
          - id: back\n    wait: {{ callback: , timeout: 1h }}\n  \
          - id: ask\n    wait: {{ approval: {{ from: {{ group: g }}, ask: \"ok?\" }}, timeout: 1h }}\n  \
-         - {{ id: act, if: steps.ask.outcome == \"approved\" and steps.script.n == 2, {} }}\n  \
+         - {{ id: act, if: steps.ask.outcome == \"approved\" && steps.script.n == 2, {} }}\n  \
          - id: some\n    parallel:\n      left: [{{ id: l, {} }}]\n      right: [{{ id: r, wait: {{ for: 1h }} }}]\n    wait_for: any\n  \
          - {{ id: halt, stop: enough }}\n",
         put("70"),
