@@ -26,6 +26,7 @@ mod rows;
 mod shrink;
 mod watch;
 mod write;
+mod write_connection;
 mod writer;
 
 use std::{
@@ -48,14 +49,13 @@ use store::{
     Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds,
     RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
-use tokio::sync::Mutex;
 
-use crate::error::failed;
 pub use crate::{
     copy::{copy_to, newest_schema, prove},
     glance::{look, look_at},
     shrink::Compacted,
 };
+use crate::{error::failed, write_connection::WriteConnection};
 
 /// Every migration, in order. A test compares the list with the folder.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -110,7 +110,7 @@ pub enum OpenError {
 /// The store on SQLite.
 #[derive(Debug)]
 pub struct SqliteStore {
-    writer: Mutex<SqliteConnection>,
+    writer: WriteConnection,
     // How many wait for it.
     waiting: AtomicU32,
     readers: SqlitePool,
@@ -170,6 +170,7 @@ impl SqliteStore {
                 Err(error) => tracing::warn!(%error, "store.open: the database keeps its size whatever is removed"),
             }
         }
+        let write_options = options.clone();
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .min_connections(0)
@@ -178,7 +179,7 @@ impl SqliteStore {
             .await
             .map_err(|error| broken(&error))?;
         Ok(Self {
-            writer: Mutex::new(writer),
+            writer: WriteConnection::new(writer, write_options),
             waiting: AtomicU32::new(0),
             readers,
             rounds: Rounds::default(),
