@@ -19,6 +19,8 @@ fn sorted(error: sqlx::Error) -> StoreError {
                 _ => StoreError::Internal(error.to_string()),
             }
         }
+        // The transaction before could not go on, for want of room, and a new connection cannot be made before there is some.
+        sqlx::Error::InvalidSavePointStatement => StoreError::Unavailable(format!("{NO_ROOM}, or it cannot be written")),
         sqlx::Error::ColumnDecode { .. } => StoreError::Corrupt(error.to_string()),
         sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
             StoreError::Unavailable(error.to_string())
