@@ -266,14 +266,16 @@ async fn stream(target: &Process, pages: u64) -> anyhow::Result<()> {
     product::set_up(&process.address, &target.address).await?;
     product::run_w3(&process.address, 1).await?;
     let (before, began) = (process.cpu()?, Instant::now());
-    product::run_w3(&process.address, pages).await?;
+    let run = product::run_w3(&process.address, pages).await?;
     let (elapsed, used) = (began.elapsed().as_secs_f64(), process.cpu()? - before);
-    let records = (pages * crate::target::PAGE) as f64;
+    let peak = process.peak_mb()?;
+    let (total, bytes) = product::w3_result(&process.address, &run).await?;
+    anyhow::ensure!(total == pages * crate::target::PAGE && bytes > total, "the file has {bytes} bytes for {total} records");
+    let records = total as f64;
     println!(
-        "liaison w3, {records:.0} records: {:.0} records per CPU second (at least 100000), {:.0} a second, peak {:.0} MB (under 120), {:.0} bytes of disk a record\n",
+        "liaison w3, {records:.0} records: {:.0} records per CPU second (at least 100000), {:.0} a second, peak {peak:.0} MB (under 120), {:.0} bytes of disk a record\n",
         records / used,
         records / elapsed,
-        process.peak_mb()?,
         disk(folder.path())? / records,
     );
     process.end().await

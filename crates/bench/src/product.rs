@@ -47,7 +47,7 @@ fn w2(target: &str) -> String {
     text
 }
 
-/// W3: pages of records, five fields of each mapped, and written to another system page by page.
+/// W3: pages of records, five fields of each mapped one by one, and written to a file of JSON lines.
 fn w3(target: &str) -> String {
     format!(
         r#"liaison: 1
@@ -62,26 +62,20 @@ steps:
       query: {{ pages: "${{ trigger.pages }}" }}
       paginate: {{ kind: cursor, items: items, next: next }}
     stream: true
-  - id: pages
+  - id: rows
     each: ${{ steps.orders }}
-    as: rows
-    batch: 1000
+    as: row
+    file: orders.jsonl
     steps:
-      - id: mapped
-        each: ${{ rows }}
-        as: row
-        collect: ${{ steps.one }}
-        steps:
-          - id: one
-            set:
-              order: ${{ row.id }}
-              total: ${{ row.amount / 100 }}
-              currency: ${{ upper(row.currency) }}
-              customer: "${{ row.customer.name }} <${{ row.customer.email }}>"
-              open: ${{ row.open }}
-      - id: written
-        do: http.request
-        with: {{ method: PUT, url: "http://{target}/rows", json: "${{ steps.mapped.results }}" }}
+      - id: one
+        set:
+          order: ${{ row.id }}
+          total: ${{ row.amount / 100 }}
+          currency: ${{ upper(row.currency) }}
+          customer: "${{ row.customer.name }} <${{ row.customer.email }}>"
+          open: ${{ row.open }}
+  - id: result
+    return: ${{ steps.rows }}
 "#
     )
 }
@@ -222,8 +216,16 @@ async fn call(address: &str, method: &str, path: &str, kind: &str, body: String)
     Ok(text)
 }
 
-/// One run of W3 over so many pages, to its end.
-pub(crate) async fn run_w3(address: &str, pages: u64) -> anyhow::Result<()> {
+/// What a run of W3 gave: how many records, and the bytes of its file.
+pub(crate) async fn w3_result(address: &str, id: &str) -> anyhow::Result<(u64, u64)> {
+    let run = call(address, "GET", &format!("/api/v1/runs/{id}"), "application/json", String::new()).await?;
+    let run: serde_json::Value = serde_json::from_str(&run)?;
+    let output = &run["output"];
+    Ok((output["total"].as_u64().context("no total")?, output["file"]["size"].as_u64().context("no file")?))
+}
+
+/// One run of W3 over so many pages, to its end; gives its id.
+pub(crate) async fn run_w3(address: &str, pages: u64) -> anyhow::Result<String> {
     let body = format!("{{\"pages\": {pages}}}");
     let begun = call(address, "POST", "/api/v1/recipes/w3/runs", "application/json", body).await?;
     let begun: serde_json::Value = serde_json::from_str(&begun)?;
@@ -238,7 +240,7 @@ pub(crate) async fn run_w3(address: &str, pages: u64) -> anyhow::Result<()> {
             bail!("another run came between: {run}");
         }
         match run["status"].as_str() {
-            Some("succeeded") => return Ok(()),
+            Some("succeeded") => return Ok(id.to_owned()),
             Some("failed" | "cancelled") => bail!("the run did not succeed: {run}"),
             _ => {}
         }

@@ -1,18 +1,17 @@
 //! The system W2 calls: answers at once, remembers nothing but how often it was asked. For W3 it gives pages of
-//! records, and takes what becomes of them.
+//! records.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::{
     Json, Router,
     extract::Query,
-    routing::{any, get, put},
+    routing::{any, get},
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 static CALLS: AtomicU64 = AtomicU64::new(0);
-static ROWS: AtomicU64 = AtomicU64::new(0);
 /// Records on a page.
 pub(crate) const PAGE: u64 = 1_000;
 
@@ -22,8 +21,6 @@ pub(crate) async fn serve() -> anyhow::Result<()> {
     println!("{}", listener.local_addr()?);
     let router = Router::new()
         .route("/pages", get(page))
-        .route("/rows", put(rows).get(|| async { Json(json!({ "rows": ROWS.load(Ordering::Relaxed) })) }))
-        .layer(axum::extract::DefaultBodyLimit::disable())
         .route("/{*path}", any(|| async { Json(json!({ "ok": true, "n": CALLS.fetch_add(1, Ordering::Relaxed) })) }));
     axum::serve(listener, router).await?;
     Ok(())
@@ -43,9 +40,4 @@ async fn page(Query(asked): Query<std::collections::HashMap<String, u64>>) -> Js
     };
     let next = (cursor + 1 < pages).then_some(cursor + 1);
     Json(json!({ "items": (cursor * PAGE..(cursor + 1) * PAGE).map(record).collect::<Vec<_>>(), "next": next }))
-}
-
-async fn rows(Json(rows): Json<Vec<Value>>) -> Json<Value> {
-    ROWS.fetch_add(rows.len() as u64, Ordering::Relaxed);
-    Json(json!({ "taken": rows.len() }))
 }

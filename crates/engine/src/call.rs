@@ -88,12 +88,14 @@ impl Engine {
         };
         match row.status {
             RunStatus::Succeeded => {
-                let entries = self.entries_with(child, |entry| matches!(entry, Entry::Ended { .. })).await.map_err(away)?;
-                let out = entries.iter().rev().find_map(|entry| match entry {
-                    Entry::Ended { out, .. } => Some(out.clone()),
-                    _ => None,
-                });
-                Ok(Ran::Done(out.flatten().map(Arc::unwrap_or_clone).unwrap_or_default()))
+                let mut result = None;
+                let look = |entry: Entry| {
+                    if let Entry::Ended { out, .. } = entry {
+                        result = out;
+                    }
+                };
+                self.for_each_entry(child, 0, |entry| matches!(entry, Entry::Ended { .. }), look).await.map_err(away)?;
+                Ok(Ran::Done(result.map(Arc::unwrap_or_clone).unwrap_or_default()))
             }
             RunStatus::Failed if again && row.dead_letter == Some(DeadLetter::Open) => {
                 match self.resume(child, None, "the run that called it").await {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use connector::{Cx, ErrorClass, StepError};
 use serde_json::Value as Json;
-use store::{DeadLetter, Ending, Entry, Journal, RunId, RunRow, RunStatus, StoreError, Then, Via};
+use store::{DeadLetter, Ending, Entry, RunId, RunRow, RunStatus, StoreError, Then, Via};
 
 use crate::{
     Engine, Event, Intake, IntakeError, LiveRecipe,
@@ -84,15 +84,15 @@ impl Engine {
             if run.status.is_final() {
                 return Err(ControlError::NotNow(format!("This run is already over: it {}.", run.status.as_str())));
             }
-            let journal = self.outline(id).await?;
-            let seq = journal.next_seq;
+            let seq = self.store.next_seq(id).await?;
+            let began = self.beginning(id, false).await?;
             let now = self.now();
             let entry = Entry::Ended { at: now, how: Ending::Cancelled, out: None, err: None, by: Some(by.to_owned()) };
             let then = Then::Cancelled { at: now };
             let beside: Vec<_> = run.parent.iter().map(|parent| answer_to(parent, id, &run.slug, &then, None, now)).collect();
             if self.store.cancel(id, seq, &store::write_chunk(&[entry])?, &beside, now).await? {
                 metrics::counter!("liaison_runs_ended_total", "recipe" => crate::measure::recipe(&run.slug), "status" => "cancelled").increment(1);
-                crate::trace::cancelled(id, (&run.slug, run.version), &journal, now);
+                crate::trace::cancelled(id, (&run.slug, run.version), &began, now);
                 self.live.changed(id);
                 self.wake_at(now);
                 self.cancel_called(id, by).await;
@@ -205,7 +205,7 @@ impl Engine {
     }
 
     async fn settle(&self, id: RunId, state: DeadLetter, entry: Entry) -> Result<bool, StoreError> {
-        let seq = self.outline(id).await?.next_seq;
+        let seq = self.store.next_seq(id).await?;
         self.store.settle_dead_letter(id, state, seq, &store::write_chunk(&[entry])?).await
     }
 
@@ -245,22 +245,11 @@ impl Engine {
 
     /// The event of a run.
     async fn event(&self, id: RunId) -> Result<Arc<Json>, ControlError> {
-        let chunks = self.store.chunks(id, 0).await?;
+        let began = self.beginning(id, true).await;
         // Asked after the journal was read: what was there then is whole.
         if self.forgotten(id).await?.is_some() {
             return Err(ControlError::NotKept(id));
         }
-        let entries = self.unpack(&chunks, |_, entry, _| matches!(entry, Entry::Accepted { .. })).await?;
-        Ok(Journal::of(entries.into_iter().map(Ok)).map(|journal| journal.event)?)
-    }
-
-    /// A run's journal, read from the store.
-    ///
-    /// # Errors
-    /// When the store does not answer or the journal is damaged.
-    pub async fn journal(&self, id: RunId) -> Result<Journal, StoreError> {
-        let chunks = self.store.chunks(id, 0).await?;
-        let entries = self.unpack(&chunks, |_, _, _| true).await?;
-        Journal::of(entries.into_iter().map(Ok))
+        Ok(began?.event)
     }
 }

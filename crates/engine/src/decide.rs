@@ -6,6 +6,7 @@
 
 mod blocks;
 mod effects;
+mod late;
 mod steps;
 mod streams;
 mod undo;
@@ -17,6 +18,7 @@ use std::{
 };
 
 use connector::ErrorClass;
+use formula::Shared;
 use serde_json::{Map, Value as Json};
 use store::{Ending, Entry, ErrorRecord, ITEMS_FAILED, Journal, RunId, StepPath, StepState, Then, Timestamp, Via, WaitingFor};
 
@@ -67,9 +69,9 @@ pub struct RunState {
 #[derive(Debug, Default)]
 struct LoopState {
     /// Of a stream those of one page.
-    items: Arc<Vec<Json>>,
+    items: Arc<Vec<Shared>>,
     /// Of `each`, by pass: what it gave. Of `repeat` only the last turn's.
-    results: Vec<Option<Json>>,
+    results: Vec<Option<Arc<Json>>>,
     /// Passes, or turns, that are done; of `each` all before the first that is not.
     done: usize,
     failed: usize,
@@ -221,6 +223,9 @@ pub fn decide(program: &Program, state: &mut RunState, now: Timestamp) -> Next {
             flow = doubt;
         }
     }
+    if matches!(flow, Flow::Stop(Stop::Doubt(_))) {
+        walk.tell_all_doubts(program);
+    }
     let Walk { attempts, wake, .. } = walk;
     state.wake = wake.map(|(at, _)| at);
     if !attempts.is_empty() {
@@ -329,11 +334,13 @@ struct Walk<'a> {
     flying: bool,
     /// Finished steps that can be taken back, in the order a look came by them.
     undos: Vec<undo::Undo>,
+    /// The look is for late passes, and found these.
+    late: Option<late::Late>,
 }
 
 impl<'a> Walk<'a> {
     const fn new(state: &'a mut RunState, now: Timestamp) -> Self {
-        Self { state, now, attempts: Vec::new(), wake: None, looking: false, flying: false, undos: Vec::new() }
+        Self { state, now, attempts: Vec::new(), wake: None, looking: false, flying: false, undos: Vec::new(), late: None }
     }
 
     /// Walks over what the journal knows. Also tells whether an attempt is under way there.
@@ -344,6 +351,14 @@ impl<'a> Walk<'a> {
         let found = self.flying;
         (self.looking, self.flying) = (looking, flying || found);
         (flow, found)
+    }
+
+    /// Walks as usual in the middle of a look.
+    fn as_usual<T>(&mut self, walk: impl FnOnce(&mut Self) -> T) -> T {
+        let (looking, late) = (std::mem::replace(&mut self.looking, false), self.late.take());
+        let given = walk(self);
+        (self.looking, self.late) = (looking, late);
+        given
     }
 
     /// Whether branches that nobody waited for left calls behind whose outcome is not known.

@@ -14,7 +14,7 @@ use crate::{
     decide::{Attempt, Next, RunState, decide},
     gate, measure,
     places::Place,
-    program::Program,
+    program::{Own, Program},
     trace,
 };
 
@@ -237,12 +237,14 @@ async fn perform(
     attempt: Attempt,
     (again, trace): (bool, Option<Arc<str>>),
 ) -> (Attempt, Result<Ran, Box<StepError>>) {
-    if let Some(called) = &attempt.step.recipe {
-        let outcome = engine.run_recipe(run, &attempt, called, (again, trace)).await;
-        return (attempt, outcome);
-    }
-    let outcome = act(engine, program, run, &attempt, trace).await;
-    (attempt, outcome.map(Ran::Done).map_err(Box::new))
+    let outcome = match &attempt.step.own {
+        Some(Own::Recipe(called)) => engine.run_recipe(run, &attempt, called, (again, trace)).await,
+        Some(Own::File { last_step }) => {
+            engine.write_results(run, &attempt, last_step.as_deref()).await.map(Ran::Done).map_err(Box::new)
+        }
+        None => act(engine, program, run, &attempt, trace).await.map(Ran::Done).map_err(Box::new),
+    };
+    (attempt, outcome)
 }
 
 async fn act(
@@ -313,7 +315,7 @@ pub(crate) fn page_output(page: Page) -> Json {
 /// The step waits for the end of the run it called.
 fn called(state: &mut RunState, attempt: &Attempt, child: store::RunId, now: Timestamp) {
     state.in_flight.remove(&attempt.path);
-    let until = attempt.step.recipe.as_ref().and_then(|called| called.within).map(|within| now.after(within));
+    let until = attempt.step.called().and_then(|called| called.within).map(|within| now.after(within));
     let ask = Some(Arc::new(serde_json::json!({ "run": child.to_string() })));
     state.push(Entry::Waits { p: Arc::clone(&attempt.path), at: now, what: "call".into(), until, ask });
 }

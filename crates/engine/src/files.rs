@@ -16,12 +16,17 @@ use connector::{
 };
 use hmac::Mac;
 use memchr::memmem;
-use store::{BlobId, BlobReader, BlobRef, BlobWriter, StoreError, UploadId};
+use serde_json::{Value as Json, json};
+use store::{BlobId, BlobReader, BlobRef, BlobWriter, LoopRows, Row, RunId, StoreError, UploadId, for_each_row, read_blob};
 
-use crate::{Addresses, Engine};
+use crate::{Addresses, Engine, decide::Attempt};
 
 const HASH_DIGITS: usize = 64;
 const SIZE_DIGITS: usize = 16;
+/// Chunks of a journal read in one look for what a loop gave.
+const RESULT_CHUNKS: u32 = 16;
+/// Media type of a file of JSON lines (jsonlines.org).
+pub(crate) const RESULTS_TYPE: &str = "application/jsonl";
 const PROOF_BYTES: usize = 16;
 /// A token without its beginning.
 const TOKEN_DIGITS: usize = HASH_DIGITS + SIZE_DIGITS + PROOF_BYTES * 2;
@@ -107,6 +112,56 @@ impl Engine {
             sha256: row.id.to_string(),
         })
     }
+}
+
+impl Engine {
+    /// Writes what the passes of a loop gave into a file, one line each, page by page from the journal.
+    pub(crate) async fn write_results(&self, run: RunId, attempt: &Attempt, last_step: Option<&str>) -> Result<Json, StepError> {
+        let written = tokio::time::timeout(attempt.step.timeout, self.results_file(run, attempt, last_step)).await;
+        let Ok(file) = written else {
+            let message = format!("the results were not written within {} s", attempt.step.timeout.as_secs());
+            return Err(StepError::new(ErrorClass::Timeout, "FILE_STORE", message));
+        };
+        let file = file?;
+        Ok(json!({ "file": file.json(), "total": attempt.input["total"], "failed": attempt.input["failed"] }))
+    }
+
+    async fn results_file(&self, run: RunId, attempt: &Attempt, last_step: Option<&str>) -> Result<File, StepError> {
+        let mut writer = self.begin_file().await?;
+        let mut found = LoopRows::new(&attempt.path, last_step);
+        let (mut next, mut rows, mut lines) = (0, Vec::new(), Vec::new());
+        loop {
+            let part = self.store.chunks(run, next, RESULT_CHUNKS).await.map_err(not_kept)?;
+            for (seq, bytes) in &part {
+                found.take(bytes, |row| rows.push(row)).map_err(not_kept)?;
+                for row in rows.drain(..) {
+                    self.line(row, &mut lines).await.map_err(not_kept)?;
+                }
+                self.write_file(&mut writer, &lines).await?;
+                lines.clear();
+                next = seq + 1;
+            }
+            if part.len() < RESULT_CHUNKS as usize {
+                break;
+            }
+        }
+        let name = attempt.input["file"].as_str().unwrap_or("results.jsonl");
+        self.finish_file(writer, name, RESULTS_TYPE).await
+    }
+
+    async fn line(&self, row: Row, lines: &mut Vec<u8>) -> Result<(), StoreError> {
+        match row {
+            Row::Text(text) => end_line(lines, text.as_bytes()),
+            Row::Kept(id) => end_line(lines, &read_blob(&self.store, id).await?),
+            Row::KeptList(id) => for_each_row(&read_blob(&self.store, id).await?, |text| end_line(lines, text.as_bytes()))?,
+        }
+        Ok(())
+    }
+}
+
+fn end_line(lines: &mut Vec<u8>, text: &[u8]) {
+    lines.extend_from_slice(text);
+    lines.push(b'\n');
 }
 
 fn not_kept(error: StoreError) -> StepError {

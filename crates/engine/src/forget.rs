@@ -11,7 +11,7 @@ use recipe::ast::Payloads;
 use serde_json::{Map, Value as Json};
 use store::{Beside, Entry, ErrorRecord, Forgetting, Keeps, RunId, StoreError, Timestamp, open_chunk, write_chunk};
 
-use crate::{Engine, program::Program};
+use crate::{Engine, program::Program, reading::PART_CHUNKS};
 
 /// How often it is looked for while such runs are there.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -110,11 +110,18 @@ impl Engine {
     async fn forget_data(&self, run: RunId, keeps: Keeps) -> Result<bool, StoreError> {
         let Some(row) = self.store.run(run).await? else { return Ok(false) };
         let mut chunks = Vec::new();
-        for (seq, bytes) in self.store.chunks(run, 0).await? {
-            // Values that are kept apart are null here: they are not fetched, and nothing refers to them any more.
-            let mut entries = open_chunk(&bytes)?.entries;
-            entries.iter_mut().for_each(|entry| forget(entry, keeps));
-            chunks.push((seq, write_chunk(&entries)?));
+        loop {
+            let next = chunks.last().map_or(0, |(seq, _)| seq + 1);
+            let part = self.store.chunks(run, next, PART_CHUNKS).await?;
+            for (seq, bytes) in &part {
+                // Values that are kept apart are null here: they are not fetched, and nothing refers to them any more.
+                let mut entries = open_chunk(bytes)?.entries;
+                entries.iter_mut().for_each(|entry| forget(entry, keeps));
+                chunks.push((*seq, write_chunk(&entries)?));
+            }
+            if part.len() < PART_CHUNKS as usize {
+                break;
+            }
         }
         let error = row.error.map(|error| without_words(error, keeps));
         let done = self.store.forget(&Forgetting { run, chunks, error, at: self.now() }).await?;
@@ -147,7 +154,8 @@ fn forget(entry: &mut Entry, keeps: Keeps) {
             words(err);
             maybe(out);
         }
-        Entry::Paged { out, next, .. } => {
+        Entry::Paged { out, rows, next, .. } => {
+            maybe(rows);
             *out = out.iter().map(|item| left_of(item, keeps)).collect();
             *next = next.as_ref().map(|next| left_of(next, keeps));
         }
@@ -238,6 +246,7 @@ mod tests {
                 first: 0,
                 count: 1,
                 failed: 0,
+                rows: Some(value()),
                 out: vec![json!(SECRET)],
                 next: Some(json!({ "cursor": SECRET })),
                 gone: false,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use formula::Scope;
+use formula::{Scope, Shared};
 use serde_json::{Value as Json, json};
 use store::{ErrorRecord, Journal, RunId, StepPath, StepState, Timestamp};
 
@@ -144,14 +144,14 @@ impl Frame {
     /// The frame of one turn of a `repeat`.
     pub(crate) fn turn(&self, index: usize, prefix: &str) -> Self {
         let mut frame = Self { prefix: prefix.to_owned(), ..self.side() };
-        frame.scope.set("index", Arc::new(Json::from(index)));
+        frame.scope.set("index", Json::from(index));
         frame
     }
 
     /// The frame of one loop pass.
-    pub(crate) fn pass(&self, binding: &str, item: &Json, index: usize, prefix: &str) -> Self {
+    pub(crate) fn pass(&self, binding: &str, item: &Shared, index: usize, prefix: &str) -> Self {
         let mut frame = self.turn(index, prefix);
-        frame.scope.set(binding, Arc::new(item.clone()));
+        frame.scope.set(binding, item.clone());
         frame
     }
 }

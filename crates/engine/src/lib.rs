@@ -31,6 +31,7 @@ mod not_yet;
 pub mod operations;
 mod places;
 mod program;
+mod reading;
 mod registry;
 pub mod resume;
 mod retention;

@@ -232,13 +232,12 @@ impl Engine {
             return Ok(None);
         }
         let mut new = None;
-        for (_, chunk) in self.store.chunks(row.id, 0).await? {
-            for entry in store::open_chunk(&chunk)?.entries {
-                if let Entry::Replayed { run, .. } = entry {
-                    new = Some(run);
-                }
+        let look = |entry: Entry| {
+            if let Entry::Replayed { run, .. } = entry {
+                new = Some(run);
             }
-        }
+        };
+        self.for_each_entry(row.id, 0, |_| false, look).await?;
         Ok(new)
     }
 }

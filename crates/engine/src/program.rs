@@ -2,16 +2,18 @@
 
 mod blocks;
 mod form;
+mod own;
 mod reads;
 mod wants;
 
 use std::{sync::Arc, time::Duration};
 
-use connector::{Action, Connector, Effect, ErrorClass, StepError};
+use connector::{Action, Connector};
 use formula::Expression;
 use recipe::ast::{self, BlockName, ParamType, Recipe, SetValue, StepKind, TriggerSource};
 use serde_json::{Map, Value as Json};
 
+pub(crate) use self::own::{Called, Own};
 use self::{blocks::any, form::form, reads::reads};
 use crate::{retry::Policy, template::Template};
 
@@ -186,6 +188,8 @@ pub(crate) struct Each {
     /// Failed passes are held for a person; the run goes on and fails at its end.
     pub(crate) holds: bool,
     pub(crate) collect: Option<Template>,
+    /// Writes the file that takes the place of `results`.
+    pub(crate) file: Option<Arc<DoStep>>,
     pub(crate) steps: Vec<Step>,
 }
 
@@ -231,21 +235,10 @@ pub(crate) struct DoStep {
     pub(crate) with: Template,
     pub(crate) retry: Policy,
     pub(crate) timeout: Duration,
-    /// Another recipe, when it is one that is called or started.
-    pub(crate) recipe: Option<Called>,
+    /// What is done instead of the action, when it is something of the engine's own.
+    pub(crate) own: Option<Own>,
     /// The step that began the stream, when pages of one are fetched.
     pub(crate) stream: Option<Arc<str>>,
-}
-
-/// A recipe that a step runs.
-#[derive(Debug, Clone)]
-pub(crate) struct Called {
-    /// Its slug.
-    pub(crate) slug: Arc<str>,
-    /// Its end is waited for.
-    pub(crate) waits: bool,
-    /// How long, when the step says so.
-    pub(crate) within: Option<Duration>,
 }
 
 impl std::fmt::Debug for DoStep {
@@ -430,6 +423,7 @@ impl Compiler<'_> {
                 stops: each.partial == ast::Partial::Stop,
                 holds: each.partial == ast::Partial::DeadLetter,
                 collect: each.collect.as_ref().map(Template::compile).transpose()?,
+                file: each.file.as_ref().map(|name| self.results_file(step, each, name).map(Arc::new)).transpose()?,
                 steps: self.block(&each.steps)?,
             })),
             StepKind::Repeat(repeat) => Kind::Repeat(Box::new(Repeat {
@@ -526,36 +520,6 @@ impl Compiler<'_> {
         self.action(&own, connection, action, &undo.with)
     }
 
-    /// A call of another recipe, which is made like any other call.
-    fn recipe_call(&self, step: &ast::Step, word: &'static str, recipe: &str, with: &ast::Value) -> Result<DoStep, String> {
-        let refused =
-            StepError::new(ErrorClass::Internal, "NO_SERVER", format!("`{word}` needs a server to run the other recipe."));
-        Ok(DoStep {
-            connection: None,
-            name: format!("{word} {recipe}"),
-            action: Action {
-                id: word,
-                title: word,
-                summary: "Runs another recipe.",
-                // The other run carries this step's key, so that it is started once however often it is asked for.
-                effect: |_| Effect::Idempotent,
-                needs_connection: false,
-                input: Json::Bool(true),
-                output: Json::Bool(true),
-                pages: None,
-                run: Arc::new(move |_, _| {
-                    let refused = refused.clone();
-                    Box::pin(async move { Err(refused) })
-                }),
-            },
-            with: Template::compile(with)?,
-            retry: self.retry(step),
-            timeout: self.timeout(step),
-            stream: None,
-            recipe: Some(Called { slug: recipe.into(), waits: word == "call", within: step.timeout }),
-        })
-    }
-
     fn retry(&self, step: &ast::Step) -> Policy {
         Policy::from_recipe(step.retry.as_ref().or(self.recipe.defaults.retry.as_ref()).or(self.recipe.settings.retry.as_ref()))
     }
@@ -580,7 +544,7 @@ impl Compiler<'_> {
             with: Template::compile(with)?,
             retry: self.retry(step),
             timeout: self.timeout(step),
-            recipe: None,
+            own: None,
             stream: None,
         })
     }

@@ -2,18 +2,15 @@
 //!
 //! A crash between the two leaves a blob nobody refers to, which goes after a time.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value as Json;
 use store::{
-    Accepted, Apart, Beside, BlobId, BlobRef, Committed, Entry, Field, Journal, NewRun, Packed, RunCommit, RunId, StepPath,
-    StoreError, open_chunk, pack_chunk, put_blob, read_blob,
+    Accepted, Beside, BlobId, BlobRef, Committed, Entry, NewRun, Packed, RunCommit, RunId, StoreError, pack_chunk, put_blob,
+    read_blob,
 };
 
-use crate::{Engine, files::kept, program::Program};
+use crate::{Engine, files::kept};
 
 /// Blobs removed in one transaction at most.
 const SWEEP_BLOBS_MAX: u32 = 500;
@@ -94,86 +91,6 @@ impl Engine {
             .map(Arc::new)
             .map_err(|error| StoreError::Corrupt(format!("the content {id} is no value of a run: {error}")))
     }
-
-    /// Unpacks chunks, and fetches those of the values kept apart that are wanted.
-    pub(crate) async fn unpack(
-        &self,
-        chunks: &[(i32, Vec<u8>)],
-        wanted: impl Fn(&[(i32, store::Chunk)], &Entry, Field) -> bool,
-    ) -> Result<Vec<(i32, Vec<Entry>)>, StoreError> {
-        let mut opened =
-            chunks.iter().map(|(seq, bytes)| Ok((*seq, open_chunk(bytes)?))).collect::<Result<Vec<_>, StoreError>>()?;
-        if opened.iter().any(|(_, chunk)| !chunk.apart.is_empty()) {
-            let fetch: Vec<(usize, Apart)> = opened
-                .iter()
-                .enumerate()
-                .flat_map(|(place, (_, chunk))| chunk.apart.iter().map(move |apart| (place, chunk, *apart)))
-                .filter(|(_, chunk, apart)| wanted(&opened, &chunk.entries[apart.entry], apart.field))
-                .map(|(place, _, apart)| (place, apart))
-                .collect();
-            let mut known: HashMap<BlobId, Arc<Json>> = HashMap::new();
-            for (place, apart) in fetch {
-                let value = match known.get(&apart.sha256) {
-                    Some(value) => Arc::clone(value),
-                    None => {
-                        let value = self.payload(apart.sha256).await?;
-                        known.insert(apart.sha256, Arc::clone(&value));
-                        value
-                    }
-                };
-                opened[place].1.entries[apart.entry].set(apart.field, value);
-            }
-        }
-        Ok(opened.into_iter().map(|(seq, chunk)| (seq, chunk.entries)).collect())
-    }
-
-    /// The journal a run goes on from. Values that nothing in its recipe reads any more are null.
-    pub(crate) async fn take_journal(&self, chunks: &[(i32, Vec<u8>)], program: &Program) -> Result<Journal, StoreError> {
-        let forgotten = OnceLock::new();
-        let wanted = |chunks: &[(i32, store::Chunk)], entry: &Entry, field: Field| match (entry, field) {
-            // Only the pages of streams have paths that end so and are called for.
-            (Entry::Succeeded { p, .. }, _) if p.ends_with(']') => !forgotten.get_or_init(|| forgotten_pages(chunks)).contains(p),
-            (Entry::Accepted { .. }, Field::Event) => program.reads_event(),
-            // How it ended before it was resumed.
-            (Entry::Ended { .. }, _) => false,
-            (Entry::Started { p, .. }, _) => !is_done(chunks, p),
-            (Entry::Computed { p, .. } | Entry::Succeeded { p, .. } | Entry::Settled { p, .. }, _) => {
-                program.reads_output(crate::id_of(p))
-            }
-            _ => true,
-        };
-        let entries = self.unpack(chunks, wanted).await?;
-        Journal::of(entries.into_iter().map(Ok))
-    }
-
-    /// How far a run is, without its values: those kept apart are null.
-    pub(crate) async fn outline(&self, id: RunId) -> Result<Journal, StoreError> {
-        let chunks = self.store.chunks(id, 0).await?;
-        let entries = self.unpack(&chunks, |_, _, _| false).await?;
-        Journal::of(entries.into_iter().map(Ok))
-    }
-}
-
-/// The calls for pages of streams whose items nobody needs any more.
-fn forgotten_pages(chunks: &[(i32, store::Chunk)]) -> HashSet<StepPath> {
-    let entries = || chunks.iter().flat_map(|(_, chunk)| &chunk.entries);
-    let holds = |path: &StepPath| {
-        entries().any(|entry| matches!(entry, Entry::Caught { p, held: true, .. } if p.starts_with(&format!("{path}["))))
-    };
-    let pages = entries().filter_map(|entry| match entry {
-        Entry::Paged { p, page, gone: true, .. } => Some((p, page)),
-        _ => None,
-    });
-    let mut held: HashMap<&StepPath, bool> = HashMap::new();
-    pages
-        .filter(|(path, _)| !*held.entry(path).or_insert_with(|| holds(path)))
-        .map(|(path, page)| store::page_path(path, *page))
-        .collect()
-}
-
-fn is_done(chunks: &[(i32, store::Chunk)], path: &StepPath) -> bool {
-    let done = |entry: &Entry| matches!(entry, Entry::Succeeded { p, .. } | Entry::Settled { p, .. } | Entry::Computed { p, .. } if p == path);
-    chunks.iter().any(|(_, chunk)| chunk.entries.iter().any(done))
 }
 
 /// Removes contents no run refers to, and counts what there is.

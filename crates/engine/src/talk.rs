@@ -9,7 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
     Addresses, Engine, id_of,
-    program::{Kind, Program, Step, Wait, WaitKind},
+    program::{Kind, Program, Wait, WaitKind},
 };
 
 /// The setting that holds the secret of one-time addresses, sealed.
@@ -64,21 +64,6 @@ fn damaged() -> StoreError {
 }
 
 impl Engine {
-    /// The entries of a run's journal.
-    ///
-    /// # Errors
-    /// When the store does not answer or the journal is damaged.
-    pub async fn entries(&self, id: RunId) -> Result<Vec<Entry>, StoreError> {
-        self.entries_with(id, |_| true).await
-    }
-
-    /// The entries of a run's journal; values kept apart only of those that are wanted.
-    pub(crate) async fn entries_with(&self, id: RunId, wanted: impl Fn(&Entry) -> bool) -> Result<Vec<Entry>, StoreError> {
-        let chunks = self.store.chunks(id, 0).await?;
-        let entries = self.unpack(&chunks, |_, entry, _| wanted(entry)).await?;
-        Ok(entries.into_iter().flat_map(|(_, entries)| entries).collect())
-    }
-
     /// What a run answers its caller (`status`, `headers`, `body`), once a `respond` step was reached;
     /// `None` when the run ends without one or `patience` runs out.
     ///
@@ -94,16 +79,18 @@ impl Engine {
         }
         let mut changes = self.live.watch();
         let until = tokio::time::Instant::now() + patience;
+        let (mut next, mut said, mut over) = (0, None, false);
+        let answers = |path: &StepPath| program.find(id_of(path)).is_some_and(|step| matches!(step.kind, Kind::Respond(_)));
+        let wanted = |entry: &Entry| matches!(entry, Entry::Computed { p, .. } if answers(p));
         loop {
-            let answers =
-                |path: &StepPath| find(&program.steps, id_of(path)).is_some_and(|step| matches!(step.kind, Kind::Respond(_)));
-            let said = |entry: &Entry| matches!(entry, Entry::Computed { p, .. } if answers(p));
-            let entries = self.entries_with(run, said).await?;
-            let said = entries.iter().find_map(|entry| match entry {
-                Entry::Computed { p, out, .. } if answers(p) => Some(Arc::clone(out)),
-                _ => None,
-            });
-            let over = matches!(entries.last(), Some(Entry::Ended { .. }));
+            let look = |entry: Entry| {
+                over = matches!(entry, Entry::Ended { .. });
+                match entry {
+                    Entry::Computed { p, out, .. } if said.is_none() && answers(&p) => said = Some(out),
+                    _ => {}
+                }
+            };
+            next = self.for_each_entry(run, next, wanted, look).await?;
             if said.is_some() || over || tokio::time::Instant::now() >= until {
                 return Ok(said);
             }
@@ -136,7 +123,7 @@ impl Engine {
         }
         let row = self.store.run(run).await?.ok_or(TalkError::NotFound)?;
         let program = self.program(row.recipe, row.version).await?;
-        let wait = find(&program.steps, id_of(&path.into())).ok_or(TalkError::NotFound)?;
+        let wait = program.find(id_of(&path.into())).ok_or(TalkError::NotFound)?;
         let Kind::Wait(wait) = &wait.kind else { return Err(TalkError::NotFound) };
         fits(wait, &body)?;
         if row.status.is_final() {
@@ -192,16 +179,6 @@ fn already(at: store::Timestamp, known: &Answer) -> String {
 
 fn done(journal: &Journal, path: &str) -> bool {
     !matches!(journal.steps.get(path), None | Some(StepState::Waiting { .. } | StepState::Ready { .. }))
-}
-
-/// The step of that id, however deep.
-fn find<'p>(steps: &'p [Step], id: &str) -> Option<&'p Step> {
-    steps.iter().find_map(|step| {
-        if *step.id == *id {
-            return Some(step);
-        }
-        step.kind.blocks().into_iter().find_map(|steps| find(steps, id))
-    })
 }
 
 fn fits(wait: &Wait, body: &Json) -> Result<(), TalkError> {

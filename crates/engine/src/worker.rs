@@ -161,7 +161,7 @@ impl Room {
 async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Place) {
     let taken = async {
         let program = engine.program(claim.recipe, claim.version).await?;
-        let journal = engine.take_journal(&claim.chunks, &program).await?;
+        let journal = engine.take_journal(&claim, &program).await?;
         Ok((program, journal))
     };
     match taken.await {
@@ -215,7 +215,11 @@ async fn give_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, error: 
     };
     let chunk = if entries.is_empty() { Ok(Vec::new()) } else { store::write_chunk(&entries) };
     let Ok(chunk) = chunk else { return };
-    let seq = claim.chunks.last().map_or(0, |(seq, _)| seq + 1);
+    let seq = match engine.store.next_seq(claim.id).await {
+        Ok(seq) => seq,
+        // Freed with everything else this process owns and does not drive.
+        Err(error) => return tracing::error!(run.id = %claim.id, %error, "run.take_up: the store did not answer"),
+    };
     let beside = match (&claim.parent, then.ended_at()) {
         (Some(parent), Some(at)) => vec![answer_to(parent, claim.id, &claim.recipe.to_string(), &then, None, at)],
         _ => Vec::new(),

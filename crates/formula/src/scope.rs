@@ -47,7 +47,7 @@ impl Name {
 
 #[derive(Debug, Clone)]
 enum Root {
-    Value(Arc<Json>),
+    Value(Shared),
     // Sorted by key; copied when a clone of the scope holds it too.
     Group(Arc<Vec<(Arc<str>, Arc<Json>)>>),
 }
@@ -67,7 +67,7 @@ impl Scope {
         match Arc::unwrap_or_clone(data) {
             Json::Object(fields) => {
                 for (name, value) in fields {
-                    scope.roots.push((Name::new(&name), Root::Value(Arc::new(value))));
+                    scope.roots.push((Name::new(&name), Root::Value(value.into())));
                 }
             }
             other => scope.unnamed = Some(Arc::new(other)),
@@ -76,8 +76,8 @@ impl Scope {
     }
 
     /// Binds a name, or binds it anew.
-    pub fn set(&mut self, name: &str, value: Arc<Json>) {
-        self.put(name, Root::Value(value));
+    pub fn set(&mut self, name: &str, value: impl Into<Shared>) {
+        self.put(name, Root::Value(value.into()));
     }
 
     /// Adds an entry to a group such as `steps`: `steps.<key>` is `value` from now on.
@@ -125,7 +125,7 @@ impl Scope {
                 [Segment::Key(key), rest @ ..] => entries
                     .binary_search_by(|(name, _)| (**name).cmp(key.as_str()))
                     .ok()
-                    .and_then(|at| Place::within(&entries[at].1, rest)),
+                    .and_then(|at| Place::of(&entries[at].1, rest)),
                 _ => None,
             }),
             None if self.open || KNOWN_ROOTS.contains(&root) => Ok(None),
@@ -173,20 +173,26 @@ fn group_json(entries: &[(Arc<str>, Arc<Json>)]) -> Json {
 /// A value found in a scope.
 pub(crate) enum Place<'a> {
     /// In shared data.
-    Within { root: &'a Arc<Json>, path: &'a [Segment], value: &'a Json },
+    Within { root: &'a Shared, path: &'a [Segment], value: &'a Json },
+    /// In an entry of a group.
+    Of { root: &'a Arc<Json>, path: &'a [Segment], value: &'a Json },
     /// A group as a record of its own.
     Made(Json),
 }
 
 impl<'a> Place<'a> {
-    fn within(root: &'a Arc<Json>, path: &'a [Segment]) -> Option<Self> {
+    fn within(root: &'a Shared, path: &'a [Segment]) -> Option<Self> {
         reference::walk(root, path).map(|value| Place::Within { root, path, value })
+    }
+
+    fn of(root: &'a Arc<Json>, path: &'a [Segment]) -> Option<Self> {
+        reference::walk(root, path).map(|value| Place::Of { root, path, value })
     }
 
     /// The value itself.
     pub(crate) fn value(&self) -> &Json {
         match self {
-            Place::Within { value, .. } => value,
+            Place::Within { value, .. } | Place::Of { value, .. } => value,
             Place::Made(value) => value,
         }
     }
@@ -194,7 +200,8 @@ impl<'a> Place<'a> {
     /// The value, sharing the data it is in.
     pub(crate) fn into_shared(self) -> Shared {
         match self {
-            Place::Within { root, path, value } => Shared::part(root, path).unwrap_or_else(|| value.clone().into()),
+            Place::Within { root, path, value } => root.walk(path).unwrap_or_else(|| value.clone().into()),
+            Place::Of { root, path, value } => Shared::part(root, path).unwrap_or_else(|| value.clone().into()),
             Place::Made(value) => value.into(),
         }
     }
@@ -202,7 +209,7 @@ impl<'a> Place<'a> {
     /// The value as one of its own.
     pub(crate) fn into_json(self) -> Json {
         match self {
-            Place::Within { value, .. } => value.clone(),
+            Place::Within { value, .. } | Place::Of { value, .. } => value.clone(),
             Place::Made(value) => value,
         }
     }

@@ -27,12 +27,14 @@ impl Shared {
     }
 
     /// A field of this record.
-    pub(crate) fn field(&self, key: &str) -> Option<Self> {
+    #[must_use]
+    pub fn field(&self, key: &str) -> Option<Self> {
         self.0.try_map_project_cloned(|value, _| reference::field(value, key).ok_or(())).ok().map(Self)
     }
 
     /// An item of this list; negative counts from the end.
-    pub(crate) fn item(&self, index: i64) -> Option<Self> {
+    #[must_use]
+    pub fn item(&self, index: i64) -> Option<Self> {
         self.0.try_map_project_cloned(|value, _| reference::item(value, index).ok_or(())).ok().map(Self)
     }
 

@@ -104,7 +104,7 @@ codes! {
 
     UNCLOSED "L0201" "Expression not closed": "`${` has no matching `}`. A quote inside may be open, or YAML cut the value short: put quotes around it.";
     EMPTY_EXPRESSION "L0202" "Expression empty": "There is nothing to evaluate.";
-    NOT_EVALUATED "L0203" "Expression where none is evaluated": "`${ }` works in the values of a step (with, set, save, each, collect, fallback, wait, respond, return, stop, fail), in label, concurrency.key and dedupe.by. Write `$${` for the plain text.";
+    NOT_EVALUATED "L0203" "Expression where none is evaluated": "`${ }` works in the values of a step (with, set, save, each, collect, file, fallback, wait, respond, return, stop, fail), in label, concurrency.key and dedupe.by. Write `$${` for the plain text.";
     DELIMITERS "L0204" "Delimiters in a decision": "`if`, `when` and `until` are formulas as they stand; write them without `${ }`.";
     EXPRESSION "L0205" "Expression malformed": "The formula or path cannot be read.";
     SCRIPT "L0206" "Script malformed": "The script of a `set` step cannot be read.";

@@ -163,6 +163,9 @@ impl Filler<'_> {
             if !step.contains_key("collect") {
                 self.say(at, "collect: the output of the last step of each pass");
             }
+            if step.contains_key("file") {
+                self.say(at, "file: one line of JSON for each pass that gives something, in the order of the list");
+            }
         } else if step.contains_key("parallel") {
             self.fill(step, at, "wait_for", json!("all"), "default");
         }

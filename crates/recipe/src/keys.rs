@@ -287,6 +287,11 @@ pub(crate) static STEP: Table = Table {
         ),
         optional("partial", Shape::Choice(PARTIAL), "What a failed pass does: stop, skip or dead_letter."),
         optional("collect", Shape::Value, "What each pass adds to `results`; the output of the last step unless said otherwise."),
+        optional(
+            "file",
+            Shape::Value,
+            "Writes what each pass adds into a file of that name instead of `results`, one line of JSON each, however many.",
+        ),
         optional("steps", Shape::Steps, "The steps of one pass or turn."),
         optional("repeat", Shape::Table(&REPEAT), "Runs its steps again and again until something holds."),
         optional("wait_for", Shape::WaitFor, "How many branches must be done: all, any or a number."),
@@ -429,7 +434,7 @@ pub(crate) static EXPECT: Table = Table {
 /// The step words, each with the keys that go with it and those it must have.
 pub(crate) static STEP_WORDS: &[(&str, &[&str], &[&str])] = &[
     ("do", &["with", "stream"], &[]),
-    ("each", &["as", "batch", "parallel", "partial", "collect", "steps"], &["steps"]),
+    ("each", &["as", "batch", "parallel", "partial", "collect", "file", "steps"], &["steps"]),
     ("repeat", &["steps"], &["steps"]),
     ("parallel", &["wait_for"], &[]),
     ("choose", &[], &[]),

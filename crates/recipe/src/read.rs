@@ -23,7 +23,7 @@ use crate::yaml::{Entry, Kind, Node};
 const NAME_CHARS_MAX: usize = 40;
 
 /// Where expressions are evaluated, as it stands in a sentence.
-pub(crate) const EVALUATED: &str = "values below with, set, save, each, collect, fallback, wait, respond, return, stop and fail, \
+pub(crate) const EVALUATED: &str = "values below with, set, save, each, collect, file, fallback, wait, respond, return, stop and fail, \
                                     and in label, concurrency.key and dedupe.by";
 
 /// What could not be read, so that nothing more is said about it.

@@ -1,6 +1,9 @@
 //! One run as the API and the run page tell it, read from its journal.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -42,6 +45,8 @@ pub struct AttemptDetail {
 /// One step of a run.
 #[derive(Debug, Clone)]
 pub struct StepDetail {
+    /// Counted from 0, in the order in which steps were reached.
+    pub number: usize,
     /// Its place in the run.
     pub path: Arc<str>,
     /// Where it stands.
@@ -81,8 +86,12 @@ pub struct RunDetail {
     pub output_apart: Option<Apart>,
     /// Why it failed.
     pub error: Option<ErrorRecord>,
-    /// Every entry of its journal, for the event log.
+    /// The entries of its journal, for the event log.
     pub entries: Vec<Entry>,
+    /// How many entries its journal has, those of steps left out included.
+    pub entries_in_all: usize,
+    /// Steps in passes of loops that are not among `steps`, because there are so many.
+    pub left_out: usize,
     /// What stays of its data once it is over, and since when the rest is gone; `None` when all of it stays.
     pub keeps: Option<(Keeps, Option<Timestamp>)>,
 }
@@ -95,68 +104,214 @@ impl RunDetail {
     }
 }
 
-/// Reads one run; `None` when there is none.
+/// Passes of loops that are shown at the beginning, and as many at the end.
+const PASSES_SHOWN_EACH_END: usize = 200;
+/// Passes in between that are shown because something in them failed or is not over.
+const TROUBLED_SHOWN_MAX: usize = 600;
+/// Chunks read in one look.
+const PART_CHUNKS: u32 = 64;
+
+/// Reads one run; `None` when there is none. Of loops with very many passes the first and the last are
+/// there, and those that failed or are not over.
 ///
 /// # Errors
 /// When the store does not answer or the journal is damaged.
 pub async fn read(store: &(impl Store + ?Sized), id: RunId) -> Result<Option<RunDetail>, StoreError> {
-    let Some(row) = store.run(id).await? else { return Ok(None) };
-    let (mut entries, mut apart) = (Vec::new(), HashMap::new());
-    for (_, chunk) in store.chunks(id, 0).await? {
-        let chunk = open_chunk(&chunk)?;
-        apart.extend(chunk.apart.into_iter().map(|apart| ((entries.len() + apart.entry, apart.field), apart)));
-        entries.extend(chunk.entries);
+    RunReader::new(id).read(store).await
+}
+
+/// As [`read`], with all of one pass, such as `rows[51233]`, wherever in its loop it is.
+///
+/// # Errors
+/// As there.
+pub async fn read_with(store: &(impl Store + ?Sized), id: RunId, pass: &str) -> Result<Option<RunDetail>, StoreError> {
+    let told = Telling { pinned: Some(pass.to_owned()), ..Telling::default() };
+    RunReader { told, ..RunReader::new(id) }.read(store).await
+}
+
+/// Reads one run again and again; what it knows already is not read twice.
+#[derive(Debug, Clone)]
+pub struct RunReader {
+    id: RunId,
+    next: i32,
+    told: Telling,
+}
+
+impl RunReader {
+    /// A reader of that run that has read nothing yet.
+    #[must_use]
+    pub fn new(id: RunId) -> Self {
+        Self { id, next: 0, told: Telling::default() }
     }
-    let keeps = store.keeps(id).await?;
-    Ok(Some(RunDetail { keeps, ..tell_with(row, entries, &apart) }))
+
+    /// The run as it stands now; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the store does not answer or the journal is damaged.
+    pub async fn read(&mut self, store: &(impl Store + ?Sized)) -> Result<Option<RunDetail>, StoreError> {
+        let Some(row) = store.run(self.id).await? else { return Ok(None) };
+        loop {
+            let part = store.chunks(self.id, self.next, PART_CHUNKS).await?;
+            for (seq, bytes) in &part {
+                let chunk = open_chunk(bytes)?;
+                let apart: HashMap<(usize, Field), Apart> =
+                    chunk.apart.iter().map(|apart| ((apart.entry, apart.field), *apart)).collect();
+                for (place, entry) in chunk.entries.into_iter().enumerate() {
+                    self.told.take(entry, |field| apart.get(&(place, field)).copied());
+                }
+                self.next = seq + 1;
+            }
+            if part.len() < PART_CHUNKS as usize {
+                let keeps = store.keeps(self.id).await?;
+                return Ok(Some(RunDetail { keeps, ..self.told.clone().of(row) }));
+            }
+        }
+    }
 }
 
 /// Tells a run from its entries.
 #[must_use]
 pub fn tell(row: RunRow, entries: Vec<Entry>) -> RunDetail {
-    tell_with(row, entries, &HashMap::new())
+    let mut told = Telling::default();
+    for entry in entries {
+        told.take(entry, |_| None);
+    }
+    told.of(row)
 }
 
-/// The same of entries some of whose values are kept apart, by the place of the entry.
-fn tell_with(row: RunRow, entries: Vec<Entry>, apart: &HashMap<(usize, Field), Apart>) -> RunDetail {
-    let mut places: HashMap<Arc<str>, usize> = HashMap::new();
-    let mut steps: Vec<StepDetail> = Vec::new();
-    let (mut event, mut output, mut error) = (Arc::new(Json::Null), None, None);
-    let mut output_apart = None;
-    for (at, entry) in entries.iter().enumerate() {
-        match entry {
-            Entry::Accepted { event: data, .. } => event = Arc::clone(data),
+/// The innermost pass a path is in: `walk[3].rows[17]` of `walk[3].rows[17].put`.
+fn pass_of(path: &str) -> Option<&str> {
+    path.rfind(']').map(|end| &path[..=end])
+}
+
+fn is_below(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// A run as far as it was read.
+#[derive(Debug, Clone, Default)]
+struct Telling {
+    event: Arc<Json>,
+    event_apart: Option<Apart>,
+    steps: Vec<StepDetail>,
+    places: HashMap<Arc<str>, usize>,
+    output: Option<Arc<Json>>,
+    output_apart: Option<Apart>,
+    error: Option<ErrorRecord>,
+    entries: Vec<Entry>,
+    reached: usize,
+    taken: usize,
+    /// Passes among the steps, about.
+    passes: usize,
+    /// The pass that is not left out.
+    pinned: Option<String>,
+}
+
+impl Telling {
+    fn of(self, row: RunRow) -> RunDetail {
+        RunDetail {
+            row,
+            event: self.event,
+            event_apart: self.event_apart,
+            left_out: self.reached - self.steps.len(),
+            steps: self.steps,
+            output: self.output,
+            output_apart: self.output_apart,
+            error: self.error,
+            entries: self.entries,
+            entries_in_all: self.taken,
+            keeps: None,
+        }
+    }
+
+    fn take(&mut self, mut entry: Entry, apart: impl Fn(Field) -> Option<Apart>) {
+        self.taken += 1;
+        match &mut entry {
+            Entry::Accepted { event, .. } => (self.event, self.event_apart) = (Arc::clone(event), apart(Field::Event)),
             Entry::Ended { out, err, .. } => {
-                output_apart = apart.get(&(at, Field::Out)).copied();
-                output = out.clone().filter(|_| output_apart.is_none());
-                error = err.as_deref().cloned();
+                self.output_apart = apart(Field::Out);
+                self.output = out.clone().filter(|_| self.output_apart.is_none());
+                self.error = err.as_deref().cloned();
             }
             // The run goes on: how it ended before stands in the entries.
-            Entry::Resumed { .. } => error = None,
+            Entry::Resumed { .. } => self.error = None,
+            // It stands at the steps.
+            Entry::Paged { out, rows, .. } => (*out, *rows) = (Vec::new(), None),
             _ => {}
         }
         if let Some(path) = entry.path() {
-            let place = *places.entry(Arc::clone(path)).or_insert_with(|| {
-                steps.push(StepDetail {
-                    path: Arc::clone(path),
-                    status: StepStatus::Running,
-                    attempts: Vec::new(),
-                    started_at: entry.at(),
-                    finished_at: None,
-                    input: None,
-                    output: None,
-                    input_apart: None,
-                    output_apart: None,
-                    error: None,
-                });
-                steps.len() - 1
-            });
-            steps[place].take(entry);
-            steps[place].take_apart(entry, |field| apart.get(&(at, field)).copied());
+            let place = match self.places.get(path) {
+                Some(place) => *place,
+                None => self.reach(path, entry.at()),
+            };
+            self.steps[place].take(&entry);
+            if !matches!(entry, Entry::Paged { .. }) {
+                self.steps[place].take_apart(&entry, apart);
+            }
         }
+        self.entries.push(entry);
     }
-    let event_apart = apart.get(&(0, Field::Event)).copied();
-    RunDetail { row, event, event_apart, steps, output, output_apart, error, entries, keeps: None }
+
+    fn reach(&mut self, path: &Arc<str>, at: Timestamp) -> usize {
+        if pass_of(path).is_some() {
+            let same = self.steps.last().is_some_and(|last| pass_of(&last.path) == pass_of(path));
+            self.passes += usize::from(!same);
+            if self.passes > 2 * (2 * PASSES_SHOWN_EACH_END + TROUBLED_SHOWN_MAX) {
+                self.leave_out();
+            }
+        }
+        let place = self.steps.len();
+        self.steps.push(StepDetail {
+            number: self.reached,
+            path: Arc::clone(path),
+            status: StepStatus::Running,
+            attempts: Vec::new(),
+            started_at: at,
+            finished_at: None,
+            input: None,
+            output: None,
+            input_apart: None,
+            output_apart: None,
+            error: None,
+        });
+        self.places.insert(Arc::clone(path), place);
+        self.reached += 1;
+        place
+    }
+
+    /// Forgets passes in the middle, first those in which all went well.
+    fn leave_out(&mut self) {
+        let (mut order, mut troubled) = (Vec::new(), HashSet::new());
+        let mut known = HashSet::new();
+        for step in &self.steps {
+            let Some(pass) = pass_of(&step.path) else { continue };
+            if known.insert(pass) {
+                order.push(pass);
+            }
+            if !matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped) {
+                troubled.insert(pass);
+            }
+        }
+        let last = order.len().saturating_sub(PASSES_SHOWN_EACH_END);
+        let mut room = TROUBLED_SHOWN_MAX;
+        let kept: HashSet<String> = order
+            .iter()
+            .enumerate()
+            .filter(|(place, pass)| {
+                let an_end = *place < PASSES_SHOWN_EACH_END || *place >= last;
+                let in_trouble = !an_end && room > 0 && troubled.contains(**pass);
+                room -= usize::from(in_trouble);
+                an_end || in_trouble
+            })
+            .map(|(_, pass)| (*pass).to_owned())
+            .collect();
+        self.passes = kept.len();
+        let pinned = |pass: &str| self.pinned.as_deref().is_some_and(|pinned| is_below(pass, pinned));
+        let stays = |path: &str| pass_of(path).is_none_or(|pass| kept.contains(pass) || pinned(pass));
+        self.steps.retain(|step| stays(&step.path));
+        self.entries.retain(|entry| entry.path().is_none_or(|path| stays(path)));
+        self.places = self.steps.iter().enumerate().map(|(place, step)| (Arc::clone(&step.path), place)).collect();
+    }
 }
 
 impl StepDetail {
@@ -253,3 +408,7 @@ impl StepDetail {
         self.attempts.iter_mut().find(|attempt| attempt.number == number)
     }
 }
+
+#[cfg(test)]
+#[path = "detail_tests.rs"]
+mod tests;

@@ -63,18 +63,6 @@ impl Care for PostgresStore {
         ask!(self, connection => ids(connection, sql, after, limit))
     }
 
-    async fn journal_part(&self, run: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
-        ask!(self, connection => async {
-            sqlx::query_as("select seq, chunk from journal where run_id = $1 and seq >= $2 order by seq limit $3")
-                .bind(run.0)
-                .bind(from)
-                .bind(i64::from(limit))
-                .fetch_all(connection)
-                .await
-                .map_err(failed)
-        })
-    }
-
     async fn referred_blobs(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<BlobId>, StoreError> {
         ask!(self, connection => async {
             let sql = "select distinct hash from blob_refs where hash > $1 order by hash limit $2";

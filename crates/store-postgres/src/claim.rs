@@ -4,7 +4,9 @@ use std::collections::HashMap;
 
 use parking_lot::Mutex;
 use sqlx::{Connection, PgConnection, postgres::PgRow};
-use store::{Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId, sound};
+use store::{
+    CLAIM_CHUNKS_MAX, Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId, sound,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -83,8 +85,9 @@ pub(crate) async fn claim(
         // A statement of its own, which sees everything committed by now. One statement would read the
         // journal as it was when it began, and a run may have moved on and become due again since.
         let ids: Vec<Uuid> = claims.iter().map(|claim| claim.id.0).collect();
-        let rows = sqlx::query("select run_id, seq, chunk from journal where run_id = any($1) order by run_id, seq")
+        let rows = sqlx::query("select run_id, seq, chunk from journal where run_id = any($1) and seq < $2 order by run_id, seq")
             .bind(ids)
+            .bind(i32::try_from(CLAIM_CHUNKS_MAX).unwrap_or(i32::MAX))
             .fetch_all(&mut *transaction)
             .await
             .map_err(failed)?;

@@ -499,8 +499,12 @@ impl Pages for PostgresStore {
         ask!(self, connection => pages::run(connection, id))
     }
 
-    async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
-        ask!(self, connection => pages::chunks(connection, id, from))
+    async fn chunks(&self, id: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+        ask!(self, connection => pages::chunks(connection, id, from, limit))
+    }
+
+    async fn next_seq(&self, id: RunId) -> Result<i32, StoreError> {
+        ask!(self, connection => pages::next_seq(connection, id))
     }
 
     async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError> {

@@ -68,11 +68,25 @@ pub(crate) async fn run(connection: &mut PgConnection, id: RunId) -> Result<Opti
         .transpose()
 }
 
-pub(crate) async fn chunks(connection: &mut PgConnection, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
-    sqlx::query_as("select seq, chunk from journal where run_id = $1 and seq >= $2 order by seq")
+pub(crate) async fn chunks(
+    connection: &mut PgConnection,
+    id: RunId,
+    from: i32,
+    limit: u32,
+) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+    sqlx::query_as("select seq, chunk from journal where run_id = $1 and seq >= $2 order by seq limit $3")
         .bind(id.0)
         .bind(from)
+        .bind(i64::from(limit))
         .fetch_all(connection)
+        .await
+        .map_err(failed)
+}
+
+pub(crate) async fn next_seq(connection: &mut PgConnection, id: RunId) -> Result<i32, StoreError> {
+    sqlx::query_scalar("select coalesce(max(seq) + 1, 0) from journal where run_id = $1")
+        .bind(id.0)
+        .fetch_one(connection)
         .await
         .map_err(failed)
 }

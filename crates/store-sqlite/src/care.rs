@@ -141,16 +141,6 @@ impl Care for SqliteStore {
         ids(&self.readers, sql, after, limit).await
     }
 
-    async fn journal_part(&self, run: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
-        sqlx::query_as("select seq, chunk from journal where run_id = ? and seq >= ? order by seq limit ?")
-            .bind(run.0)
-            .bind(from)
-            .bind(limit)
-            .fetch_all(&self.readers)
-            .await
-            .map_err(failed)
-    }
-
     async fn referred_blobs(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<BlobId>, StoreError> {
         let hashes: Vec<Vec<u8>> = sqlx::query_scalar("select distinct hash from blob_refs where hash > ? order by hash limit ?")
             .bind(after.map_or_else(Vec::new, |id| id.0.to_vec()))

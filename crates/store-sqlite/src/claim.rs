@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool, sqlite::SqliteRow};
-use store::{Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId, sound};
+use store::{
+    CLAIM_CHUNKS_MAX, Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId, sound,
+};
 use uuid::Uuid;
 
 use crate::{
@@ -58,7 +60,9 @@ pub(crate) async fn claim(
     }
     if !claims.is_empty() {
         let marks = vec!["?"; claims.len()].join(", ");
-        let sql = format!("select run_id, seq, chunk from journal where run_id in ({marks}) order by run_id, seq");
+        let sql = format!(
+            "select run_id, seq, chunk from journal where run_id in ({marks}) and seq < {CLAIM_CHUNKS_MAX} order by run_id, seq"
+        );
         let mut query = sqlx::query_as::<_, (Uuid, i32, Vec<u8>)>(AssertSqlSafe(sql));
         for claim in &claims {
             query = query.bind(claim.id.0);

@@ -512,8 +512,12 @@ impl Pages for SqliteStore {
         pages::run(&self.readers, id).await
     }
 
-    async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
-        pages::chunks(&self.readers, id, from).await
+    async fn chunks(&self, id: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+        pages::chunks(&self.readers, id, from, limit).await
+    }
+
+    async fn next_seq(&self, id: RunId) -> Result<i32, StoreError> {
+        pages::next_seq(&self.readers, id).await
     }
 
     async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError> {

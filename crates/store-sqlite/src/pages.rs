@@ -68,11 +68,20 @@ pub(crate) async fn run(pool: &SqlitePool, id: RunId) -> Result<Option<RunRow>, 
         .transpose()
 }
 
-pub(crate) async fn chunks(pool: &SqlitePool, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
-    sqlx::query_as("select seq, chunk from journal where run_id = ? and seq >= ? order by seq")
+pub(crate) async fn chunks(pool: &SqlitePool, id: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+    sqlx::query_as("select seq, chunk from journal where run_id = ? and seq >= ? order by seq limit ?")
         .bind(id.0)
         .bind(from)
+        .bind(limit)
         .fetch_all(pool)
+        .await
+        .map_err(failed)
+}
+
+pub(crate) async fn next_seq(pool: &SqlitePool, id: RunId) -> Result<i32, StoreError> {
+    sqlx::query_scalar("select coalesce(max(seq) + 1, 0) from journal where run_id = ?")
+        .bind(id.0)
+        .fetch_one(pool)
         .await
         .map_err(failed)
 }

@@ -114,9 +114,6 @@ pub trait Care: Send + Sync + 'static {
     /// Ids of runs that have a journal, in their order, after `after`, at most `limit`.
     async fn journal_ids(&self, after: Option<RunId>, limit: u32) -> Result<Vec<RunId>, StoreError>;
 
-    /// Chunks of a run's journal from number `from` on, at most `limit`.
-    async fn journal_part(&self, run: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError>;
-
     /// Blobs that some run speaks of, in the order of their hashes, after `after`, at most `limit`.
     async fn referred_blobs(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<BlobId>, StoreError>;
 

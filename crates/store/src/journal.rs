@@ -20,7 +20,9 @@
 mod apart;
 mod chunk;
 mod lived;
+mod reader;
 mod replay;
+mod rows;
 mod state;
 mod stream;
 mod whole;
@@ -37,6 +39,8 @@ use serde_json::Value as Json;
 pub use apart::{Apart, Chunk, Field, Packed, open_chunk, pack_chunk};
 pub use chunk::{read_chunk, write_chunk};
 pub use lived::Lived;
+pub use reader::JournalReader;
+pub use rows::{LoopRows, Row, for_each_row};
 pub use state::{IllegalEntry, StepState};
 pub use stream::{Stream, page_path};
 pub use whole::JournalCheck;
@@ -203,6 +207,9 @@ pub enum Entry {
         /// What they collected.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         out: Vec<Json>,
+        /// What they gave for the file of the loop's results: a list.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rows: Option<Arc<Json>>,
         /// What the next page is asked for with; `None` after the last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         next: Option<Json>,

@@ -58,8 +58,9 @@ pub use crate::{
     ids::{ApprovalId, AuditId, BadId, ConnectionId, InboundId, KeyId, NoticeId, OperationId, RecipeId, RunId, WorkerId},
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{
-        Apart, Caught, Chunk, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck, Lived,
-        Packed, StepPath, StepState, Stream, open_chunk, pack_chunk, page_path, read_chunk, write_chunk,
+        Apart, Caught, Chunk, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck,
+        JournalReader, Lived, LoopRows, Packed, Row, StepPath, StepState, Stream, for_each_row, open_chunk, pack_chunk,
+        page_path, read_chunk, write_chunk,
     },
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
@@ -68,8 +69,8 @@ pub use crate::{
     recipe::{Activated, ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
     rounds::{RECIPES_VISITED_MAX, Round, Rounds, Visited},
     run::{
-        Accepted, Batch, BatchOutcome, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter, RunRow, RunStatus,
-        Then, Via, WaitingFor,
+        Accepted, Batch, BatchOutcome, CLAIM_CHUNKS_MAX, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter,
+        RunRow, RunStatus, Then, Via, WaitingFor,
     },
     time::{Clock, ManualClock, SystemClock, Timestamp},
     vault::Vault,
@@ -335,8 +336,11 @@ pub trait Pages: Send + Sync + 'static {
     /// One run.
     async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError>;
 
-    /// The chunks of a run's journal from number `from` on, oldest first.
-    async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError>;
+    /// The chunks of a run's journal from number `from` on, oldest first, at most `limit`.
+    async fn chunks(&self, id: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError>;
+
+    /// The number the next chunk of a run's journal gets.
+    async fn next_seq(&self, id: RunId) -> Result<i32, StoreError>;
 
     /// How many runs there are by status, among those accepted at or after `since`.
     async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError>;

@@ -130,7 +130,7 @@ impl Store for MemoryStore {
                 version: run.new.version,
                 epoch: run.epoch,
                 attempts: run.attempts,
-                chunks: (0..).zip(run.chunks.iter().cloned()).collect(),
+                chunks: (0..).zip(run.chunks.iter().cloned()).take(CLAIM_CHUNKS_MAX).collect(),
                 lane: run.new.lane.map(|lane| lane.key),
                 parent: run.new.parent.clone(),
                 answers,

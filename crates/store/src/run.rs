@@ -383,6 +383,9 @@ pub struct BatchOutcome {
     pub commits: Vec<Committed>,
 }
 
+/// Chunks of a journal that come with a claim. Of longer journals the rest is read in parts.
+pub const CLAIM_CHUNKS_MAX: usize = 64;
+
 /// A run somebody may go on with: it owns the run from here on.
 #[derive(Debug, Clone)]
 pub struct Claim {
@@ -396,7 +399,7 @@ pub struct Claim {
     pub epoch: i64,
     /// The most attempts any of its steps needed so far.
     pub attempts: i32,
-    /// The chunks of its journal, oldest first.
+    /// The first chunks of its journal, oldest first, at most [`CLAIM_CHUNKS_MAX`].
     pub chunks: Vec<(i32, Vec<u8>)>,
     /// The lane it is in.
     pub lane: Option<[u8; 16]>,

@@ -191,7 +191,7 @@ async fn runs(store: &dyn Store) -> Result<(), StoreError> {
     ];
     assert_eq!(told, expected);
     for number in 1..=3 {
-        let chunks = store.chunks(run_id(number), 0).await?;
+        let chunks = store.chunks(run_id(number), 0, u32::MAX).await?;
         let journal = Journal::replay(chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())))?;
         assert_eq!(journal.event["number"], json!(number));
     }

@@ -4,6 +4,8 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use crate::shell;
+
 /// Builds both in release and measures. Arguments go on to the benchmark: seconds, `--only w2`,
 /// `--postgres URL`.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
@@ -27,7 +29,8 @@ fn measure(arguments: &[String]) -> anyhow::Result<()> {
     if !built.success() {
         bail!("the binaries could not be built; what is wrong stands above");
     }
-    let ended = Command::new("target/release/bench").args(arguments).status().context("cannot start the benchmark")?;
+    let ended =
+        Command::new(shell::target().join("release/bench")).args(arguments).status().context("cannot start the benchmark")?;
     if !ended.success() {
         bail!("the benchmark ended with {ended}");
     }

@@ -7,6 +7,7 @@
 mod bench;
 mod clients;
 mod demo;
+mod instructions;
 mod postgres;
 mod shell;
 mod test;
@@ -21,6 +22,7 @@ cargo xtask web                            the front end: npm ci when needed, th
 cargo xtask tidy                           the house rules no compiler checks
 cargo xtask demo                           builds everything and serves the demo
 cargo xtask chaos [ROUNDS]                  kill -9, a thousand times in each set-up unless you say otherwise
+cargo xtask instructions [keep]             what an event costs in instructions, and how that changed
 cargo xtask bench                          measures the product against the ceiling
 cargo xtask purge [RUNS]                   a million ended runs go while new ones come: file sizes, latency";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         "demo" => demo::run(rest),
         "bench" => bench::run(rest),
         "purge" => bench::purge(rest),
+        "instructions" => instructions::run(rest),
         "chaos" => test::chaos(rest),
         _ => {
             println!("{HELP}");

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use crate::{clients, postgres, shell, tidy, web};
+use crate::{clients, instructions, postgres, shell, tidy, web};
 
 /// Seeds of the engine's simulation (crates/engine/tests/sim).
 const SIMULATED_STORIES: &str = "10000";
@@ -23,6 +23,7 @@ const STAGES: &[(&str, Stage)] = &[
     ("tidy", |_| tidy::run()),
     ("build", build),
     ("docs", docs),
+    ("instructions", |_| instructions::run(&[])),
     ("tests", tests),
 ];
 

@@ -252,9 +252,10 @@ async fn turn(
     let with = With { place: place.as_ref(), ..With::default() };
     let first = super::address(cx, input, with)?;
     let (response, wanted) = super::accepted(cx, input, with, since).await?;
-    let body = super::body_of(cx, input, &response, if wanted == As::Auto { As::Json } else { wanted })?;
-    let items = walk.items(&body)?;
-    let next = walk.next(&position, &first, &response, &body, items.len())?;
+    let mut body = super::body_of(cx, input, &response, if wanted == As::Auto { As::Json } else { wanted })?;
+    let count = walk.items(&body)?.len();
+    let next = walk.next(&position, &first, &response, &body, count)?;
+    let items = walk.take_items(&mut body);
     let next = match next {
         None => None,
         Some(at) => Some(advance(position, at, &items)?),
@@ -287,10 +288,10 @@ fn advance(mut position: Position, at: Json, items: &[Json]) -> Result<Position,
 }
 
 /// The hasher without keys gives the same on every process of a build, which is all that is needed.
-fn mark(what: &str, value: impl Serialize) -> String {
+fn mark(what: &str, value: impl std::hash::Hash) -> String {
     let mut hasher = DefaultHasher::new();
     what.hash(&mut hasher);
-    serde_json::to_string(&value).unwrap_or_default().hash(&mut hasher);
+    value.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }
 
@@ -332,14 +333,26 @@ impl Walk {
         Ok(input)
     }
 
-    fn items(&self, body: &Json) -> Result<Vec<Json>, StepError> {
+    /// The items of a page, out of its body.
+    fn take_items(&self, body: &mut Json) -> Vec<Json> {
+        let found = match &self.items {
+            None => Some(body),
+            Some(path) => lookup_mut(body, path),
+        };
+        match found {
+            Some(Json::Array(items)) => std::mem::take(items),
+            _ => Vec::new(),
+        }
+    }
+
+    fn items<'b>(&self, body: &'b Json) -> Result<&'b [Json], StepError> {
         let (found, place) = match &self.items {
             None => (Some(body), "the body".to_owned()),
             Some(path) => (lookup(body, path), format!("items, {path},")),
         };
         match found {
-            Some(Json::Array(items)) => Ok(items.clone()),
-            Some(Json::Null) if self.items.is_none() => Ok(Vec::new()),
+            Some(Json::Array(items)) => Ok(items),
+            Some(Json::Null) if self.items.is_none() => Ok(&[]),
             found => Err(stopped(
                 "ITEMS_MISSING",
                 format!("{place} is no list on this page but {}", found.map_or("missing", strict::kind)),
@@ -411,6 +424,21 @@ fn lookup<'a>(body: &'a Json, path: &str) -> Option<&'a Json> {
         Json::Object(fields) => fields.get(name),
         Json::Array(items) if name == "-1" => items.last(),
         Json::Array(items) => items.get(name.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
+/// The same to be changed.
+fn lookup_mut<'a>(body: &'a mut Json, path: &str) -> Option<&'a mut Json> {
+    if path.starts_with('/') {
+        return body.pointer_mut(path);
+    }
+    path.split('.').try_fold(body, |value, name| match value {
+        Json::Object(fields) => fields.get_mut(name),
+        Json::Array(items) => {
+            let place = if name == "-1" { items.len().checked_sub(1)? } else { name.parse::<usize>().ok()? };
+            items.get_mut(place)
+        }
         _ => None,
     })
 }

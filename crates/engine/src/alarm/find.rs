@@ -158,11 +158,12 @@ impl Engine {
             return Ok(*known);
         }
         let mut result = None;
-        for entry in self.entries_with(run, |entry| matches!(entry, Entry::Ended { .. })).await? {
+        let look = |entry: Entry| {
             if let Entry::Ended { out, .. } = entry {
                 result = out;
             }
-        }
+        };
+        self.for_each_entry(run, 0, |entry| matches!(entry, Entry::Ended { .. }), look).await?;
         let number = result.and_then(|result| number_at(&result, place));
         let mut values = self.alarms.values.lock();
         if values.len() >= REMEMBERED_MAX {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connector::ErrorClass;
-use formula::Expression;
+use formula::{Expression, Shared};
 use serde_json::{Map, Value as Json, json};
 use store::{Entry, ErrorRecord, StepPath, StepState, Timestamp, WaitingFor};
 
@@ -65,26 +65,38 @@ impl Walk<'_> {
     }
 
     fn list(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
+        if self.state.journal.streams.contains_key(path) {
+            return self.stream_over(each, path, frame);
+        }
         if !self.state.loops.contains_key(path) {
-            let list = match each.items.eval(&frame.frozen_scope()) {
-                Ok(Json::Array(list)) if list.len() <= EACH_ITEMS_MAX => list,
-                Ok(Json::Array(list)) => return self.fail(path, too_many(list.len())),
-                Ok(other) => return self.fail(path, not_a_list(&other)),
+            let list = match each.items.eval_shared(&frame.frozen_scope()) {
+                Ok(list) => list,
                 Err(error) => return self.fail(path, formula_failed(&error, "The list of this step")),
             };
-            self.state.loops.insert(Arc::clone(path), LoopState::over(in_batches(each, list)));
+            match list.as_array() {
+                Some(items) if items.len() <= EACH_ITEMS_MAX => {}
+                Some(items) => return self.fail(path, too_many(items.len())),
+                None => return self.fail(path, not_a_list(&list)),
+            }
+            self.state.loops.insert(Arc::clone(path), LoopState::over(in_batches(each, &list.into())));
         }
         if let Some(flow) = self.passes(each, 0, path, frame) {
             return flow;
         }
+        if each.file.is_some() {
+            return match self.turn_page(each, 0, 0, path) {
+                Ok(()) => self.stream_over(each, path, frame),
+                Err(error) => self.fail(path, error),
+            };
+        }
         let LoopState { items, results, failed, .. } = self.state.loops.remove(path).unwrap_or_default();
-        let results: Vec<Json> = results.into_iter().flatten().collect();
+        let results: Vec<Json> = results.into_iter().flatten().map(Arc::unwrap_or_clone).collect();
         if results.len() != items.len() {
             return self.fail(path, lost(items.len(), results.len()));
         }
         let output = Arc::new(json!({ "results": results, "total": items.len(), "failed": failed }));
         self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
-        self.late_passes(each, &output, path, frame)
+        self.late_passes(each, path, frame).unwrap_or(Flow::Done(output))
     }
 
     /// The passes over the items at hand, of which `first` is the number of the first; `None` once all are over.
@@ -122,18 +134,25 @@ impl Walk<'_> {
     }
 
     /// One pass: what it gives, `None` while it is under way.
-    fn pass(&mut self, each: &Each, item: &Json, place: usize, path: &StepPath, frame: &Frame) -> Result<Option<Json>, Flow> {
+    pub(super) fn pass(
+        &mut self,
+        each: &Each,
+        item: &Shared,
+        place: usize,
+        path: &StepPath,
+        frame: &Frame,
+    ) -> Result<Option<Arc<Json>>, Flow> {
         let prefix = format!("{path}[{place}]");
         let own: StepPath = prefix.as_str().into();
         if self.state.journal.caught.contains_key(&own) {
             self.pass_failed(path);
-            return Ok(Some(Json::Null));
+            return Ok(Some(Arc::default()));
         }
         let mut inner = frame.pass(&each.binding, item, place, &prefix);
         inner.announce(&each.steps);
         let err = match self.block(&each.steps, &mut inner, &prefix) {
-            Flow::Done(last) => match each.collect.as_ref().map(|collect| collect.eval(inner.scope())) {
-                None => return Ok(Some(Json::clone(&last))),
+            Flow::Done(last) => match each.collect.as_ref().map(|collect| collect.eval_shared(inner.scope())) {
+                None => return Ok(Some(last)),
                 Some(Ok(result)) => return Ok(Some(result)),
                 Some(Err(error)) => at_path(formula_failed(&error, &format!("What pass {place} collects")), path),
             },
@@ -146,36 +165,7 @@ impl Walk<'_> {
         }
         self.push(Entry::Caught { p: own, at: self.now, err, out: None, held: each.holds });
         self.pass_failed(path);
-        Ok(Some(Json::Null))
-    }
-
-    /// Passes of a loop that is done which a person reopened: each gets another chance before the run goes on.
-    pub(super) fn late_passes(&mut self, each: &Each, output: &Arc<Json>, path: &StepPath, frame: &mut Frame) -> Flow {
-        let prefix = format!("{path}[");
-        let place = |late: &StepPath| late.strip_prefix(&*prefix)?.strip_suffix(']')?.parse::<usize>().ok();
-        let mut places: Vec<usize> = self.state.journal.late.iter().filter_map(place).collect();
-        places.sort_unstable();
-        if places.is_empty() {
-            return Flow::Done(Arc::clone(output));
-        }
-        let items = self.items_known(each, path, frame);
-        let mut open = 0;
-        for place in places {
-            let Some((_, item)) = items.iter().find(|(known, _)| *known == place) else { continue };
-            match self.pass(each, item, place, path, frame) {
-                Ok(Some(result)) if !self.state.journal.held.contains(&*format!("{path}[{place}]")) => {
-                    let own = format!("{path}[{place}]").into();
-                    self.push(Entry::Computed { p: own, at: self.now, out: Arc::new(result) });
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => open += 1,
-                Err(stop) => return stop,
-            }
-            if open >= each.parallel {
-                break;
-            }
-        }
-        if open == 0 { Flow::Done(Arc::clone(output)) } else { Flow::Blocked }
+        Ok(Some(Arc::default()))
     }
 
     fn pass_failed(&mut self, path: &StepPath) {
@@ -184,7 +174,7 @@ impl Walk<'_> {
         }
     }
 
-    fn pass_done(&mut self, path: &StepPath, place: usize, result: Json) {
+    fn pass_done(&mut self, path: &StepPath, place: usize, result: Arc<Json>) {
         if let Some(state) = self.state.loops.get_mut(path) {
             state.results[place] = Some(result);
             while state.results.get(state.done).is_some_and(Option::is_some) {
@@ -251,19 +241,22 @@ impl Walk<'_> {
     }
 
     /// The items whose passes may have done something, with their numbers.
-    fn items_known(&self, each: &Each, path: &StepPath, frame: &Frame) -> Vec<(usize, Json)> {
+    pub(super) fn items_known(&self, each: &Each, path: &StepPath, frame: &Frame) -> Vec<(usize, Shared)> {
         if each.stream.is_some() {
             return self.items_kept(each, path);
         }
-        match each.items.eval(&frame.frozen_scope()) {
-            Ok(Json::Array(list)) => in_batches(each, list).into_iter().enumerate().collect(),
-            _ => Vec::new(),
+        match each.items.eval_shared(&frame.frozen_scope()) {
+            Ok(list) => in_batches(each, &list.into()).into_iter().enumerate().collect(),
+            Err(_) => Vec::new(),
         }
     }
 
     /// Looks at what passes did: only a doubt is news.
     pub(super) fn look_at_passes(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
         let items = self.items_known(each, path, frame);
+        if self.late.is_some() {
+            return self.look_for_late(each, &items, path, frame);
+        }
         let mut open = 0;
         for (place, item) in &items {
             let prefix = format!("{path}[{place}]");
@@ -391,7 +384,7 @@ impl Walk<'_> {
 }
 
 impl LoopState {
-    pub(super) fn over(items: Vec<Json>) -> Self {
+    pub(super) fn over(items: Vec<Shared>) -> Self {
         let results = vec![None; items.len()];
         Self { items: Arc::new(items), results, ..Self::default() }
     }
@@ -403,10 +396,12 @@ pub(super) fn lost(went_in: usize, came_out: usize) -> Box<ErrorRecord> {
 }
 
 /// What the passes of a loop are given.
-pub(super) fn in_batches(each: &Each, list: Vec<Json>) -> Vec<Json> {
+pub(super) fn in_batches(each: &Each, list: &Shared) -> Vec<Shared> {
+    let items = list.as_array().map_or(&[][..], Vec::as_slice);
     match each.batch {
-        Some(size) => list.chunks(size.max(1)).map(|batch| Json::Array(batch.to_vec())).collect(),
-        None => list,
+        Some(size) => items.chunks(size.max(1)).map(|batch| Json::Array(batch.to_vec()).into()).collect(),
+        // No copy: a page may be large.
+        None => (0..items.len()).filter_map(|place| list.item(i64::try_from(place).ok()?)).collect(),
     }
 }
 

@@ -8,7 +8,11 @@ use serde_json::Value as Json;
 use store::{Entry, ErrorRecord, StepPath, StepState, WaitingFor};
 
 use super::{Attempt, CRASHED_ATTEMPTS_MAX, Flow, PageOf, Stop, Walk, at_path};
-use crate::{gate::admit, program::DoStep, template::formula_failed};
+use crate::{
+    gate::admit,
+    program::{DoStep, Kind, Program},
+    template::formula_failed,
+};
 
 impl Walk<'_> {
     pub(super) fn effect(&mut self, step: &Arc<DoStep>, known: Option<&StepState>, path: &StepPath, scope: &Scope) -> Flow {
@@ -83,6 +87,23 @@ impl Walk<'_> {
         match (step.action.effect)(&input) {
             Effect::Once => self.crashed(step, *attempt, path).err().unwrap_or(Flow::Blocked),
             Effect::None | Effect::Idempotent => Flow::Blocked,
+        }
+    }
+
+    /// A walk stops at the first doubt that a crash left behind; whoever settles it sees the others, too.
+    pub(super) fn tell_all_doubts(&mut self, program: &Program) {
+        let open = |(path, state): (&StepPath, &StepState)| match state {
+            StepState::Running { attempt } if !self.state.in_flight.contains(path) => Some((Arc::clone(path), *attempt)),
+            _ => None,
+        };
+        let mut open: Vec<(StepPath, u32)> = self.state.journal.steps.iter().filter_map(open).collect();
+        open.sort();
+        for (path, attempt) in open {
+            let Some(Kind::Do(step)) = program.find(crate::id_of(&path)).map(|step| &step.kind) else { continue };
+            let input = self.state.journal.inputs.get(&path).cloned().unwrap_or_default();
+            if (step.action.effect)(&input) == Effect::Once {
+                drop(self.crashed(step, attempt, &path));
+            }
         }
     }
 

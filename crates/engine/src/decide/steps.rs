@@ -171,7 +171,7 @@ impl Walk<'_> {
     }
 
     /// A step that holds steps and is not done.
-    fn holder(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Flow {
+    pub(super) fn holder(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Flow {
         match &step.kind {
             Kind::Choose(_) if self.looking => Flow::Blocked,
             Kind::Choose(branches) => self.choose(branches, path, frame),
@@ -193,15 +193,15 @@ impl Walk<'_> {
             Kind::Choose(branches) => self.bounded(step, path, frame, |walk, frame| walk.branch(branches, output, path, frame)),
             // Walked again for what its steps gave, which later steps may read.
             Kind::Try { .. } => self.r#try(step, path, frame),
-            Kind::Each(_) | Kind::Repeat(_) | Kind::Parallel { .. } if self.looking || self.saves_unseen(step, path) => {
-                self.state.saves.insert(Arc::clone(path));
-                match (self.look(|walk| walk.holder(step, path, frame)), &step.kind) {
-                    ((doubt @ Flow::Stop(Stop::Doubt(_)), _), _) => doubt,
-                    (_, Kind::Each(each)) if each.holds && !self.looking => self.late_passes(each, output, path, frame),
-                    _ => Flow::Done(Arc::clone(output)),
+            Kind::Each(_) | Kind::Repeat(_) | Kind::Parallel { .. } => {
+                if self.looking || self.saves_unseen(step, path) {
+                    self.state.saves.insert(Arc::clone(path));
+                    if let (doubt @ Flow::Stop(Stop::Doubt(_)), _) = self.look(|walk| walk.holder(step, path, frame)) {
+                        return doubt;
+                    }
                 }
+                self.late_inside(step, path, frame).unwrap_or_else(|| Flow::Done(Arc::clone(output)))
             }
-            Kind::Each(each) if each.holds => self.late_passes(each, output, path, frame),
             // Other runs may have kept something since this one began: what it keeps is worked out anew.
             Kind::Save(value) if self.state.journal.found > 1 && !self.state.saves.contains(path) => {
                 match value.eval_shared(frame.scope()) {

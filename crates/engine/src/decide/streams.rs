@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use connector::ErrorClass;
+use formula::Shared;
 use serde_json::{Value as Json, json};
 use store::{Entry, ErrorRecord, StepPath, StepState, page_path};
 
@@ -49,7 +50,7 @@ impl Walk<'_> {
         page: usize,
         path: &StepPath,
         frame: &Frame,
-    ) -> Result<Option<Vec<Json>>, Flow> {
+    ) -> Result<Option<Vec<Shared>>, Flow> {
         let own = page_path(path, page);
         let known = self.state.journal.steps.get(&own).cloned();
         match &known {
@@ -70,23 +71,24 @@ impl Walk<'_> {
         }
     }
 
-    fn items_of(&self, each: &Each, page: &StepPath) -> Vec<Json> {
+    fn items_of(&self, each: &Each, page: &StepPath) -> Vec<Shared> {
         let Some(StepState::Succeeded { output }) = self.state.journal.steps.get(page) else { return Vec::new() };
-        in_batches(each, output["items"].as_array().cloned().unwrap_or_default())
+        Shared::whole(Arc::clone(output)).field("items").map(|items| in_batches(each, &items)).unwrap_or_default()
     }
 
     /// The page at hand is done: what its passes did need not be known any more.
-    fn turn_page(&mut self, each: &Each, page: usize, first: usize, path: &StepPath) -> Result<(), Box<ErrorRecord>> {
+    pub(super) fn turn_page(&mut self, each: &Each, page: usize, first: usize, path: &StepPath) -> Result<(), Box<ErrorRecord>> {
         let LoopState { items, results, failed, .. } = self.state.loops.remove(path).unwrap_or_default();
-        let results: Vec<Json> = results.into_iter().flatten().collect();
+        let results: Vec<Arc<Json>> = results.into_iter().flatten().collect();
         let count = items.len();
         if results.len() != count {
             return Err(lost(count, results.len()));
         }
         let total = first + count;
+        let collects = each.collect.is_some() && each.file.is_none();
         let collected = self.state.journal.streams.get(path).map_or(0, |known| known.results.len());
-        if each.collect.is_some() && collected + count > EACH_ITEMS_MAX {
-            return Err(too_many("collects", total, "Write what passes give to where it belongs in the loop itself, in batches"));
+        if collects && collected + count > EACH_ITEMS_MAX {
+            return Err(too_many("collects", total, "Write what passes give into a file, with `file`"));
         }
         if each.keeps && total > EACH_ITEMS_MAX {
             return Err(too_many("can take back or save", total, "Move the `undo` or the `save` out of the loop"));
@@ -99,23 +101,43 @@ impl Walk<'_> {
             Some(StepState::Succeeded { output }) => Some(output["next"].clone()).filter(|next| !next.is_null()),
             _ => None,
         };
-        let out = if each.collect.is_some() { results } else { Vec::new() };
-        let (p, at, gone) = (Arc::clone(path), self.now, !each.keeps);
-        self.push(Entry::Paged { p, at, page, first, count, failed, out, next, gone });
+        let (out, rows) = match &each.file {
+            // What the last step of each pass gave stands in the journal.
+            Some(file) if file.takes_last_step() => (Vec::new(), None),
+            Some(_) => {
+                let rows = results.into_iter().filter(|row| !row.is_null()).map(Arc::unwrap_or_clone).collect();
+                (Vec::new(), Some(Arc::new(Json::Array(rows))))
+            }
+            None if collects => (results.into_iter().map(Arc::unwrap_or_clone).collect(), None),
+            None => (Vec::new(), None),
+        };
+        // What a list's passes did stays: it is looked at again with the list at hand.
+        let (p, at, gone) = (Arc::clone(path), self.now, !each.keeps && each.stream.is_some());
+        self.push(Entry::Paged { p, at, page, first, count, failed, out, rows, next, gone });
         Ok(())
     }
 
-    fn stream_over(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
+    /// All pages are done; a list that goes into a file is one page.
+    pub(super) fn stream_over(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
+        if let Some(file) = &each.file {
+            let (total, failed) = self.state.journal.streams.get(path).map_or((0, 0), |known| (known.passes, known.failed));
+            let known = self.state.journal.steps.get(path).cloned();
+            let frozen = frame.frozen_scope();
+            return self.call(file, known.as_ref(), path, None, |file| {
+                let name = file.with.eval(&frozen)?;
+                Ok(Arc::new(json!({ "file": name, "total": total, "failed": failed })))
+            });
+        }
         let output = Arc::new(match self.state.journal.streams.get(path) {
             Some(known) => json!({ "results": known.results, "total": known.passes, "failed": known.failed }),
             None => json!({ "results": [], "total": 0, "failed": 0 }),
         });
         self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
-        self.late_passes(each, &output, path, frame)
+        self.late_passes(each, path, frame).unwrap_or(Flow::Done(output))
     }
 
     /// The items of the pages that are not forgotten, with the numbers of their passes.
-    pub(super) fn items_kept(&self, each: &Each, path: &StepPath) -> Vec<(usize, Json)> {
+    pub(super) fn items_kept(&self, each: &Each, path: &StepPath) -> Vec<(usize, Shared)> {
         let known = self.state.journal.streams.get(path);
         let (pages, passes) = known.map_or((0, 0), |known| (known.pages, known.passes));
         let kept = known.into_iter().flat_map(|known| known.kept.iter().map(|(page, first)| (*page, *first)));

@@ -1,6 +1,6 @@
 //! What a compiled step is like, and the steps in it.
 
-use super::{Kind, Step, WaitKind};
+use super::{Kind, Program, Step, WaitKind};
 
 impl Step {
     /// It waits for a call to an address of its own.
@@ -12,10 +12,26 @@ impl Step {
     pub(crate) fn listens(&self) -> bool {
         match &self.kind {
             Kind::Wait(wait) => matches!(wait.what, WaitKind::Callback { .. } | WaitKind::Approval { .. }),
-            Kind::Do(action) => action.recipe.as_ref().is_some_and(|called| called.waits),
+            Kind::Do(action) => action.called().is_some_and(|called| called.waits),
             _ => false,
         }
     }
+}
+
+impl Program {
+    /// The step of that id, however deep.
+    pub(crate) fn find(&self, id: &str) -> Option<&Step> {
+        find(&self.steps, id)
+    }
+}
+
+fn find<'p>(steps: &'p [Step], id: &str) -> Option<&'p Step> {
+    steps.iter().find_map(|step| {
+        if *step.id == *id {
+            return Some(step);
+        }
+        step.kind.blocks().into_iter().find_map(|steps| find(steps, id))
+    })
 }
 
 /// Whether any step in these lists, however deep, is such a one.

@@ -25,7 +25,11 @@ pub(super) fn any_expression(step: &Step, test: &mut dyn FnMut(&Expression) -> b
         | Kind::Fail(value) => any_in(value, test),
         Kind::Script(script) => test(script),
         Kind::Choose(branches) => branches.iter().any(|(when, _)| when.as_ref().is_some_and(&mut *test)),
-        Kind::Each(each) => any_in(&each.items, test) || each.collect.as_ref().is_some_and(|value| any_in(value, test)),
+        Kind::Each(each) => {
+            any_in(&each.items, test)
+                || each.collect.as_ref().is_some_and(|value| any_in(value, test))
+                || each.file.as_ref().is_some_and(|file| any_in(&file.with, test))
+        }
         Kind::Repeat(repeat) => repeat.until.as_ref().is_some_and(&mut *test),
         Kind::Wait(wait) => match &wait.what {
             WaitKind::For(value) | WaitKind::Until(value) => any_in(value, test),

@@ -242,7 +242,7 @@ fn two() -> EngineSettings {
 }
 
 async fn entries(world: &World, run: RunId) -> Vec<Entry> {
-    let chunks = world.store().chunks(run, 0).await.unwrap();
+    let chunks = world.store().chunks(run, 0, u32::MAX).await.unwrap();
     chunks.iter().flat_map(|(_, chunk)| store::read_chunk(chunk).unwrap()).collect()
 }
 

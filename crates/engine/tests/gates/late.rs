@@ -43,7 +43,7 @@ async fn the_late_end_of_a_run_that_was_given_up_replaces_nothing() {
     world.pass(Duration::from_secs(60)).await;
     for run in &runs {
         assert_eq!(world.run(*run).await.status, RunStatus::Succeeded);
-        let chunks = world.store().chunks(*run, 0).await.unwrap();
+        let chunks = world.store().chunks(*run, 0, u32::MAX).await.unwrap();
         let last = chunks.iter().flat_map(|(_, chunk)| store::read_chunk(chunk).unwrap()).last();
         assert!(matches!(&last, Some(Entry::Ended { out: Some(out), .. }) if **out == json!(2)), "{last:?}");
     }

@@ -13,7 +13,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 async fn chunks(world: &World, run: RunId) -> usize {
-    world.store().chunks(run, 0).await.unwrap().len()
+    world.store().chunks(run, 0, u32::MAX).await.unwrap().len()
 }
 
 fn places(world: &World) -> usize {

@@ -3,6 +3,7 @@
 
 mod bench;
 mod crash;
+mod late;
 mod stories;
 mod streams;
 mod trial;

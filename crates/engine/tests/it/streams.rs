@@ -154,3 +154,32 @@ fn more_than_fits_is_told() {
     let Then::Failed { error, .. } = then else { panic!("{then:?}") };
     assert_eq!((&*error.code, error.path.as_deref()), ("TOO_MANY_ITEMS", Some("push")));
 }
+
+#[test]
+fn what_passes_give_goes_into_a_file_and_not_into_memory() {
+    let steps = steps("", "", "collect: \"${ if row.n % 3 == 0 { null } else { row.n } }\"")
+        .replace("    as: row", "    as: row\n    file: \"n-${ trigger.of }.jsonl\"");
+    let script = pages(40, 3);
+    let (world, then) = run(&steps, &script);
+    assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+    let (path, _, input) = world.calls.last().expect("calls");
+    assert_eq!((path.as_str(), input), ("push", &json!({ "file": "n-orders.jsonl", "total": 119, "failed": 0 })));
+    let rows: Vec<Value> = world
+        .entries()
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Paged { rows: Some(rows), .. } => rows.as_array().cloned(),
+            _ => None,
+        })
+        .flatten()
+        .collect();
+    assert_eq!(rows, (0..119).filter(|n| n % 3 != 0).map(|n| json!(n)).collect::<Vec<_>>());
+    let program = program(&steps);
+    for cut in (1..world.chunks.len()).step_by(7) {
+        let mut cut = World { chunks: world.chunks[..cut].to_vec(), now: world.now, ..World::default() };
+        let mut state = cut.recover();
+        assert!(state.journal.streams.values().all(|stream| stream.results.is_empty()));
+        cut.drive(&program, &mut state, &script, 1000).expect("the recovered run ends");
+        assert_eq!(cut.output(), world.output());
+    }
+}

@@ -8,7 +8,7 @@ use engine::{
     decide::{Next, decide},
 };
 use serde_json::{Value, json};
-use store::{Entry, Then};
+use store::{Entry, Then, Timestamp};
 
 use crate::bench::{Answer, Script, World, program};
 
@@ -414,4 +414,34 @@ fn a_crash_shows_the_doubt_of_a_branch_nobody_waits_for() {
     let then = world.drive(&program, &mut recovered, &fine, 1000).expect("the run ends");
     let Then::Failed { error, .. } = then else { panic!("{then:?} {:?}", world.told()) };
     assert_eq!((error.code.as_str(), error.path.as_deref()), ("OUTCOME_UNKNOWN", Some("pay")));
+}
+
+#[test]
+fn every_doubt_that_a_crash_leaves_behind_is_told() {
+    let text = "steps:
+  - id: both
+    parallel:
+      one: [{ id: pay, do: sys.post }]
+      two: [{ id: walk, each: [1, 2], parallel: 2, steps: [{ id: send, do: sys.post }] }]
+";
+    let story = Story::new(text, json!({}), &fine);
+    let mut world = story.world();
+    let mut state = world.begin(json!({}));
+    let Next::Act(attempts) = decide(&story.program, &mut state, Timestamp::from_micros(world.now)) else {
+        panic!("calls are made")
+    };
+    assert_eq!(attempts.len(), 3);
+    world.commit(&mut state);
+    let mut recovered = world.recover();
+    let then = world.drive(&story.program, &mut recovered, &fine, 100).expect("it stands");
+    assert!(matches!(then, Then::Failed { .. }));
+    let mut doubts: Vec<String> = world
+        .entries()
+        .iter()
+        .filter(|entry| matches!(entry, Entry::Uncertain { .. }))
+        .filter_map(|entry| entry.path().map(ToString::to_string))
+        .collect();
+    doubts.sort();
+    assert_eq!(doubts, ["pay", "walk[0].send", "walk[1].send"]);
+    assert!(world.calls.is_empty(), "nothing is done again");
 }

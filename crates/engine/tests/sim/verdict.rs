@@ -74,7 +74,7 @@ fn keys_are_stable(seen: &[Seen]) -> Result<(), String> {
 
 async fn journals_can_be_read(world: &World, runs: &[RunRow]) -> Result<(), String> {
     for run in runs {
-        let chunks = world.store.chunks(run.id, 0).await.map_err(|error| error.to_string())?;
+        let chunks = world.store.chunks(run.id, 0, u32::MAX).await.map_err(|error| error.to_string())?;
         Journal::replay(chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())))
             .map_err(|error| format!("{}: {error}", run.id))?;
         let entries = world.entries(run.id).await;

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use connector::{
-    Action, Connector, Effect, Limits,
+    Action, Connector, Effect, Limits, Page,
     http::{Http, HttpOptions},
 };
 use engine::{Engine, EngineSettings, Event, Intake, Parts};
@@ -26,6 +26,8 @@ use store::{
 use tokio::time::Instant;
 
 const BEGIN: Timestamp = Timestamp::from_micros(1_760_000_000_000_000);
+const PAGES: u64 = 80;
+const PAGE_ITEMS: u64 = 20;
 const LARGE_BYTES: usize = 5 * 1024 * 1024;
 
 /// Tokio's own time, which moves when everybody waits.
@@ -60,6 +62,7 @@ struct System {
     held: AtomicBool,
     calls: AtomicUsize,
     sent: parking_lot::Mutex<Vec<Value>>,
+    pages: parking_lot::Mutex<Vec<u64>>,
 }
 
 struct World {
@@ -95,7 +98,22 @@ fn connectors(system: &Arc<System>) -> Vec<Connector> {
             }),
         }
     };
+    let list = Action {
+        pages: Some({
+            let system = Arc::clone(system);
+            Arc::new(move |_, _, cursor| {
+                let page = cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0);
+                system.pages.lock().push(page);
+                let item = |n: u64| json!({ "n": n, "keep": n.is_multiple_of(2).then(|| json!({ "n": n })) });
+                let items = (page * PAGE_ITEMS..(page + 1) * PAGE_ITEMS).map(item).collect();
+                let next = (page + 1 < PAGES).then(|| json!(page + 1));
+                Box::pin(async move { Ok(Page { items, next }) })
+            })
+        }),
+        ..action("list", |_, _| None)
+    };
     let actions = vec![
+        list,
         action("a", |system, _| Some(system.count(large('a')))),
         action("b", |system, _| Some(system.count(large('b')))),
         action("hold", |system, _| (!system.held.load(Ordering::SeqCst)).then(|| json!({}))),
@@ -199,7 +217,7 @@ impl World {
     /// The entries as they are kept, what is kept apart of them, and how long their chunks are.
     async fn kept(&self, run: RunId) -> (Vec<Entry>, Vec<Apart>, usize) {
         let (mut entries, mut apart, mut longest) = (Vec::new(), Vec::new(), 0);
-        for (_, bytes) in self.store().chunks(run, 0).await.unwrap() {
+        for (_, bytes) in self.store().chunks(run, 0, u32::MAX).await.unwrap() {
             longest = longest.max(bytes.len());
             let chunk = open_chunk(&bytes).unwrap();
             apart.extend(chunk.apart);
@@ -249,8 +267,14 @@ async fn a_large_output_survives_its_process_and_the_journal_stays_small() {
     for apart in apart {
         assert!(world.store().refers(run, apart.sha256).await.unwrap(), "{:?}", apart.field);
     }
-    let entries = engine.entries(run).await.unwrap();
-    assert!(entries.iter().any(|entry| matches!(entry, Entry::Ended { out: Some(out), .. } if **out == large('a'))));
+    let mut ends = Vec::new();
+    let look = |entry: Entry| {
+        if let Entry::Ended { out, .. } = entry {
+            ends.push(out);
+        }
+    };
+    engine.for_each_entry(run, 0, |_| true, look).await.unwrap();
+    assert_eq!(ends, [Some(Arc::new(large('a')))]);
     assert_eq!(engine.journal(run).await.unwrap().event["note"], "n");
 }
 
@@ -303,4 +327,81 @@ async fn what_was_written_before_a_commit_that_never_came_goes_after_its_grace()
     tokio::time::sleep(EngineSettings::default().blob_grace + EngineSettings::default().prune_interval * 2).await;
     assert_eq!(world.store().blob(lost).await.unwrap(), None);
     assert!(world.store().blob(kept).await.unwrap().is_some(), "a run refers to it");
+}
+
+const LISTED: &str = "  - { id: rows, do: sys.list, with: {}, stream: true }
+  - id: push
+    each: '${ steps.rows }'
+    as: row
+    file: 'rows-${ trigger.of }.jsonl'
+    collect: '${ row.keep }'
+    steps:
+      - { id: hold, if: row.n == 1_550, do: sys.hold, with: {} }
+      - { id: one, set: { n: '${ row.n }' } }
+  - { id: out, return: '${ steps.push }' }
+";
+
+/// What a run returned.
+fn output(entries: &[Entry]) -> Value {
+    let ended = |entry: &Entry| match entry {
+        Entry::Ended { out, .. } => out.as_deref().cloned(),
+        _ => None,
+    };
+    entries.iter().rev().find_map(ended).unwrap()
+}
+
+async fn lines(world: &World, file: &Value) -> Vec<Value> {
+    let id: BlobId = file["sha256"].as_str().unwrap().parse().unwrap();
+    let content = store::read_blob(&world.store(), id).await.unwrap();
+    assert_eq!(file["size"], content.len());
+    String::from_utf8(content.to_vec()).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_goes_into_a_file_and_on_in_the_middle_of_a_long_journal() {
+    let world = World::new(LISTED).await;
+    world.system.held.store(true, Ordering::SeqCst);
+    let (engine, life) = world.process(1).await;
+    let run = world.send(&engine, json!({ "of": "may" })).await;
+    let holds = |entry: &Entry| matches!(entry, Entry::Started { p, .. } if &**p == "push[1550].hold");
+    world.until(run, async || world.kept(run).await.0.iter().any(holds)).await;
+    life.0.store(true, Ordering::SeqCst);
+    world.system.held.store(false, Ordering::SeqCst);
+    let chunks = world.store().chunks(run, 0, u32::MAX).await.unwrap().len();
+    assert!(chunks > store::CLAIM_CHUNKS_MAX, "{chunks} chunks come with one claim");
+    let (_next, _) = world.process(2).await;
+    assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
+    let pages = world.system.pages.lock().clone();
+    assert!(pages.iter().copied().eq(0..PAGES), "a page is fetched once: {pages:?}");
+    let given = output(&world.kept(run).await.0);
+    assert_eq!((&given["total"], &given["failed"]), (&json!(PAGES * PAGE_ITEMS), &json!(0)));
+    assert_eq!((&given["file"]["name"], &given["file"]["type"]), (&json!("rows-may.jsonl"), &json!("application/jsonl")));
+    let wanted: Vec<Value> = (0..PAGES * PAGE_ITEMS).step_by(2).map(|n| json!({ "n": n })).collect();
+    assert_eq!(lines(&world, &given["file"]).await, wanted);
+    let kept: BlobId = given["file"]["sha256"].as_str().unwrap().parse().unwrap();
+    assert!(world.store().refers(run, kept).await.unwrap(), "the run keeps its file");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_goes_into_a_file_too_and_large_lines_are_kept_apart() {
+    let steps = "  - id: push
+    each: '${ trigger.list }'
+    partial: skip
+    file: large.jsonl
+    steps:
+      - { id: bad, if: item.n == 1, fail: no }
+      - { id: one, set: { n: '${ item.n }', text: '${ trigger.text }' } }
+  - { id: out, return: '${ steps.push }' }
+";
+    let world = World::new(steps).await;
+    let (engine, _) = world.process(1).await;
+    let text = "x".repeat(LARGE_BYTES / 10);
+    let run = world.send(&engine, json!({ "list": [{ "n": 0 }, { "n": 1 }, { "n": 2 }], "text": text })).await;
+    assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
+    let (entries, apart, longest) = world.kept(run).await;
+    assert!(longest < 2000 && apart.len() > 2, "a chunk has {longest} bytes");
+    let given = output(&entries);
+    assert_eq!((&given["total"], &given["failed"]), (&json!(3), &json!(1)));
+    let wanted: Vec<Value> = [0, 2].iter().map(|n| json!({ "n": n, "text": text })).collect();
+    assert_eq!(lines(&world, &given["file"]).await, wanted, "what failed has no line");
 }

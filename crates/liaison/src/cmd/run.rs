@@ -7,7 +7,7 @@ use clap::Args;
 use engine::{Event, Intake};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use server::detail::{self, StepStatus};
+use server::detail::{RunReader, StepStatus};
 use store::{ConnectionId, ConnectionRow, NewVersion, RecipeId, RunStatus, Saved, Via};
 
 use super::{FAILED, block_on, check::draw, print, runs::tell, serve};
@@ -131,15 +131,17 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
         };
-        let mut told = 0;
+        let (mut told, mut reader) = (0, RunReader::new(id));
         let detail = loop {
-            let detail = detail::read(&*store, id).await?.context("the run is gone")?;
+            let detail = reader.read(&*store).await?.context("the run is gone")?;
             let over = detail.row.status.is_final();
             if !run.json {
                 // Steps are told once they are done, in the order they were reached.
-                while let Some(step) = detail.steps.get(told).filter(|step| over || step.status != StepStatus::Running) {
+                let from = told;
+                let new = detail.steps.iter().filter(|step| step.number >= from);
+                for step in new.take_while(|step| over || step.status != StepStatus::Running) {
                     print(&format!("  {:<10} {}", format!("{:?}", step.status).to_lowercase(), step.path))?;
-                    told += 1;
+                    told = step.number + 1;
                 }
             }
             if over {

@@ -101,7 +101,7 @@ impl Bed {
 
     /// How often a run's journal says so.
     async fn told(&self, run: RunId, word: &str) -> usize {
-        let chunks = self.store.chunks(run, 0).await.unwrap();
+        let chunks = self.store.chunks(run, 0, u32::MAX).await.unwrap();
         chunks.iter().flat_map(|(_, chunk)| store::read_chunk(chunk).unwrap()).filter(|entry| entry.word() == word).count()
     }
 }

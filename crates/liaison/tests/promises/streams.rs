@@ -19,6 +19,8 @@ use crate::harness::{Process, database};
 
 const PAGES: u64 = 30;
 const PAGE: u64 = 40;
+/// Rows of a page when it is asked for long ones.
+const LONG_PAGE: u64 = 200;
 const KILLS: u64 = 3;
 
 /// The batches that arrived, by their key.
@@ -36,7 +38,8 @@ async fn system() -> (String, Taken) {
 
 async fn page(Query(asked): Query<HashMap<String, u64>>) -> Json<Value> {
     let cursor = asked.get("cursor").copied().unwrap_or(0);
-    let rows: Vec<Value> = (cursor * PAGE..(cursor + 1) * PAGE).map(|n| json!({ "n": n })).collect();
+    let size = if asked.contains_key("long") { LONG_PAGE } else { PAGE };
+    let rows: Vec<Value> = (cursor * size..(cursor + 1) * size).map(|n| json!({ "n": n })).collect();
     Json(json!({ "items": rows, "next": (cursor + 1 < PAGES).then_some(cursor + 1) }))
 }
 
@@ -103,4 +106,58 @@ async fn a_stream_goes_on_in_the_middle_on_sqlite() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_on_in_the_middle_on_postgres() {
     goes_on(Some(database().await)).await;
+}
+
+fn mapped(address: &str) -> String {
+    format!(
+        r#"liaison: 1
+recipe: story
+trigger: {{ from: webhook }}
+steps:
+  - id: rows
+    do: http.request
+    with: {{ method: GET, url: "http://{address}/rows", query: {{ long: 1 }}, paginate: {{ kind: cursor, items: items, next: next }} }}
+    stream: true
+  - id: lines
+    each: ${{ steps.rows }}
+    as: row
+    partial: skip
+    file: lines.jsonl
+    steps:
+      - {{ id: odd, if: row.n == 1500, fail: "no such row" }}
+      - {{ id: line, set: {{ n: "${{ row.n }}", double: "${{ row.n * 2 }}" }} }}
+  - {{ id: end, return: "${{ steps.lines }}" }}
+"#
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_goes_into_a_file_and_is_shown_in_part() {
+    let (address, _) = system().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    server.set_up(&mapped(&address)).await;
+    let run = server.send("all").await.expect("the event is taken");
+    let told = server.wait(&run, "succeeded").await;
+    let all = PAGES * LONG_PAGE;
+    let output = &told["output"];
+    assert_eq!((&output["total"], &output["failed"]), (&json!(all), &json!(1)));
+    let (status, text) = server.text(&format!("/api/v1/runs/{run}/files/{}", output["file"]["sha256"].as_str().unwrap())).await;
+    assert_eq!((status, text.len() as u64), (200, output["file"]["size"].as_u64().unwrap()));
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let wanted: Vec<Value> = (0..all).filter(|n| *n != 1500).map(|n| json!({ "n": n, "double": n * 2 })).collect();
+    assert_eq!(lines, wanted);
+
+    let paths = |told: &Value| -> BTreeSet<String> {
+        told["steps"].as_array().unwrap().iter().map(|step| step["path"].as_str().unwrap().to_owned()).collect()
+    };
+    let shown = paths(&told);
+    let left_out = told["steps_left_out"].as_u64().unwrap();
+    assert!(shown.len() < 6_000 && left_out > all / 2, "{} are shown, {left_out} are not", shown.len());
+    for path in ["lines[0].line", "lines[1500].odd", &format!("lines[{}].line", all - 1), "lines", "end"] {
+        assert!(shown.contains(path), "{path}");
+    }
+    assert!(!shown.contains("lines[1700].line"));
+    let (_, one) = server.api("GET", &format!("/api/v1/runs/{run}?pass=lines[1700]"), None).await;
+    assert!(paths(&one).contains("lines[1700].line"), "an item is shown when it is asked for");
 }

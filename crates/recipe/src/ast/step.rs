@@ -143,6 +143,8 @@ pub struct Each {
     pub partial: Partial,
     /// What each pass contributes to `results`; `None` means the output of its last step.
     pub collect: Option<Value>,
+    /// The name of the file that takes the place of `results`.
+    pub file: Option<Value>,
     /// The steps of one pass.
     pub steps: Vec<Step>,
 }

@@ -64,7 +64,11 @@ impl<'a> Checker<'a> {
             StepKind::Choose(_) => Known::record([("branch", Known::Kinds(Kinds::INTEGER.or(Kinds::TEXT).or(Kinds::NULL)))]),
             StepKind::Each(each) => {
                 let item = if each.collect.is_some() { value } else { self.last(&each.steps) };
-                Known::record([("results", Known::List(Rc::new(item))), ("total", WHOLE), ("failed", WHOLE)])
+                let given = match &each.file {
+                    Some(_) => ("file", RECORD),
+                    None => ("results", Known::List(Rc::new(item))),
+                };
+                Known::record([given, ("total", WHOLE), ("failed", WHOLE)])
             }
             StepKind::Repeat(repeat) => Known::record([("turns", WHOLE), ("last", self.last(&repeat.steps))]),
             StepKind::Parallel { branches, .. } => {

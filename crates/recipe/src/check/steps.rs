@@ -150,6 +150,10 @@ impl<'a> Checker<'a> {
         self.items.insert(&step.id.value, item);
         let inner = places::inside(&place.around, Around::new(step, place.order, crate::ast::BlockName::Loop));
         self.steps(&each.steps, &inner, &place.conditions);
+        if let Some(file) = &each.file {
+            let name = self.value(file, here);
+            self.fits(file.span, &name, Kinds::TEXT, "The name of a file");
+        }
         match &each.collect {
             Some(collect) => self.value(collect, &Seen::Run(Place { order: self.next, around: inner, ..place.clone() })),
             None => Known::Any,

@@ -14,7 +14,7 @@ const FORMULAS: &[&str] = &["if", "when", "until"];
 /// Keys of the language whose values are data: nothing inside is a key of the language.
 const DATA: &[&str] = &[
     "with", "set", "save", "sample", "default", "return", "fallback", "body", "headers", "given", "event", "expect", "input",
-    "collect", "schema",
+    "collect", "file", "schema",
 ];
 
 /// The recipe as it would be if everything were written in one way.

@@ -21,9 +21,10 @@ impl<'t> Reader<'t> {
             _ => Partial::Stop,
         };
         let collect = fields.get("collect").map(|entry| self.value(&entry.value));
+        let file = fields.get("file").map(|entry| self.value(&entry.value));
         let steps = self.block(fields, "steps");
         let binding = binding.unwrap_or_else(|| "item".to_owned());
-        Some(StepKind::Each(Box::new(Each { items: items?, binding, batch, parallel, partial, collect, steps })))
+        Some(StepKind::Each(Box::new(Each { items: items?, binding, batch, parallel, partial, collect, file, steps })))
     }
 
     fn binding(&mut self, entry: &Entry<'t>) -> Option<String> {

@@ -10,6 +10,7 @@ mod gates;
 mod inbound;
 pub(crate) mod operations;
 mod recipes;
+mod run_events;
 mod runs;
 mod schedules;
 pub(crate) mod settle;
@@ -83,7 +84,7 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(runs::cancel))
                 .routes(routes!(runs::resume))
                 .routes(routes!(runs::replay))
-                .routes(routes!(runs::events))
+                .routes(routes!(run_events::events))
                 .routes(routes!(files::get))
                 .routes(routes!(dead_letters::list))
                 .routes(routes!(dead_letters::causes))

@@ -1,16 +1,13 @@
 //! Runs: starting, reading, cancelling, resuming, replaying, watching.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
     body::Body,
     extract::{Path, Query, State},
     http::{HeaderName, HeaderValue, Request, StatusCode},
-    response::{
-        IntoResponse, Response,
-        sse::{Event as SseEvent, KeepAlive, Sse},
-    },
+    response::{IntoResponse, Response},
 };
 use engine::{
     Event, Intake,
@@ -18,7 +15,6 @@ use engine::{
     id_of,
     resume::Said,
 };
-use futures_util::stream::{Stream, unfold};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -88,6 +84,9 @@ pub(crate) struct RunOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     trigger_ref: Option<RefOut>,
     steps: Vec<StepOut>,
+    /// Steps in passes of loops that are not among them because there are so many; `pass` shows one.
+    #[serde(skip_serializing_if = "is_zero")]
+    steps_left_out: usize,
     output: Option<Value>,
     /// Where the result is, when it is too large to be shown here.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,7 +192,12 @@ pub(super) fn row_out(row: RunRow) -> RunRowOut {
     }
 }
 
-async fn run_out(app: &Shared, run: RunDetail) -> RunOut {
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+pub(super) async fn run_out(app: &Shared, run: RunDetail) -> RunOut {
     let program = app.engine.program(run.row.recipe, run.row.version).await.ok();
     let uses = |path: &Arc<str>| program.as_ref().and_then(|program| program.uses(id_of(path))).unwrap_or_default();
     let id = run.row.id;
@@ -206,6 +210,7 @@ async fn run_out(app: &Shared, run: RunDetail) -> RunOut {
         trigger: Value::clone(&run.event),
         trigger_ref: RefOut::of(id, run.event_apart),
         steps,
+        steps_left_out: run.left_out,
         output: run.output.map(|output| Value::clone(&output)),
         output_ref: RefOut::of(id, run.output_apart),
     }
@@ -430,12 +435,30 @@ pub(crate) async fn list(
     Ok(Json(Page::cut(rows.into_iter().map(row_out).collect(), filter.limit, |row| row.id.clone())))
 }
 
-/// One run with its steps and data.
-#[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = String, Path)), responses((status = 200, body = RunOut), (status = 404, body = ErrorBody)))]
-pub(crate) async fn get(State(app): State<Shared>, caller: Caller, Path(id): Path<String>) -> Result<Json<RunOut>, ApiError> {
+/// What of a run to show.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RunQuery {
+    /// A pass of a loop that is to be shown wherever in its loop it is: `rows[51233]`.
+    pub(crate) pass: Option<String>,
+}
+
+/// One run with its steps and data. Of loops with very many passes the first and the last are shown, and
+/// those that failed or are not over.
+#[utoipa::path(get, path = "/runs/{id}", tag = "runs", params(("id" = String, Path), RunQuery), responses((status = 200, body = RunOut), (status = 404, body = ErrorBody)))]
+pub(crate) async fn get(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(query): Query<RunQuery>,
+) -> Result<Json<RunOut>, ApiError> {
     caller.need(Scope::RunsRead)?;
     let run = read_id(&id)?;
-    let detail = detail::read(app.store(), run).await?.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
+    let detail = match query.pass.as_deref() {
+        Some(pass) => detail::read_with(app.store(), run, pass).await?,
+        None => detail::read(app.store(), run).await?,
+    };
+    let detail = detail.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
     Ok(Json(run_out(&app, detail).await))
 }
 
@@ -514,66 +537,4 @@ pub(crate) async fn replay(
     let wish = Replay { event: wish.event, version: wish.version, key: None };
     let new = app.engine.replay_with(read_id(&id)?, wish).await?;
     done(&app, new).await
-}
-
-/// Watches a run: an event `run` with the run whenever it changed, until it is over.
-#[utoipa::path(get, path = "/runs/{id}/events", tag = "runs", params(("id" = String, Path)),
-    responses((status = 200, description = "Server-sent events", content_type = "text/event-stream"), (status = 404, body = ErrorBody)))]
-pub(crate) async fn events(
-    State(app): State<Shared>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Sse<impl Stream<Item = Result<SseEvent, Infallible>>>, ApiError> {
-    caller.need(Scope::RunsRead)?;
-    let run = read_id(&id)?;
-    if app.store().run(run).await?.is_none() {
-        return Err(ApiError::not_found(format!("run {id}")));
-    }
-    let stream = unfold(Watch::new(&app, run), |mut watch| async move {
-        let detail = watch.next().await?;
-        let seq = detail.entries.len().to_string();
-        let body = run_out(&watch.app, detail).await;
-        let event = SseEvent::default().event("run").id(seq).json_data(body).unwrap_or_default();
-        Some((Ok(event), watch))
-    });
-    Ok(Sse::new(stream).keep_alive(KeepAlive::default()))
-}
-
-/// Watches one run from the store: hints say when to look, and a look now and then says the rest.
-pub(crate) struct Watch {
-    app: Shared,
-    run: RunId,
-    changes: tokio::sync::broadcast::Receiver<RunId>,
-    seen: Option<(usize, RunStatus)>,
-    over: bool,
-}
-
-impl Watch {
-    pub(crate) fn new(app: &Shared, run: RunId) -> Self {
-        Self { app: Arc::clone(app), run, changes: app.engine.live.watch(), seen: None, over: false }
-    }
-
-    /// The run after its next change; `None` once it is over, gone, or this process stops.
-    pub(crate) async fn next(&mut self) -> Option<RunDetail> {
-        const LOOK_EVERY: Duration = Duration::from_secs(1);
-        while !self.over {
-            let detail = detail::read(self.app.store(), self.run).await.ok().flatten()?;
-            let now = (detail.entries.len(), detail.row.status);
-            if self.seen != Some(now) {
-                self.seen = Some(now);
-                self.over = detail.row.status.is_final();
-                return Some(detail);
-            }
-            let hint = async {
-                // A slow watcher looks for itself.
-                while matches!(self.changes.recv().await, Ok(changed) if changed != self.run) {}
-            };
-            tokio::select! {
-                () = hint => {}
-                () = tokio::time::sleep(LOOK_EVERY) => {}
-                () = self.app.engine.stopped() => return None,
-            }
-        }
-        None
-    }
 }

@@ -30,7 +30,7 @@ pub use self::{
     mark::Mark,
     message::{Action, MessagePage},
     recipes::{LastRun, RecipeRow, RecipeState, RecipesPage},
-    run::{ErrorCard, LogEntry, NextAction, RunHead, RunLink, RunPage, RunPane, RunQuery, Waiting},
+    run::{ErrorCard, LeftOut, LogEntry, NextAction, RunHead, RunLink, RunPage, RunPane, RunQuery, Waiting},
     runs::{Count, RecipeChoice, RunFilter, RunRow, RunsPage},
     shell::{LoadFailure, NavCounts, Person, Shell, Theme},
     signin::{SigninPage, SigninState},

@@ -103,6 +103,8 @@ pub struct RunHead {
     pub doubts: Vec<String>,
     /// What is said when the run's data is gone, because its recipe does not want it kept.
     pub data_gone: Option<&'static str>,
+    /// What is not shown of its loops, when they went through very many items.
+    pub left_out: Option<LeftOut>,
     /// Whether this person may retry, cancel and answer.
     pub may_operate: bool,
 }
@@ -134,6 +136,44 @@ pub struct RunQuery {
     pub tab: Option<String>,
     /// `raw` or `tree`.
     pub view: Option<String>,
+    /// The path of a loop, one of whose items is to be shown.
+    #[serde(rename = "loop")]
+    pub of: Option<String>,
+    /// The item, counted from 1.
+    pub item: Option<String>,
+}
+
+impl RunQuery {
+    /// The same with the item asked for as the chosen step.
+    #[must_use]
+    pub fn with_item(mut self) -> Self {
+        if let (Some(of), Some(item)) = (&self.of, self.item.as_deref().and_then(|text| text.trim().parse::<usize>().ok())) {
+            self.step = Some(format!("{of}[{}]", item.saturating_sub(1)));
+        }
+        self
+    }
+
+    /// The pass that the chosen step is in.
+    #[must_use]
+    pub fn pass(&self) -> Option<&str> {
+        let step = self.step.as_deref()?;
+        step.rfind(']').map(|end| &step[..=end])
+    }
+}
+
+/// Steps that are not shown, because loops went through so many items.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// How many.
+    pub steps: usize,
+    /// Paths and titles of the loops.
+    pub loops: Vec<(String, String)>,
+}
+
+impl LeftOut {
+    fn told(&self) -> String {
+        format::plural(self.steps as u64, "step of the loops is", "steps of the loops are")
+    }
 }
 
 /// Timeline or event log.

@@ -192,13 +192,10 @@ impl Subject {
         match self {
             Self::Run { run, seq, row } => {
                 // Only what came since the last look is read.
-                let chunks = app.store().chunks(*run, *seq).await?;
+                let next = app.store().next_seq(*run).await?;
                 let now = app.store().run(*run).await?.map(Box::new);
-                let changed = !chunks.is_empty() || now != *row;
-                if let Some((last, _)) = chunks.last() {
-                    *seq = last + 1;
-                }
-                *row = now;
+                let changed = next != *seq || now != *row;
+                (*seq, *row) = (next, now);
                 Ok(if changed { vec![Event::default().event("changed").data("{}")] } else { Vec::new() })
             }
             Self::List(list) => list.look(app, hints).await,

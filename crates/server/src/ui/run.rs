@@ -32,8 +32,8 @@ use crate::{
     detail::{self, RunDetail},
     error::ApiError,
     pages::{
-        Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepRow, StepStatus, Waiting, run::chosen,
-        run::step_href,
+        LeftOut, Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepKind, StepRow, StepStatus, Waiting,
+        run::chosen, run::step_href,
     },
     state::{App, Shared},
 };
@@ -63,9 +63,9 @@ async fn show(
     query: Asked<RunQuery>,
     log: bool,
 ) -> Result<Response, ApiError> {
-    let query = query.map(|query| query.0).unwrap_or_default();
+    let query = query.map(|query| query.0.with_item()).unwrap_or_default();
     let shell = visitor.shell(&app).await;
-    let Some((run, program)) = read(&app, &id).await? else {
+    let Some((run, program)) = read(&app, &id, query.pass()).await? else {
         return Ok(page(StatusCode::NOT_FOUND, &MessagePage::run_not_found(shell, &id)));
     };
     let told = Told::of(&app, &run, program.as_deref());
@@ -79,6 +79,7 @@ async fn show(
         // A doubt the recipe dealt with is no question any more.
         head.doubts = app.engine.doubts(run.row.id).await?;
     }
+    head.left_out = left_out(&run, &rows);
     if let Some(error) = &mut head.error {
         error.others = others(&app, &run).await?;
     }
@@ -86,9 +87,13 @@ async fn show(
     Ok(page(StatusCode::OK, &RunPage::new(shell, head, rows, pane, &query)))
 }
 
-async fn read(app: &App, id: &str) -> Result<Option<(RunDetail, Option<Arc<Program>>)>, StoreError> {
+async fn read(app: &App, id: &str, pass: Option<&str>) -> Result<Option<(RunDetail, Option<Arc<Program>>)>, StoreError> {
     let Ok(id) = id.parse::<RunId>() else { return Ok(None) };
-    let Some(run) = detail::read(app.store(), id).await? else { return Ok(None) };
+    let read = match pass {
+        Some(pass) => detail::read_with(app.store(), id, pass).await?,
+        None => detail::read(app.store(), id).await?,
+    };
+    let Some(run) = read else { return Ok(None) };
     // A version that this build cannot run is still shown from its journal.
     let program = app.engine.program(run.row.recipe, run.row.version).await.ok();
     Ok(Some((run, program)))
@@ -178,8 +183,16 @@ fn head(run: &RunDetail, rows: &[StepRow]) -> RunHead {
         settled,
         doubts: Vec::new(),
         data_gone: run_story::data_gone(run),
+        left_out: None,
         may_operate: true,
     }
+}
+
+/// What is said about the passes that are too many to be shown.
+fn left_out(run: &RunDetail, rows: &[StepRow]) -> Option<LeftOut> {
+    let loops = rows.iter().filter(|row| row.kind == StepKind::Loop && row.depth == 0);
+    let loops = loops.map(|row| (row.path.clone(), row.title.clone())).collect();
+    (run.left_out > 0).then_some(LeftOut { steps: run.left_out, loops })
 }
 
 /// The active version, when a failed run could go on under it instead of its own.
@@ -215,7 +228,7 @@ pub(super) async fn data(
     Path(id): Path<String>,
     Query(query): Query<DataQuery>,
 ) -> Result<Response, ApiError> {
-    let (run, program) = read(&app, &id).await?.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
+    let (run, program) = read(&app, &id, None).await?.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
     let outline = program.map_or_else(Vec::new, |program| program.outline.clone());
     let input = query.part.as_deref() == Some("input");
     if let Some(apart) = run_rows::apart_of(&run, &outline, &query.step, input) {

@@ -1,6 +1,6 @@
 //! From a run's journal and its recipe's outline to the rows of its timeline.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use connector::Connector;
 use engine::{OutlineStep, id_of};
@@ -73,15 +73,14 @@ fn trigger(detail: &RunDetail, plan: Plan<'_>) -> StepRow {
     }
 }
 
-/// How many passes of each loop the journal knows, by the loop's path.
-fn passes(detail: &RunDetail) -> HashMap<String, usize> {
-    let mut out = HashMap::new();
+/// The passes of each loop that are to be shown, by the loop's path.
+fn passes(detail: &RunDetail) -> HashMap<String, BTreeSet<usize>> {
+    let mut out: HashMap<String, BTreeSet<usize>> = HashMap::new();
     for step in &detail.steps {
         for (open, _) in step.path.match_indices('[') {
             let rest = &step.path[open + 1..];
             let Some(place) = rest.split(']').next().and_then(|text| text.parse::<usize>().ok()) else { continue };
-            let known: &mut usize = out.entry(step.path[..open].to_owned()).or_default();
-            *known = (*known).max(place + 1);
+            out.entry(step.path[..open].to_owned()).or_default().insert(place);
         }
     }
     out
@@ -104,7 +103,7 @@ struct Walk<'a> {
     plan: Plan<'a>,
     over: bool,
     steps: HashMap<&'a str, &'a StepDetail>,
-    passes: HashMap<String, usize>,
+    passes: HashMap<String, BTreeSet<usize>>,
     reopened: HashMap<&'a str, u32>,
     rows: Vec<StepRow>,
 }
@@ -162,11 +161,11 @@ impl Walk<'_> {
         row.subtitle = if self.over { "Not reached" } else { "Not reached yet" }.to_owned();
         self.rows.push(row);
         let known = self.steps.get(path).copied();
-        let count = self.passes.get(path).copied().unwrap_or(0);
-        for pass in 0..count {
+        let passes = self.passes.remove(path).unwrap_or_default();
+        for pass in passes.iter().copied() {
             self.pass(at, end, &format!("{path}[{pass}]"), pass, depth.saturating_add(1));
         }
-        if count == 0 && known.is_none() {
+        if passes.is_empty() && known.is_none() {
             self.block(at + 1, end, &format!("{path}[0]"), depth.saturating_add(1));
             return;
         }

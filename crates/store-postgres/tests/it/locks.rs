@@ -64,7 +64,7 @@ async fn a_commit_waits_for_a_reaper() {
             async move { store.write(&batch).await.unwrap().commits }
         });
         assert_eq!(reaper.commit_when_waited_for(writing).await, [Committed::LeaseLost], "{then:?}");
-        assert_eq!(store.chunks(commit.run, 0).await.unwrap().len(), 1);
+        assert_eq!(store.chunks(commit.run, 0, u32::MAX).await.unwrap().len(), 1);
         store.close().await;
         database.remove().await;
     }

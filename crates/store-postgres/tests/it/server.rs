@@ -176,7 +176,13 @@ async fn the_answer_to_a_write_is_lost() {
     assert_eq!(store.run(warm.accepts[0].id).await.unwrap().unwrap().status, RunStatus::Succeeded, "it was written");
     let again = store.write(&batch).await.unwrap();
     assert_eq!((again.accepts, again.commits), (vec![Accepted::New], vec![Committed::Done]));
-    assert_eq!((store.chunks(warm.accepts[0].id, 0).await.unwrap().len(), store.chunks(run.id, 0).await.unwrap().len()), (2, 1));
+    assert_eq!(
+        (
+            store.chunks(warm.accepts[0].id, 0, u32::MAX).await.unwrap().len(),
+            store.chunks(run.id, 0, u32::MAX).await.unwrap().len()
+        ),
+        (2, 1)
+    );
     store.close().await;
     database.remove().await;
 }

@@ -114,7 +114,7 @@ async fn values_of_another_kind_are_damage() {
     };
     damaged(store.recipe("orders").await.map(|row| format!("{row:?}")));
     assert!(store.runs(&RunFilter { limit: 9, ..RunFilter::default() }).await.unwrap().is_empty());
-    damaged(store.chunks(store::RunId(uuid::Uuid::from_u128(3)), 0).await.map(|rows| format!("{rows:?}")));
+    damaged(store.chunks(store::RunId(uuid::Uuid::from_u128(3)), 0, u32::MAX).await.map(|rows| format!("{rows:?}")));
     damaged(store.recipe_stats(Timestamp::from_micros(0)).await.map(|rows| format!("{rows:?}")));
     assert!(store.prune(now, 10).await.is_ok());
 }

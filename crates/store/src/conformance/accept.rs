@@ -32,7 +32,7 @@ pub async fn a_new_run_is_there(bed: Arc<dyn Bed>) {
     assert_eq!((row.slug.as_str(), row.title.as_str()), ("orders", "The orders"));
     assert_eq!((row.label.as_deref(), row.via, row.replay_of), (Some("order 17"), Via::Webhook, Some(run_id(99))));
     assert_eq!((row.accepted_at, row.ended_at, row.attempts), (at(5), None, 3));
-    assert_eq!(store.chunks(run_id(5), 0).await.unwrap(), [(0, first_chunk(5))]);
+    assert_eq!(store.chunks(run_id(5), 0, u32::MAX).await.unwrap(), [(0, first_chunk(5))]);
 }
 
 /// A run may begin in any state, also already ended.
@@ -124,7 +124,7 @@ pub async fn the_same_run_twice(bed: Arc<dyn Bed>) {
     assert_eq!(write(&*store, &first_commit(1, owner, succeeded(2))).await, Committed::Done);
     assert_eq!(accept(&*store, run).await, Accepted::New);
     assert_eq!(row(&*store, 1).await.status, RunStatus::Succeeded);
-    assert_eq!(store.chunks(run_id(1), 0).await.unwrap(), [(0, first_chunk(1)), (1, next_chunk(1, "first"))]);
+    assert_eq!(store.chunks(run_id(1), 0, u32::MAX).await.unwrap(), [(0, first_chunk(1)), (1, next_chunk(1, "first"))]);
     let keyless = running(recipe, 2, owner);
     assert_eq!(accept_all(&*store, [keyless.clone(), keyless]).await, [Accepted::New; 2]);
     assert_eq!(chunk_count(&*store, 2).await, 1);

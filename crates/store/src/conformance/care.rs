@@ -136,7 +136,7 @@ pub async fn everything_of_a_run_goes(bed: Arc<dyn Bed>) {
     assert_eq!(purge_all(&*store, purge(recipe, 500)).await, (1, 0));
     assert_eq!(store.run(run_id(1)).await.unwrap(), None);
     assert_eq!(store.journal_ids(None, 10).await.unwrap(), [run_id(2)]);
-    assert_eq!(store.chunks(run_id(2), 0).await.unwrap().len(), 3);
+    assert_eq!(store.chunks(run_id(2), 0, u32::MAX).await.unwrap().len(), 3);
     assert_eq!(store.approval(question(1).id).await.unwrap(), None);
     assert!(store.approval(question(2).id).await.unwrap().is_some());
     // An answer of the first would be refused as another one if anything of it had stayed.
@@ -294,8 +294,8 @@ pub async fn everything_can_be_read(bed: Arc<dyn Bed>) {
         }
     }
     let seqs = |part: Vec<(i32, Vec<u8>)>| part.into_iter().map(|(seq, _)| seq).collect::<Vec<_>>();
-    assert_eq!(seqs(store.journal_part(run_id(3), 0, 2).await.unwrap()), [0, 1]);
-    assert_eq!(seqs(store.journal_part(run_id(3), 2, 5).await.unwrap()), [2, 3, 5]);
+    assert_eq!(seqs(store.chunks(run_id(3), 0, 2).await.unwrap()), [0, 1]);
+    assert_eq!(seqs(store.chunks(run_id(3), 2, 5).await.unwrap()), [2, 3, 5]);
     assert_eq!(store.faults().await.unwrap(), [] as [String; 0]);
 }
 

@@ -22,7 +22,7 @@ pub async fn a_chunk_is_added(bed: Arc<dyn Bed>) {
     assert_eq!(write(&*store, &second).await, Committed::Done);
     assert_eq!(row(&*store, 1).await, before);
     let chunks = [(0, first_chunk(1)), (1, next_chunk(1, "first")), (2, next_chunk(2, "second"))];
-    assert_eq!(bed.another().await.chunks(run_id(1), 0).await.unwrap(), chunks);
+    assert_eq!(bed.another().await.chunks(run_id(1), 0, u32::MAX).await.unwrap(), chunks);
 }
 
 /// A parked run belongs to nobody and says what it waits for.
@@ -214,5 +214,5 @@ pub async fn a_number_already_taken(bed: Arc<dyn Bed>) {
         assert_eq!(write(&*store, &other).await, Committed::LeaseLost);
     }
     assert_eq!(row(&*store, 1).await.status, RunStatus::Running);
-    assert_eq!(store.chunks(run_id(1), 1).await.unwrap(), [(1, next_chunk(1, "first"))]);
+    assert_eq!(store.chunks(run_id(1), 1, u32::MAX).await.unwrap(), [(1, next_chunk(1, "first"))]);
 }

@@ -68,7 +68,7 @@ pub async fn cancelled_in_every_state(bed: Arc<dyn Bed>) {
         let row = row(&*store, number).await;
         assert_eq!((row.status, row.ended_at), (RunStatus::Cancelled, Some(at(20))));
         assert_eq!((row.due_at, row.waiting_for), (None, None));
-        assert_eq!(store.chunks(run_id(number), 1).await.unwrap(), [(1, next_chunk(1, "cancel"))]);
+        assert_eq!(store.chunks(run_id(number), 1, u32::MAX).await.unwrap(), [(1, next_chunk(1, "cancel"))]);
     }
     for (seq, then) in [(1, Then::Running), (2, Then::Running), (2, succeeded(30))] {
         let mut late = first_commit(1, owner, then);
@@ -118,7 +118,7 @@ pub async fn a_dead_letter_is_settled_once(bed: Arc<dyn Bed>) {
     assert!(store.settle_dead_letter(run_id(4), DeadLetter::Discarded, 1, &next_chunk(1, "settle")).await.unwrap());
     let settled = row(&*store, 4).await;
     assert_eq!((settled.status, settled.dead_letter), (RunStatus::Failed, Some(DeadLetter::Discarded)));
-    assert_eq!(store.chunks(run_id(4), 1).await.unwrap(), [(1, next_chunk(1, "settle"))]);
+    assert_eq!(store.chunks(run_id(4), 1, u32::MAX).await.unwrap(), [(1, next_chunk(1, "settle"))]);
     assert!(!store.settle_dead_letter(run_id(4), DeadLetter::Replayed, 2, &next_chunk(2, "settle")).await.unwrap());
 
     accept(&*store, NewRun { then: failed(8), ..new_run(recipe, 7) }).await;

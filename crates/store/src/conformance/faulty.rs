@@ -208,7 +208,8 @@ pass_on! {
     operation(id: OperationId) -> Reply<Option<Operation>>;
     operation_items(operation: OperationId, state: Option<ItemState>, after: Option<RunId>, limit: u32) -> Reply<Vec<OperationItem>>;
     run(id: RunId) -> Reply<Option<RunRow>>;
-    chunks(id: RunId, from: i32) -> Reply<Vec<(i32, Vec<u8>)>>;
+    chunks(id: RunId, from: i32, limit: u32) -> Reply<Vec<(i32, Vec<u8>)>>;
+    next_seq(id: RunId) -> Reply<i32>;
     run_counts(recipe: Option<RecipeId>, since: Timestamp) -> Reply<Vec<(RunStatus, i64)>>;
     recipes() -> Reply<Vec<RecipeRow>>;
     recipe(slug: &str) -> Reply<Option<RecipeRow>>;
@@ -266,7 +267,6 @@ pass_on! {
     tidy(log_bytes_max: Option<u64>) -> Reply<Room>;
     run_ids(after: Option<RunId>, limit: u32) -> Reply<Vec<RunId>>;
     journal_ids(after: Option<RunId>, limit: u32) -> Reply<Vec<RunId>>;
-    journal_part(run: RunId, from: i32, limit: u32) -> Reply<Vec<(i32, Vec<u8>)>>;
     referred_blobs(after: Option<BlobId>, limit: u32) -> Reply<Vec<BlobId>>;
     referring_runs(blob: BlobId, limit: u32) -> Reply<Vec<RunId>>;
     faults() -> Reply<Vec<String>>;

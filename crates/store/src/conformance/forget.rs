@@ -41,7 +41,7 @@ pub async fn data_goes_after_the_end(bed: Arc<dyn Bed>) {
     accept(&*store, forgetful(NewRun { then: succeeded(5), ..new_run(orders, 1) }, Keeps::Nothing)).await;
     accept(&*store, NewRun { then: succeeded(5), ..new_run(orders, 2) }).await;
     accept(&*store, forgetful(NewRun { then: succeeded(50), ..new_run(orders, 3) }, Keeps::Shapes)).await;
-    let before = store.chunks(run_id(2), 0).await.unwrap();
+    let before = store.chunks(run_id(2), 0, u32::MAX).await.unwrap();
     assert_eq!(due(&*other, 4).await, []);
     assert_eq!(due(&*other, 5).await, [(run_id(1), Keeps::Nothing)]);
     assert_eq!(due(&*other, 50).await, [(run_id(1), Keeps::Nothing), (run_id(3), Keeps::Shapes)]);
@@ -51,11 +51,11 @@ pub async fn data_goes_after_the_end(bed: Arc<dyn Bed>) {
     assert!(store.forget(&wish(run_id(1), 1)).await.unwrap());
     assert!(!other.forget(&wish(run_id(1), 1)).await.unwrap(), "it went before");
     assert_eq!(other.keeps(run_id(1)).await.unwrap(), Some((Keeps::Nothing, Some(at(1000)))));
-    assert_eq!(other.chunks(run_id(1), 0).await.unwrap(), [(0, write_chunk(&[]).unwrap())]);
+    assert_eq!(other.chunks(run_id(1), 0, u32::MAX).await.unwrap(), [(0, write_chunk(&[]).unwrap())]);
     assert_eq!(due(&*other, 50).await, [(run_id(3), Keeps::Shapes)]);
     // Who said nothing keeps everything.
     assert!(!store.forget(&wish(run_id(2), 1)).await.unwrap());
-    assert_eq!((store.keeps(run_id(2)).await.unwrap(), store.chunks(run_id(2), 0).await.unwrap()), (None, before));
+    assert_eq!((store.keeps(run_id(2)).await.unwrap(), store.chunks(run_id(2), 0, u32::MAX).await.unwrap()), (None, before));
     assert!(store.wipe().await.unwrap());
 }
 

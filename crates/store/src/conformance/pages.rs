@@ -108,10 +108,13 @@ pub async fn chunks_from(bed: Arc<dyn Bed>) {
         (commit.seq, commit.chunk) = (seq, next_chunk(seq, "x"));
         write(&*store, &commit).await;
     }
-    let from = async |seq| store.chunks(run_id(1), seq).await.unwrap().iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
+    let from = async |seq| store.chunks(run_id(1), seq, u32::MAX).await.unwrap().iter().map(|(seq, _)| *seq).collect::<Vec<_>>();
     assert_eq!(from(0).await, (0..12).collect::<Vec<_>>());
     assert_eq!((from(10).await, from(12).await), (vec![10, 11], vec![]));
-    assert!(store.chunks(run_id(2), 0).await.unwrap().is_empty());
+    let part: Vec<i32> = store.chunks(run_id(1), 3, 2).await.unwrap().iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(part, [3, 4]);
+    assert_eq!((store.next_seq(run_id(1)).await.unwrap(), store.next_seq(run_id(2)).await.unwrap()), (12, 0));
+    assert!(store.chunks(run_id(2), 0, u32::MAX).await.unwrap().is_empty());
 }
 
 /// Half a millisecond after run 5: ids only know milliseconds.

@@ -185,5 +185,5 @@ pub(crate) async fn row(store: &dyn Store, number: u64) -> RunRow {
 }
 
 pub(crate) async fn chunk_count(store: &dyn Store, number: u64) -> usize {
-    store.chunks(run_id(number), 0).await.unwrap().len()
+    store.chunks(run_id(number), 0, u32::MAX).await.unwrap().len()
 }

@@ -79,7 +79,7 @@ pub async fn a_stale_worker_and_a_reaper(bed: Arc<dyn Bed>) {
         // What a commit was just being refused for may have been held when it was claimed.
         claims.extend(other.claim(next, at(11), 1000).await.unwrap());
         for (commit, answer) in answers {
-            let chunks = store.chunks(commit.run, 1).await.unwrap();
+            let chunks = store.chunks(commit.run, 1, u32::MAX).await.unwrap();
             let claim = claims.iter().find(|claim| claim.id == commit.run);
             match answer {
                 Committed::Done => assert_eq!(chunks, [(1, commit.chunk.clone())], "{:?}", commit.then),
@@ -114,7 +114,7 @@ pub async fn an_owner_and_a_person(bed: Arc<dyn Bed>) {
         let (committed, cancelled) = (committed[0] == Committed::Done, cancelled.unwrap());
         assert!(committed != cancelled, "run {number}: committed {committed}, cancelled {cancelled}");
         let chunk = if committed { ours.chunk } else { theirs };
-        assert_eq!(store.chunks(run_id(number), 1).await.unwrap(), [(1, chunk)]);
+        assert_eq!(store.chunks(run_id(number), 1, u32::MAX).await.unwrap(), [(1, chunk)]);
         let status = if cancelled { RunStatus::Cancelled } else { then.status() };
         assert_eq!(row(&*store, number).await.status, status);
     }

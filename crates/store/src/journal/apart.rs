@@ -75,9 +75,10 @@ pub struct Packed {
 /// # Errors
 /// [`StoreError::Corrupt`] when an entry cannot be written as JSON, which no value of ours causes.
 pub fn pack_chunk(entries: &[Entry], inline_max: usize, mut look: impl FnMut(&[u8])) -> Result<Packed, StoreError> {
-    let plain = text(entries)?;
+    let (plain, longest) = written(entries)?;
     look(&plain);
-    if plain.len() <= inline_max {
+    // A value is no longer than its entry. Most chunks have none that is large, and are written once.
+    if longest <= inline_max && plain.len() <= CHUNK_INLINE_BYTES_MAX {
         return Ok(Packed { bytes: compressed(plain), blobs: Vec::new() });
     }
     drop(plain);
@@ -90,6 +91,22 @@ pub fn pack_chunk(entries: &[Entry], inline_max: usize, mut look: impl FnMut(&[u
         }
         limit = (limit / 4).max(INLINE_BYTES_MIN);
     }
+}
+
+/// The entries as JSON text, and the length of the longest of them.
+fn written(entries: &[Entry]) -> Result<(Vec<u8>, usize), StoreError> {
+    let (mut plain, mut longest) = (Vec::with_capacity(INLINE_BYTES_MIN), 0);
+    plain.push(b'[');
+    for (place, entry) in entries.iter().enumerate() {
+        if place > 0 {
+            plain.push(b',');
+        }
+        let before = plain.len();
+        serde_json::to_writer(&mut plain, entry).map_err(|error| StoreError::Corrupt(error.to_string()))?;
+        longest = longest.max(plain.len() - before);
+    }
+    plain.push(b']');
+    Ok((plain, longest))
 }
 
 /// The entries without their large values, and those.
@@ -158,6 +175,7 @@ impl Entry {
                 (Some((Field::Out, out)), [None, None])
             }
             Self::Caught { out, .. } | Self::Ended { out, .. } => (out.as_ref().map(|out| (Field::Out, out)), [None, None]),
+            Self::Paged { rows, .. } => (rows.as_ref().map(|rows| (Field::Out, rows)), [None, None]),
             Self::Waits { ask, .. } => (ask.as_ref().map(|ask| (Field::Ask, ask)), [None, None]),
             _ => (None, [None, None]),
         };
@@ -175,7 +193,7 @@ impl Entry {
                 Field::Out,
             ) => *slot = value,
             (Self::Started { input: slot, .. }, Field::In)
-            | (Self::Caught { out: slot, .. } | Self::Ended { out: slot, .. }, Field::Out)
+            | (Self::Caught { out: slot, .. } | Self::Ended { out: slot, .. } | Self::Paged { rows: slot, .. }, Field::Out)
             | (Self::Waits { ask: slot, .. }, Field::Ask) => *slot = Some(value),
             // A chunk that names a value its entry cannot have changes nothing.
             _ => {}

@@ -145,7 +145,7 @@ impl Journal {
             if let (StepState::Ready { attempts }, Entry::Reopened { .. }) = (&after, entry) {
                 self.reopened.insert(Arc::clone(path), *attempts);
             }
-            if let Entry::Computed { p, .. } = entry {
+            if let Entry::Computed { p, .. } | Entry::Succeeded { p, .. } = entry {
                 self.late.remove(p);
                 self.end_stream(p);
             }

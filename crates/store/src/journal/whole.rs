@@ -40,6 +40,7 @@ fn forget_values(entry: &mut Entry) {
         Entry::Computed { out, .. } | Entry::Succeeded { out, .. } | Entry::Settled { out, .. } => *out = Arc::default(),
         Entry::Started { input: Some(input), .. } => *input = Arc::default(),
         Entry::Found { state, .. } => *state = Arc::default(),
+        Entry::Paged { rows, .. } => *rows = None,
         Entry::Caught { err, out, .. } => {
             (err.request, err.response) = (None, None);
             *out = None;

@@ -33,10 +33,6 @@ impl Care for MemoryStore {
         self.run_ids(after, limit).await
     }
 
-    async fn journal_part(&self, run: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
-        Ok(self.chunks(run, from).await?.into_iter().take(limit as usize).collect())
-    }
-
     async fn referred_blobs(&self, after: Option<BlobId>, limit: u32) -> Result<Vec<BlobId>, StoreError> {
         let later = |id: &BlobId| after.is_none_or(|after| *id > after);
         Ok(self.model.lock().blobs.referred().into_iter().filter(later).take(limit as usize).collect())

@@ -56,10 +56,15 @@ impl Pages for MemoryStore {
         Ok(self.model.lock().row(id))
     }
 
-    async fn chunks(&self, id: RunId, from: i32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
+    async fn next_seq(&self, id: RunId) -> Result<i32, StoreError> {
+        let model = self.model.lock();
+        Ok(model.runs.get(&id).and_then(|run| i32::try_from(run.chunks.len()).ok()).unwrap_or(0))
+    }
+
+    async fn chunks(&self, id: RunId, from: i32, limit: u32) -> Result<Vec<(i32, Vec<u8>)>, StoreError> {
         let model = self.model.lock();
         let chunks = model.runs.get(&id).map(|run| run.chunks.clone()).unwrap_or_default();
-        Ok((0..).zip(chunks).filter(|(seq, _)| *seq >= from).collect())
+        Ok((0..).zip(chunks).filter(|(seq, _)| *seq >= from).take(limit as usize).collect())
     }
 
     async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError> {

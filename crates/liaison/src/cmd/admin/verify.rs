@@ -183,7 +183,7 @@ async fn still_there(store: &dyn Store, id: RunId) -> Result<bool, StoreError> {
 async fn journal(store: &dyn Store, id: RunId, report: &mut Report) -> Result<u64, StoreError> {
     let (mut check, mut from, mut chunks) = (JournalCheck::default(), 0, 0);
     loop {
-        let part = tolerate(store.journal_part(id, from, CHUNKS_MAX).await, report, "journal", Some(id.to_string()))?;
+        let part = tolerate(store.chunks(id, from, CHUNKS_MAX).await, report, "journal", Some(id.to_string()))?;
         let Some(part) = part.filter(|part| !part.is_empty()) else { return Ok(chunks) };
         for (seq, chunk) in part {
             (chunks, report.chunks) = (chunks + 1, report.chunks + 1);
@@ -207,7 +207,7 @@ async fn strays(store: &dyn Store, report: &mut Report) -> Result<(), StoreError
         after = Some(*last);
         for id in ids.into_iter().filter(|id| !known.contains(id)) {
             // Accepted or removed since we asked.
-            let part = store.journal_part(id, 0, 1).await?;
+            let part = store.chunks(id, 0, 1).await?;
             if !part.is_empty() && !still_there(store, id).await? {
                 report.add("journal", Some(id.to_string()), None, "there is no such run");
             }

@@ -57,6 +57,7 @@ fn head(status: RunStatus, start_us: i64, ended_us: Option<i64>) -> RunHead {
         settled: None,
         doubts: Vec::new(),
         data_gone: None,
+        left_out: None,
         may_operate: true,
     }
 }
@@ -313,7 +314,7 @@ fn succeeded() -> RunPage {
         run,
         steps,
         RunPane::Timeline,
-        &RunQuery { step: Some("lines".to_owned()), tab: Some("output".to_owned()), view: None },
+        &RunQuery { step: Some("lines".to_owned()), tab: Some("output".to_owned()), view: None, ..RunQuery::default() },
     )
 }
 
@@ -432,6 +433,7 @@ pub fn run() -> Vec<(&'static str, RunPage)> {
         step: Some(step.to_owned()),
         tab: Some(tab.to_owned()),
         view: view.map(str::to_owned),
+        ..RunQuery::default()
     };
     let queued = RunPage::new(
         shell("/runs/run_01jd3k7q9v"),

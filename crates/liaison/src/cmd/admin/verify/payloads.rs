@@ -63,7 +63,7 @@ async fn name(store: &dyn Store, id: BlobId, problem: &str, report: &mut Report)
 async fn places(store: &dyn Store, run: RunId, id: BlobId) -> Result<Vec<(Option<String>, &'static str)>, StoreError> {
     let (mut from, mut found) = (0, Vec::new());
     loop {
-        let part = store.journal_part(run, from, CHUNKS_MAX).await?;
+        let part = store.chunks(run, from, CHUNKS_MAX).await?;
         if part.is_empty() {
             return Ok(found);
         }
