@@ -587,9 +587,8 @@ mod tests {
 
     #[test]
     fn the_list_of_migrations_is_the_folder() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/sqlite");
-        let mut found: Vec<(String, String)> = std::fs::read_dir(folder)
-            .unwrap()
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/sqlite")).unwrap();
+        let mut found: Vec<(String, String)> = files
             .map(|file| file.unwrap().path())
             .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap()))
             .collect();

@@ -46,7 +46,9 @@ mod tests {
     async fn a_full_disk_is_told_and_writing_goes_on_when_there_is_room() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path()).await.unwrap();
-        let sql = async |text: &'static str| drop(sqlx::raw_sql(text).execute(&mut *store.writer.lock().await).await.unwrap());
+        let sql = async |text: &'static str| {
+            sqlx::raw_sql(text).execute(&mut *store.writer.lock().await).await.unwrap();
+        };
         sql("pragma max_page_count = 1").await;
         let much = "x".repeat(1_000_000);
         for _ in 0..3 {
