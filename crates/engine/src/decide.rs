@@ -223,7 +223,8 @@ pub fn decide(program: &Program, state: &mut RunState, now: Timestamp) -> Next {
             flow = doubt;
         }
     }
-    if matches!(flow, Flow::Stop(Stop::Doubt(_))) {
+    // What is to begin now is no call that a crash left behind.
+    if matches!(flow, Flow::Stop(Stop::Doubt(_))) && walk.attempts.is_empty() {
         walk.tell_all_doubts(program);
     }
     let Walk { attempts, wake, .. } = walk;
