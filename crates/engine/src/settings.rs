@@ -18,8 +18,8 @@ pub struct EngineSettings {
     pub schedules: bool,
     /// Runs in memory at once; more wait in the store.
     pub runs_in_flight_max: usize,
-    /// For each place in memory that is free a recipe may have so many of its runs there: 3 gives one recipe alone
-    /// three quarters of the places, and leaves some to others however many there are.
+    /// For each place in memory that is free a recipe may have so many of its runs there: 7 gives one recipe alone
+    /// seven eighths of the places, and leaves some to others however many there are.
     pub recipe_share: usize,
     /// Runs waiting in the store before intake answers 429.
     pub backlog_max: u32,
@@ -67,7 +67,7 @@ impl Default for EngineSettings {
             shared_store: false,
             schedules: true,
             runs_in_flight_max: 256,
-            recipe_share: 3,
+            recipe_share: 7,
             backlog_max: 20_000,
             intake_patience: Duration::from_millis(1_000),
             busy_retry_after: Duration::from_secs(5),

@@ -130,7 +130,7 @@ settings! {
     /// Runs in memory at once; more wait in the store.
     runs_in_flight_max: usize = "256" ["LIAISON_RUNS_IN_FLIGHT_MAX"];
     /// Runs of one recipe in memory for each place that is free: 3 leaves a quarter of the places to other recipes.
-    recipe_share: usize = "3" ["LIAISON_RECIPE_SHARE"];
+    recipe_share: usize = "7" ["LIAISON_RECIPE_SHARE"];
     /// Runs waiting in the store before webhooks and the API answer 429.
     backlog_max: u32 = "20000" ["LIAISON_BACKLOG_MAX"];
     /// How long a sender is held for room before its event is queued in the store.
