@@ -195,6 +195,10 @@ async fn aging(moved: &mut BTreeSet<String>) {
         assert_eq!(send(&server, "short", &json!({ "text": text }).to_string()).await.0, 202);
     }
     watcher.until(&["liaison_removed_total", "liaison_database_free_bytes"], moved).await;
+    let secret = "trigger: { from: webhook }\nsettings: { keep: { payloads: none } }\nsteps: [{ id: s, set: { n: 1 } }]\n";
+    recipe(&server, "secret", secret).await;
+    assert_eq!(send(&server, "secret", "{}").await.0, 202);
+    watcher.until(&["liaison_runs_forgotten_total"], moved).await;
 }
 
 /// A process that is frozen beyond its lease, and one that takes over.
