@@ -48,7 +48,12 @@ pub(crate) async fn keep_forgetting(engine: Arc<Engine>) {
         tokio::select! {
             biased;
             () = engine.stopping.cancelled() => return,
-            () = engine.forgets.notified() => {}
+            // The run is not durable yet, and is left alone for a while once it is over.
+            () = engine.forgets.notified() => tokio::select! {
+                biased;
+                () = engine.stopping.cancelled() => return,
+                () = tokio::time::sleep(GRACE) => {}
+            },
             () = tokio::time::sleep(pause) => {}
         }
     }
