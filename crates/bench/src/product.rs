@@ -21,19 +21,7 @@ use tokio::{
 const KEY: &str = "bench-admin-key";
 
 /// W1: five fields mapped under one condition.
-const W1: &str = r#"liaison: 1
-recipe: w1
-trigger: { from: webhook }
-steps:
-  - id: order
-    if: trigger.body.amount > 0
-    set:
-      order: ${ trigger.body.id }
-      total: ${ trigger.body.amount / 100 }
-      currency: ${ upper(trigger.body.currency) }
-      customer: "${ trigger.body.customer.name } <${ trigger.body.customer.email }>"
-      lines: ${ count(trigger.body.lines) }
-"#;
+const W1: &str = include_str!("../w1.recipe.yaml");
 
 /// W2: five calls, each journaled before the next.
 fn w2(target: &str) -> String {

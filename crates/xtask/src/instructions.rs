@@ -20,20 +20,8 @@ const KEY: &str = "count-admin-key";
 /// Events of the two measurements: what they do not share is what events cost.
 const EVENTS: (u32, u32) = (100, 600);
 
-/// W1: five fields mapped under one condition, as in the benchmark.
-const W1: &str = r#"liaison: 1
-recipe: w1
-trigger: { from: webhook }
-steps:
-  - id: order
-    if: trigger.body.amount > 0
-    set:
-      order: ${ trigger.body.id }
-      total: ${ trigger.body.amount / 100 }
-      currency: ${ upper(trigger.body.currency) }
-      customer: "${ trigger.body.customer.name } <${ trigger.body.customer.email }>"
-      lines: ${ count(trigger.body.lines) }
-"#;
+/// W1 of the benchmark: five fields mapped under one condition.
+const W1: &str = include_str!("../../bench/w1.recipe.yaml");
 
 /// Counts, and tells the change. With `keep` the figure becomes the one that changes are told against.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
