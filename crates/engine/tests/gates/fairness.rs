@@ -15,7 +15,7 @@ const NAPS: &str = "connections: { erp: sys }\nsteps:\n  - { id: nap, wait: { fo
 const PLACES: usize = 32;
 
 fn settings() -> EngineSettings {
-    EngineSettings { runs_in_flight_max: PLACES, intake_patience: Duration::ZERO, ..EngineSettings::default() }
+    EngineSettings { runs_in_flight_max: PLACES, recipe_share: 3, intake_patience: Duration::ZERO, ..EngineSettings::default() }
 }
 
 /// So many events at once.

@@ -11,7 +11,7 @@ mod recipes;
 mod story;
 mod verdict;
 
-/// Seeds tried unless the environment says otherwise; `cargo xtask test` says ten times as many.
+/// Seeds tried unless the environment says otherwise; `cargo xtask test` says five times as many.
 const SEEDS: u64 = 1_000;
 
 #[test]

@@ -178,11 +178,15 @@ async fn what_was_done_last_is_undone_first(world: &World, runs: &[RunRow], seen
         if on_purpose && !(began("bill.undo") && began("reserve.undo")) {
             return Err(format!("{} failed and did not take back what it did", run.id));
         }
-        let first = |path: &str| seen.iter().position(|one| one.run == run.id.to_string() && one.path == path);
+        // A resumed run may have tried, in vain, to take back its older steps before it did its newer ones.
+        let resumed = entries.iter().rev().find_map(|entry| if let Entry::Resumed { at, .. } = entry { Some(*at) } else { None });
+        let calls: Vec<&Seen> =
+            seen.iter().filter(|one| one.run == run.id.to_string() && resumed.is_none_or(|resumed| one.at >= resumed)).collect();
+        let first = |path: &str| calls.iter().position(|one| one.path == path);
         if let (Some(newest), Some(oldest)) = (first("bill.undo"), first("reserve.undo"))
             && oldest < newest
         {
-            return Err(format!("{} took back the oldest first", run.id));
+            return Err(format!("{} took back the oldest first\ncalls: {calls:#?}\njournal: {entries:#?}", run.id));
         }
     }
     Ok(())

@@ -66,6 +66,7 @@ pub(super) const METRICS: &[(&str, Kind, &str)] = &[
     ("liaison_runs_backlog", Gauge, "Runs that are due and wait for a process"),
     ("liaison_runs_claimed_total", Counter, "Runs this process took up from the database"),
     ("liaison_runs_ended_total", Labelled, "Runs that ended, by recipe and status"),
+    ("liaison_runs_forgotten_total", Counter, "Runs whose data went at their end, as their recipe wants"),
     ("liaison_runs_freed_total", Counter, "Runs of dead processes that this one freed"),
     ("liaison_runs_in_memory", Gauge, "Runs under way in this process"),
     ("liaison_runs_in_memory_max", Gauge, "Room for runs in this process"),
