@@ -134,6 +134,61 @@ async fn one_answer_is_not_taken_for_two_doubts() {
     assert_eq!(server.run(&runs[1]).await["dead_letter"], "discarded");
 }
 
+/// Two effects that may be done once only, one after the other.
+fn in_turn(target: &Target) -> String {
+    target.recipe(2, true).replace("    with:\n", "    timeout: 2s\n    with:\n")
+}
+
+/// The hidden field of a run's page that says which failure it is about.
+async fn failed_at(server: &Process, cookie: &str, run: &str) -> String {
+    let request = client().get(format!("http://{}/runs/{run}", server.address)).header("cookie", cookie);
+    let page = request.send().await.unwrap().text().await.unwrap();
+    let (_, rest) = page.split_once("name=\"failed_at\" value=\"").unwrap_or_else(|| panic!("no question: {page}"));
+    rest.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_on_a_page_of_before_is_not_taken_for_another_doubt() {
+    let (target, folder) = (Target::start().await, tempfile::tempdir().unwrap());
+    let server = Process::serve(folder.path(), None);
+    server.set_up(&in_turn(&target)).await;
+    target.hold(1);
+    let run = server.send("one").await.unwrap();
+    server.wait(&run, "failed").await;
+    let cookie = session(&server, folder.path()).await;
+    let seen = failed_at(&server, &cookie, &run).await;
+    let say = async |fields: &[(&str, &str)]| {
+        let request =
+            client().post(format!("http://{}/runs/{run}/resume", server.address)).header("cookie", &cookie).form(fields);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    // Somebody else says what became of the first; the run goes on and is in doubt about the second.
+    target.hold(2);
+    let said = json!({ "uncertain": "happened", "output": {} }).to_string();
+    assert_eq!(server.api("POST", &format!("/api/v1/runs/{run}/resume"), Some(&said)).await.0, 202);
+    target.wait_for(2).await;
+    server.wait(&run, "failed").await;
+    assert_eq!(doubts(&server, &run).await, ["s2"]);
+    for answer in ["happened", "repeat", "give_up"] {
+        let (status, page) = say(&[("step", "s1"), ("answer", answer), ("output", "{}")]).await;
+        assert!(status == 409 && page.contains("in doubt about step s2"), "{answer}: {status} {page}");
+    }
+    let (status, page) = say(&[("step", "s1")]).await;
+    assert!(status == 409 && page.contains("Step s2 may have happened") && !page.contains("uncertain&quot;"), "{status} {page}");
+    let told = server.run(&run).await;
+    assert_eq!((told["status"].as_str(), told["dead_letter"].as_str()), (Some("failed"), Some("open")), "{told}");
+    assert_eq!(target.calls().len(), 2, "nothing was sent again");
+    // Nor for another try of the same step.
+    let (status, page) = say(&[("step", "s2"), ("answer", "repeat"), ("failed_at", &seen)]).await;
+    assert!(status == 409 && page.contains("has gone on since"), "{status} {page}");
+    target.release();
+    let now = failed_at(&server, &cookie, &run).await;
+    assert_eq!(say(&[("step", "s2"), ("answer", "repeat"), ("failed_at", &now)]).await.0, 303);
+    server.wait(&run, "succeeded").await;
+    assert_eq!(target.calls().len(), 3);
+}
+
 async fn doubts(server: &Process, run: &str) -> Vec<String> {
     let run = server.run(run).await;
     let uncertain = run["steps"].as_array().unwrap().iter().filter(|step| step["status"] == "uncertain");

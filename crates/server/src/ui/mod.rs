@@ -5,6 +5,7 @@ mod letters;
 mod live;
 mod recipes;
 mod run;
+mod run_answers;
 mod run_rows;
 mod run_story;
 mod runs;
@@ -47,8 +48,8 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/runs/{id}", get(run::timeline))
         .route("/runs/{id}/events", get(run::log))
         .route("/runs/{id}/data", get(run::data))
-        .route("/runs/{id}/resume", post(run::resume))
-        .route("/runs/{id}/settle", post(run::settle))
+        .route("/runs/{id}/resume", post(run_answers::resume))
+        .route("/runs/{id}/settle", post(run_answers::settle))
         .route("/runs/{id}/cancel", post(run::cancel))
         .route("/runs/{id}/replay", post(run::replay))
         .route("/dead-letters", get(letters::list))

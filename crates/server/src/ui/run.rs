@@ -1,21 +1,15 @@
 //! `/runs/{id}`: one run, what people do to it, and its data.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
-    Form,
     extract::{Path, Query, State},
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Redirect, Response},
 };
-use engine::{
-    OutlineStep, Program,
-    control::Doubtful,
-    resume::{Resumption, Said},
-};
+use engine::{OutlineStep, Program};
 use recipe::ast::TriggerSource;
 use serde::Deserialize;
-use serde_json::Value as Json;
 use store::{DeadLetter, RunFilter, RunId, StoreError, Via};
 
 use super::{
@@ -25,10 +19,7 @@ use super::{
     visit::{Asked, Visitor, page},
 };
 use crate::{
-    api::{
-        files,
-        settle::{self, Settling, StepAnswer},
-    },
+    api::files,
     detail::{self, RunDetail},
     error::ApiError,
     pages::{
@@ -252,93 +243,6 @@ pub(super) async fn data(
     Ok((headers, text).into_response())
 }
 
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct Wish {
-    step: Option<String>,
-    answer: Option<String>,
-    output: Option<String>,
-    reason: Option<String>,
-    /// The version to go on under; only the active one can be.
-    version: Option<String>,
-}
-
-/// The one step in doubt; the page asks about one, and what is said of it must not be taken for another.
-async fn the_doubt(app: &Shared, run: RunId) -> Result<String, ApiError> {
-    let mut doubts = app.engine.doubts(run).await?;
-    match (doubts.pop(), doubts.as_slice()) {
-        (Some(only), []) => Ok(only),
-        (last, others) => {
-            let steps: Vec<&str> = others.iter().chain(&last).map(String::as_str).collect();
-            let sentence = format!(
-                "{} steps of this run are in doubt: {}. Load the page again and say of each what became of it, in one go.",
-                steps.len(),
-                steps.join(", ")
-            );
-            Err(ApiError::new(axum::http::StatusCode::CONFLICT, "SEVERAL_DOUBTS", sentence))
-        }
-    }
-}
-
-/// Lets a failed run go on, with what the person says about a step in doubt.
-pub(super) async fn resume(
-    State(app): State<Shared>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-    Form(wish): Form<Wish>,
-) -> Result<Response, ApiError> {
-    let run = run_id(&id)?;
-    if wish.answer.as_deref() == Some("give_up") {
-        let reason = wish.reason.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or("given up");
-        app.engine.discard(run, reason, &visitor.name).await?;
-    } else {
-        let output = wish.output.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(read_json).transpose()?;
-        let answer = match wish.answer.as_deref() {
-            Some("happened") => Some(Doubtful::Happened(output.unwrap_or_default())),
-            Some("repeat") => Some(Doubtful::Repeat),
-            _ => None,
-        };
-        let said = match answer {
-            Some(answer) => Said::Each([(the_doubt(&app, run).await?, answer)].into()),
-            None => Said::Nothing,
-        };
-        let active_version = wish.version.is_some_and(|version| !version.is_empty());
-        app.engine.resume_with(run, &Resumption { active_version, said, failed_at: None }, &visitor.name).await?;
-    }
-    Ok(back(&id, wish.step.as_deref()))
-}
-
-/// Takes the answers to several doubts in one go: `path`, and `answer-0`, `output-0` for the first of them and so on.
-pub(super) async fn settle(
-    State(app): State<Shared>,
-    visitor: Visitor,
-    Path(id): Path<String>,
-    Form(fields): Form<Vec<(String, String)>>,
-) -> Result<Response, ApiError> {
-    let run = run_id(&id)?;
-    let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, text)| text.trim()).unwrap_or_default();
-    let paths: Vec<&str> = fields.iter().filter(|(name, _)| name == "path").map(|(_, path)| path.as_str()).collect();
-    let mut steps = BTreeMap::new();
-    let mut gives_up = false;
-    for (place, path) in paths.into_iter().enumerate() {
-        let answer = field(&format!("answer-{place}")).to_owned();
-        if answer.is_empty() {
-            return Err(ApiError::field(path, format!("Say what became of step {path}. Go back; every step needs its answer.")));
-        }
-        gives_up |= answer == "give_up";
-        let output = Some(field(&format!("output-{place}"))).filter(|text| !text.is_empty()).map(read_json).transpose()?;
-        // Nothing typed is an answer here: later steps may not need it.
-        let output = Some(output.unwrap_or_default()).filter(|_| answer == "happened");
-        steps.insert(path.to_owned(), StepAnswer { answer, output });
-    }
-    let reason = Some(field("reason")).filter(|text| !text.is_empty()).unwrap_or("given up");
-    let wish = match gives_up {
-        true => Settling { answer: Some("give_up".to_owned()), reason: Some(reason.to_owned()), ..Settling::default() },
-        false => Settling { steps: Some(steps), ..Settling::default() },
-    };
-    settle::carry_out(&app, run, wish, &visitor.name).await?;
-    Ok(back(&id, None))
-}
-
 /// Ends a run.
 pub(super) async fn cancel(State(app): State<Shared>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, ApiError> {
     app.engine.cancel(run_id(&id)?, &visitor.name).await?;
@@ -351,20 +255,11 @@ pub(super) async fn replay(State(app): State<Shared>, _visitor: Visitor, Path(id
     Ok(back(&new.to_string(), None))
 }
 
-fn run_id(text: &str) -> Result<RunId, ApiError> {
+pub(super) fn run_id(text: &str) -> Result<RunId, ApiError> {
     text.parse().map_err(|_| ApiError::not_found(format!("run {text}")))
 }
 
-fn read_json(text: &str) -> Result<Json, ApiError> {
-    serde_json::from_str(text).map_err(|error| {
-        ApiError::field(
-            "output",
-            format!("What the step returned must be JSON, and this is not: {error}. Go back and correct it."),
-        )
-    })
-}
-
-fn back(id: &str, step: Option<&str>) -> Response {
+pub(super) fn back(id: &str, step: Option<&str>) -> Response {
     let place = step.filter(|step| !step.is_empty()).map_or_else(|| format!("/runs/{id}"), |step| step_href(id, step, "input"));
     Redirect::to(&place).into_response()
 }
