@@ -44,6 +44,8 @@ enum Command {
     Run(cmd::run::Run),
     /// Sends recipes to a server and switches them on.
     Apply(cmd::apply::Apply),
+    /// Fetches the recipes of a server as files.
+    Export(cmd::export::Export),
     /// The next fire times of a cron expression, in UTC.
     Cron(cmd::cron::Cron),
     /// What `${ expr }` gives over some data, one JSON line each.
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         Command::Test(test) => cmd::test::test(test),
         Command::Run(run) => cmd::run::run(run),
         Command::Apply(apply) => cmd::apply::apply(&apply),
+        Command::Export(export) => cmd::export::export(&export),
         Command::Cron(cron) => cmd::cron::cron(&cron),
         Command::Eval(eval) => cmd::eval::eval(&eval),
         Command::Lsp(lsp) => cmd::lsp::lsp(lsp),

@@ -1,10 +1,17 @@
 //! Talks to a server's API, for the commands that operate one from the terminal.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use clap::Args;
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
+
+/// Rows a page of a list is asked for.
+const PAGE_ROWS: u32 = 200;
+/// Rows a whole list may have; a server that has more to tell does not come to an end.
+const LIST_ROWS_MAX: usize = 1_000_000;
+/// A request may take so long.
+const TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Which server, and with which key.
 #[derive(Debug, Clone, Args)]
@@ -15,6 +22,9 @@ pub(crate) struct Remote {
     /// API key.
     #[arg(long, env = "LIAISON_API_KEY", hide_env_values = true)]
     api_key: Option<String>,
+    /// Kept, so that many requests go over one connection.
+    #[arg(skip)]
+    client: OnceLock<reqwest::Client>,
 }
 
 /// One thing on a server.
@@ -73,19 +83,41 @@ impl Remote {
         Ok(self.send(Method::GET, &format!("{path}?{}", query.finish()), None).await?.good()?.json())
     }
 
-    /// Sends one request.
-    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<(&str, String)>) -> anyhow::Result<Answer> {
-        self.send_accepting(method, path, body, "application/json").await
+    /// Reads a list to its end, page after page.
+    pub(crate) async fn everything(&self, path: &str) -> anyhow::Result<Vec<Value>> {
+        let (mut all, mut cursor) = (Vec::new(), None);
+        loop {
+            let mut page = self.page(path, PAGE_ROWS, &[("cursor", &cursor)]).await?;
+            let Value::Array(rows) = page["data"].take() else {
+                anyhow::bail!("what the server answers to {path} is no list. Is it a liaison server?");
+            };
+            let ended = rows.is_empty();
+            all.extend(rows);
+            if page["pagination"]["has_more"] != true {
+                return Ok(all);
+            }
+            let next = page["pagination"]["next_cursor"].as_str().map(str::to_owned);
+            if ended || next.is_none() || next == cursor || all.len() > LIST_ROWS_MAX {
+                anyhow::bail!("the server's list {path} does not come to an end after {} rows", all.len());
+            }
+            cursor = next;
+        }
     }
 
-    /// Sends one request that wants a certain kind of answer.
-    pub(crate) async fn send_accepting(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<(&str, String)>,
-        accept: &str,
-    ) -> anyhow::Result<Answer> {
+    fn client(&self) -> reqwest::Result<&reqwest::Client> {
+        if let Some(client) = self.client.get() {
+            return Ok(client);
+        }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the person at the terminal names the server; it may well be a private address"
+        )]
+        let client = reqwest::Client::builder().timeout(TIMEOUT).build()?;
+        Ok(self.client.get_or_init(|| client))
+    }
+
+    /// Sends one request.
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<(&str, String)>) -> anyhow::Result<Answer> {
         let unreachable = |error: reqwest::Error| {
             // The innermost cause is the one a person can do something about: "Connection refused".
             let mut cause: &dyn std::error::Error = &error;
@@ -95,13 +127,8 @@ impl Remote {
             let reason = cause.to_string();
             Unreachable { server: self.server.clone(), reason }
         };
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the person at the terminal names the server; it may well be a private address"
-        )]
-        let client = reqwest::Client::builder().timeout(Duration::from_secs(90)).build()?;
         let url = format!("{}{path}", self.server.trim_end_matches('/'));
-        let mut request = client.request(method, &url).header("accept", accept);
+        let mut request = self.client()?.request(method, &url).header("accept", "application/json");
         if let Some(key) = &self.api_key {
             request = request.bearer_auth(key);
         }

@@ -1,16 +1,28 @@
 //! `liaison apply`: sends recipes to a server, plan first.
 
-use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use reqwest::{Method, StatusCode};
+use recipe::ast::{Recipe, StepKind, walk};
+use reqwest::Method;
 use serde_json::json;
 
-use super::{block_on, check::draw, print, recipe_files};
-use crate::remote::Remote;
+use super::{
+    block_on,
+    check::draw,
+    deployed::{self, Deployed},
+    print, recipe_files,
+};
+use crate::remote::{Answer, Remote};
+
+mod plan;
+
+use plan::{Change, Plan};
 
 /// Sends recipes to a server and switches them on.
+///
+/// First it tells what it will do. Recipes that are only on the server stay as they are, unless `--prune` is given.
 #[derive(Debug, Args)]
 pub(crate) struct Apply {
     /// Recipe files, or folders of them.
@@ -24,74 +36,155 @@ pub(crate) struct Apply {
     /// Saves without switching on.
     #[arg(long)]
     no_activate: bool,
+    /// Switches off what the server has switched on and no file here holds. Texts, runs and history stay.
+    #[arg(long, conflicts_with = "no_activate")]
+    prune: bool,
     /// The result as JSON.
     #[arg(long)]
     json: bool,
 }
 
-struct Plan {
-    slug: String,
+/// A recipe of a file.
+struct Local {
+    recipe: Recipe,
     text: String,
-    change: &'static str,
 }
 
 pub(crate) fn apply(apply: &Apply) -> anyhow::Result<ExitCode> {
+    let locals = read(&apply.paths)?;
+    block_on(async {
+        let there = deployed::recipes(&apply.remote).await?;
+        let mut plans = Vec::new();
+        for (slug, local) in &locals {
+            let change = change(apply, slug, there.get(slug).copied(), &local.text).await?;
+            plans.push(Plan { slug: slug.clone(), change });
+        }
+        let only_there = there.iter().filter(|(slug, found)| found.active.is_some() && !locals.contains_key(*slug));
+        let change = if apply.prune { Change::SwitchOff } else { Change::OnlyOnServer };
+        plans.extend(only_there.map(|(slug, _)| Plan { slug: slug.clone(), change }));
+        if !apply.json {
+            print(&plan::told(&plans))?;
+        }
+        still_needed(&locals, &plans)?;
+        if !apply.dry_run {
+            carry_out(apply, &locals, &plans).await?;
+        }
+        if apply.json { print(&plan::as_json(&plans, !apply.dry_run)?) } else { Ok(ExitCode::SUCCESS) }
+    })
+}
+
+/// The recipes of the files, by slug; an error if any of them has one.
+fn read(paths: &[PathBuf]) -> anyhow::Result<BTreeMap<String, Local>> {
     let catalogue = engine::catalogue::of(&connectors::all());
-    let mut texts = Vec::new();
+    let mut locals = BTreeMap::new();
     let mut broken = String::new();
-    for path in recipe_files(&apply.paths)? {
+    for path in recipe_files(paths)? {
         let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let parsed = recipe::parse_and_check(text.as_bytes(), &catalogue);
         let errors: Vec<_> =
             parsed.diagnostics.into_iter().filter(|problem| problem.severity == recipe::Severity::Error).collect();
-        match parsed.recipe {
-            Some(recipe) if errors.is_empty() => texts.push((recipe.slug.value, text)),
-            _ => broken.push_str(&draw(&path.display().to_string(), &text, &errors)),
+        let recipe = match parsed.recipe {
+            Some(recipe) if errors.is_empty() => recipe,
+            _ => {
+                broken.push_str(&draw(&path.display().to_string(), &text, &errors));
+                continue;
+            }
+        };
+        let slug = recipe.slug.value.clone();
+        if locals.insert(slug.clone(), Local { recipe, text }).is_some() {
+            bail!("nothing was sent, because two files hold the recipe {slug}; the second is {}", path.display());
         }
     }
     if !broken.is_empty() {
         print(&broken)?;
         bail!("nothing was sent, because some recipes have errors");
     }
-    block_on(async {
-        let mut plans = Vec::new();
-        for (slug, text) in texts {
-            let change = change(&apply.remote, &slug, &text).await?;
-            plans.push(Plan { slug, text, change });
-        }
-        if !apply.json {
-            let lines: String = plans.iter().fold(String::new(), |mut lines, plan| {
-                let _ = writeln!(lines, "{:<9} {}", plan.change, plan.slug);
-                lines
-            });
-            print(&lines)?;
-        }
-        let mut results = Vec::new();
-        for plan in &plans {
-            if !apply.dry_run {
-                send(apply, plan).await.with_context(|| format!("recipe {}", plan.slug))?;
-            }
-            results.push(json!({ "recipe": plan.slug, "change": plan.change, "applied": !apply.dry_run }));
-        }
-        if apply.json { print(&serde_json::to_string_pretty(&results)?) } else { Ok(ExitCode::SUCCESS) }
-    })
+    Ok(locals)
 }
 
 /// What sending a text would change.
-async fn change(remote: &Remote, slug: &str, text: &str) -> anyhow::Result<&'static str> {
-    let answer = remote.send_accepting(Method::GET, &format!("/api/v1/recipes/{slug}"), None, "application/yaml").await?;
-    if answer.status == StatusCode::NOT_FOUND {
-        return Ok("create");
-    }
-    Ok(if answer.good()?.text == text { "unchanged" } else { "change" })
+async fn change(apply: &Apply, slug: &str, there: Option<Deployed>, text: &str) -> anyhow::Result<Change> {
+    let Some(Deployed { newest, active }) = there else { return Ok(Change::Create) };
+    let is = async |version| anyhow::Ok(deployed::text(&apply.remote, slug, version).await? == text);
+    Ok(match active {
+        // A newer text that is not switched on is somebody's draft: it stays one.
+        Some(active) if !apply.no_activate && is(active).await? => Change::Unchanged,
+        _ if active == Some(newest) && !apply.no_activate => Change::Change,
+        _ if !is(newest).await? => Change::Change,
+        _ if apply.no_activate => Change::Unchanged,
+        _ => Change::SwitchOn(newest),
+    })
 }
 
-async fn send(apply: &Apply, plan: &Plan) -> anyhow::Result<()> {
-    let place = format!("/api/v1/recipes/{}", plan.slug);
-    let saved = apply.remote.send(Method::PUT, &place, Some(("application/yaml", plan.text.clone()))).await?.good()?.json();
-    if !apply.no_activate && saved["active_version"] != saved["version"] {
-        let body = Some(("application/json", json!({ "version": saved["version"] }).to_string()));
-        apply.remote.send(Method::POST, &format!("{place}/activate"), body).await?.good()?;
+/// Refuses to switch off what a recipe of the files calls.
+fn still_needed(locals: &BTreeMap<String, Local>, plans: &[Plan]) -> anyhow::Result<()> {
+    let goes = |slug: &str| plans.iter().any(|plan| plan.slug == slug && plan.change == Change::SwitchOff);
+    for (slug, Local { recipe, .. }) in locals {
+        let mut called: Vec<_> = recipe.settings.on_failure.iter().map(|name| name.value.clone()).collect();
+        walk(&recipe.steps, &mut |step| {
+            if let StepKind::Call { recipe, .. } | StepKind::Start { recipe, .. } = &step.kind {
+                called.push(recipe.value.clone());
+            }
+        });
+        if let Some(name) = called.iter().find(|name| goes(name)) {
+            bail!(
+                "nothing was changed, because recipe {slug} calls {name}, which would be switched off. Add the file of {name}, \
+                 or take the call out of {slug}"
+            );
+        }
     }
     Ok(())
+}
+
+/// Saves everything before anything is switched, so that a text the server refuses changes nothing that runs.
+async fn carry_out(apply: &Apply, locals: &BTreeMap<String, Local>, plans: &[Plan]) -> anyhow::Result<()> {
+    let mut to_switch_on = Vec::new();
+    for Plan { slug, change } in plans {
+        match (change, locals.get(slug)) {
+            (Change::Create | Change::Change, Some(local)) => {
+                let place = format!("/api/v1/recipes/{slug}");
+                let sent = apply.remote.send(Method::PUT, &place, Some(("application/yaml", local.text.clone()))).await?;
+                let saved = sent.good().with_context(|| format!("recipe {slug}; nothing was switched on or off"))?.json();
+                to_switch_on.extend(saved["version"].as_u64().map(|version| (slug, version)));
+            }
+            (Change::SwitchOn(version), _) => to_switch_on.push((slug, *version)),
+            _ => (),
+        }
+    }
+    if apply.no_activate {
+        return Ok(());
+    }
+    let going: Vec<_> = plans.iter().filter(|plan| plan.change == Change::SwitchOff).map(|plan| plan.slug.as_str()).collect();
+    // One that takes over the web address of a recipe that goes has to wait until that is gone.
+    let mut later = Vec::new();
+    for (slug, version) in to_switch_on {
+        let answer = switch_on(apply, slug, version).await?;
+        if held_by_one_of(&going, &answer) {
+            later.push((slug, version));
+        } else {
+            answer.good().with_context(|| format!("recipe {slug}"))?;
+        }
+    }
+    for slug in going {
+        let body = Some(("application/json", "{}".to_owned()));
+        let answer = apply.remote.send(Method::POST, &format!("/api/v1/recipes/{slug}/deactivate"), body).await?;
+        answer.good().with_context(|| format!("recipe {slug}"))?;
+    }
+    for (slug, version) in later {
+        switch_on(apply, slug, version).await?.good().with_context(|| format!("recipe {slug}"))?;
+    }
+    Ok(())
+}
+
+async fn switch_on(apply: &Apply, slug: &str, version: u64) -> anyhow::Result<Answer> {
+    let body = Some(("application/json", json!({ "version": version }).to_string()));
+    apply.remote.send(Method::POST, &format!("/api/v1/recipes/{slug}/activate"), body).await
+}
+
+/// True if a recipe was not switched on because one of these has its web address.
+fn held_by_one_of(going: &[&str], answer: &Answer) -> bool {
+    let error = &answer.json()["error"];
+    let message = error["message"].as_str().unwrap_or_default();
+    // The server names the other in its sentence only. Without a match the recipe counts as refused, and nothing goes.
+    error["code"] == "PATH_TAKEN" && going.iter().any(|slug| message.starts_with(&format!("Recipe {slug} takes ")))
 }

@@ -9,16 +9,20 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use recipe::{Difference, NOTHING_CHANGES};
-use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::{FAILED, block_on, print, recipe_files};
+use super::{
+    FAILED, block_on,
+    deployed::{self, Deployed},
+    print, recipe_files,
+};
 use crate::remote::Remote;
 
 /// Tells in words what changed: between two recipe files, or from what a server has to local files.
 ///
 /// Two files are compared with each other; folders, single files and whatever is named together with
-/// `--server` or `--remote` are compared with the server. Exit code 1 when something differs.
+/// `--server` or `--remote` are compared with the server. When a folder is, recipes that are only on the server
+/// are told, too. Exit code 1 when something differs.
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
     /// The old and the new file; or files and folders to compare with the server.
@@ -37,10 +41,39 @@ pub(crate) struct Diff {
 /// What became of one recipe.
 struct Compared {
     recipe: String,
-    /// `None` if there is nothing to compare with.
-    differences: Option<Vec<Difference>>,
-    /// In words, if it is there on one side only.
-    only: Option<&'static str>,
+    found: Found,
+}
+
+enum Found {
+    /// It is on both sides.
+    Both(Vec<Difference>),
+    /// The server does not have it.
+    New,
+    /// No file holds it, and it runs.
+    OnlyOnServer,
+    /// No file holds it, and it is switched off: what is not to run needs no file.
+    OffOnServer,
+}
+
+impl Found {
+    fn differs(&self) -> bool {
+        match self {
+            Self::Both(differences) => !differences.is_empty(),
+            Self::New | Self::OnlyOnServer => true,
+            Self::OffOnServer => false,
+        }
+    }
+
+    /// In words, a sentence each.
+    fn told(&self) -> Vec<&str> {
+        match self {
+            Self::Both(differences) if differences.is_empty() => vec![NOTHING_CHANGES],
+            Self::Both(differences) => differences.iter().map(|difference| difference.sentence.as_str()).collect(),
+            Self::New => vec!["is new: the server does not have it"],
+            Self::OnlyOnServer => vec!["is only on the server, where it is switched on"],
+            Self::OffOnServer => vec!["is only on the server, where it is switched off"],
+        }
+    }
 }
 
 pub(crate) fn diff(diff: &Diff) -> anyhow::Result<ExitCode> {
@@ -65,7 +98,7 @@ fn files(old: &Path, new: &Path) -> anyhow::Result<Compared> {
 fn compare(recipe: String, old: &str, new: &str) -> anyhow::Result<Compared> {
     let catalogue = engine::catalogue::of(&connectors::all());
     let differences = recipe::diff(old, new, &catalogue).with_context(|| format!("cannot compare {recipe}"))?;
-    Ok(Compared { recipe, differences: Some(differences), only: None })
+    Ok(Compared { recipe, found: Found::Both(differences) })
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -74,6 +107,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
 
 /// From the server's versions to the local files.
 async fn with_server(diff: &Diff) -> anyhow::Result<Vec<Compared>> {
+    let there = deployed::recipes(&diff.server).await?;
     let mut all = Vec::new();
     let mut slugs = BTreeSet::new();
     for path in recipe_files(&diff.paths)? {
@@ -85,52 +119,48 @@ async fn with_server(diff: &Diff) -> anyhow::Result<Vec<Compared>> {
         if !slugs.insert(slug.clone()) {
             bail!("two files hold the recipe {slug}; the second is {}", path.display());
         }
-        all.push(match active(&diff.server, &slug).await? {
-            Some(old) => compare(slug, &old, &text)?,
-            None => Compared { recipe: slug, differences: None, only: Some("is new: the server does not have it") },
+        all.push(match there.get(&slug) {
+            // The version that is switched on, else the last one.
+            Some(Deployed { newest, active }) => {
+                let old = deployed::text(&diff.server, &slug, active.unwrap_or(*newest)).await?;
+                compare(slug, &old, &text)?
+            }
+            None => Compared { recipe: slug, found: Found::New },
         });
+    }
+    // A file alone says nothing of other recipes; a folder is meant to hold them all.
+    if diff.paths.iter().any(|path| path.is_dir()) {
+        let only_there = there.iter().filter(|(slug, _)| !slugs.contains(*slug));
+        all.extend(only_there.map(|(slug, Deployed { active, .. })| {
+            let found = if active.is_some() { Found::OnlyOnServer } else { Found::OffOnServer };
+            Compared { recipe: slug.clone(), found }
+        }));
     }
     Ok(all)
 }
 
-/// The text of the version that is switched on, else of the last one; `None` if there is no such recipe.
-async fn active(server: &Remote, slug: &str) -> anyhow::Result<Option<String>> {
-    let place = format!("/api/v1/recipes/{slug}");
-    let known = server.send(Method::GET, &place, None).await?;
-    if known.status == StatusCode::NOT_FOUND {
-        return Ok(None);
-    }
-    if let Some(version) = known.good()?.json()["active_version"].as_u64() {
-        let answer = server.send(Method::GET, &format!("{place}/versions/{version}"), None).await?.good()?.json();
-        let text = answer["text"].as_str().context("the server's answer holds no text; is it an older version?")?;
-        return Ok(Some(text.to_owned()));
-    }
-    Ok(Some(server.send_accepting(Method::GET, &place, None, "application/yaml").await?.good()?.text))
-}
-
 fn tell(diff: &Diff, all: &[Compared]) -> anyhow::Result<ExitCode> {
-    let differs = |one: &Compared| one.differences.as_ref().is_none_or(|differences| !differences.is_empty());
     if diff.json {
-        let all: Vec<Value> = all
-            .iter()
-            .map(|one| json!({ "recipe": one.recipe, "differs": differs(one), "new": one.only.is_some(), "differences": one.differences }))
-            .collect();
+        let all: Vec<Value> = all.iter().map(as_json).collect();
         print(&serde_json::to_string_pretty(&all)?)?;
     } else {
         let mut out = String::new();
         for one in all {
-            match (&one.differences, one.only) {
-                (Some(differences), _) if differences.is_empty() => {
-                    out.push_str(&format!("{}\n  {NOTHING_CHANGES}\n", one.recipe))
-                }
-                (Some(differences), _) => {
-                    out.push_str(&format!("{}\n", one.recipe));
-                    differences.iter().for_each(|difference| out.push_str(&format!("  {}\n", difference.sentence)));
-                }
-                (None, only) => out.push_str(&format!("{}\n  {}\n", one.recipe, only.unwrap_or_default())),
-            }
+            out.push_str(&format!("{}\n", one.recipe));
+            one.found.told().iter().for_each(|sentence| out.push_str(&format!("  {sentence}\n")));
         }
         print(&out)?;
     }
-    Ok(if all.iter().any(differs) { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+    Ok(if all.iter().any(|one| one.found.differs()) { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+fn as_json(one: &Compared) -> Value {
+    let differences = if let Found::Both(differences) = &one.found { Some(differences) } else { None };
+    json!({
+        "recipe": one.recipe,
+        "differs": one.found.differs(),
+        "new": matches!(one.found, Found::New),
+        "only_on_server": matches!(one.found, Found::OnlyOnServer | Found::OffOnServer),
+        "differences": differences,
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -12,7 +12,7 @@ use recipe::FormatError;
 use serde_json::json;
 use similar::TextDiff;
 
-use super::{FAILED, check::draw, print, recipe_files};
+use super::{FAILED, check::draw, print, recipe_files, write::replace};
 
 /// Unchanged lines shown around a difference.
 const CONTEXT_LINES: usize = 2;
@@ -49,7 +49,7 @@ pub(crate) fn fmt(fmt: &Fmt) -> anyhow::Result<ExitCode> {
         let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let formatted = one(path.display().to_string(), &bytes);
         if let Some((old, new)) = formatted.texts.as_ref().filter(|(old, new)| !fmt.check && old != new) {
-            replace(&path, old, new).with_context(|| format!("cannot write {}", path.display()))?;
+            replace(&path, old.as_bytes(), new).with_context(|| format!("cannot write {}", path.display()))?;
         }
         all.push(formatted);
     }
@@ -90,22 +90,6 @@ fn one(path: String, bytes: &[u8]) -> Formatted {
         Err(FormatError::Unreadable { problem, .. }) => refused(draw(&path, &text, &[*problem])),
         Err(error @ FormatError::Layout) => refused(format!("{path}: {error}\n")),
     }
-}
-
-/// Writes the file as a whole or not at all, with the permissions it has.
-fn replace(path: &Path, old: &str, new: &str) -> anyhow::Result<()> {
-    // Through a link, so that the link stays one.
-    let path = path.canonicalize()?;
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut draft = tempfile::NamedTempFile::new_in(folder)?;
-    draft.write_all(new.as_bytes())?;
-    draft.as_file().set_permissions(std::fs::metadata(&path)?.permissions())?;
-    draft.as_file().sync_all()?;
-    if std::fs::read(&path)? != old.as_bytes() {
-        bail!("somebody else changed it at the same moment; format it again");
-    }
-    draft.persist(&path)?;
-    Ok(())
 }
 
 fn tell(fmt: &Fmt, all: &[Formatted]) -> anyhow::Result<ExitCode> {

@@ -7,9 +7,11 @@ pub(crate) mod check;
 pub(crate) mod cron;
 pub(crate) mod dead_letters;
 mod demo;
+mod deployed;
 pub(crate) mod diff;
 pub(crate) mod eval;
 pub(crate) mod explain;
+pub(crate) mod export;
 pub(crate) mod fmt;
 pub(crate) mod lsp;
 pub(crate) mod operations;
@@ -18,6 +20,7 @@ pub(crate) mod runs;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod test;
+mod write;
 
 use std::{
     io::Write as _,
