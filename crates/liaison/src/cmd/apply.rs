@@ -109,8 +109,8 @@ async fn change(apply: &Apply, slug: &str, there: Option<Deployed>, text: &str) 
     Ok(match active {
         // A newer text that is not switched on is somebody's draft: it stays one.
         Some(active) if !apply.no_activate && is(active).await? => Change::Unchanged,
-        _ if active == Some(newest) && !apply.no_activate => Change::Change,
-        _ if !is(newest).await? => Change::Change,
+        _ if active == Some(newest) && !apply.no_activate => Change::Update,
+        _ if !is(newest).await? => Change::Update,
         _ if apply.no_activate => Change::Unchanged,
         _ => Change::SwitchOn(newest),
     })
@@ -141,7 +141,7 @@ async fn carry_out(apply: &Apply, locals: &BTreeMap<String, Local>, plans: &[Pla
     let mut to_switch_on = Vec::new();
     for Plan { slug, change } in plans {
         match (change, locals.get(slug)) {
-            (Change::Create | Change::Change, Some(local)) => {
+            (Change::Create | Change::Update, Some(local)) => {
                 let place = format!("/api/v1/recipes/{slug}");
                 let sent = apply.remote.send(Method::PUT, &place, Some(("application/yaml", local.text.clone()))).await?;
                 let saved = sent.good().with_context(|| format!("recipe {slug}; nothing was switched on or off"))?.json();

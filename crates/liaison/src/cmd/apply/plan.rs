@@ -16,7 +16,7 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Change {
     Create,
-    Change,
+    Update,
     /// The server has the text as this version, and it is not the one that runs.
     SwitchOn(u64),
     Unchanged,
@@ -30,7 +30,7 @@ impl Change {
     const fn code(self) -> &'static str {
         match self {
             Self::Create => "create",
-            Self::Change => "change",
+            Self::Update => "change",
             Self::SwitchOn(_) => "switch_on",
             Self::Unchanged => "unchanged",
             Self::SwitchOff => "switch_off",
