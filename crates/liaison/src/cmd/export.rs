@@ -23,13 +23,13 @@ use crate::remote::Remote;
 /// something else stays as it is unless `--force` is given; exit code 1 tells that there was one.
 #[derive(Debug, Args)]
 pub(crate) struct Export {
-    /// The folder for the files; made if it is not there.
+    /// The folder for the files, a `<slug>.recipe.yaml` for each recipe that is switched on; made if it is not there.
     #[arg(value_name = "DIR")]
     folder: PathBuf,
     /// The newest version of every recipe, also where another or none is switched on.
     #[arg(long)]
     drafts: bool,
-    /// Writes over files that hold something else.
+    /// Writes over files that hold something else. Without it they stay, and the exit code is 1.
     #[arg(long)]
     force: bool,
     #[command(flatten)]
