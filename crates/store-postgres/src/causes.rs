@@ -1,7 +1,10 @@
 //! Why dead letters failed, and how many for the same reason.
 
 use sqlx::{PgConnection, QueryBuilder};
-use store::{Cause, Fingerprint, RecipeId, RunFilter, RunId, Sorted, StoreError, Timestamp, Unsorted, sound};
+use store::{
+    Cause, CauseHours, Fingerprint, HOUR_US, RecipeId, RunFilter, RunId, Sorted, StoreError, Timestamp, Unsorted, by_hour,
+    hours_begin, sound,
+};
 
 use crate::{failed, pages, rows::get};
 
@@ -78,6 +81,28 @@ pub(crate) async fn causes(
         })
     };
     Ok(sound(&rows, read).collect())
+}
+
+pub(crate) async fn hours(
+    connection: &mut PgConnection,
+    causes: &[(Fingerprint, RecipeId)],
+    now: Timestamp,
+) -> Result<Vec<CauseHours>, StoreError> {
+    let counted: Vec<(i64, i64, i64)> = sqlx::query_as(
+        "select w.place - 1, greatest($3 - r.ended_at, 0) / $4 as ago, count(*) \
+         from unnest($1::bytea[], $2::uuid[]) with ordinality as w (cause, recipe_id, place) \
+         join runs r on r.cause = w.cause and r.recipe_id = w.recipe_id \
+         where r.dead_letter = 1 and r.ended_at > $5 group by 1, 2",
+    )
+    .bind(causes.iter().map(|(cause, _)| cause.0.as_slice()).collect::<Vec<_>>())
+    .bind(causes.iter().map(|(_, recipe)| recipe.0).collect::<Vec<_>>())
+    .bind(now.micros())
+    .bind(HOUR_US)
+    .bind(hours_begin(now).micros())
+    .fetch_all(connection)
+    .await
+    .map_err(failed)?;
+    Ok(by_hour(causes.len(), counted))
 }
 
 pub(crate) async fn count(connection: &mut PgConnection, filter: &RunFilter) -> Result<u32, StoreError> {

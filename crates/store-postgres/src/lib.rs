@@ -35,10 +35,11 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use store::{
-    Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, Claim, ConnectionId,
-    ConnectionRow, DeadLetter, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyRow, NewVersion,
-    Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds,
-    RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
+    Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, CauseHours, Claim,
+    ConnectionId, ConnectionRow, DeadLetter, Fingerprint, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome,
+    ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow,
+    RecipeStats, RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store,
+    StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 use crate::{
@@ -471,6 +472,10 @@ impl Pages for PostgresStore {
 
     async fn causes(&self, recipe: Option<RecipeId>, limit: u32) -> Result<Vec<Cause>, StoreError> {
         ask!(self, connection => causes::causes(connection, recipe, limit))
+    }
+
+    async fn cause_hours(&self, causes: &[(Fingerprint, RecipeId)], now: Timestamp) -> Result<Vec<CauseHours>, StoreError> {
+        ask!(self, connection => causes::hours(connection, causes, now))
     }
 
     async fn count_dead_letters(&self, filter: &RunFilter) -> Result<u32, StoreError> {

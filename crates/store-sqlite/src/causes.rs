@@ -1,7 +1,10 @@
 //! Why dead letters failed, and how many for the same reason.
 
 use sqlx::{Connection, QueryBuilder, SqliteConnection, SqlitePool};
-use store::{Cause, Fingerprint, RecipeId, RunFilter, RunId, Sorted, StoreError, Timestamp, Unsorted, sound};
+use store::{
+    Cause, CauseHours, Fingerprint, HOUR_US, RecipeId, RunFilter, RunId, Sorted, StoreError, Timestamp, Unsorted, by_hour,
+    hours_begin, sound,
+};
 
 use crate::{failed, pages, rows::get};
 
@@ -68,6 +71,27 @@ pub(crate) async fn causes(pool: &SqlitePool, recipe: Option<RecipeId>, limit: u
         })
     };
     Ok(sound(&rows, read).collect())
+}
+
+pub(crate) async fn hours(
+    pool: &SqlitePool,
+    causes: &[(Fingerprint, RecipeId)],
+    now: Timestamp,
+) -> Result<Vec<CauseHours>, StoreError> {
+    if causes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut query = QueryBuilder::new("with wanted (place, cause, recipe_id) as (");
+    query.push_values((0_i64..).zip(causes), |mut row, (place, (cause, recipe))| {
+        row.push_bind(place).push_bind(cause.0.as_slice()).push_bind(recipe.0);
+    });
+    query.push(") select w.place, max(").push_bind(now.micros()).push(" - r.ended_at, 0) / ").push_bind(HOUR_US).push(
+        " as ago, count(*) as failures from wanted w join runs r on r.cause = w.cause and r.recipe_id = w.recipe_id \
+         where r.dead_letter = 1 and r.cause is not null and r.ended_at > ",
+    );
+    query.push_bind(hours_begin(now).micros()).push(" group by 1, 2");
+    let counted: Vec<(i64, i64, i64)> = query.build_query_as().fetch_all(pool).await.map_err(failed)?;
+    Ok(by_hour(causes.len(), counted))
 }
 
 pub(crate) async fn count(pool: &SqlitePool, filter: &RunFilter) -> Result<u32, StoreError> {

@@ -98,9 +98,47 @@ pub struct Cause {
     pub error: Option<ErrorRecord>,
 }
 
+/// Hours a cause's failures are told by.
+pub const CAUSE_HOURS: usize = 24;
+
+/// Failures in each of the last [`CAUSE_HOURS`] hours, the oldest first; the last is the hour up to now.
+pub type CauseHours = [i64; CAUSE_HOURS];
+
+/// When the oldest of the hours begins.
+#[must_use]
+pub const fn hours_begin(now: Timestamp) -> Timestamp {
+    Timestamp::from_micros(now.micros().saturating_sub(CAUSE_HOURS as i64 * HOUR_US))
+}
+
+/// An hour in microseconds, as stores count with.
+pub const HOUR_US: i64 = 3_600_000_000;
+
+/// What a store counted, by cause. Each of `counted` is the place of the cause among those asked for, how
+/// many whole hours ago, and how many failures; what is outside is left out.
+#[must_use]
+pub fn by_hour(causes: usize, counted: impl IntoIterator<Item = (i64, i64, i64)>) -> Vec<CauseHours> {
+    let mut out = vec![[0; CAUSE_HOURS]; causes];
+    for (cause, ago, failures) in counted {
+        let of = usize::try_from(cause).ok().and_then(|cause| out.get_mut(cause));
+        let hour = usize::try_from(ago).ok().and_then(|ago| (CAUSE_HOURS - 1).checked_sub(ago));
+        if let (Some(hours), Some(hour)) = (of, hour) {
+            hours[hour] += failures;
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_counted_is_put_in_its_hour() {
+        let counted = [(1, 0, 5), (1, 23, 2), (1, 24, 9), (1, -1, 9), (2, 0, 9), (-1, 0, 9)];
+        let hours = by_hour(2, counted);
+        assert_eq!((hours.len(), hours[0]), (2, [0; CAUSE_HOURS]));
+        assert_eq!((hours[1][23], hours[1][0], hours[1].iter().sum::<i64>()), (5, 2, 7));
+    }
 
     #[test]
     fn fingerprints_are_read_back_as_written() {

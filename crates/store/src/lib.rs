@@ -48,7 +48,7 @@ pub use crate::{
     },
     budget::{BudgetAsk, BudgetHolder, BudgetLease, BudgetLimits, BudgetRow, TOKEN},
     care::{Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, Room, Swept},
-    cause::{BadFingerprint, Cause, Fingerprint, Sorted, Unsorted},
+    cause::{BadFingerprint, CAUSE_HOURS, Cause, CauseHours, Fingerprint, HOUR_US, Sorted, Unsorted, by_hour, hours_begin},
     connection::{ConnectionRow, Put},
     damage::{DAMAGED_MAX, sound, sound_page},
     forget::{Forgets, Forgettable, Forgetting, Keeps},
@@ -313,6 +313,10 @@ pub trait Pages: Send + Sync + 'static {
 
     /// Causes of open dead letters, those with the most first.
     async fn causes(&self, recipe: Option<RecipeId>, limit: u32) -> Result<Vec<Cause>, StoreError>;
+
+    /// When the open dead letters of these causes failed, one answer for each in the same order. `now` is by
+    /// the clock that ends of runs are written with; what ended after it counts to the last hour.
+    async fn cause_hours(&self, causes: &[(Fingerprint, RecipeId)], now: Timestamp) -> Result<Vec<CauseHours>, StoreError>;
 
     /// How many open dead letters a filter takes, counted up to `filter.limit`.
     async fn count_dead_letters(&self, filter: &RunFilter) -> Result<u32, StoreError>;

@@ -205,6 +205,8 @@ async fn one_cause_is_discarded_and_the_other_is_left_alone() {
     assert_eq!(found.iter().map(|cause| cause["count"].clone()).collect::<Vec<_>>(), [json!(3), json!(1)], "{found:?}");
     assert_eq!((&found[0]["step"], &found[0]["class"]), (&json!("s1"), &json!("server")));
     assert_eq!(found[1]["code"], "DEDUPE_KEY_NULL");
+    let hours = found[0]["by_hour"].as_array().unwrap();
+    assert_eq!((hours.len(), &hours[0], &hours[23]), (24, &json!(0), &json!(3)), "all of them failed in the last hour");
     let print = text(&found[0]["fingerprint"]);
     let listed = all(&server, &format!("/api/v1/dead-letters?fingerprint={print}&")).await;
     assert!(listed.len() == 3 && listed.iter().all(|letter| letter["fingerprint"] == print.as_str()), "{listed:?}");

@@ -10,7 +10,9 @@ use engine::{
     operations::NewOperation,
 };
 use serde::{Deserialize, Serialize};
-use store::{Cause, Fingerprint, OPERATION_RUNS_MAX, Operation, OperationKind, OperationOptions, RunFilter, Selection};
+use store::{
+    Cause, CauseHours, Fingerprint, OPERATION_RUNS_MAX, Operation, OperationKind, OperationOptions, RunFilter, Selection,
+};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{
@@ -124,6 +126,8 @@ pub(crate) struct CauseOut {
     /// What the newest of them says.
     message: String,
     count: i64,
+    /// How many of them failed in each of the last 24 hours: the oldest first, the last is the hour up to now.
+    by_hour: Vec<i64>,
     /// When the first of them failed.
     first: String,
     /// When the last did.
@@ -189,10 +193,12 @@ pub(crate) async fn causes(
     };
     app.engine.sort_letters().await?;
     let causes = app.store().causes(recipe, limit).await?;
-    Ok(Json(Page::whole(causes.into_iter().map(cause_out).collect())))
+    let of: Vec<_> = causes.iter().map(|cause| (cause.fingerprint, cause.recipe)).collect();
+    let hours = app.store().cause_hours(&of, app.now()).await?;
+    Ok(Json(Page::whole(causes.into_iter().zip(hours).map(|(cause, hours)| cause_out(cause, hours)).collect())))
 }
 
-fn cause_out(cause: Cause) -> CauseOut {
+fn cause_out(cause: Cause, hours: CauseHours) -> CauseOut {
     let error = cause.error;
     CauseOut {
         fingerprint: cause.fingerprint.to_string(),
@@ -202,6 +208,7 @@ fn cause_out(cause: Cause) -> CauseOut {
         code: error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
         message: error.map(|error| error.message).unwrap_or_default(),
         count: cause.count,
+        by_hour: hours.to_vec(),
         first: instant(cause.first),
         last: instant(cause.last),
         sample: cause.sample.to_string(),

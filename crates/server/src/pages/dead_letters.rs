@@ -4,6 +4,7 @@ use askama::Template;
 use askama_web::WebTemplate;
 
 use super::{
+    causes::CausesPanel,
     format,
     runs::RecipeChoice,
     shell::{LoadFailure, Section, Shell},
@@ -24,25 +25,6 @@ pub struct LetterFilter {
     pub cursor: Option<String>,
     /// These runs and no others, when people ticked them.
     pub ids: Vec<String>,
-}
-
-/// A cause of several failures.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CauseRow {
-    /// What they have in common.
-    pub fingerprint: String,
-    /// What the newest says.
-    pub message: String,
-    /// The recipe's title.
-    pub recipe_title: String,
-    /// The step that failed.
-    pub step: Option<String>,
-    /// How many.
-    pub count: u64,
-    /// When the first failed.
-    pub first_us: i64,
-    /// When the last did.
-    pub last_us: i64,
 }
 
 /// One dead letter.
@@ -103,8 +85,8 @@ pub struct LettersPage {
     pub filter: LetterFilter,
     /// Recipes to choose from.
     pub recipes: Vec<RecipeChoice>,
-    /// Causes, those with the most first.
-    pub causes: Vec<CauseRow>,
+    /// Why they failed.
+    pub causes: CausesPanel,
     /// Operations that are not over.
     pub operations: Vec<OperationView>,
     /// How many match the filter, and whether there are more than were counted.
@@ -208,7 +190,7 @@ impl LetterFilter {
         pairs.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect()
     }
 
-    fn with(&self, path: &str, more: &[(&str, &str)]) -> String {
+    pub(super) fn with(&self, path: &str, more: &[(&str, &str)]) -> String {
         let mut out = form_urlencoded::Serializer::new(String::new());
         for (name, value) in self.pairs() {
             out.append_pair(name, &value);
@@ -229,21 +211,6 @@ impl LetterFilter {
 
     fn is_on(&self) -> bool {
         !self.pairs().is_empty()
-    }
-}
-
-impl CauseRow {
-    fn list(&self) -> String {
-        LetterFilter { cause: Some(self.fingerprint.clone()), ..LetterFilter::default() }.href()
-    }
-
-    fn act(&self) -> String {
-        LetterFilter { cause: Some(self.fingerprint.clone()), ..LetterFilter::default() }
-            .with("/dead-letters/act", &[("what", "resume"), ("all", "1")])
-    }
-
-    fn count_words(&self) -> String {
-        format::count(self.count)
     }
 }
 
@@ -321,23 +288,12 @@ impl LettersPage {
         self.filter.recipe.as_deref() == Some(slug)
     }
 
-    fn is_cause(&self, cause: &CauseRow) -> bool {
-        self.filter.cause.as_deref() == Some(cause.fingerprint.as_str())
-    }
-
     fn times(&self) -> Vec<(&'static str, &'static str, bool)> {
         let since = self.filter.since.as_deref().unwrap_or_default();
         [("", "Any time"), ("1h", "Last hour"), ("24h", "Last 24 hours"), ("7d", "Last 7 days"), ("30d", "Last 30 days")]
             .into_iter()
             .map(|(value, word)| (value, word, value == since))
             .collect()
-    }
-
-    /// "27 dead letters have 3 causes".
-    fn causes_title(&self) -> String {
-        let sum: u64 = self.causes.iter().map(|cause| cause.count).sum();
-        let verb = if sum == 1 { "has" } else { "have" };
-        format!("{} {verb} {}", counted((sum, false)), format::plural(self.causes.len() as u64, "cause", "causes"))
     }
 
     fn all_words(&self) -> String {

@@ -5,6 +5,7 @@
 //! itself (`askama_web::WebTemplate`). Every page type has samples in [`samples`] for each of its states,
 //! and one test renders them all.
 
+pub mod causes;
 pub mod data_view;
 pub mod dead_letters;
 pub mod docs;

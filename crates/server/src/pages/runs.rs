@@ -5,6 +5,7 @@ use askama_web::WebTemplate;
 use serde::{Deserialize, Deserializer};
 
 use super::{
+    causes::CausesPanel,
     format::{self, Moment},
     shell::{LoadFailure, Section, Shell},
     status::{RunKind, RunStatus, WaitFor},
@@ -94,6 +95,8 @@ pub struct RunsPage {
     /// Numbers of the tabs that were counted, with recipe, text and time of the filter applied;
     /// `None` is the tab "All".
     pub counts: Vec<(Option<RunKind>, Count)>,
+    /// Why failed runs failed, when the list is of those.
+    pub causes: CausesPanel,
     /// The rows, newest first.
     pub rows: Result<Vec<RunRow>, LoadFailure>,
     /// The cursor of the next page, if there is one.

@@ -9,9 +9,8 @@ use super::{
     Payload, Person, RecipeChoice, RecipeRow, RecipeState, RecipesPage, Request, RunFilter, RunHead, RunKind, RunLink, RunPage,
     RunPane, RunQuery, RunRow, RunStatus, RunsPage, Shell, SigninPage, SigninState, StepError, StepKind, StepRow, StepStatus,
     WaitFor, Waiting, Zone,
-    dead_letters::{
-        ActPage, CauseRow, EditPage, LetterFilter, LetterRow, LettersPage, OperationPage, OperationView, RefusedRow, Repeated,
-    },
+    causes::{CauseRow, CausesPanel, HOURS},
+    dead_letters::{ActPage, EditPage, LetterFilter, LetterRow, LettersPage, OperationPage, OperationView, RefusedRow, Repeated},
 };
 
 /// The clock of all samples: 2026-11-19T09:36:52Z.
@@ -50,17 +49,29 @@ pub fn signin() -> Vec<(&'static str, SigninPage)> {
     ]
 }
 
+/// Causes of the last two hours, and of yesterday.
+fn causes() -> CausesPanel {
+    let cause = |fingerprint: &str, message: &str, count: u64| {
+        let mut hours = [0; HOURS];
+        (hours[2], hours[HOURS - 2], hours[HOURS - 1]) = (1, 4, count - 5);
+        CauseRow {
+            fingerprint: fingerprint.to_owned(),
+            message: message.to_owned(),
+            recipe_title: "Order to cash".to_owned(),
+            step: Some("order".to_owned()),
+            count,
+            first_us: NOW_US - 62 * MIN,
+            last_us: NOW_US - 2 * MIN,
+            hours,
+        }
+    };
+    let net45 = "NetSuite does not know the payment term <Net 45>";
+    let rows = vec![cause("8c37b0", net45, 18), cause("11ff00", "Stripe asked Liaison to slow down", 7)];
+    CausesPanel { rows, more: false, chosen: None }
+}
+
 /// The dead letters: its states by name.
 pub fn letters() -> Vec<(&'static str, LettersPage)> {
-    let cause = |fingerprint: &str, message: &str, count| CauseRow {
-        fingerprint: fingerprint.to_owned(),
-        message: message.to_owned(),
-        recipe_title: "Order to cash".to_owned(),
-        step: Some("order".to_owned()),
-        count,
-        first_us: NOW_US - 62 * MIN,
-        last_us: NOW_US - 2 * MIN,
-    };
     let letter = |number: i64, reason: &str, label: Option<&str>| LetterRow {
         id: format!("run_01jd3m1aa{number}"),
         reason: reason.to_owned(),
@@ -77,19 +88,25 @@ pub fn letters() -> Vec<(&'static str, LettersPage)> {
         shell: shell("/dead-letters"),
         filter: LetterFilter::default(),
         recipes: vec![RecipeChoice { slug: "order-to-cash".to_owned(), title: "Order to cash".to_owned() }],
-        causes: vec![cause("8c37b0", net45, 18), cause("11ff00", "Stripe asked Liaison to slow down", 7)],
+        causes: causes(),
         operations: vec![operation_view("running", 0)],
         total: (25, false),
         rows: Ok(vec![letter(2, net45, Some("ORD-4711")), letter(6, "Stripe asked Liaison to slow down", None)]),
         next_cursor: Some("run_01jd3m1aa6".to_owned()),
     };
     let chosen = LettersPage {
+        causes: CausesPanel { chosen: Some("8c37b0".to_owned()), ..causes() },
         filter: LetterFilter { cause: Some("8c37b0".to_owned()), cursor: Some("x".to_owned()), ..LetterFilter::default() },
         total: (10_000, true),
         ..content.clone()
     };
-    let none =
-        LettersPage { causes: Vec::new(), operations: Vec::new(), rows: Ok(Vec::new()), next_cursor: None, ..content.clone() };
+    let none = LettersPage {
+        causes: CausesPanel::default(),
+        operations: Vec::new(),
+        rows: Ok(Vec::new()),
+        next_cursor: None,
+        ..content.clone()
+    };
     let nothing = LettersPage { filter: chosen.filter.clone(), ..none.clone() };
     let error = LettersPage { rows: Err(failure("The dead letters could not be loaded")), ..content.clone() };
     vec![("content", content), ("cause", chosen), ("empty", none), ("nothing", nothing), ("error", error)]
@@ -367,6 +384,7 @@ pub fn runs() -> Vec<(&'static str, RunsPage)> {
             (Some(RunKind::Waiting), Count::Exact(40)),
             (Some(RunKind::Running), Count::Exact(6)),
         ],
+        causes: CausesPanel::default(),
         rows: Ok(rows.clone()),
         next_cursor: Some("AZkz".to_owned()),
         any: true,
@@ -382,7 +400,7 @@ pub fn runs() -> Vec<(&'static str, RunsPage)> {
     let nowhere = RunFilter { q: Some("\"><script>alert(1)</script>".to_owned()), ..filtered.clone() };
     vec![
         ("content", all.clone()),
-        ("failed", RunsPage { filter: filtered, rows: Ok(failed), next_cursor: None, ..all.clone() }),
+        ("failed", RunsPage { filter: filtered, causes: causes(), rows: Ok(failed), next_cursor: None, ..all.clone() }),
         ("later", RunsPage { filter: RunFilter { cursor: Some("AZkz".to_owned()), ..RunFilter::default() }, ..all.clone() }),
         ("empty", RunsPage { rows: Ok(Vec::new()), counts: Vec::new(), any: false, next_cursor: None, ..all.clone() }),
         ("nothing", RunsPage { filter: nowhere, rows: Ok(Vec::new()), counts: Vec::new(), next_cursor: None, ..all.clone() }),

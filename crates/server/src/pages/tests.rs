@@ -114,6 +114,8 @@ fn dead_letters_say_what_they_must() {
         "letters/content",
         &[
             "25 dead letters have 2 causes",
+            "<title>Last 24 hours: 18; most in one hour: 13, in the last hour</title>",
+            "<rect class=\"fail\" x=\"92\" y=\"2.0\" width=\"3\" height=\"20.0\"",
             "&#60;Net 45&#62;",
             "href=\"/dead-letters/act?cause=8c37b0&#38;what=resume&#38;all=1\"",
             "href=\"/dead-letters/act?what=resume&#38;all=1\"",
@@ -160,6 +162,7 @@ fn the_run_list_keeps_its_filter() {
         &[
             "href=\"/runs?status=waiting&#38;recipe=order-to-cash&#38;since=24h\"",
             "name=\"status\" value=\"failed\"",
+            "25 dead letters have 2 causes",
             "<option value=\"order-to-cash\" selected>",
             "/ui/events?page=runs&#38;seen=run_01jd3m1aaf&#38;status=failed&#38;recipe=order-to-cash&#38;since=24h",
         ],

@@ -5,10 +5,11 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use engine::{control::Replay, fingerprint::without_passes};
-use store::{Cause, ItemState, Operation, OperationChange, OperationKind, RunFilter as Wanted, RunId, RunRow, Timestamp};
+use engine::control::Replay;
+use store::{ItemState, Operation, OperationChange, OperationKind, RunFilter as Wanted, RunId, RunRow, Timestamp};
 
 use super::{
+    causes,
     run_story::started_by,
     runs::{ROWS, failure},
     visit::{Visitor, page},
@@ -23,15 +24,13 @@ use crate::{
     pages::{
         RecipeChoice,
         dead_letters::{
-            ActPage, CauseRow, EditPage, LetterFilter, LetterRow, LettersPage, OperationPage, OperationView, RefusedRow, Repeated,
+            ActPage, EditPage, LetterFilter, LetterRow, LettersPage, OperationPage, OperationView, RefusedRow, Repeated,
         },
         format,
     },
     state::{App, Shared},
 };
 
-/// Causes shown above the list.
-const CAUSES: u32 = 8;
 /// Dead letters are counted so far.
 const COUNTED_MAX: u32 = 10_000;
 /// Operations looked through for those that are not over.
@@ -72,7 +71,7 @@ pub(super) async fn list(State(app): State<Shared>, visitor: Visitor, RawQuery(q
     };
     let open = store.operations(None, OPERATIONS).await?.into_iter().filter(|operation| !operation.state.is_final());
     let page_of_letters = LettersPage {
-        causes: store.causes(wanted.recipe, CAUSES).await?.into_iter().map(cause).collect(),
+        causes: causes::panel(&app, wanted.recipe, filter.cause.clone(), app.now()).await?,
         operations: open.map(view).collect(),
         recipes: recipes.into_iter().map(|recipe| RecipeChoice { slug: recipe.slug, title: recipe.title }).collect(),
         shell,
@@ -126,19 +125,6 @@ fn letter(row: RunRow) -> LetterRow {
         source: started_by(row.via),
         failed_us: row.ended_at.unwrap_or(row.accepted_at).micros(),
         tries: u32::try_from(row.attempts).unwrap_or(0).max(1),
-    }
-}
-
-fn cause(cause: Cause) -> CauseRow {
-    let step = cause.error.as_ref().and_then(|error| error.path.as_deref()).map(without_passes);
-    CauseRow {
-        fingerprint: cause.fingerprint.to_string(),
-        message: cause.error.map_or_else(|| "The error cannot be read any more".to_owned(), |error| error.message),
-        recipe_title: cause.title,
-        step,
-        count: cause.count.unsigned_abs(),
-        first_us: cause.first.micros(),
-        last_us: cause.last.micros(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The handlers of the pages: read the store, fill the view models of [`crate::pages`], answer.
 
+mod causes;
 mod docs;
 mod letters;
 mod live;

@@ -5,9 +5,12 @@ use std::time::Duration;
 use axum::{extract::State, http::StatusCode, response::Response};
 use store::{RunFilter as StoreFilter, RunRow as StoreRow, RunStatus as Kept, StoreError, Timestamp, WaitingFor};
 
-use super::visit::{Asked, Visitor, page};
+use super::{
+    causes,
+    visit::{Asked, Visitor, page},
+};
 use crate::{
-    pages::{Count, LoadFailure, RecipeChoice, RunFilter, RunKind, RunRow, RunStatus, RunsPage, WaitFor},
+    pages::{Count, LoadFailure, RecipeChoice, RunFilter, RunKind, RunRow, RunStatus, RunsPage, WaitFor, causes::CausesPanel},
     state::{App, Shared},
 };
 
@@ -23,12 +26,13 @@ pub(super) async fn list(State(app): State<Shared>, visitor: Visitor, filter: As
     let recipe = filter.recipe.as_ref().map(|slug| recipes.iter().find(|recipe| recipe.slug == *slug).map(|recipe| recipe.id));
     let wanted = wanted(&filter, recipe.flatten(), shell.now_us);
     let known = recipe != Some(None);
-    let (rows, counts) = tokio::join!(
+    let (rows, counts, causes) = tokio::join!(
         async {
             // Of a recipe that is not there, there are no runs.
             if known { app.store().runs(&StoreFilter { limit: ROWS + 1, ..wanted.clone() }).await } else { Ok(Vec::new()) }
         },
-        async { if known { count(&app, &filter, &wanted).await } else { Vec::new() } }
+        async { if known { count(&app, &filter, &wanted).await } else { Vec::new() } },
+        async { if known { causes_of(&app, &filter, wanted.recipe).await } else { CausesPanel::default() } }
     );
     let (rows, next_cursor) = match rows {
         Ok(mut rows) => {
@@ -43,7 +47,7 @@ pub(super) async fn list(State(app): State<Shared>, visitor: Visitor, filter: As
     let status = if rows.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let any = filtered || rows.as_ref().is_ok_and(|rows| !rows.is_empty());
     let recipes = recipes.into_iter().map(|recipe| RecipeChoice { slug: recipe.slug, title: recipe.title }).collect();
-    page(status, &RunsPage { shell, filter, recipes, counts, rows, next_cursor, any, kept_days: None })
+    page(status, &RunsPage { shell, filter, recipes, counts, causes, rows, next_cursor, any, kept_days: None })
 }
 
 /// The filter as the store understands it.
@@ -73,6 +77,19 @@ async fn count(app: &App, filter: &RunFilter, wanted: &StoreFilter) -> Vec<(Opti
     let mut out = vec![(None, Count::Exact(Kept::ALL.into_iter().map(number).sum()))];
     out.extend(RunKind::ALL.into_iter().map(|kind| (Some(kind), Count::Exact(number(kept(kind))))));
     out
+}
+
+/// Why failed runs failed, above the first page of them; none when the store cannot tell soon.
+async fn causes_of(app: &App, filter: &RunFilter, recipe: Option<store::RecipeId>) -> CausesPanel {
+    let narrowed = filter.q.is_some() || filter.until.is_some() || filter.cursor.is_some();
+    if filter.status != Some(RunKind::Failed) || narrowed {
+        return CausesPanel::default();
+    }
+    let sorted = async {
+        app.engine.sort_letters().await?;
+        causes::panel(app, recipe, None, app.now()).await
+    };
+    tokio::time::timeout(COUNT_PATIENCE, sorted).await.ok().and_then(Result::ok).unwrap_or_default()
 }
 
 const fn kept(kind: RunKind) -> Kept {

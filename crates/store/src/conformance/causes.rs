@@ -6,7 +6,7 @@ use super::{
     Bed,
     parts::{accept, accept_all, at, failed, new_run, next_chunk, recipe, record, row, run_id, succeeded},
 };
-use crate::{Cause, DeadLetter, Fingerprint, NewRun, RecipeId, RunFilter, Sorted, Store, Then};
+use crate::{Cause, CauseHours, DeadLetter, Fingerprint, NewRun, RecipeId, RunFilter, Sorted, Store, Then};
 
 fn print(number: u8) -> Fingerprint {
     Fingerprint([number; 16])
@@ -85,6 +85,43 @@ pub async fn causes_are_counted(bed: Arc<dyn Bed>) {
     assert_eq!(counted(by_cause(1)).await, 3);
     assert_eq!(counted(RunFilter { limit: 4, ..RunFilter::default() }).await, 4, "counted up to the limit");
     assert_eq!(counted(RunFilter { recipe: Some(returns), limit: 9, ..RunFilter::default() }).await, 1);
+}
+
+/// Counted by the hour before now in which they failed, each cause by itself.
+pub async fn causes_by_hour(bed: Arc<dyn Bed>) {
+    const HOUR: i64 = 3600;
+    let store = bed.store();
+    let (orders, returns) = (recipe(&*store, "orders").await, recipe(&*store, "returns").await);
+    let now = at(100 * HOUR);
+    // Of recipe, failed so many seconds before now, for this cause.
+    let failures = [
+        (orders, 0, 1),
+        (orders, HOUR - 1, 1),
+        (orders, HOUR, 1),
+        (orders, 24 * HOUR - 1, 1),
+        (orders, 24 * HOUR, 1),
+        (orders, -5, 1),
+        (orders, 2 * HOUR, 2),
+        (returns, 0, 1),
+        (orders, 0, 1),
+    ];
+    let ended = |before: i64| 100 * HOUR - before;
+    let runs = (1..)
+        .zip(&failures)
+        .map(|(number, (recipe, before, _))| NewRun { then: failed(ended(*before)), ..new_run(*recipe, number) });
+    accept_all(&*store, runs).await;
+    let list: Vec<Sorted> =
+        (1..).zip(&failures).map(|(number, (_, before, cause))| sorted(number, ended(*before), *cause)).collect();
+    store.sort_failures(&list).await.unwrap();
+    // The last of them is put aside: it waits for nobody any more.
+    assert!(store.settle_dead_letter(run_id(9), DeadLetter::Discarded, 1, &next_chunk(1, "x")).await.unwrap());
+    let wanted = [(print(2), orders), (print(9), orders), (print(1), orders), (print(1), returns)];
+    let hours = store.cause_hours(&wanted, now).await.unwrap();
+    let told =
+        |hours: &CauseHours| (0..).zip(hours).filter(|(_, count)| **count > 0).map(|(hour, count)| (hour, *count)).collect();
+    let told: Vec<Vec<(usize, i64)>> = hours.iter().map(told).collect();
+    assert_eq!(told, [vec![(21, 1)], vec![], vec![(0, 1), (22, 1), (23, 3)], vec![(23, 1)]]);
+    assert_eq!(store.cause_hours(&[], now).await.unwrap(), [] as [CauseHours; 0]);
 }
 
 /// A dead letter that somebody dealt with leaves its cause; one that fails anew may get another.

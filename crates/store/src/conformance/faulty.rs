@@ -11,11 +11,11 @@ use serde_json::{Map, Value as Json};
 
 use crate::{Activated, BlobId, BlobRow, BlobTotals, Blobs, UploadId};
 use crate::{
-    ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Care, Cause, Claim, ConnectionId,
-    ConnectionRow, DeadLetter, Forgotten, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome, ItemState, KeyPlace,
-    KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Purge, Purged, Put, RecipeId, RecipeRow,
-    RecipeStats, RecipeVersion, Room, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store,
-    StoreError, Swept, Timestamp, Unsorted, WorkerId,
+    ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Care, Cause, CauseHours, Claim,
+    ConnectionId, ConnectionRow, DeadLetter, Fingerprint, Forgotten, InboundBounds, InboundFilter, InboundId, InboundRow,
+    ItemOutcome, ItemState, KeyPlace, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Purge,
+    Purged, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Room, RunFilter, RunId, RunRow, RunStatus, Saved, Selection,
+    SessionRow, Sorted, Store, StoreError, Swept, Timestamp, Unsorted, WorkerId,
 };
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
 use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
@@ -203,6 +203,7 @@ pass_on! {
     ping() -> Reply<()>;
     runs(filter: &RunFilter) -> Reply<Vec<RunRow>>;
     causes(recipe: Option<RecipeId>, limit: u32) -> Reply<Vec<Cause>>;
+    cause_hours(causes: &[(Fingerprint, RecipeId)], now: Timestamp) -> Reply<Vec<CauseHours>>;
     count_dead_letters(filter: &RunFilter) -> Reply<u32>;
     operations(before: Option<OperationId>, limit: u32) -> Reply<Vec<Operation>>;
     operation(id: OperationId) -> Reply<Option<Operation>>;

@@ -30,6 +30,10 @@ impl Pages for MemoryStore {
         Ok(Vec::new())
     }
 
+    async fn cause_hours(&self, causes: &[(Fingerprint, RecipeId)], _now: Timestamp) -> Result<Vec<CauseHours>, StoreError> {
+        Ok(by_hour(causes.len(), []))
+    }
+
     async fn count_dead_letters(&self, _filter: &RunFilter) -> Result<u32, StoreError> {
         not_here("counts")
     }
