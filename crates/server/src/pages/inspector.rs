@@ -212,6 +212,7 @@ fn nothing(step: &StepRow, tab: Tab) -> Data {
     }
     let why = match step.status {
         StepStatus::Failed => "The step failed, so there is nothing to pass on to later steps.",
+        StepStatus::Stopped => "The run ended before the step did.",
         StepStatus::Uncertain => "No answer came, so nobody knows what the step returned.",
         status if status.is_open() => "The step has not finished.",
         _ => "This step returns nothing.",

@@ -57,6 +57,7 @@ impl Mark {
             "parallel" => ("In parallel", "branch"),
             "choose" => ("Choose", "branch"),
             "try" => ("Try", "undo"),
+            "undo" => ("Undo", "undo"),
             "set" => ("Set", "recipe"),
             "save" => ("Save", "recipe"),
             "wait" => ("Wait", "clock"),

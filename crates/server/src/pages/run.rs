@@ -531,6 +531,7 @@ fn counts(statuses: impl Iterator<Item = StepStatus> + Clone) -> String {
         (number(|s| s == StepStatus::Failed), "failed"),
         (number(|s| s == StepStatus::Uncertain), "may have happened"),
         (number(StepStatus::is_open), "under way"),
+        (number(|s| s == StepStatus::Stopped), "stopped"),
         (number(|s| s == StepStatus::Skipped), "skipped"),
         (number(|s| s == StepStatus::NotReached), "not reached"),
     ];

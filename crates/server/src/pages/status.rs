@@ -74,6 +74,8 @@ pub enum StepStatus {
     Skipped,
     /// It may have happened; a person decides.
     Uncertain,
+    /// The run ended while it was under way or waited.
+    Stopped,
     /// The run ended before it, or has not come to it yet.
     NotReached,
 }
@@ -177,6 +179,7 @@ impl StepStatus {
             Self::Failed => "Failed",
             Self::Skipped => "Skipped",
             Self::Uncertain => "May have happened",
+            Self::Stopped => "Stopped",
             Self::NotReached => "Not reached",
         }
     }
@@ -189,7 +192,7 @@ impl StepStatus {
             Self::Waiting(_) => "hold",
             Self::Succeeded => "ok",
             Self::Failed => "fail",
-            Self::Skipped | Self::NotReached => "idle",
+            Self::Skipped | Self::Stopped | Self::NotReached => "idle",
         }
     }
 
@@ -203,6 +206,7 @@ impl StepStatus {
             Self::Failed => "failc",
             Self::Skipped => "skipc",
             Self::Uncertain => "alert",
+            Self::Stopped => "stopc",
             Self::NotReached => "idlec",
         }
     }

@@ -191,7 +191,7 @@ impl Scale {
         if row.attempts.is_empty() && row.parks.is_empty() && row.status.was_begun() {
             let kind = match row.status {
                 StepStatus::Failed => SegmentKind::Fail,
-                StepStatus::Uncertain => SegmentKind::Doubt,
+                StepStatus::Uncertain | StepStatus::Stopped => SegmentKind::Doubt,
                 status if status.is_open() => SegmentKind::Run,
                 _ => SegmentKind::Ok,
             };
@@ -310,7 +310,7 @@ fn ticks(stretches: &[Stretch]) -> Vec<Tick> {
             let mut offset = step;
             while offset <= s.to_us - s.from_us {
                 let x = s.x + s.w * (offset as f64 / (s.to_us - s.from_us) as f64);
-                out.push(Tick { x, label: format!("{sign}{}", short(offset)), line: true });
+                out.push(Tick { x, label: format!("{sign}{}", exact(offset)), line: true });
                 offset += step;
             }
         }
@@ -328,15 +328,30 @@ fn ticks(stretches: &[Stretch]) -> Vec<Tick> {
     kept
 }
 
-/// A tick's label: one unit, no decimals.
+/// The length of a wait: one unit, no decimals.
 fn short(us: i64) -> String {
+    let (unit, word) = unit(us);
+    format!("{} {word}", us / unit)
+}
+
+/// A tick's label: one unit, and a decimal where the tick stands between two.
+fn exact(us: i64) -> String {
+    let (unit, word) = unit(us);
+    match us % unit * 10 / unit {
+        0 => format!("{} {word}", us / unit),
+        tenths => format!("{}.{tenths} {word}", us / unit),
+    }
+}
+
+/// The unit of a label in microseconds, and its word.
+fn unit(us: i64) -> (i64, &'static str) {
     match us {
-        us if us < 1_000 => format!("{us} µs"),
-        us if us < 1_000_000 => format!("{} ms", us / 1_000),
-        us if us < 120_000_000 && us % 60_000_000 != 0 || us < 60_000_000 => format!("{} s", us / 1_000_000),
-        us if us < 7_200_000_000 && us % 3_600_000_000 != 0 || us < 3_600_000_000 => format!("{} m", us / 60_000_000),
-        us if us < 172_800_000_000 && us % 86_400_000_000 != 0 || us < 86_400_000_000 => format!("{} h", us / 3_600_000_000),
-        us => format!("{} d", us / 86_400_000_000),
+        us if us < 1_000 => (1, "µs"),
+        us if us < 1_000_000 => (1_000, "ms"),
+        us if us < 120_000_000 && us % 60_000_000 != 0 || us < 60_000_000 => (1_000_000, "s"),
+        us if us < 7_200_000_000 && us % 3_600_000_000 != 0 || us < 3_600_000_000 => (60_000_000, "m"),
+        us if us < 172_800_000_000 && us % 86_400_000_000 != 0 || us < 86_400_000_000 => (3_600_000_000, "h"),
+        _ => (86_400_000_000, "d"),
     }
 }
 

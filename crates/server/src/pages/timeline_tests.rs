@@ -73,6 +73,12 @@ fn a_retrying_step_waits_on() {
 }
 
 #[test]
+fn ticks_between_two_units_say_so() {
+    let told = [500_000, S, 1_500_000, 90 * S, 150 * S, 3_600 * S, 9_000 * S, 1_100].map(exact);
+    assert_eq!(told, ["500 ms", "1 s", "1.5 s", "90 s", "2.5 m", "1 h", "2.5 h", "1.1 ms"]);
+}
+
+#[test]
 fn parks_replace_the_pause_they_cover() {
     let mut row = row(StepStatus::Succeeded, &[(0, Some(S), BarStatus::Failed), (9 * S, Some(10 * S), BarStatus::Succeeded)]);
     row.parks.push(Park { from_us: S, to_us: Some(9 * S), reason: WaitFor::Circuit });

@@ -9,6 +9,7 @@ mod run;
 mod run_answers;
 mod run_rows;
 mod run_story;
+mod run_waits;
 mod runs;
 mod signin;
 mod visit;

@@ -7,10 +7,13 @@ use engine::{OutlineStep, id_of};
 use serde_json::Value as Json;
 use store::{Apart, Entry, RunStatus, Timestamp};
 
-use super::run_story::try_words;
+use super::{
+    run_story::try_words,
+    run_waits::{Wait, waits},
+};
 use crate::{
     detail::{AttemptDetail, RunDetail, StepDetail, StepStatus as Kept},
-    pages::{Bar, BarStatus, Mark, StepKind, StepRow, StepStatus, format},
+    pages::{Bar, BarStatus, Mark, Park, StepKind, StepRow, StepStatus, format},
 };
 
 /// What the rows take from the recipe and from this build.
@@ -55,9 +58,12 @@ pub(super) fn rows(detail: &RunDetail, plan: Plan<'_>) -> Vec<StepRow> {
         steps: detail.steps.iter().map(|step| (&*step.path, step)).collect(),
         passes: passes(detail),
         reopened: reopened(detail),
+        waits: waits(detail),
         rows: vec![trigger(detail, plan)],
     };
     walk.block(0, plan.outline.len(), "", 0);
+    let undone = detail.steps.iter().filter_map(|step| walk.undo(step)).collect::<Vec<_>>();
+    walk.rows.extend(undone);
     walk.rows
 }
 
@@ -105,6 +111,7 @@ struct Walk<'a> {
     steps: HashMap<&'a str, &'a StepDetail>,
     passes: HashMap<String, BTreeSet<usize>>,
     reopened: HashMap<&'a str, u32>,
+    waits: HashMap<&'a str, Wait>,
     rows: Vec<StepRow>,
 }
 
@@ -150,9 +157,37 @@ impl Walk<'_> {
         if row.ended_us.is_none() && !row.status.is_open() {
             row.ended_us = row.attempts.last().and_then(|bar| bar.to_us).or(row.started_us);
         }
+        if let Some(wait) = self.waits.get(path).copied() {
+            if row.status == StepStatus::Running {
+                (row.status, row.due_us) = (StepStatus::Waiting(wait.reason), wait.until_us);
+            }
+            // A step that called another recipe is drawn by its try.
+            if row.attempts.is_empty() {
+                row.parks.push(Park { from_us: wait.from_us, to_us: row.ended_us, reason: wait.reason });
+            }
+        }
         row.subtitle = subtitle(&row, step, uses);
         row.system = system(step, uses, self.plan.connections);
         row
+    }
+
+    /// The row of a step that took back what another did; they come after all others, in the order they ran.
+    fn undo(&self, step: &StepDetail) -> Option<StepRow> {
+        let of = step.path.strip_suffix(".undo").filter(|of| !of.ends_with(']'))?;
+        let id = id_of(&of.into()).to_owned();
+        let known = self.plan.outline.iter().find(|known| known.id == id)?;
+        let title = format!("Take back: {}", known.title);
+        let (status, due_us) = status(step, self.over);
+        let mut row = StepRow {
+            kind: StepKind::Handler,
+            started_us: Some(step.started_at.micros()),
+            ended_us: step.finished_at.map(Timestamp::micros),
+            attempts: bars(step, self.over),
+            due_us,
+            ..StepRow::new(&step.path, &title, Mark::word("undo"), status)
+        };
+        row.subtitle = subtitle(&row, step, "undo");
+        Some(row)
     }
 
     fn each(&mut self, at: usize, end: usize, path: &str, depth: u8) {
@@ -245,6 +280,8 @@ fn sum(rows: &[StepRow], over: bool) -> Sum {
         StepStatus::Failed
     } else if let Some(row) = rows.iter().find(|row| row.status.is_open()) {
         row.status
+    } else if has(&|row| row.status == StepStatus::Stopped) {
+        StepStatus::Stopped
     } else if !begun {
         if over { StepStatus::NotReached } else { StepStatus::Running }
     } else {
@@ -264,7 +301,7 @@ fn status(step: &StepDetail, over: bool) -> (StepStatus, Option<i64>) {
         Kept::Skipped => (StepStatus::Skipped, None),
         Kept::Uncertain => (StepStatus::Uncertain, None),
         // The run was ended while the step was under way or waited for its next try.
-        Kept::Running if over => (StepStatus::Failed, None),
+        Kept::Running if over => (StepStatus::Stopped, None),
         Kept::Running => match step.attempts.last() {
             Some(last) if last.ended_at.is_some() => (StepStatus::Retrying, last.retry_at.map(Timestamp::micros)),
             _ => (StepStatus::Running, None),

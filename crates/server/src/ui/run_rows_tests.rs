@@ -6,7 +6,7 @@ use serde_json::json;
 use store::{Ending, ErrorRecord, RecipeId, RunId, RunRow, Via, WaitingFor};
 
 use super::{super::run_story, *};
-use crate::detail;
+use crate::{detail, pages::WaitFor};
 
 const S: i64 = 1_000_000;
 
@@ -341,6 +341,35 @@ fn a_running_loop_is_not_over_between_its_passes() {
 }
 
 #[test]
+fn a_step_that_waits_for_a_person_is_not_at_work() {
+    let waits =
+        |what: &'static str| Entry::Waits { p: "result".into(), at: at(2), what: what.into(), until: Some(at(90)), ask: None };
+    let detail = run(RunStatus::Waiting, vec![waits("approval")]);
+    let asked = row(&rows_of(&detail), "result").clone();
+    assert_eq!((asked.status, asked.due_us), (StepStatus::Waiting(WaitFor::Approval), Some(90 * S)));
+    assert_eq!(asked.parks, [Park { from_us: 2 * S, to_us: None, reason: WaitFor::Approval }]);
+    let answered = Entry::Settled { p: "result".into(), at: at(60), out: Arc::new(json!({})), by: "ann".into() };
+    let detail = run(RunStatus::Running, vec![waits("approval"), answered]);
+    let asked = row(&rows_of(&detail), "result").clone();
+    assert_eq!((asked.status, asked.parks[0].to_us), (StepStatus::Succeeded, Some(60 * S)));
+    let limited = row(&rows_of(&run(RunStatus::Running, vec![waits("steps")])), "result").clone();
+    assert_eq!((limited.status, limited.parks.len()), (StepStatus::Running, 0), "a limit of steps is no wait");
+}
+
+#[test]
+fn what_was_taken_back_is_shown_after_the_steps() {
+    let undo = vec![
+        started("customer", 1, 1, json!({})),
+        succeeded("customer", 1, 2, json!({})),
+        started("customer.undo", 1, 3, json!({})),
+    ];
+    let rows = rows_of(&run(RunStatus::Running, undo));
+    let last = rows.last().unwrap();
+    assert_eq!((last.title.as_str(), last.kind, last.number), ("Take back: Find the customer", StepKind::Handler, None));
+    assert_eq!((last.status, last.attempts.len()), (StepStatus::Running, 1));
+}
+
+#[test]
 fn what_was_under_way_when_the_run_was_cancelled_has_ended() {
     let detail = run(
         RunStatus::Cancelled,
@@ -350,6 +379,6 @@ fn what_was_under_way_when_the_run_was_cancelled_has_ended() {
         ],
     );
     let customer = row(&rows_of(&detail), "customer").clone();
-    assert_eq!(customer.status, StepStatus::Failed);
+    assert_eq!(customer.status, StepStatus::Stopped, "nobody says that it failed");
     assert_eq!(customer.attempts[0].status, BarStatus::Uncertain);
 }

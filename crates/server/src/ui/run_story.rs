@@ -68,6 +68,7 @@ fn what(error: &ErrorRecord, row: Option<&StepRow>, app: &str) -> String {
         "conflict" => format!("{app} has the record already, or it changed"),
         "invalid" => format!("{app} did not accept what {step} sent"),
         "denied" => format!("{app} does not allow what {step} asked for"),
+        "partial" if error.code == "ITEMS_FAILED" => "some items failed, everything else is done".to_owned(),
         "partial" => format!("{app} refused some of the records"),
         "cancelled" => format!("{step} was ended"),
         "recipe" if error.code == "FAILED_BY_RECIPE" => format!("the recipe ended the run at {step}"),
@@ -96,6 +97,7 @@ fn retried(error: &ErrorRecord, row: Option<&StepRow>) -> String {
         }
         "timeout" if error.code == "RUN_TIMEOUT" => "The time the recipe allows for a whole run was over.".to_owned(),
         "timeout" | "network" | "rate_limited" | "server" => "The time allowed for tries was over.".to_owned(),
+        "partial" if error.code == "ITEMS_FAILED" => "Each of these items had the tries its steps allow.".to_owned(),
         "auth" => "The sign-in must be mended first.".to_owned(),
         "recipe" => "The same data would give the same result.".to_owned(),
         "internal" => "Liaison does not repeat what it does not understand.".to_owned(),
