@@ -70,7 +70,7 @@ pub use crate::{
     lease::LeaseState,
     live::Live,
     not_yet::not_yet,
-    program::{CompileSettings, DEDUPE_KEEP_DEFAULT, OutlineStep, Program},
+    program::{CompileSettings, DEDUPE_KEEP_DEFAULT, OutlineStep, Program, uses_in},
     registry::{Catalogue, LiveRecipe},
     retention::Retention,
     settings::EngineSettings,

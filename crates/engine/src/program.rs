@@ -89,6 +89,18 @@ pub struct OutlineStep {
     pub depth: usize,
     /// The loop it stands in, by id.
     pub within: Option<String>,
+    /// What its `undo` uses, if it has one.
+    pub undo: Option<String>,
+}
+
+/// What the step of that id uses, or, for `id.undo`, what takes it back does.
+#[must_use]
+pub fn uses_in<'o>(outline: &'o [OutlineStep], id: &str) -> Option<&'o str> {
+    let find = |id: &str| outline.iter().find(|step| step.id == id);
+    match id.strip_suffix(".undo") {
+        Some(id) => find(id)?.undo.as_deref(),
+        None => find(id).map(|step| step.uses.as_str()),
+    }
 }
 
 fn outline(steps: &[ast::Step], depth: usize) -> Vec<OutlineStep> {
@@ -100,6 +112,7 @@ fn outline(steps: &[ast::Step], depth: usize) -> Vec<OutlineStep> {
                 uses: step.uses(),
                 depth,
                 within: within.map(str::to_owned),
+                undo: step.undo.as_ref().map(|undo| format!("{}.{}", undo.connection.value, undo.action.value)),
             });
             for (block, steps) in step.blocks() {
                 let within = if block == BlockName::Loop { Some(step.id.value.as_str()) } else { within };
@@ -323,22 +336,16 @@ impl Program {
         self.responds
     }
 
-    /// What the step of that id uses.
+    /// What the step of that id uses, or, for `id.undo`, what takes it back does.
     #[must_use]
     pub fn uses(&self, id: &str) -> Option<String> {
-        self.outline.iter().find(|step| step.id == id).map(|step| step.uses.clone())
+        uses_in(&self.outline, id).map(str::to_owned)
     }
 
-    /// How many tries the step of that id is given; `None` when it calls nothing.
+    /// How many tries the step of that id, or `id.undo`, is given; `None` when it calls nothing.
     #[must_use]
     pub fn tries_max(&self, id: &str) -> Option<u32> {
-        fn find(steps: &[Step], id: &str) -> Option<u32> {
-            steps.iter().find_map(|step| match &step.kind {
-                Kind::Do(action) if *step.id == *id => Some(action.retry.times),
-                kind => kind.blocks().into_iter().find_map(|steps| find(steps, id)),
-            })
-        }
-        find(&self.steps, id)
+        self.calls(id).map(|step| step.retry.times)
     }
 
     /// Checks values for the parameters.

@@ -12,7 +12,6 @@ use store::{DeadLetter, Entry, Journal, RunId, RunRow, RunStatus, StepPath, Step
 use crate::{
     Engine, OutlineStep, Program,
     control::{ControlError, Doubtful},
-    program::{DoStep, Kind, Step},
 };
 
 /// How a failed run goes on.
@@ -120,16 +119,10 @@ impl Engine {
 }
 
 impl Program {
-    /// Whether doing the step of that id again with that input does no harm; `None` when it calls nothing.
+    /// Whether doing the step of that id, or `id.undo`, again with that input does no harm; `None` when it calls nothing.
     #[must_use]
     pub fn is_safe_to_repeat(&self, id: &str, input: &Json) -> Option<bool> {
-        fn find<'p>(steps: &'p [Step], id: &str) -> Option<&'p DoStep> {
-            steps.iter().find_map(|step| match &step.kind {
-                Kind::Do(action) if *step.id == *id => Some(&**action),
-                kind => kind.blocks().into_iter().find_map(|steps| find(steps, id)),
-            })
-        }
-        find(&self.steps, id).map(|step| (step.action.effect)(input) != Effect::Once)
+        self.calls(id).map(|step| (step.action.effect)(input) != Effect::Once)
     }
 }
 

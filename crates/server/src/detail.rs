@@ -180,12 +180,18 @@ pub fn tell(row: RunRow, entries: Vec<Entry>) -> RunDetail {
 }
 
 /// The innermost pass a path is in: `walk[3].rows[17]` of `walk[3].rows[17].put`.
-fn pass_of(path: &str) -> Option<&str> {
+pub(crate) fn pass_of(path: &str) -> Option<&str> {
     path.rfind(']').map(|end| &path[..=end])
 }
 
-fn is_below(path: &str, other: &str) -> bool {
-    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+/// Whether an entry is never the first of its step.
+fn goes_on(entry: &Entry) -> bool {
+    match entry {
+        Entry::Started { n, .. } => *n > 1,
+        Entry::Failed { n, .. } => *n > 0,
+        Entry::Succeeded { .. } | Entry::Uncertain { .. } | Entry::Reopened { .. } | Entry::Settled { .. } => true,
+        _ => false,
+    }
 }
 
 /// A run as far as it was read.
@@ -203,6 +209,8 @@ struct Telling {
     taken: usize,
     /// Passes among the steps, about.
     passes: usize,
+    /// Some were left out.
+    forgot: bool,
     /// The pass that is not left out.
     pinned: Option<String>,
 }
@@ -213,7 +221,7 @@ impl Telling {
             row,
             event: self.event,
             event_apart: self.event_apart,
-            left_out: self.reached - self.steps.len(),
+            left_out: self.reached.saturating_sub(self.steps.len()),
             steps: self.steps,
             output: self.output,
             output_apart: self.output_apart,
@@ -242,7 +250,7 @@ impl Telling {
         if let Some(path) = entry.path() {
             let place = match self.places.get(path) {
                 Some(place) => *place,
-                None => self.reach(path, entry.at()),
+                None => self.reach(path, &entry),
             };
             self.steps[place].take(&entry);
             if !matches!(entry, Entry::Paged { .. }) {
@@ -252,7 +260,7 @@ impl Telling {
         self.entries.push(entry);
     }
 
-    fn reach(&mut self, path: &Arc<str>, at: Timestamp) -> usize {
+    fn reach(&mut self, path: &Arc<str>, entry: &Entry) -> usize {
         if pass_of(path).is_some() {
             let same = self.steps.last().is_some_and(|last| pass_of(&last.path) == pass_of(path));
             self.passes += usize::from(!same);
@@ -266,7 +274,7 @@ impl Telling {
             path: Arc::clone(path),
             status: StepStatus::Running,
             attempts: Vec::new(),
-            started_at: at,
+            started_at: entry.at(),
             finished_at: None,
             input: None,
             output: None,
@@ -275,7 +283,8 @@ impl Telling {
             error: None,
         });
         self.places.insert(Arc::clone(path), place);
-        self.reached += 1;
+        // One that was left out and comes back was counted when it was there first.
+        self.reached += usize::from(!(self.forgot && goes_on(entry)));
         place
     }
 
@@ -306,7 +315,9 @@ impl Telling {
             .map(|(_, pass)| (*pass).to_owned())
             .collect();
         self.passes = kept.len();
-        let pinned = |pass: &str| self.pinned.as_deref().is_some_and(|pinned| is_below(pass, pinned));
+        self.forgot = true;
+        // The passes of a loop inside the one asked for are many, too: they go by the rule for all.
+        let pinned = |pass: &str| self.pinned.as_deref() == Some(pass);
         let stays = |path: &str| pass_of(path).is_none_or(|pass| kept.contains(pass) || pinned(pass));
         self.steps.retain(|step| stays(&step.path));
         self.entries.retain(|entry| entry.path().is_none_or(|path| stays(path)));

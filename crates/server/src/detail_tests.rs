@@ -75,3 +75,24 @@ fn what_is_forgotten_may_come_back() {
     let (told, _) = told(None, passes(30_000, |_| false).chain(again));
     assert!(shows(&told, "walk[20000].late"));
 }
+
+#[test]
+fn loops_inside_the_pass_asked_for_are_bounded_too() {
+    let inner = |n: usize| [computed(&format!("walk[1].rows[{n}].one")), computed(&format!("walk[1].rows[{n}].two"))];
+    let entries = [computed("walk[1].before")].into_iter().chain((0..60_000).flat_map(inner)).chain([computed("walk[1].rows")]);
+    let entries: Vec<_> = entries.collect();
+    let (all, most) = told(Some("walk[1]"), entries.iter().cloned());
+    assert!(most < 6_000, "{most} steps or entries are held");
+    assert!(shows(&all, "walk[1].before") && shows(&all, "walk[1].rows") && !shows(&all, "walk[1].rows[30000].one"));
+    let (one, _) = told(Some("walk[1].rows[30000]"), entries.into_iter());
+    assert!(shows(&one, "walk[1].rows[30000].two"));
+}
+
+#[test]
+fn a_step_that_comes_back_is_counted_once() {
+    let at = Timestamp::from_micros(2);
+    let reopened = Entry::Reopened { p: "walk[20000].two".into(), at, by: "Ann".to_owned() };
+    let (told, _) = told(None, passes(30_000, |n| n == 20_000 || n < 19_000).chain([reopened]));
+    assert!(shows(&told, "walk[20000].two"));
+    assert_eq!(told.reached, 60_003);
+}

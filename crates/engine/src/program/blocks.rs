@@ -1,6 +1,6 @@
 //! What a compiled step is like, and the steps in it.
 
-use super::{Kind, Program, Step, WaitKind};
+use super::{DoStep, Kind, Program, Step, WaitKind};
 
 impl Step {
     /// It waits for a call to an address of its own.
@@ -22,6 +22,17 @@ impl Program {
     /// The step of that id, however deep.
     pub(crate) fn find(&self, id: &str) -> Option<&Step> {
         find(&self.steps, id)
+    }
+
+    /// What the step of that id calls, or, for `id.undo`, what takes it back does.
+    pub(crate) fn calls(&self, id: &str) -> Option<&DoStep> {
+        if let Some(id) = id.strip_suffix(".undo") {
+            return self.find(id)?.undo.as_deref();
+        }
+        match &self.find(id)?.kind {
+            Kind::Do(step) => Some(step),
+            _ => None,
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use axum::{
 use engine::{
     Event, Intake,
     control::{Doubtful, Replay},
-    id_of,
     resume::Said,
+    trial::short_name,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -199,7 +199,7 @@ const fn is_zero(count: &usize) -> bool {
 
 pub(super) async fn run_out(app: &Shared, run: RunDetail) -> RunOut {
     let program = app.engine.program(run.row.recipe, run.row.version).await.ok();
-    let uses = |path: &Arc<str>| program.as_ref().and_then(|program| program.uses(id_of(path))).unwrap_or_default();
+    let uses = |path: &Arc<str>| program.as_ref().and_then(|program| program.uses(short_name(path))).unwrap_or_default();
     let id = run.row.id;
     let steps = run.steps.iter().map(|step| step_out(id, step, uses(&step.path))).collect();
     let error = run.error.and_then(|error| serde_json::to_value(error).ok());
@@ -219,7 +219,7 @@ pub(super) async fn run_out(app: &Shared, run: RunDetail) -> RunOut {
 fn step_out(run: RunId, step: &StepDetail, uses: String) -> StepOut {
     StepOut {
         path: step.path.to_string(),
-        id: id_of(&step.path).to_owned(),
+        id: short_name(&step.path).to_owned(),
         uses,
         status: step.status,
         attempts: step.attempts.len(),

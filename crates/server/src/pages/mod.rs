@@ -9,6 +9,7 @@ pub mod causes;
 pub mod data_view;
 pub mod dead_letters;
 pub mod docs;
+mod doubt;
 pub mod format;
 mod inspector;
 pub mod mark;

@@ -6,7 +6,10 @@ use askama::Template;
 use askama_web::WebTemplate;
 use serde::Deserialize;
 
+use crate::detail::pass_of;
+
 use super::{
+    doubt::{Doubt, doubts},
     format::{self, Moment},
     inspector::{Data, Inspector},
     shell::{Section, Shell},
@@ -156,8 +159,7 @@ impl RunQuery {
     /// The pass that the chosen step is in.
     #[must_use]
     pub fn pass(&self) -> Option<&str> {
-        let step = self.step.as_deref()?;
-        step.rfind(']').map(|end| &step[..=end])
+        pass_of(self.step.as_deref()?)
     }
 }
 
@@ -239,16 +241,6 @@ struct WaitNote {
     after: &'static str,
 }
 
-/// The question about a step that may have happened.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Doubt {
-    path: String,
-    called: String,
-    title: String,
-    app: String,
-    href: String,
-}
-
 impl RunPage {
     /// The page of a run. `steps` begin with the trigger and follow the order of the recipe, each
     /// row's inner steps directly after it and one deeper.
@@ -259,16 +251,7 @@ impl RunPage {
         let inspector = chosen.map(|at| Inspector::new(&run.id, &steps[at], query, shell.now_us));
         let unsettled = run.settled.is_none();
         let retry = (run.status == RunStatus::Failed && unsettled).then(|| RetryOffer::of(&steps)).flatten();
-        let asked = steps.iter().filter(|step| unsettled && run.doubts.contains(&step.path));
-        let doubts: Vec<Doubt> = asked
-            .map(|step| Doubt {
-                path: step.path.clone(),
-                called: step.called(),
-                title: step.title.clone(),
-                app: step.system.clone().unwrap_or_else(|| step.mark.name().to_owned()),
-                href: step_href(&run.id, &step.path, "request"),
-            })
-            .collect();
+        let doubts = if unsettled { doubts(&run, &steps) } else { Vec::new() };
         let steps_ran = steps_ran(&steps);
         let rows = rows(&shell, &run, &scale, steps, chosen, inspector.as_ref());
         Self { retry: retry.filter(|_| doubts.is_empty()), shell, run, pane, rows, scale, inspector, doubts, steps_ran }
@@ -569,12 +552,13 @@ fn loop_summary(steps: &[StepRow], at: usize, chosen: Option<usize>) -> (bool, S
     (wants_a_look || holds_chosen || passes.len() <= 3, summary)
 }
 
-/// Rows of passes beyond [`PASSES_MAX`] in their loop; those that failed or are chosen stay.
+/// Rows of passes beyond [`PASSES_MAX`] in their loop; those that failed, are in doubt or are chosen stay.
 fn hidden_passes(steps: &[StepRow], chosen: Option<usize>) -> HashSet<usize> {
     let mut out = HashSet::new();
     for at in (0..steps.len()).filter(|at| steps[*at].kind == StepKind::Loop) {
         for (place, (from, to)) in passes(steps, at).into_iter().enumerate() {
-            let stays = steps[from].status == StepStatus::Failed || chosen.is_some_and(|chosen| (from..to).contains(&chosen));
+            let troubled = matches!(steps[from].status, StepStatus::Failed | StepStatus::Uncertain);
+            let stays = troubled || chosen.is_some_and(|chosen| (from..to).contains(&chosen));
             if place >= PASSES_MAX && !stays {
                 out.extend(from..to);
             }

@@ -65,6 +65,24 @@ fn blocks_open_and_close_in_pairs() {
     }
 }
 
+#[test]
+fn every_doubt_is_asked_about_with_or_without_a_row() {
+    let run = RunHead {
+        doubts: vec!["push[51233].up".to_owned(), "push[7].up".to_owned()],
+        status: RunStatus::Failed,
+        ..super::super::samples::run()[0].1.run.clone()
+    };
+    let steps = vec![
+        step("push", 0, StepKind::Loop, StepStatus::Uncertain),
+        step("push[7]", 1, StepKind::Pass, StepStatus::Uncertain),
+        step("push[7].up", 2, StepKind::Plain, StepStatus::Uncertain),
+    ];
+    let page = RunPage::new(super::super::samples::shell("/runs/run_1"), run, steps, RunPane::Timeline, &RunQuery::default());
+    let asked: Vec<_> = page.doubts.iter().map(|doubt| doubt.path.as_str()).collect();
+    assert_eq!(asked, ["push[7].up", "push[51233].up"]);
+    assert!(page.retry.is_none());
+}
+
 fn chosen_at(steps: &[StepRow], step: Option<&str>) -> Option<usize> {
     chosen(steps, &RunQuery { step: step.map(str::to_owned), ..RunQuery::default() })
 }

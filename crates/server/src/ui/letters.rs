@@ -5,11 +5,11 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Redirect, Response},
 };
-use engine::control::Replay;
+use engine::{control::Replay, trial::short_name};
 use store::{ItemState, Operation, OperationChange, OperationKind, RunFilter as Wanted, RunId, RunRow, Timestamp};
 
 use super::{
-    causes,
+    causes, run_rows,
     run_story::started_by,
     runs::{ROWS, failure},
     visit::{Visitor, page},
@@ -182,21 +182,24 @@ async fn look(app: &App, run: RunId, asking: &mut ActPage) -> Result<(), ApiErro
     let Some(run) = detail::read(app.store(), run).await? else { return Ok(()) };
     let Ok(program) = app.engine.program(run.row.recipe, run.row.version).await else { return Ok(()) };
     for step in run.steps.iter().filter(|step| !step.attempts.is_empty()) {
-        let id = engine::id_of(&step.path);
-        let input = step.input.as_deref().unwrap_or(&serde_json::Value::Null);
-        let Some(safe) = program.is_safe_to_repeat(id, input) else { continue };
-        let known = program.outline.iter().find(|step| step.id == id);
-        let repeated = Repeated {
-            title: known.map_or_else(|| id.to_owned(), |step| step.title.clone()),
-            uses: known.map(|step| step.uses.clone()).unwrap_or_default(),
-            safe,
-        };
+        let id = short_name(&step.path);
         let doubt = step.status == StepStatus::Uncertain;
         asking.doubts |= doubt;
+        let input = step.input.as_deref().unwrap_or(&serde_json::Value::Null);
+        let Some(safe) = program.is_safe_to_repeat(id, input) else { continue };
+        let taken_back = id.strip_suffix(".undo");
+        let known = program.outline.iter().find(|step| step.id == taken_back.unwrap_or(id));
+        let title = known.map_or_else(|| id.to_owned(), |step| step.title.clone());
+        let repeated = Repeated {
+            title: if taken_back.is_some() { run_rows::undo_title(&title) } else { title },
+            uses: program.uses(id).unwrap_or_default(),
+            safe,
+        };
         if (doubt || step.status == StepStatus::Failed) && step.output.is_none() && !asking.resumed.contains(&repeated) {
             asking.resumed.push(repeated.clone());
         }
-        if !asking.replayed.contains(&repeated) {
+        // A new run takes nothing back of the old one.
+        if taken_back.is_none() && !asking.replayed.contains(&repeated) {
             asking.replayed.push(repeated);
         }
     }

@@ -20,11 +20,11 @@ use super::{
 };
 use crate::{
     api::files,
-    detail::{self, RunDetail},
+    detail::{self, RunDetail, pass_of},
     error::ApiError,
     pages::{
-        LeftOut, Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepKind, StepRow, StepStatus, Waiting,
-        run::chosen, run::step_href,
+        LeftOut, Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepKind, StepRow, Waiting, run::chosen,
+        run::step_href,
     },
     state::{App, Shared},
 };
@@ -66,8 +66,8 @@ async fn show(
     }
     let mut head = head(&run, &rows);
     head.newer_version = newer_version(&app, &run);
-    if rows.iter().any(|row| row.status == StepStatus::Uncertain) {
-        // A doubt the recipe dealt with is no question any more.
+    if run.row.dead_letter == Some(DeadLetter::Open) {
+        // Not all are among the rows, and a doubt the recipe dealt with is no question any more.
         head.doubts = app.engine.doubts(run.row.id).await?;
     }
     head.left_out = left_out(&run, &rows);
@@ -181,7 +181,8 @@ fn head(run: &RunDetail, rows: &[StepRow]) -> RunHead {
 
 /// What is said about the passes that are too many to be shown.
 fn left_out(run: &RunDetail, rows: &[StepRow]) -> Option<LeftOut> {
-    let loops = rows.iter().filter(|row| row.kind == StepKind::Loop && row.depth == 0);
+    // One inside another has an item for each pass of that.
+    let loops = rows.iter().filter(|row| row.kind == StepKind::Loop && !row.path.contains('['));
     let loops = loops.map(|row| (row.path.clone(), row.title.clone())).collect();
     (run.left_out > 0).then_some(LeftOut { steps: run.left_out, loops })
 }
@@ -219,7 +220,7 @@ pub(super) async fn data(
     Path(id): Path<String>,
     Query(query): Query<DataQuery>,
 ) -> Result<Response, ApiError> {
-    let (run, program) = read(&app, &id, None).await?.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
+    let (run, program) = read(&app, &id, pass_of(&query.step)).await?.ok_or_else(|| ApiError::not_found(format!("run {id}")))?;
     let outline = program.map_or_else(Vec::new, |program| program.outline.clone());
     let input = query.part.as_deref() == Some("input");
     if let Some(apart) = run_rows::apart_of(&run, &outline, &query.step, input) {

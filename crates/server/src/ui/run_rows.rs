@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use connector::Connector;
-use engine::{OutlineStep, id_of};
+use engine::{OutlineStep, trial::short_name, uses_in};
 use serde_json::Value as Json;
 use store::{Apart, Entry, RunStatus, Timestamp};
 
@@ -42,11 +42,16 @@ pub(super) fn mark_of(uses: &str, connections: &[(String, String)], connectors: 
 /// An outline made of what a journal names, for a version whose text cannot be read any more.
 pub(super) fn outline_of(detail: &RunDetail) -> Vec<OutlineStep> {
     let mut out: Vec<OutlineStep> = Vec::new();
-    for step in detail.steps.iter().filter(|step| !step.path.contains('[')) {
-        let id = id_of(&step.path).to_owned();
-        out.push(OutlineStep { title: id.clone(), id, uses: String::new(), depth: 0, within: None });
+    for step in detail.steps.iter().filter(|step| !step.path.contains(['[', '.'])) {
+        let id = step.path.to_string();
+        out.push(OutlineStep { title: id.clone(), id, uses: String::new(), depth: 0, within: None, undo: None });
     }
     out
+}
+
+/// What the row is called of what takes a step back.
+pub(super) fn undo_title(title: &str) -> String {
+    format!("Undo: {title}")
 }
 
 /// The rows: the trigger, then the steps as they stand in the recipe, loops with a row for each pass.
@@ -123,7 +128,7 @@ impl Walk<'_> {
             let step = &self.plan.outline[at];
             let end = (at + 1..to).find(|next| self.plan.outline[*next].depth <= step.depth).unwrap_or(to);
             let path = if prefix.is_empty() { step.id.clone() } else { format!("{prefix}.{}", step.id) };
-            if step.uses == "each" {
+            if self.is_loop(at) {
                 self.each(at, end, &path, depth);
             } else {
                 let row = self.plain(at, &path, depth);
@@ -131,8 +136,27 @@ impl Walk<'_> {
                 // Steps of a branch are named like their neighbours: only passes nest.
                 self.block(at + 1, end, prefix, depth.saturating_add(1));
             }
+            self.undo(at, &path, depth);
             at = end;
         }
+    }
+
+    fn is_loop(&self, at: usize) -> bool {
+        matches!(self.plan.outline[at].uses.as_str(), "each" | "repeat")
+    }
+
+    /// What takes a step back, where that was begun.
+    fn undo(&mut self, at: usize, path: &str, depth: u8) {
+        let path = format!("{path}.undo");
+        if !self.steps.contains_key(path.as_str()) {
+            return;
+        }
+        let step = &self.plan.outline[at];
+        let uses = step.undo.as_deref().unwrap_or_default();
+        let mark = mark_of(uses, self.plan.connections, self.plan.connectors);
+        let row = StepRow::new(&path, &undo_title(&step.title), mark, StepStatus::NotReached);
+        let row = self.told(StepRow { depth, kind: StepKind::Handler, ..row }, &format!("{}.undo", step.id), uses);
+        self.rows.push(row);
     }
 
     fn row(&self, at: usize, path: &str, depth: u8) -> StepRow {
@@ -142,17 +166,21 @@ impl Walk<'_> {
     }
 
     fn plain(&self, at: usize, path: &str, depth: u8) -> StepRow {
-        let mut row = self.row(at, path, depth);
-        let uses = &self.plan.outline[at].uses;
-        let Some(step) = self.steps.get(path) else {
+        let step = &self.plan.outline[at];
+        self.told(self.row(at, path, depth), &step.id, &step.uses)
+    }
+
+    /// The row with what the journal tells of it.
+    fn told(&self, mut row: StepRow, id: &str, uses: &str) -> StepRow {
+        let Some(step) = self.steps.get(row.path.as_str()) else {
             row.subtitle = if self.over { "Not reached" } else { "Not reached yet" }.to_owned();
             return row;
         };
         row.started_us = Some(step.started_at.micros());
         row.ended_us = step.finished_at.map(Timestamp::micros);
         row.attempts = bars(step, self.over);
-        row.tries_max =
-            (self.plan.tries)(&self.plan.outline[at].id).map(|times| times + self.reopened.get(path).copied().unwrap_or(0));
+        let before = self.reopened.get(row.path.as_str()).copied().unwrap_or(0);
+        row.tries_max = (self.plan.tries)(id).map(|times| times + before);
         (row.status, row.due_us) = status(step, self.over);
         if row.ended_us.is_none() && !row.status.is_open() {
             row.ended_us = row.attempts.last().and_then(|bar| bar.to_us).or(row.started_us);
@@ -210,7 +238,9 @@ impl Walk<'_> {
             of_passes.status = if of_passes.status.is_open() { of_passes.status } else { StepStatus::Running };
             of_passes.ended_us = None;
         }
-        let items = known.and_then(|step| step.output.as_deref()).and_then(|output| output["total"].as_u64());
+        let turns = self.plan.outline[at].uses == "repeat";
+        let output = known.and_then(|step| step.output.as_deref());
+        let items = output.and_then(|output| output[if turns { "turns" } else { "total" }].as_u64());
         let row = &mut self.rows[place];
         (row.status, row.started_us, row.ended_us) = (of_passes.status, of_passes.started_us, of_passes.ended_us);
         if let Some(step) = known {
@@ -219,23 +249,27 @@ impl Walk<'_> {
             row.ended_us = step.finished_at.map(Timestamp::micros);
         }
         row.subtitle = match items {
+            Some(items) if turns => format::plural(items, "turn", "turns"),
             Some(0) => "The list was empty".to_owned(),
             Some(items) => format::plural(items, "item", "items"),
+            None if turns => "Again and again".to_owned(),
             None => "For each item".to_owned(),
         };
     }
 
     fn pass(&mut self, at: usize, end: usize, path: &str, number: usize, depth: u8) {
         let place = self.rows.len();
-        let title = self.label(path).unwrap_or_else(|| format!("Item {}", number + 1));
-        let mark = Mark::own("One item", "loop");
+        let (word, one) = if self.plan.outline[at].uses == "repeat" { ("Turn", "One turn") } else { ("Item", "One item") };
+        let counted = format!("{word} {}", number + 1);
+        let title = self.label(path).unwrap_or_else(|| counted.clone());
+        let mark = Mark::own(one, "loop");
         self.rows.push(StepRow { depth, kind: StepKind::Pass, ..StepRow::new(path, &title, mark, StepStatus::Running) });
         self.block(at + 1, end, path, depth.saturating_add(1));
         let inner = sum(&self.rows[place + 1..], self.over);
         let row = &mut self.rows[place];
         (row.status, row.started_us, row.ended_us) = (inner.status, inner.started_us, inner.ended_us);
-        if !title.starts_with("Item ") {
-            row.subtitle = format!("Item {}", number + 1);
+        if title != counted {
+            row.subtitle = counted;
         }
     }
 
@@ -289,8 +323,10 @@ fn sum(rows: &[StepRow], over: bool) -> Sum {
     };
     // A pass that waits for its next try has no try of its own to name.
     let status = if status == StepStatus::Retrying { StepStatus::Running } else { status };
-    let started_us = rows.iter().filter_map(|row| row.started_us).min();
-    let ended_us = if status.is_open() { None } else { rows.iter().filter_map(|row| row.ended_us.or(row.started_us)).max() };
+    // What is taken back later does not make a pass longer.
+    let own = || rows.iter().filter(|row| row.kind != StepKind::Handler);
+    let started_us = own().filter_map(|row| row.started_us).min();
+    let ended_us = if status.is_open() { None } else { own().filter_map(|row| row.ended_us.or(row.started_us)).max() };
     Sum { status, started_us, ended_us }
 }
 
@@ -387,7 +423,7 @@ pub(super) fn data_of<'a>(detail: &'a RunDetail, outline: &[OutlineStep], path: 
     if input {
         return step.input.as_deref();
     }
-    let returns = outline.iter().any(|known| known.id == id_of(&step.path) && known.uses == "return");
+    let returns = uses_in(outline, short_name(&step.path)) == Some("return");
     if returns && detail.row.status == RunStatus::Succeeded {
         // A `return` gives its value to the run.
         return detail.output.as_deref();
@@ -401,7 +437,7 @@ pub(super) fn apart_of(detail: &RunDetail, outline: &[OutlineStep], path: &str, 
         return detail.event_apart.filter(|_| !input);
     }
     let step = detail.steps.iter().find(|step| *step.path == *path)?;
-    let returns = outline.iter().any(|known| known.id == id_of(&step.path) && known.uses == "return");
+    let returns = uses_in(outline, short_name(&step.path)) == Some("return");
     match input {
         true => step.input_apart,
         false if returns && detail.row.status == RunStatus::Succeeded => detail.output_apart,

@@ -21,6 +21,7 @@ fn outline() -> Vec<OutlineStep> {
         uses: uses.to_owned(),
         depth,
         within: within.map(str::to_owned),
+        undo: (id == "customer" || id == "book").then(|| "desk.request".to_owned()),
     };
     vec![
         step("customer", "Find the customer", "desk.request", 0, None),
@@ -111,7 +112,11 @@ fn rows_of(detail: &RunDetail) -> Vec<StepRow> {
         outline: &outline,
         connections: &connections,
         connectors: &[],
-        tries: &|id| (id == "customer" || id == "ticket" || id == "book").then_some(3),
+        tries: &|id| match id {
+            "customer" | "ticket" | "book" => Some(3),
+            "customer.undo" => Some(2),
+            _ => None,
+        },
         trigger: ("Webhook received", &mark),
     };
     rows(detail, plan)
@@ -288,6 +293,66 @@ fn a_step_that_may_have_happened_is_a_question() {
     assert_eq!(row(&rows, "customer").status, StepStatus::Uncertain);
     assert_eq!(row(&rows, "customer").attempts[0].status, BarStatus::Uncertain);
     assert_eq!(run_story::settled(&detail), None);
+}
+
+#[test]
+fn what_takes_a_step_back_stands_behind_it() {
+    let problem = || error("timeout", "TIMEOUT");
+    let detail = run(
+        RunStatus::Failed,
+        vec![
+            started("customer", 1, 1, json!({"path": "/c"})),
+            succeeded("customer", 1, 2, json!({})),
+            started("lines[0].book", 1, 3, json!({})),
+            succeeded("lines[0].book", 1, 4, json!({})),
+            computed("lines", 4, json!({"total": 1})),
+            failed("result", 0, 5, error("recipe", "NO"), None),
+            started("lines[0].book.undo", 1, 6, json!({})),
+            succeeded("lines[0].book.undo", 1, 7, json!({})),
+            started("customer.undo", 1, 8, json!({"method": "POST", "path": "/c/undo", "idempotent": true})),
+            Entry::Uncertain { p: "customer.undo".into(), n: 1, at: at(38), err: problem() },
+            ended(38, Ending::Failed, Some(("result", error("recipe", "NO")))),
+        ],
+    );
+    let rows = rows_of(&detail);
+    let paths: Vec<_> = rows.iter().map(|row| (row.path.as_str(), row.depth)).collect();
+    assert_eq!(paths[1..3], [("customer", 0), ("customer.undo", 0)]);
+    assert!(paths.windows(2).any(|pair| pair == [("lines[0].book", 2), ("lines[0].book.undo", 2)]), "{paths:?}");
+    let undo = row(&rows, "customer.undo");
+    assert_eq!(
+        (undo.title.as_str(), undo.kind, undo.status),
+        ("Undo: Find the customer", StepKind::Handler, StepStatus::Uncertain)
+    );
+    assert_eq!((undo.number, undo.tries_max, undo.system.as_deref()), (None, Some(2), Some("“desk”")));
+    assert_eq!(row(&rows, "lines[0]").ended_us, Some(4 * S), "taking back makes no pass longer");
+    let mut undo = undo.clone();
+    run_story::complete(&mut undo, &detail, &outline());
+    assert!(undo.input.is_some() && undo.error.is_some());
+    assert!(!rows_of(&whole()).iter().any(|row| row.path.ends_with(".undo")), "nothing was taken back");
+}
+
+#[test]
+fn turns_of_a_repeat_are_shown_like_items() {
+    let mut outline = outline();
+    outline[3].uses = "repeat".to_owned();
+    let detail = run(
+        RunStatus::Failed,
+        vec![
+            started("lines[0].book", 1, 1, json!({})),
+            succeeded("lines[0].book", 1, 2, json!({})),
+            computed("lines[0]", 2, json!({"done": false})),
+            started("lines[1].book", 1, 3, json!({})),
+            Entry::Uncertain { p: "lines[1].book".into(), n: 1, at: at(33), err: error("timeout", "TIMEOUT") },
+            ended(33, Ending::Failed, Some(("lines[1].book", error("timeout", "TIMEOUT")))),
+        ],
+    );
+    let mark = Mark::word("webhook");
+    let connections = connections();
+    let trigger = ("Webhook received", &mark);
+    let rows = rows(&detail, Plan { outline: &outline, connections: &connections, connectors: &[], tries: &|_| None, trigger });
+    assert_eq!(row(&rows, "lines[0]").title, "Turn 1");
+    assert_eq!(row(&rows, "lines[1].book").status, StepStatus::Uncertain);
+    assert_eq!((row(&rows, "lines").kind, row(&rows, "lines").status), (StepKind::Loop, StepStatus::Uncertain));
 }
 
 #[test]

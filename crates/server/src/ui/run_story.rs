@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use engine::{OutlineStep, id_of, idempotency_key};
+use engine::{OutlineStep, idempotency_key, trial::short_name, uses_in};
 use http::StatusCode;
 use serde_json::Value as Json;
 use store::{Ending, Entry, ErrorRecord, Keeps, Timestamp, Via};
@@ -262,7 +262,7 @@ pub(super) fn complete(row: &mut StepRow, detail: &RunDetail, outline: &[Outline
 
 /// What was sent last and what came back: from the error if the last try failed, else from input and output.
 fn request(detail: &RunDetail, step: &StepDetail, outline: &[OutlineStep]) -> Option<Request> {
-    let calls = outline.iter().any(|known| known.id == id_of(&step.path) && known.uses.contains('.'));
+    let calls = uses_in(outline, short_name(&step.path)).is_some_and(|uses| uses.contains('.'));
     let sent = |entry: &&Entry| matches!(entry, Entry::Started { p, input: Some(_), .. } if *p == step.path);
     let turns = detail.entries.iter().filter(sent).count().saturating_sub(1);
     let key = || idempotency_key(detail.row.id, &step.path, u32::try_from(turns).unwrap_or(u32::MAX));
