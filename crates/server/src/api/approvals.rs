@@ -18,6 +18,9 @@ use crate::{
     state::{App, Shared},
 };
 
+/// Characters of a comment.
+const COMMENT_CHARS_MAX: usize = 1000;
+
 /// A question.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ApprovalOut {
@@ -65,7 +68,7 @@ pub(crate) struct DecisionIn {
     /// What the form asks for.
     #[serde(default)]
     form: Map<String, Value>,
-    /// What is said to it.
+    /// What is said to it, in 1,000 characters at most.
     comment: Option<String>,
 }
 
@@ -143,13 +146,19 @@ async fn decide(
     caller.need(Scope::ApprovalsDecide)?;
     let asked = find(&app, &id).await?;
     let from = &asked.question["from"];
+    if !sees(&caller, from) {
+        // Who may not see a question is not told whom it is for, nor that there is one.
+        return Err(ApiError::not_found(format!("question {id}")));
+    }
     if !is_asked(&caller, from) {
         return Err(not_asked(&caller, from));
     }
-    let note = comment.clone().unwrap_or_default();
+    if comment.as_deref().is_some_and(|comment| comment.chars().nth(COMMENT_CHARS_MAX).is_some()) {
+        return Err(ApiError::field("comment", format!("A comment has at most {COMMENT_CHARS_MAX} characters.")));
+    }
     let decision = Decision { approved, form, comment, by: caller.name.clone() };
     let approval = app.engine.decide_approval(asked.id, decision).await?;
-    remember(&app, &caller, &approval, approved, note).await;
+    remember(&app, &caller, &approval, approved).await;
     Ok(Json(out(&app, approval).await?))
 }
 
@@ -188,8 +197,8 @@ fn not_asked(caller: &Caller, from: &Value) -> ApiError {
     )
 }
 
-/// The audit list says who decided what.
-async fn remember(app: &App, caller: &Caller, approval: &Approval, approved: bool, note: String) {
+/// The audit list says who decided what. What was said to it is data of the run and goes with that.
+async fn remember(app: &App, caller: &Caller, approval: &Approval, approved: bool) {
     let now = app.now();
     let row = AuditRow {
         id: AuditId::new(now, app.engine.random()),
@@ -197,7 +206,7 @@ async fn remember(app: &App, caller: &Caller, approval: &Approval, approved: boo
         who: caller.name.clone(),
         what: if approved { "approval.approved" } else { "approval.declined" }.to_owned(),
         about: format!("run {} step {}", approval.run, approval.path),
-        note,
+        note: String::new(),
     };
     // It is decided and cannot be taken back: what the audit list lacks, the run's journal has.
     if let Err(error) = app.store().add_audit(&row).await {
