@@ -56,6 +56,19 @@ pub struct Catalogue {
     pub connections: HashMap<String, Arc<Connection>>,
     /// Connections whose secrets cannot be opened, and why.
     pub sealed: HashMap<String, String>,
+    /// Web addresses that recipes had chosen which were switched off since this process began, and those recipes' slugs.
+    pub left_paths: HashMap<String, String>,
+}
+
+/// Addresses of recipes that are off that are remembered.
+const LEFT_PATHS_MAX: usize = 1_000;
+
+/// The addresses that `before` knows and no recipe has now.
+fn left_paths(before: &Catalogue, now: &Catalogue) -> HashMap<String, String> {
+    let just = before.by_path.iter().map(|(path, recipe)| (path, &recipe.row.slug));
+    let left = just.chain(&before.left_paths);
+    let off = left.filter(|(path, slug)| !now.by_path.contains_key(*path) && !now.recipes.contains_key(*slug));
+    off.take(LEFT_PATHS_MAX).map(|(path, slug)| (path.clone(), slug.clone())).collect()
 }
 
 /// Compiled texts: those in use, and others as long as there are not too many.
@@ -140,6 +153,7 @@ impl Registry {
                 }
             }
         }
+        catalogue.left_paths = left_paths(&self.current.load(), &catalogue);
         self.current.store(Arc::new(catalogue));
         Ok(true)
     }

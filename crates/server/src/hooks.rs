@@ -110,8 +110,9 @@ async fn take(app: &Shared, place: &Place<'_>, parts: &Parts, body: Body) -> Res
     let bytes = read(app, &parts.headers, body).await.map_err(turned(Verdict::Unparsable, Bytes::new()))?;
     let headers = plain_headers(&parts.headers);
     let key = verify(app, &catalogue, recipe, parts, &headers, &bytes).map_err(|error| match error.status {
-        StatusCode::UNAUTHORIZED => turned(Verdict::Unverified, bytes.clone())(error),
-        _ => error.into(),
+        StatusCode::NOT_FOUND => turned(Verdict::Unknown, bytes.clone())(error),
+        // Also where the connection is missing: what came may be given to the recipe once that is mended.
+        _ => turned(Verdict::Unverified, bytes.clone())(error),
     })?;
     let body = parse(Some(&app.engine), &headers, &bytes).await.map_err(|error| match error.status {
         StatusCode::SERVICE_UNAVAILABLE => error.into(),

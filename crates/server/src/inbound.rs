@@ -126,6 +126,9 @@ impl Keeper {
 
     /// The slug of the recipe that is switched off at an address.
     pub(crate) async fn switched_off(&self, app: &Shared, name: &str) -> Option<String> {
+        if let Some(slug) = app.engine.catalogue().left_paths.get(name) {
+            return Some(slug.clone());
+        }
         if !self.spend(app, LOOKUPS, LOOKUPS_PER_SECOND, 1.0) {
             return None;
         }

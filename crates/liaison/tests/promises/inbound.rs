@@ -182,3 +182,41 @@ async fn a_token_in_a_header_of_any_name_is_seen_by_nobody() {
         assert!(!found, "the token stands in {place}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_can_check_is_kept_and_its_proof_seen_by_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    assert_eq!(server.api("PUT", "/api/v1/recipes/orders", Some(RECIPE)).await.0, 201);
+    switch(&server, "activate").await;
+    // There is no connection, so which header would hold the proof is not known.
+    let (status, told) = send_with(&server, "orders", ("X-Whose-It-Is", GOOD), "{\"id\": 5}").await;
+    assert_eq!((status, told["error"]["code"].as_str()), (503, Some("CONNECTION_MISSING")), "{told}");
+    let rows = kept(&server, "?verdict=unverified").await;
+    assert_eq!(
+        (rows.len(), rows[0]["code"].as_str(), rows[0]["recipe"].as_str()),
+        (1, Some("CONNECTION_MISSING"), Some("orders"))
+    );
+    assert!(!rows[0].to_string().contains(GOOD), "{}", rows[0]);
+    let place = format!("/api/v1/inbound/{}/assign", rows[0]["id"].as_str().unwrap());
+    let (status, run) = server.api("POST", &place, Some("{\"recipe\": \"orders\"}")).await;
+    assert_eq!(status, 202, "{run}");
+    assert_eq!(server.wait(run["run_id"].as_str().unwrap(), "succeeded").await["output"]["id"], 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recipe_that_is_off_is_known_by_its_own_address_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    let text =
+        "liaison: 1\nrecipe: orders\ntrigger: { from: webhook, with: { path: inbox } }\nsteps:\n  - id: a\n    set: { x: 1 }\n";
+    assert_eq!(server.api("PUT", "/api/v1/recipes/orders", Some(text)).await.0, 201);
+    switch(&server, "activate").await;
+    assert_eq!(send_with(&server, "inbox", ("x-a", "b"), "{}").await.0, 202);
+    switch(&server, "deactivate").await;
+    assert_eq!(send_with(&server, "inbox", ("x-a", "b"), "{}").await.0, 404);
+    let rows = kept(&server, "?address=inbox").await;
+    assert_eq!((rows[0]["verdict"].as_str(), rows[0]["recipe"].as_str()), (Some("switched_off"), Some("orders")), "{rows:?}");
+    switch(&server, "activate").await;
+    assert_eq!(send_with(&server, "inbox", ("x-a", "b"), "{}").await.0, 202);
+}

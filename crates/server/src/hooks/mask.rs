@@ -13,28 +13,37 @@ const SECRET_WORDS: [&str; 5] = ["sign", "hmac", "jwt", "bearer", "keys"];
 /// A `key` that comes after one of these names something and opens nothing: `idempotency-key`, `x-event-key`.
 const NAMING: [&str; 7] = ["idempotency", "event", "message", "partition", "routing", "deduplication", "surrogate"];
 
+/// Proofs of nothing, whatever a connection says; a body is read by them.
+const PLAIN: [&str; 7] = ["accept", "content-encoding", "content-length", "content-type", "date", "host", "user-agent"];
+
 /// Which headers of a request are masked.
 #[derive(Debug, Default)]
 pub(crate) struct Mask {
     /// Whose names may say nothing: what a connection's check reads, in lower case.
     proofs: Vec<String>,
+    /// It is not known what a check would read, so that everything may be a proof.
+    all: bool,
 }
 
 impl Mask {
     /// For a request to a recipe: what its connection goes by.
     pub(crate) fn of(engine: &Engine, catalogue: &Catalogue, recipe: &LiveRecipe) -> Self {
         let TriggerSource::Connection { connection, .. } = &recipe.program.source else { return Self::default() };
-        Self { proofs: catalogue.connections.get(connection).map(|found| proofs(engine, found)).unwrap_or_default() }
+        match catalogue.connections.get(connection) {
+            Some(found) => Self { proofs: proofs(engine, found), all: false },
+            None => Self { proofs: Vec::new(), all: true },
+        }
     }
 
     /// For a request that reached no recipe: it may have been meant for any connection's.
     pub(crate) fn of_all(engine: &Engine, catalogue: &Catalogue) -> Self {
-        Self { proofs: catalogue.connections.values().flat_map(|connection| proofs(engine, connection)).collect() }
+        Self { proofs: catalogue.connections.values().flat_map(|connection| proofs(engine, connection)).collect(), all: false }
     }
 
     /// A header's value, or what stands in its place. `name` is in lower case.
     pub(crate) fn value<'a>(&self, name: &str, value: &'a str) -> &'a str {
-        if self.proofs.iter().any(|proof| proof == name) || tells_secret(name) { MASK } else { value }
+        let is_proof = if self.all { !PLAIN.contains(&name) } else { self.proofs.iter().any(|proof| proof == name) };
+        if is_proof || tells_secret(name) { MASK } else { value }
     }
 }
 
@@ -115,8 +124,10 @@ mod tests {
 
     #[test]
     fn what_a_check_reads_is_masked_whatever_its_name() {
-        let mask = Mask { proofs: vec!["x-who-am-i".to_owned()] };
+        let mask = Mask { proofs: vec!["x-who-am-i".to_owned()], all: false };
         assert_eq!((mask.value("x-who-am-i", "s3cret"), mask.value("x-who", "me")), (MASK, "me"));
         assert_eq!(Mask::default().value("x-who-am-i", "s3cret"), "s3cret");
+        let unknown = Mask { proofs: Vec::new(), all: true };
+        assert_eq!((unknown.value("x-note", "s3cret"), unknown.value("content-type", "text/plain")), (MASK, "text/plain"));
     }
 }
