@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::harness::{KEY, Process, Target, database};
+use crate::{
+    harness::{KEY, Process, Target, database},
+    proxy::Proxy,
+};
 
 #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
 fn client() -> reqwest::Client {
@@ -97,6 +100,11 @@ async fn one_answer_is_not_taken_for_two_doubts() {
     target.release();
     let doubts: Vec<String> = doubts(&server, &runs[0]).await;
     assert_eq!(doubts, ["s1", "s2"]);
+    // One step alone cannot be given up, and what is told of it does not say so.
+    let wish = json!({ "steps": { "s1": { "answer": "give_up" } } }).to_string();
+    let (status, told) = server.api("POST", &format!("/api/v1/runs/{}/settle", runs[0]), Some(&wish)).await;
+    let message = told["error"]["message"].as_str().unwrap_or_default();
+    assert!(status == 422 && message.contains("must be happened or repeat."), "{told}");
     let said = json!({ "uncertain": "happened", "output": { "body": { "by": "hand" } } }).to_string();
     let (status, told) = server.api("POST", &format!("/api/v1/runs/{}/resume", runs[0]), Some(&said)).await;
     assert_eq!((status, told["error"]["code"].as_str()), (409, Some("SEVERAL_DOUBTS")), "{told}");
@@ -187,6 +195,116 @@ async fn what_is_said_on_a_page_of_before_is_not_taken_for_another_doubt() {
     assert_eq!(say(&[("step", "s2"), ("answer", "repeat"), ("failed_at", &now)]).await.0, 303);
     server.wait(&run, "succeeded").await;
     assert_eq!(target.calls().len(), 3);
+}
+
+/// A step that can be taken back, and one that fails. Taking back gets no answer in time.
+fn taken_back(target: &Target) -> String {
+    let call = |method: &str, rest: &str| {
+        format!(
+            "with: {{ method: {method}, url: \"http://{}/call\", json: {{ run: \"${{ trigger.body.id }}\", {rest} }} }}",
+            target.address
+        )
+    };
+    format!(
+        "liaison: 1\nrecipe: story\ntrigger: {{ from: webhook }}\nsteps:\n  - id: book\n    title: Book it\n    do: http.request\n    {}\n    \
+         undo:\n      do: http.request\n      timeout: 2s\n      {}\n  - id: refused\n    do: http.request\n    {}\n",
+        call("PUT", "step: 1"),
+        call("POST", "step: 9"),
+        call("PUT", "step: 2, refuse: true"),
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doubt_about_taking_back_is_a_question_on_the_page() {
+    let (target, folder) = (Target::start().await, tempfile::tempdir().unwrap());
+    let server = Process::serve(folder.path(), None);
+    server.set_up(&taken_back(&target)).await;
+    target.hold(9);
+    let run = server.send("one").await.unwrap();
+    let told = server.wait(&run, "failed").await;
+    let undo = told["steps"].as_array().unwrap().iter().find(|step| step["path"] == "book.undo").unwrap();
+    assert_eq!((undo["id"].as_str(), undo["use"].as_str()), (Some("book.undo"), Some("http.request")), "{undo}");
+    assert_eq!(undo["status"], "uncertain");
+    let cookie = session(&server, folder.path()).await;
+    let page = async || {
+        let request = client().get(format!("http://{}/runs/{run}", server.address)).header("cookie", &cookie);
+        request.send().await.unwrap().text().await.unwrap()
+    };
+    let asked = page().await;
+    for words in ["Undo: Book it: it may have happened", "name=\"step\" value=\"book.undo\"", "id=\"step-book.undo\""] {
+        assert!(asked.contains(words), "no {words}: {asked}");
+    }
+    let fields = [("step", "book.undo"), ("answer", "happened"), ("output", "")];
+    let request = client().post(format!("http://{}/runs/{run}/resume", server.address)).header("cookie", &cookie).form(&fields);
+    assert_eq!(request.send().await.unwrap().status().as_u16(), 303);
+    let told = server.wait(&run, "failed").await;
+    assert!(!page().await.contains("it may have happened"), "{told}");
+    assert_eq!(target.calls().iter().filter(|call| call.step == 9).count(), 1, "it was not sent again");
+}
+
+/// A loop inside another word, over so many items that those in the middle are not shown.
+const MANY: &str = "liaison: 1\nrecipe: story\ntrigger: { from: api }\nsteps:\n  - id: safe\n    try:\n      - id: walk\n        \
+    each: \"${ trigger.rows }\"\n        steps:\n          - id: twice\n            set: { n: \"${ item * 2 }\" }\n    finally:\n      - id: tidy\n        set: { done: true }\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_is_not_shown_can_be_asked_for_with_its_data() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    server.set_up(MANY).await;
+    let event = json!({ "rows": (0..2_500).collect::<Vec<_>>() }).to_string();
+    let (_, begun) = server.api("POST", "/api/v1/recipes/story/runs", Some(&event)).await;
+    let run = begun["id"].as_str().unwrap();
+    server.wait(run, "succeeded").await;
+    let cookie = session(&server, folder.path()).await;
+    let get = async |rest: &str| {
+        let request = client().get(format!("http://{}/runs/{run}{rest}", server.address)).header("cookie", &cookie);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let (_, page) = get("").await;
+    assert!(page.contains("Show item") && page.contains("name=\"loop\" value=\"walk\""), "the loop cannot be chosen: {page}");
+    assert!(!page.contains("step-walk[1500].twice"));
+    let (_, page) = get("?loop=walk&item=1501").await;
+    assert!(page.contains("step-walk[1500].twice"));
+    let (status, data) = get("/data?step=walk%5B1500%5D.twice&part=output").await;
+    assert_eq!((status, serde_json::from_str::<Value>(&data).ok()), (200, Some(json!({ "n": 3_000 }))), "{data}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_watches_a_run_is_told_its_end_though_the_database_was_away() {
+    let url = database().await;
+    let proxy = Proxy::start(&url).await;
+    let (target, folder) = (Target::start().await, tempfile::tempdir().unwrap());
+    let server = Process::serve(folder.path(), Some(&proxy.url(&url)));
+    server.set_up(&target.recipe(1, false)).await;
+    target.hold(1);
+    let run = server.send("one").await.unwrap();
+    target.wait_for(1).await;
+    let request = client().get(format!("http://{}/api/v1/runs/{run}/events", server.address)).bearer_auth(KEY);
+    let mut answer = request.send().await.unwrap();
+    let mut told = String::new();
+    let mut until = async |word: &str| {
+        let read = async {
+            while !told.contains(word) {
+                let part = answer.chunk().await.unwrap().unwrap_or_else(|| panic!("the watch ended before {word}: {told}"));
+                told.push_str(&String::from_utf8_lossy(&part));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), read).await.unwrap_or_else(|_| panic!("{word} was never told"));
+    };
+    until("\"running\"").await;
+    proxy.cut();
+    // The watch looks each second: by the second refusal, seconds later, it was refused as well.
+    let (cut, mut refused) = (Instant::now(), 0);
+    while refused < 2 || cut.elapsed() < Duration::from_secs(3) {
+        let (status, _) = server.api("GET", &format!("/api/v1/runs/{run}"), None).await;
+        refused += usize::from(status == 503);
+        assert!(cut.elapsed() < Duration::from_secs(60), "the database is away and nobody says so");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    proxy.mend();
+    target.release();
+    until("\"succeeded\"").await;
 }
 
 async fn doubts(server: &Process, run: &str) -> Vec<String> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use store::{AlarmRow, AuditId, AuditRow, NoticeId, NoticeRow, NoticeState};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{JsonBody, Page, instant, read_limit};
+use super::{JsonBody, Page, Part, instant, read_limit};
 use crate::{
     access::{Caller, Scope},
     error::{ApiError, ErrorBody},
@@ -131,14 +131,20 @@ async fn note(app: &App, caller: &Caller, what: &str, name: &str, note: String) 
 }
 
 /// All alarms, by name.
-#[utoipa::path(get, path = "/alarms", tag = "alarms", responses((status = 200, body = Page<AlarmOut>)))]
-pub(crate) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Json<Page<AlarmOut>>, ApiError> {
+#[utoipa::path(get, path = "/alarms", tag = "alarms", params(Part), responses((status = 200, body = Page<AlarmOut>)))]
+pub(crate) async fn list(
+    State(app): State<Shared>,
+    caller: Caller,
+    Query(asked): Query<Part>,
+) -> Result<Json<Page<AlarmOut>>, ApiError> {
     caller.need(Scope::AlarmsRead)?;
-    let mut alarms = Vec::new();
-    for row in app.store().alarms().await? {
-        alarms.push(told(&app, row).await?);
+    let rows = app.store().alarms().await?;
+    let page = Page::part(rows, asked.limit, asked.cursor, |row| row.name.clone(), |row: &AlarmRow| row.name.clone())?;
+    let mut data = Vec::with_capacity(page.data.len());
+    for row in page.data {
+        data.push(told(&app, row).await?);
     }
-    Ok(Json(Page::whole(alarms)))
+    Ok(Json(Page { data, pagination: page.pagination }))
 }
 
 /// One alarm.

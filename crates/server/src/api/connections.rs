@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
 };
 use connector::Secret;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use store::{ConnectionId, ConnectionRow, Put, StoreError};
 use utoipa::ToSchema;
 
-use super::{JsonBody, Page, instant};
+use super::{JsonBody, Page, Part, instant};
 use crate::{
     access::{Caller, Scope},
     error::{ApiError, ErrorBody, ErrorDetail},
@@ -155,11 +155,16 @@ async fn find(app: &Shared, name: &str) -> Result<ConnectionRow, ApiError> {
 }
 
 /// All connections, by name.
-#[utoipa::path(get, path = "/connections", tag = "connections", responses((status = 200, body = Page<ConnectionOut>)))]
-pub(crate) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Json<Page<ConnectionOut>>, ApiError> {
+#[utoipa::path(get, path = "/connections", tag = "connections", params(Part), responses((status = 200, body = Page<ConnectionOut>)))]
+pub(crate) async fn list(
+    State(app): State<Shared>,
+    caller: Caller,
+    Query(asked): Query<Part>,
+) -> Result<Json<Page<ConnectionOut>>, ApiError> {
     caller.need(Scope::ConnectionsRead)?;
     let rows = app.store().connections().await?;
-    Ok(Json(Page::whole(rows.into_iter().map(|row| out(&app, row)).collect::<Result<_, _>>()?)))
+    let rows = rows.into_iter().map(|row| out(&app, row)).collect::<Result<_, _>>()?;
+    Ok(Json(Page::part(rows, asked.limit, asked.cursor, |row| row.name.clone(), |row: &ConnectionOut| row.name.clone())?))
 }
 
 /// One connection.

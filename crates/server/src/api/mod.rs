@@ -45,6 +45,7 @@ const PAGE_MAX: u32 = 200;
         (name = "recipes", description = "Texts, versions, switching on and off"),
         (name = "runs", description = "Starting, reading, cancelling, resuming, replaying"),
         (name = "dead letters", description = "Runs that failed and wait for somebody"),
+        (name = "approvals", description = "Questions of runs to people, and their decisions"),
         (name = "operations", description = "What is done to many dead letters at once"),
         (name = "connections", description = "Accounts in other systems; credentials are write-only"),
         (name = "alarms", description = "What people are told, and how"),
@@ -145,11 +146,39 @@ impl<T> Page<T> {
         Self { data, pagination: Pagination { limit, next_cursor, has_more } }
     }
 
+    /// The part of a list that is asked for, in the order of its keys; all of it when nobody says how much.
+    pub(crate) fn part<K: Ord>(
+        mut rows: Vec<T>,
+        limit: Option<u32>,
+        after: Option<K>,
+        key: impl Fn(&T) -> K,
+        cursor: impl Fn(&T) -> String,
+    ) -> Result<Self, ApiError> {
+        rows.sort_by_cached_key(&key);
+        if let Some(after) = after {
+            rows.drain(..rows.partition_point(|row| key(row) <= after));
+        }
+        match limit {
+            None => Ok(Self::whole(rows)),
+            Some(limit) => Ok(Self::cut(rows, read_limit(Some(limit))?, cursor)),
+        }
+    }
+
     /// A list that fits on one page.
     pub(crate) fn whole(data: Vec<T>) -> Self {
         let limit = u32::try_from(data.len()).unwrap_or(u32::MAX);
         Self { data, pagination: Pagination { limit, next_cursor: None, has_more: false } }
     }
+}
+
+/// Which part of a list.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Part {
+    /// `next_cursor` of the page before.
+    pub(crate) cursor: Option<String>,
+    /// Rows on a page, 1 to 200. All that there are, when it is left out.
+    pub(crate) limit: Option<u32>,
 }
 
 /// A JSON body whose errors are told as every other error.
@@ -239,4 +268,33 @@ pub(crate) struct Done {
     pub(crate) id: String,
     /// The run's status.
     pub(crate) status: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_read_page_by_page() {
+        let of = |limit, after: Option<&str>| {
+            let rows = ["c", "a", "d", "b"].map(str::to_owned).to_vec();
+            Page::part(rows, limit, after.map(str::to_owned), String::clone, String::clone)
+        };
+        let whole = of(None, None).unwrap();
+        assert_eq!((whole.data.concat().as_str(), whole.pagination.has_more), ("abcd", false));
+        let (mut read, mut after) = (Vec::new(), None);
+        loop {
+            let page = of(Some(3), after.as_deref()).unwrap();
+            read.push(page.data.concat());
+            after = page.pagination.next_cursor;
+            assert_eq!(page.pagination.has_more, after.is_some());
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(read, ["abc", "d"]);
+        // One that has gone since leaves its place.
+        assert_eq!(of(None, Some("bb")).unwrap().data.concat(), "cd");
+        assert!(of(Some(0), None).is_err() && of(Some(201), None).is_err());
+    }
 }

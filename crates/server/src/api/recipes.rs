@@ -1,9 +1,11 @@
 //! Recipes: texts, versions, switching on and off.
 
+use std::cmp::Reverse;
+
 use axum::{
     Json,
     body::Body,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::{HeaderMap, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
@@ -13,7 +15,7 @@ use serde_json::Value;
 use store::{NewVersion, RecipeId, RecipeRow, RunStatus, Saved, Timestamp};
 use utoipa::ToSchema;
 
-use super::{JsonBody, Page, bytes, instant};
+use super::{JsonBody, Page, Part, bytes, instant};
 use crate::{
     access::{Caller, Scope, new_secret},
     error::{ApiError, ErrorBody},
@@ -150,10 +152,15 @@ async fn find(app: &Shared, slug: &str) -> Result<RecipeRow, ApiError> {
 }
 
 /// All recipes, by slug.
-#[utoipa::path(get, path = "/recipes", tag = "recipes", responses((status = 200, body = Page<RecipeOut>)))]
-pub(crate) async fn list(State(app): State<Shared>, caller: Caller) -> Result<Json<Page<RecipeOut>>, ApiError> {
+#[utoipa::path(get, path = "/recipes", tag = "recipes", params(Part), responses((status = 200, body = Page<RecipeOut>)))]
+pub(crate) async fn list(
+    State(app): State<Shared>,
+    caller: Caller,
+    Query(asked): Query<Part>,
+) -> Result<Json<Page<RecipeOut>>, ApiError> {
     caller.need(Scope::RecipesRead)?;
-    Ok(Json(Page::whole(app.store().recipes().await?.into_iter().map(out).collect())))
+    let rows = app.store().recipes().await?.into_iter().map(out).collect();
+    Ok(Json(Page::part(rows, asked.limit, asked.cursor, |row| row.slug.clone(), |row: &RecipeOut| row.slug.clone())?))
 }
 
 /// One recipe; with `Accept: application/yaml` the text of its newest version.
@@ -308,17 +315,24 @@ pub(crate) async fn deactivate(
 }
 
 /// All versions of a recipe, newest first.
-#[utoipa::path(get, path = "/recipes/{slug}/versions", tag = "recipes", params(("slug" = String, Path)),
+#[utoipa::path(get, path = "/recipes/{slug}/versions", tag = "recipes", params(("slug" = String, Path), Part),
     responses((status = 200, body = Page<VersionOut>), (status = 404, body = ErrorBody)))]
 pub(crate) async fn versions(
     State(app): State<Shared>,
     caller: Caller,
     Path(slug): Path<String>,
+    Query(asked): Query<Part>,
 ) -> Result<Json<Page<VersionOut>>, ApiError> {
     caller.need(Scope::RecipesRead)?;
+    let after = asked
+        .cursor
+        .map(|cursor| cursor.parse().map(Reverse))
+        .transpose()
+        .map_err(|_| ApiError::field("cursor", "cursor is not one that a page gave."))?;
     let row = find(&app, &slug).await?;
     let versions = app.store().versions(row.id).await?;
-    Ok(Json(Page::whole(versions.into_iter().map(|version| version_out(version, false)).collect())))
+    let versions = versions.into_iter().map(|version| version_out(version, false)).collect();
+    Ok(Json(Page::part(versions, asked.limit, after, |row| Reverse(row.version), |row: &VersionOut| row.version.to_string())?))
 }
 
 /// One version with its text.

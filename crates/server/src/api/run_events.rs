@@ -7,7 +7,7 @@ use axum::{
     response::sse::{Event as SseEvent, KeepAlive, Sse},
 };
 use futures_util::stream::{Stream, unfold};
-use store::{RunId, RunStatus};
+use store::{RunId, RunStatus, StoreError};
 
 use super::runs::{read_id, run_out};
 use crate::{
@@ -59,12 +59,22 @@ impl Watch {
     pub(crate) async fn next(&mut self) -> Option<RunDetail> {
         const LOOK_EVERY: Duration = Duration::from_secs(1);
         while !self.over {
-            let detail = self.reader.read(self.app.store()).await.ok().flatten()?;
-            let now = (detail.entries_in_all, detail.row.status);
-            if self.seen != Some(now) {
-                self.seen = Some(now);
-                self.over = detail.row.status.is_final();
-                return Some(detail);
+            match self.reader.read(self.app.store()).await {
+                Ok(None) => return None,
+                Ok(Some(detail)) => {
+                    let now = (detail.entries_in_all, detail.row.status);
+                    if self.seen != Some(now) {
+                        self.seen = Some(now);
+                        self.over = detail.row.status.is_final();
+                        return Some(detail);
+                    }
+                }
+                // The run goes on, whether the store answers now or not: it is asked again at the next look.
+                Err(StoreError::Unavailable(reason)) => tracing::debug!(run.id = %self.run, reason, "api.run_events: not read"),
+                Err(error) => {
+                    tracing::error!(run.id = %self.run, %error, "api.run_events: the run cannot be told");
+                    return None;
+                }
             }
             let hint = async {
                 // A slow watcher looks for itself.

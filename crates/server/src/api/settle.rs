@@ -123,6 +123,15 @@ fn read_answer(field: &str, answer: &str, output: Option<Value>) -> Result<Doubt
             "Say what the step returned, in output: later steps work with it. null is an answer too.",
         )),
         ("repeat", _) => Ok(Doubtful::Repeat),
-        (other, _) => Err(ApiError::field(field, format!("{field} is {other:?}; it must be happened, repeat or give_up."))),
+        (other, _) if field == "answer" => {
+            Err(ApiError::field(field, format!("{field} is {other:?}; it must be happened, repeat or give_up.")))
+        }
+        // One step alone cannot be given up.
+        (other, _) => Err(ApiError::field(
+            field,
+            format!(
+                "{field} is {other:?}; it must be happened or repeat. To give the whole run up, send {{\"answer\": \"give_up\"}}."
+            ),
+        )),
     }
 }

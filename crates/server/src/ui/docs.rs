@@ -96,3 +96,25 @@ fn text(value: &Json) -> String {
     // Comments mark code with backticks; a page has no use for them.
     value.as_str().unwrap_or_default().trim().replace('`', "")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_of_the_document_is_on_the_page() {
+        let (_, document) = crate::api::router();
+        let document = serde_json::to_value(document).unwrap();
+        let shown: Vec<_> =
+            tags(&document).into_iter().flat_map(|tag| tag.operations).map(|call| (call.method, call.path)).collect();
+        let mut calls = 0;
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for method in METHODS.iter().filter(|method| item[**method].is_object()) {
+                calls += 1;
+                let times = shown.iter().filter(|call| **call == (method.to_uppercase(), path.clone())).count();
+                assert_eq!(times, 1, "{method} {path}");
+            }
+        }
+        assert!(calls > 40, "{calls}");
+    }
+}

@@ -154,14 +154,23 @@ pub(crate) async fn failed(app: &App, visit: &Visit, error: &ApiError) -> Respon
     if error.status == StatusCode::NOT_FOUND && error.code == "NOT_FOUND" && error.message.starts_with("There is no page") {
         return page(error.status, &MessagePage::not_found(shell));
     }
-    let (what, why) = match error.status.as_u16() {
-        503 => ("The page could not be loaded", "The database does not answer. Your recipes keep running as far as they can."),
-        500..=599 => ("Liaison failed", "The log has the details under the request’s ID, which “Copy details” gives you."),
-        404 => ("Nothing is here", error.message.as_str()),
-        409 => ("This is not possible now", error.message.as_str()),
-        _ => ("This did not work", error.message.as_str()),
-    };
+    let (what, why) = words(error);
     page(error.status, &MessagePage::failed(shell, what, why))
+}
+
+/// What the page of an error says: what happened, and why.
+fn words(error: &ApiError) -> (&'static str, &str) {
+    match error.status.as_u16() {
+        503 if error.code == "DATABASE_UNAVAILABLE" => {
+            ("The page could not be loaded", "The database does not answer. Your recipes keep running as far as they can.")
+        }
+        503 => ("This is not possible now", &error.message),
+        507 => ("The disk is full", &error.message),
+        500..=599 => ("Liaison failed", "The log has the details under the request’s ID, which “Copy details” gives you."),
+        404 => ("Nothing is here", &error.message),
+        409 => ("This is not possible now", &error.message),
+        _ => ("This did not work", &error.message),
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +193,18 @@ mod tests {
         assert_eq!(here(Method::GET, "/runs?q=1"), "/runs?q=1");
         assert_eq!(here(Method::POST, "/runs/run_1/resume"), "/runs/run_1");
         assert_eq!(here(Method::POST, "/signout"), "/runs");
+    }
+
+    #[test]
+    fn an_error_page_says_what_happened() {
+        use store::StoreError;
+        let of = |error: ApiError| words(&error).0.to_owned() + ": " + words(&error).1;
+        let full = of(StoreError::Unavailable(format!("{} on the disk", store::NO_ROOM)).into());
+        assert!(full.starts_with("The disk is full") && full.contains("Free some room"), "{full}");
+        let away = of(StoreError::Unavailable("gone".to_owned()).into());
+        assert!(away.contains("The database does not answer"), "{away}");
+        let stopping = of(engine::IntakeError::Stopping.into());
+        assert!(stopping.contains("is stopping") && !stopping.contains("database"), "{stopping}");
     }
 
     #[test]
