@@ -231,7 +231,7 @@ async fn a_doubt_about_taking_back_is_a_question_on_the_page() {
         request.send().await.unwrap().text().await.unwrap()
     };
     let asked = page().await;
-    for words in ["Undo: Book it: it may have happened", "name=\"step\" value=\"book.undo\"", "id=\"step-book.undo\""] {
+    for words in ["Take back: Book it: it may have happened", "name=\"step\" value=\"book.undo\"", "id=\"step-book.undo\""] {
         assert!(asked.contains(words), "no {words}: {asked}");
     }
     let fields = [("step", "book.undo"), ("answer", "happened"), ("output", "")];

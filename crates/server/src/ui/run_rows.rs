@@ -51,7 +51,7 @@ pub(super) fn outline_of(detail: &RunDetail) -> Vec<OutlineStep> {
 
 /// What the row is called of what takes a step back.
 pub(super) fn undo_title(title: &str) -> String {
-    format!("Undo: {title}")
+    format!("Take back: {title}")
 }
 
 /// The rows: the trigger, then the steps as they stand in the recipe, loops with a row for each pass.
@@ -136,27 +136,12 @@ impl Walk<'_> {
                 // Steps of a branch are named like their neighbours: only passes nest.
                 self.block(at + 1, end, prefix, depth.saturating_add(1));
             }
-            self.undo(at, &path, depth);
             at = end;
         }
     }
 
     fn is_loop(&self, at: usize) -> bool {
         matches!(self.plan.outline[at].uses.as_str(), "each" | "repeat")
-    }
-
-    /// What takes a step back, where that was begun.
-    fn undo(&mut self, at: usize, path: &str, depth: u8) {
-        let path = format!("{path}.undo");
-        if !self.steps.contains_key(path.as_str()) {
-            return;
-        }
-        let step = &self.plan.outline[at];
-        let uses = step.undo.as_deref().unwrap_or_default();
-        let mark = mark_of(uses, self.plan.connections, self.plan.connectors);
-        let row = StepRow::new(&path, &undo_title(&step.title), mark, StepStatus::NotReached);
-        let row = self.told(StepRow { depth, kind: StepKind::Handler, ..row }, &format!("{}.undo", step.id), uses);
-        self.rows.push(row);
     }
 
     fn row(&self, at: usize, path: &str, depth: u8) -> StepRow {
@@ -185,7 +170,7 @@ impl Walk<'_> {
         if row.ended_us.is_none() && !row.status.is_open() {
             row.ended_us = row.attempts.last().and_then(|bar| bar.to_us).or(row.started_us);
         }
-        if let Some(wait) = self.waits.get(path).copied() {
+        if let Some(wait) = self.waits.get(row.path.as_str()).copied() {
             if row.status == StepStatus::Running {
                 (row.status, row.due_us) = (StepStatus::Waiting(wait.reason), wait.until_us);
             }
@@ -201,21 +186,11 @@ impl Walk<'_> {
 
     /// The row of a step that took back what another did; they come after all others, in the order they ran.
     fn undo(&self, step: &StepDetail) -> Option<StepRow> {
-        let of = step.path.strip_suffix(".undo").filter(|of| !of.ends_with(']'))?;
-        let id = id_of(&of.into()).to_owned();
-        let known = self.plan.outline.iter().find(|known| known.id == id)?;
-        let title = format!("Take back: {}", known.title);
-        let (status, due_us) = status(step, self.over);
-        let mut row = StepRow {
-            kind: StepKind::Handler,
-            started_us: Some(step.started_at.micros()),
-            ended_us: step.finished_at.map(Timestamp::micros),
-            attempts: bars(step, self.over),
-            due_us,
-            ..StepRow::new(&step.path, &title, Mark::word("undo"), status)
-        };
-        row.subtitle = subtitle(&row, step, "undo");
-        Some(row)
+        let id = short_name(&step.path);
+        let of = id.strip_suffix(".undo")?;
+        let known = self.plan.outline.iter().find(|known| known.id == of)?;
+        let row = StepRow::new(&step.path, &undo_title(&known.title), Mark::word("undo"), StepStatus::NotReached);
+        Some(self.told(StepRow { kind: StepKind::Handler, ..row }, id, known.undo.as_deref().unwrap_or_default()))
     }
 
     fn each(&mut self, at: usize, end: usize, path: &str, depth: u8) {
@@ -323,10 +298,8 @@ fn sum(rows: &[StepRow], over: bool) -> Sum {
     };
     // A pass that waits for its next try has no try of its own to name.
     let status = if status == StepStatus::Retrying { StepStatus::Running } else { status };
-    // What is taken back later does not make a pass longer.
-    let own = || rows.iter().filter(|row| row.kind != StepKind::Handler);
-    let started_us = own().filter_map(|row| row.started_us).min();
-    let ended_us = if status.is_open() { None } else { own().filter_map(|row| row.ended_us.or(row.started_us)).max() };
+    let started_us = rows.iter().filter_map(|row| row.started_us).min();
+    let ended_us = if status.is_open() { None } else { rows.iter().filter_map(|row| row.ended_us.or(row.started_us)).max() };
     Sum { status, started_us, ended_us }
 }
 

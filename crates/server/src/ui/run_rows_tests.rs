@@ -296,7 +296,7 @@ fn a_step_that_may_have_happened_is_a_question() {
 }
 
 #[test]
-fn what_takes_a_step_back_stands_behind_it() {
+fn a_doubt_about_taking_back_has_its_row_and_its_request() {
     let problem = || error("timeout", "TIMEOUT");
     let detail = run(
         RunStatus::Failed,
@@ -315,16 +315,14 @@ fn what_takes_a_step_back_stands_behind_it() {
         ],
     );
     let rows = rows_of(&detail);
-    let paths: Vec<_> = rows.iter().map(|row| (row.path.as_str(), row.depth)).collect();
-    assert_eq!(paths[1..3], [("customer", 0), ("customer.undo", 0)]);
-    assert!(paths.windows(2).any(|pair| pair == [("lines[0].book", 2), ("lines[0].book.undo", 2)]), "{paths:?}");
+    let paths: Vec<_> = rows.iter().map(|row| row.path.as_str()).collect();
+    assert_eq!(paths[paths.len() - 2..], ["lines[0].book.undo", "customer.undo"], "{paths:?}");
     let undo = row(&rows, "customer.undo");
     assert_eq!(
         (undo.title.as_str(), undo.kind, undo.status),
-        ("Undo: Find the customer", StepKind::Handler, StepStatus::Uncertain)
+        ("Take back: Find the customer", StepKind::Handler, StepStatus::Uncertain)
     );
     assert_eq!((undo.number, undo.tries_max, undo.system.as_deref()), (None, Some(2), Some("“desk”")));
-    assert_eq!(row(&rows, "lines[0]").ended_us, Some(4 * S), "taking back makes no pass longer");
     let mut undo = undo.clone();
     run_story::complete(&mut undo, &detail, &outline());
     assert!(undo.input.is_some() && undo.error.is_some());
