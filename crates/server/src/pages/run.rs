@@ -351,6 +351,12 @@ impl Waiting {
 impl RetryOffer {
     fn of(steps: &[StepRow]) -> Option<Self> {
         let at = first_failing(steps)?;
+        if steps.iter().any(StepRow::took_back) {
+            // Only what could not be taken back is tried again; when all was, a run has nothing to go on from.
+            let undo = steps.iter().find(|step| step.is_undo() && step.status == StepStatus::Failed)?;
+            let kept = "Only what could not be taken back is tried again.".to_owned();
+            return Some(Self { path: undo.path.clone(), called: undo.called(), kept, tries: undo.attempts.len() });
+        }
         let step = &steps[at];
         let kept = match step.number {
             Some(2) => "Step 1 keeps its result and does not run again.".to_owned(),

@@ -27,6 +27,18 @@ fn the_run_opens_on_the_first_failing_step() {
 }
 
 #[test]
+fn a_run_that_took_everything_back_offers_no_retry() {
+    use StepStatus::{Failed, Succeeded};
+    let mut steps = vec![step("book", 0, StepKind::Plain, Succeeded), step("deliver", 0, StepKind::Plain, Failed)];
+    let offered = |steps: &[StepRow]| RetryOffer::of(steps).map(|retry| retry.path);
+    assert_eq!(offered(&steps).as_deref(), Some("deliver"));
+    steps.push(step("book.undo", 0, StepKind::Handler, Succeeded));
+    assert_eq!(offered(&steps), None, "there is nothing to go on from");
+    steps.push(step("pay.undo", 0, StepKind::Handler, Failed));
+    assert_eq!(offered(&steps).as_deref(), Some("pay.undo"), "what could not be taken back is tried again");
+}
+
+#[test]
 fn loops_say_what_came_of_their_items() {
     let mut steps = vec![step("push", 0, StepKind::Loop, StepStatus::Failed)];
     for (n, status) in [(0, StepStatus::Succeeded), (1, StepStatus::Succeeded), (2, StepStatus::Failed)] {

@@ -226,6 +226,16 @@ impl StepRow {
         }
     }
 
+    /// Whether it takes back what another step did.
+    pub fn is_undo(&self) -> bool {
+        self.kind == StepKind::Handler && self.path.ends_with(".undo")
+    }
+
+    /// Whether it took back what another step did.
+    pub fn took_back(&self) -> bool {
+        self.is_undo() && self.status == StepStatus::Succeeded
+    }
+
     /// How long it took, or has taken so far; `None` if it has not begun.
     pub fn took_us(&self, now_us: i64) -> Option<i64> {
         let started = self.started_us?;

@@ -43,7 +43,11 @@ pub(super) fn card(detail: &RunDetail, rows: &[StepRow]) -> Option<ErrorCard> {
     let error = detail.error.as_ref().or(detail.row.error.as_ref())?;
     let row = error.path.as_deref().and_then(|path| rows.iter().find(|row| row.path == path));
     let app = row.and_then(|row| row.system.as_deref()).unwrap_or("the other system");
-    let next = error.next.iter().map(|text| NextAction { text: text.clone(), link: None }).collect();
+    let mut next: Vec<NextAction> = error.next.iter().map(|text| NextAction { text: text.clone(), link: None }).collect();
+    if rows.iter().any(StepRow::took_back) && !rows.iter().any(|row| row.is_undo() && !row.took_back()) {
+        let text = "What the run had done was taken back. Replay its event as a new run once the cause is put right.";
+        next.push(NextAction { text: text.to_owned(), link: None });
+    }
     Some(ErrorCard {
         what: what(error, row, app),
         why: error.message.clone(),
