@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value as Json, json};
 use store::{
     Answer, Approval, ApprovalId, Beside, Entry, ErrorRecord, ITEMS_FAILED, Journal, Parent, RecipeId, RunId, StepPath,
-    StepState, StoreError, Then, Timestamp, Via,
+    StepState, StoreError, Then, Timestamp, Via, answer_place,
 };
 
 use crate::{
@@ -123,14 +123,8 @@ pub(crate) fn answer_to(parent: &Parent, run: RunId, slug: &str, then: &Then, ou
         Then::Failed { error, .. } => (None, Some(called_failed(run, slug, error))),
         _ => (None, Some(called_cancelled(run, slug))),
     };
-    let answer = Answer { path: place(&parent.path, &run.to_string()), at, by: run.to_string(), out, err };
+    let answer = Answer { path: parent.place_of(run), at, by: run.to_string(), out, err };
     Beside::Answer { run: parent.run, answer }
-}
-
-/// Where the end of a called run is kept for its caller: beside the step, for each run that the step called. What
-/// one that was given up says late never takes the place of what the step waits for. No path has a space in it.
-fn place(path: &str, run: &str) -> StepPath {
-    format!("{path} {run}").into()
 }
 
 /// The step an answer belongs to.
@@ -189,7 +183,7 @@ pub(crate) fn take_answers(state: &mut RunState, answers: Vec<Answer>, now: Time
 /// Where answers that steps wait for are kept.
 pub(crate) fn listens(state: &RunState) -> Vec<StepPath> {
     let places = |(path, step): (&StepPath, &StepState)| match step {
-        StepState::Waiting { run: Some(run), .. } => Some(place(path, run)),
+        StepState::Waiting { run: Some(run), .. } => Some(answer_place(path, run)),
         StepState::Waiting { what, .. } if matches!(&**what, "callback" | "approval" | "call") => Some(Arc::clone(path)),
         _ => None,
     };

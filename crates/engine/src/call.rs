@@ -51,7 +51,7 @@ impl Engine {
             Intake::Filtered if called.waits => return Ok(Ran::Done(Json::Null)),
             Intake::Filtered => return Ok(Ran::Done(json!({ "run_id": null }))),
             Intake::Accepted { run, .. } => run,
-            Intake::Duplicate { run, .. } if called.waits => return self.look_at(run, called, again).await,
+            Intake::Duplicate { run: child, .. } if called.waits => return self.look_at(run, child, called, again).await,
             Intake::Duplicate { run, .. } => run,
         };
         if called.waits {
@@ -78,7 +78,7 @@ impl Engine {
 
     /// The run this step started earlier. When a person resumed the caller, a failed one goes on, too:
     /// its finished steps are not done again.
-    async fn look_at(self: &Arc<Self>, child: RunId, called: &Called, again: bool) -> Result<Ran, Box<StepError>> {
+    async fn look_at(self: &Arc<Self>, run: RunId, child: RunId, called: &Called, again: bool) -> Result<Ran, Box<StepError>> {
         let away = |error: store::StoreError| not_taken(IntakeError::Store(error));
         let Some(row) = self.store.run(child).await.map_err(away)? else {
             let message = format!("The run {child} of the called recipe is gone.");
@@ -99,7 +99,11 @@ impl Engine {
             }
             RunStatus::Failed if again && row.dead_letter == Some(DeadLetter::Open) => {
                 match self.resume(child, None, "the run that called it").await {
-                    Ok(()) => Ok(Ran::Called(child)),
+                    Ok(()) => {
+                        // The caller may have been cancelled while this one was over.
+                        self.follow_caller(child, run).await;
+                        Ok(Ran::Called(child))
+                    }
                     Err(error) => {
                         let message = format!("The run {child} of the called recipe {} cannot go on: {error}", called.slug);
                         let error = StepError::new(ErrorClass::Conflict, "CALL_STUCK", message);

@@ -117,10 +117,24 @@ impl Engine {
 
     /// A call that was under way when its caller was cancelled may have accepted a run since: nobody waits for it.
     pub(crate) async fn follow_caller(&self, run: RunId, caller: RunId) {
+        if self.is_cancelled(caller, run).await {
+            self.cancel_called(caller, "the run that called it").await;
+        }
+    }
+
+    /// The same for a run that goes on from the store: whoever cancelled its caller may have died before it came to this.
+    /// True when it is cancelled now.
+    pub(crate) async fn follows_cancelled(&self, run: RunId, caller: RunId) -> bool {
+        self.is_cancelled(caller, run).await && self.cancel(run, "the run that called it").await.is_ok()
+    }
+
+    async fn is_cancelled(&self, caller: RunId, run: RunId) -> bool {
         match self.store.run(caller).await {
-            Ok(Some(row)) if row.status == RunStatus::Cancelled => self.cancel_called(caller, "the run that called it").await,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(run.id = %run, %error, "run.cancel: it is not known whether its caller was cancelled"),
+            Ok(row) => row.is_some_and(|row| row.status == RunStatus::Cancelled),
+            Err(error) => {
+                tracing::warn!(run.id = %run, %error, "run.cancel: it is not known whether its caller was cancelled");
+                false
+            }
         }
     }
 

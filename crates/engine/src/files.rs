@@ -17,14 +17,18 @@ use connector::{
 use hmac::Mac;
 use memchr::memmem;
 use serde_json::{Value as Json, json};
-use store::{BlobId, BlobReader, BlobRef, BlobWriter, LoopRows, Row, RunId, StoreError, UploadId, for_each_row, read_blob};
+use store::{
+    BlobId, BlobReader, BlobRef, BlobWriter, LoopRows, Row, RunId, StoreError, UploadId, filled_by, for_each_row, read_blob,
+};
 
 use crate::{Addresses, Engine, decide::Attempt};
 
 const HASH_DIGITS: usize = 64;
 const SIZE_DIGITS: usize = 16;
 /// Chunks of a journal read in one look for what a loop gave.
-const RESULT_CHUNKS: u32 = 16;
+const RESULT_CHUNKS: u32 = 64;
+/// Lines are written together up to so many bytes.
+const LINES_BYTES: usize = 256 * 1024;
 /// Media type of a file of JSON lines (jsonlines.org).
 pub(crate) const RESULTS_TYPE: &str = "application/jsonl";
 const PROOF_BYTES: usize = 16;
@@ -117,34 +121,41 @@ impl Engine {
 impl Engine {
     /// Writes what the passes of a loop gave into a file, one line each, page by page from the journal.
     pub(crate) async fn write_results(&self, run: RunId, attempt: &Attempt, last_step: Option<&str>) -> Result<Json, StepError> {
-        let written = tokio::time::timeout(attempt.step.timeout, self.results_file(run, attempt, last_step)).await;
-        let Ok(file) = written else {
-            let message = format!("the results were not written within {} s", attempt.step.timeout.as_secs());
-            return Err(StepError::new(ErrorClass::Timeout, "FILE_STORE", message));
-        };
-        let file = file?;
+        let file = self.results_file(run, attempt, last_step).await?;
         Ok(json!({ "file": file.json(), "total": attempt.input["total"], "failed": attempt.input["failed"] }))
     }
 
     async fn results_file(&self, run: RunId, attempt: &Attempt, last_step: Option<&str>) -> Result<File, StepError> {
         let mut writer = self.begin_file().await?;
-        let mut found = LoopRows::new(&attempt.path, last_step);
+        let mut found = LoopRows::new(filled_by(&attempt.path).unwrap_or(&attempt.path), last_step);
         let (mut next, mut rows, mut lines) = (0, Vec::new(), Vec::new());
+        // However many there are: each part of them has its time.
+        let limit = attempt.step.timeout;
+        let late = |_| {
+            let message = format!("a part of the results was not read and written within {} s", limit.as_secs());
+            StepError::new(ErrorClass::Timeout, "FILE_STORE", message)
+        };
         loop {
-            let part = self.store.chunks(run, next, RESULT_CHUNKS).await.map_err(not_kept)?;
-            for (seq, bytes) in &part {
-                found.take(bytes, |row| rows.push(row)).map_err(not_kept)?;
-                for row in rows.drain(..) {
-                    self.line(row, &mut lines).await.map_err(not_kept)?;
+            let part = async {
+                let part = self.store.chunks(run, next, RESULT_CHUNKS).await.map_err(not_kept)?;
+                for (seq, bytes) in &part {
+                    found.take(bytes, |row| rows.push(row)).map_err(not_kept)?;
+                    for row in rows.drain(..) {
+                        self.line(row, &mut lines).await.map_err(not_kept)?;
+                        if lines.len() >= LINES_BYTES {
+                            self.write_file(&mut writer, &lines).await?;
+                            lines.clear();
+                        }
+                    }
+                    next = seq + 1;
                 }
-                self.write_file(&mut writer, &lines).await?;
-                lines.clear();
-                next = seq + 1;
-            }
-            if part.len() < RESULT_CHUNKS as usize {
+                Ok(part.len())
+            };
+            if tokio::time::timeout(limit, part).await.map_err(late)?? < RESULT_CHUNKS as usize {
                 break;
             }
         }
+        self.write_file(&mut writer, &lines).await?;
         let name = attempt.input["file"].as_str().unwrap_or("results.jsonl");
         self.finish_file(writer, name, RESULTS_TYPE).await
     }

@@ -35,16 +35,20 @@ pub(crate) fn keeps(recipe: &recipe::ast::Recipe) -> Option<Keeps> {
 
 /// Looks for what is to go, round after round.
 pub(crate) async fn keep_forgetting(engine: Arc<Engine>) {
-    let mut unwiped = false;
+    // A process that died may have left it to us.
+    let mut unwiped = true;
+    let mut rest = LOOK_EVERY;
     loop {
         let pause = match round(&engine, &mut unwiped).await {
-            Ok(false) => IDLE_LOOK_EVERY,
-            Ok(true) => LOOK_EVERY,
+            Ok(Found::Nothing) => IDLE_LOOK_EVERY,
+            Ok(Found::Some) => LOOK_EVERY,
+            Ok(Found::Later) => (rest * 2).min(IDLE_LOOK_EVERY),
             Err(error) => {
                 tracing::warn!(%error, "forget: the store did not answer; data that is to go goes later");
                 LOOK_EVERY
             }
         };
+        rest = pause;
         tokio::select! {
             biased;
             () = engine.stopping.cancelled() => return,
@@ -59,10 +63,20 @@ pub(crate) async fn keep_forgetting(engine: Arc<Engine>) {
     }
 }
 
-/// Takes the data out of all runs that are due. Returns whether there are more that will be.
-async fn round(engine: &Engine, unwiped: &mut bool) -> Result<bool, StoreError> {
+/// What a round found.
+enum Found {
+    /// No run whose data is to go.
+    Nothing,
+    /// Data that went, or has to be tried again.
+    Some,
+    /// Only runs that are not over, or that somebody has to deal with first.
+    Later,
+}
+
+/// Takes the data out of all runs that are due.
+async fn round(engine: &Engine, unwiped: &mut bool) -> Result<Found, StoreError> {
     let before = engine.now().micros().saturating_sub(i64::try_from(GRACE.as_micros()).unwrap_or(i64::MAX));
-    let (mut after, mut left) = (None, false);
+    let (mut after, mut left, mut went) = (None, false, false);
     loop {
         let found = engine.store.forgettable(after, Timestamp::from_micros(before)).await?;
         left |= found.seen as usize > found.runs.len();
@@ -70,7 +84,7 @@ async fn round(engine: &Engine, unwiped: &mut bool) -> Result<bool, StoreError> 
             // One damaged run keeps nobody else's data.
             match engine.forget_data(run, keeps).await {
                 Ok(true) => {
-                    *unwiped = true;
+                    (*unwiped, went) = (true, true);
                     metrics::counter!("liaison_runs_forgotten_total").increment(1);
                 }
                 Ok(false) => left = true,
@@ -81,7 +95,7 @@ async fn round(engine: &Engine, unwiped: &mut bool) -> Result<bool, StoreError> 
                 }
             }
             if engine.is_stopping() {
-                return Ok(true);
+                return Ok(Found::Some);
             }
         }
         after = found.next;
@@ -92,7 +106,11 @@ async fn round(engine: &Engine, unwiped: &mut bool) -> Result<bool, StoreError> 
     if *unwiped {
         *unwiped = !engine.store.wipe().await?;
     }
-    Ok(left || *unwiped)
+    Ok(match (went || *unwiped, left) {
+        (true, _) => Found::Some,
+        (false, true) => Found::Later,
+        (false, false) => Found::Nothing,
+    })
 }
 
 impl Engine {
@@ -114,26 +132,30 @@ impl Engine {
 
     async fn forget_data(&self, run: RunId, keeps: Keeps) -> Result<bool, StoreError> {
         let Some(row) = self.store.run(run).await? else { return Ok(false) };
-        let mut chunks = Vec::new();
+        let error = row.error.map(|error| without_words(error, keeps));
+        let length = self.store.next_seq(run).await?;
+        let part = i32::try_from(PART_CHUNKS).unwrap_or(i32::MAX);
+        let mut from = length - 1 - (length - 1).max(0) % part;
         loop {
-            let next = chunks.last().map_or(0, |(seq, _)| seq + 1);
-            let part = self.store.chunks(run, next, PART_CHUNKS).await?;
-            for (seq, bytes) in &part {
+            let mut chunks = Vec::new();
+            for (seq, bytes) in self.store.chunks(run, from, PART_CHUNKS).await? {
                 // Values that are kept apart are null here: they are not fetched, and nothing refers to them any more.
-                let mut entries = open_chunk(bytes)?.entries;
+                let mut entries = open_chunk(&bytes)?.entries;
                 entries.iter_mut().for_each(|entry| forget(entry, keeps));
-                chunks.push((*seq, write_chunk(&entries)?));
+                chunks.push((seq, write_chunk(&entries)?));
             }
-            if part.len() < PART_CHUNKS as usize {
+            let finishes = from <= 0;
+            let wish = Forgetting { run, length, chunks, finishes, error: error.clone(), at: self.now() };
+            if !self.store.forget(&wish).await? {
+                return Ok(false);
+            }
+            if finishes {
                 break;
             }
+            from -= part;
         }
-        let error = row.error.map(|error| without_words(error, keeps));
-        let done = self.store.forget(&Forgetting { run, chunks, error, at: self.now() }).await?;
-        if done {
-            self.live.changed(run);
-        }
-        Ok(done)
+        self.live.changed(run);
+        Ok(true)
     }
 }
 

@@ -195,9 +195,14 @@ pub(crate) fn instant_text(at: Timestamp) -> String {
     jiff::Timestamp::from_microsecond(at.micros()).map(|at| at.to_string()).unwrap_or_default()
 }
 
+/// The path of the step that this path takes back. `walk[3].undo` is a step named undo in a pass.
+pub(crate) fn undone_by(path: &str) -> Option<&str> {
+    path.strip_suffix(".undo").filter(|step| !step.ends_with(']'))
+}
+
 /// The last id of a path: `up` of `push[17].up`.
 #[must_use]
-pub fn id_of(path: &StepPath) -> &str {
+pub fn id_of(path: &str) -> &str {
     let tail = path.rsplit('.').next().unwrap_or(path);
     tail.split('[').next().unwrap_or(tail)
 }

@@ -4,13 +4,7 @@
 //! comes to three quarters of them alone, so that whoever comes along finds one free; as their runs end, several
 //! that flood at once come to equal parts.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
 use store::RecipeId;
@@ -21,8 +15,8 @@ pub(crate) struct Places {
     free: Arc<Semaphore>,
     /// Places of one recipe for each that is free.
     share: usize,
-    /// What waits in the store belongs to recipes that have their share.
-    others_are_done: AtomicBool,
+    /// The recipes whose runs, and no others, the last claim left in the store; `None` when it may have left any.
+    left_behind: Mutex<Option<Vec<RecipeId>>>,
     held: Mutex<HashMap<RecipeId, Held>>,
 }
 
@@ -47,7 +41,7 @@ pub(crate) struct Place {
 impl Places {
     pub(crate) fn new(count: usize, share: usize) -> Arc<Self> {
         let free = Arc::new(Semaphore::new(count));
-        Arc::new(Self { free, share: share.max(1), others_are_done: AtomicBool::new(false), held: Mutex::default() })
+        Arc::new(Self { free, share: share.max(1), left_behind: Mutex::default(), held: Mutex::default() })
     }
 
     /// A place for whichever run is claimed next.
@@ -91,15 +85,15 @@ impl Places {
         (busy, (free * self.share).saturating_sub(most).div_euclid(self.share + 1).max(1))
     }
 
-    /// The last claim left nothing behind but runs of recipes that have their share, or did.
-    pub(crate) fn others_are_done(&self, done: bool) {
-        self.others_are_done.store(done, Ordering::Relaxed);
+    /// The last claim left nothing behind but runs of these recipes, which had their share; or, with `None`, anything.
+    pub(crate) fn left_behind(&self, recipes: Option<Vec<RecipeId>>) {
+        *self.left_behind.lock() = recipes;
     }
 
     /// Whether a run of the recipe need not wait behind those in the store: none is its own or may go before it.
     pub(crate) fn only_others_wait(&self, recipe: RecipeId) -> bool {
         let free = self.free.available_permits();
-        self.others_are_done.load(Ordering::Relaxed)
+        self.left_behind.lock().as_ref().is_some_and(|recipes| !recipes.contains(&recipe))
             && self.within(self.held.lock().get(&recipe).map_or(0, |held| held.count), free)
     }
 
@@ -150,10 +144,12 @@ mod tests {
         let flood = take_all(&places, recipe(1));
         assert_eq!(flood.len(), 192);
         assert_eq!(places.busy(0), (vec![recipe(1)], 48));
-        places.others_are_done(true);
+        assert!(!places.only_others_wait(recipe(2)), "nothing was claimed yet");
+        places.left_behind(Some(vec![recipe(1)]));
         assert!(!places.only_others_wait(recipe(1)) && places.only_others_wait(recipe(2)));
         assert!(places.take(recipe(2)).now_or_never().flatten().is_some());
         drop(flood);
+        assert!(!places.only_others_wait(recipe(1)), "its own older runs wait");
         assert_eq!(places.busy(0), (Vec::new(), 192));
     }
 

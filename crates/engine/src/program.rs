@@ -13,7 +13,10 @@ use formula::Expression;
 use recipe::ast::{self, BlockName, ParamType, Recipe, SetValue, StepKind, TriggerSource};
 use serde_json::{Map, Value as Json};
 
-pub(crate) use self::own::{Called, Own};
+pub(crate) use self::{
+    blocks::Gathers,
+    own::{Called, Own},
+};
 use self::{blocks::any, form::form, reads::reads};
 use crate::{retry::Policy, template::Template};
 

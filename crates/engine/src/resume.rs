@@ -12,6 +12,8 @@ use store::{DeadLetter, Entry, Journal, RunId, RunRow, RunStatus, StepPath, Step
 use crate::{
     Engine, OutlineStep, Program,
     control::{ControlError, Doubtful},
+    frame::{id_of, undone_by},
+    program::{Gathers, Kind},
 };
 
 /// How a failed run goes on.
@@ -113,6 +115,17 @@ impl Engine {
                     run.version
                 )));
             }
+            let half = gathered_otherwise(journal, &own, &recipe.program);
+            if !half.is_empty() {
+                return Err(ControlError::NotNow(format!(
+                    "Version {} gathers the results of {} in another way (`collect`, `file`, or the last step of the loop), \
+                     and this run has done a part of it under version {}. \
+                     Resume it with its own version, or replay its event with the active one.",
+                    recipe.version,
+                    named(&half),
+                    run.version
+                )));
+            }
         }
         Ok(recipe.version)
     }
@@ -140,17 +153,29 @@ fn lost(journal: &Journal, own: &Program, other: &Program) -> Vec<String> {
     lost
 }
 
+/// Loops that are done in part and whose results another version gathers in another way: it would find only some.
+fn gathered_otherwise(journal: &Journal, own: &Program, other: &Program) -> Vec<String> {
+    fn gathers<'p>(program: &'p Program, path: &str) -> Option<Gathers<'p>> {
+        match &program.find(id_of(path))?.kind {
+            Kind::Each(each) => Some(each.gathers()),
+            _ => None,
+        }
+    }
+    let done = |path: &StepPath| matches!(journal.steps.get(path), Some(StepState::Succeeded { .. }));
+    let open = journal.streams.keys().filter(|path| !done(path));
+    let otherwise = open.filter(|path| gathers(own, path) != gathers(other, path));
+    let mut names: Vec<String> = otherwise.map(|path| crate::fingerprint::without_passes(path)).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
 /// Whether each step on the way to a path is the same kind of step in both versions, in the same loop.
 fn same_place(path: &str, own: &[OutlineStep], other: &[OutlineStep]) -> bool {
     let find = |outline: &'_ [OutlineStep], id: &str| {
         outline.iter().find(|step| step.id == id).map(|step| (step.uses.clone(), step.within.clone()))
     };
     path.split('.').map(|part| part.split('[').next().unwrap_or(part)).all(|id| find(own, id) == find(other, id))
-}
-
-/// The taking back of a step. `walk[3].undo` is a step named undo in a loop.
-fn is_undo(path: &str) -> bool {
-    path.strip_suffix(".undo").is_some_and(|step| !step.ends_with(']'))
 }
 
 fn named(steps: &[String]) -> String {
@@ -178,14 +203,21 @@ fn stuck(journal: &Journal) -> Vec<(&StepPath, &StepState)> {
         .filter(|(_, state)| matches!(state, StepState::Failed { .. } | StepState::Uncertain { .. }))
         .filter(|(path, _)| !dealt_with.contains(&***path))
         // Once something was taken back, only the rest of it is tried again.
-        .filter(|(path, _)| !taken_back || is_undo(path))
+        .filter(|(path, _)| !taken_back || undone_by(path).is_some())
         .collect();
     stuck.sort_by(|one, other| one.0.cmp(other.0));
     stuck
 }
 
+/// Whether something was taken back, or may have been: going forward again would leave it half done.
 fn taken_back(journal: &Journal) -> bool {
-    journal.steps.iter().any(|(path, state)| is_undo(path) && matches!(state, StepState::Succeeded { .. }))
+    let may_have_happened = |state: &StepState| match state {
+        StepState::Succeeded { .. } | StepState::Uncertain { .. } => true,
+        // Of earlier attempts nobody knows; one that was refused did nothing.
+        StepState::Failed { attempt, error } => *attempt > 1 || matches!(&*error.class, "timeout" | "network"),
+        _ => false,
+    };
+    journal.steps.iter().any(|(path, state)| undone_by(path).is_some() && may_have_happened(state))
 }
 
 /// The entries that let every failed step of a run try again.

@@ -32,6 +32,8 @@ pub struct EngineSettings {
     pub lease: Duration,
     /// How often other processes' work is looked for when no notice comes.
     pub poll_interval: Duration,
+    /// How often other processes' changes of circuits and pauses are looked for, where there are connections.
+    pub gates_interval: Duration,
     /// A retry due sooner than this waits in memory, a later one in the store.
     pub retry_in_memory_max: Duration,
     /// How long one attempt may take when the step does not say.
@@ -73,6 +75,7 @@ impl Default for EngineSettings {
             busy_retry_after: Duration::from_secs(5),
             lease: Duration::from_secs(10),
             poll_interval: Duration::from_secs(1),
+            gates_interval: Duration::from_millis(500),
             retry_in_memory_max: Duration::from_secs(2),
             step_timeout: Duration::from_secs(60),
             stop_patience: Duration::from_secs(20),

@@ -123,7 +123,7 @@ impl Engine {
         }
         let row = self.store.run(run).await?.ok_or(TalkError::NotFound)?;
         let program = self.program(row.recipe, row.version).await?;
-        let wait = program.find(id_of(&path.into())).ok_or(TalkError::NotFound)?;
+        let wait = program.find(id_of(path)).ok_or(TalkError::NotFound)?;
         let Kind::Wait(wait) = &wait.kind else { return Err(TalkError::NotFound) };
         fits(wait, &body)?;
         if row.status.is_final() {

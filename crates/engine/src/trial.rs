@@ -126,10 +126,9 @@ impl Trial {
 #[must_use]
 pub fn short_name(path: &str) -> &str {
     let start = |path: &str| path.rfind('.').map_or(0, |dot| dot + 1);
-    match path.strip_suffix(".undo") {
-        // A step inside a pass may be called `undo` itself.
-        Some(step) if !step.ends_with(']') => &path[start(step)..],
-        _ => path[start(path)..].split('[').next().unwrap_or(path),
+    match crate::frame::undone_by(path) {
+        Some(step) => &path[start(step)..],
+        None => crate::id_of(path),
     }
 }
 

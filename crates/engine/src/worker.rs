@@ -121,8 +121,10 @@ async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
         let place = engine.places.give(free, claim.recipe);
         take_up(engine, claim, owner, place).await;
     }
-    engine.places.others_are_done(!busy.is_empty() && taken < wanted);
-    if taken == wanted {
+    // Beside busy recipes each of the others gives an equal part: more of some may be due as long as any gives one.
+    let more = taken == wanted || (taken > 0 && !busy.is_empty());
+    engine.places.left_behind((!more && !busy.is_empty()).then(|| busy.clone()));
+    if more {
         return Ok(None);
     }
     if !busy.is_empty() {
@@ -159,6 +161,11 @@ impl Room {
 
 /// Goes on with a claimed run from its journal.
 async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Place) {
+    if let Some(caller) = &claim.parent
+        && engine.follows_cancelled(claim.id, caller.run).await
+    {
+        return;
+    }
     let taken = async {
         let program = engine.program(claim.recipe, claim.version).await?;
         let journal = engine.take_journal(&claim, &program).await?;

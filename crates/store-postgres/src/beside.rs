@@ -160,7 +160,7 @@ pub(crate) async fn decide(connection: &mut PgConnection, id: ApprovalId, decisi
     Ok(answered)
 }
 
-async fn taken(connection: &mut PgConnection, run: RunId, taken: &[StepPath]) -> Result<(), StoreError> {
+pub(crate) async fn taken(connection: &mut PgConnection, run: RunId, taken: &[StepPath]) -> Result<(), StoreError> {
     sqlx::query("update answers set taken = 1 where run_id = $1 and path = any($2)")
         .bind(run.0)
         .bind(paths(taken))

@@ -47,11 +47,17 @@ pub(crate) async fn claim(
     let mut rows = Vec::new();
     // Runs of busy recipes are never walked over: there may be any number of them.
     if rounds.flooded() || !busy.is_empty() {
-        let mut visited = recipes_that_wait(&mut transaction, rounds.after(), now).await?;
-        for (recipe, due) in &mut visited {
-            *due = *due && !busy.contains(&RecipeId(*recipe));
-        }
-        let round = rounds.choose(&visited, limit);
+        let round = loop {
+            let mut visited = recipes_that_wait(&mut transaction, rounds.after(), now).await?;
+            for (recipe, due) in &mut visited {
+                *due = *due && !busy.contains(&RecipeId(*recipe));
+            }
+            let round = rounds.choose(&visited, limit);
+            // Any number of recipes may wait for a time; those with runs that are due come after them.
+            if !round.recipes.is_empty() || rounds.after().is_nil() {
+                break round;
+            }
+        };
         rows = take_in_turns(&mut transaction, &round, worker, now).await?;
     }
     let left = limit.saturating_sub(u32::try_from(rows.len()).unwrap_or(limit));

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     beside::{self, Kept},
     failed, lanes, notice,
-    rows::get,
+    rows::{get, parent},
 };
 
 pub(crate) async fn resume(
@@ -35,12 +35,21 @@ pub(crate) async fn resume(
     if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
         return Ok(false);
     }
+    unsay(&mut transaction, run).await?;
     if let Some(lane) = lane {
         lanes::enter(&mut transaction, run, lane).await?;
     }
     notice::give(&mut transaction).await?;
     transaction.commit().await.map_err(failed)?;
     Ok(true)
+}
+
+/// What a run said at its end to the one that called it does not hold any more: it goes on.
+async fn unsay(connection: &mut PgConnection, run: RunId) -> Result<(), StoreError> {
+    let row = sqlx::query("select parent_run, parent_path from runs where id = $1").bind(run.0);
+    let row = row.fetch_optional(&mut *connection).await.map_err(failed)?;
+    let Some(caller) = row.as_ref().map(parent).transpose()?.flatten() else { return Ok(()) };
+    beside::taken(connection, caller.run, &[caller.place_of(run)]).await
 }
 
 /// The lane of a run, locked: before the run itself, as everywhere.

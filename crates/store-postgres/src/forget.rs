@@ -20,7 +20,8 @@ const LOOKED_AT: u32 = 512;
 const MAY_GO: &str = "\
     r.ended_at <= $1 and (r.status in (3, 5) or (r.status = 4 and r.dead_letter in (2, 3))) \
     and not exists (select from runs c where c.id = r.parent_run and (c.status < 3 or (c.status = 4 and c.dead_letter = 1))) \
-    and not exists (select from operation_items i where i.run_id = r.id and i.state < 2)";
+    and not exists (select from operation_items i join operations o on o.id = i.operation_id \
+                    where i.run_id = r.id and i.state < 2 and o.state < 2)";
 
 #[async_trait]
 impl Forgets for PostgresStore {
@@ -98,16 +99,10 @@ async fn forget(connection: &mut PgConnection, wish: &Forgetting) -> Result<bool
         return Ok(false);
     }
     let due = sqlx::query(
-        "update run_payloads set forgotten_at = $1 where run_id = $2 and forgotten_at is null \
-         and $3 = (select count(*) from journal where run_id = $2)",
-    )
-    .bind(wish.at.micros())
-    .bind(run)
-    .bind(i64::try_from(wish.chunks.len()).unwrap_or(i64::MAX))
-    .execute(&mut *transaction)
-    .await
-    .map_err(failed)?;
-    if due.rows_affected() == 0 {
+        "select from run_payloads where run_id = $1 and forgotten_at is null \
+         and $2 = (select coalesce(max(seq), -1) + 1 from journal where run_id = $1)",
+    );
+    if due.bind(run).bind(wish.length).fetch_optional(&mut *transaction).await.map_err(failed)?.is_none() {
         return Ok(false);
     }
     let (numbers, chunks): (Vec<i32>, Vec<&[u8]>) = wish.chunks.iter().map(|(seq, chunk)| (*seq, chunk.as_slice())).unzip();
@@ -121,11 +116,23 @@ async fn forget(connection: &mut PgConnection, wish: &Forgetting) -> Result<bool
     .execute(&mut *transaction)
     .await
     .map_err(failed)?;
+    if wish.finishes {
+        finish(&mut transaction, wish).await?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// What is kept beside the journal goes, and the run counts as forgotten.
+async fn finish(connection: &mut PgConnection, wish: &Forgetting) -> Result<(), StoreError> {
+    let run = wish.run.0;
+    let query = sqlx::query("update run_payloads set forgotten_at = $1 where run_id = $2").bind(wish.at.micros()).bind(run);
+    query.execute(&mut *connection).await.map_err(failed)?;
     let error = wish.error.as_ref().and_then(|error| serde_json::to_string(error).ok());
     sqlx::query("update runs set error = $1 where id = $2 and error is not null")
         .bind(error.as_deref().map(clean))
         .bind(run)
-        .execute(&mut *transaction)
+        .execute(&mut *connection)
         .await
         .map_err(failed)?;
     for sql in [
@@ -133,8 +140,7 @@ async fn forget(connection: &mut PgConnection, wish: &Forgetting) -> Result<bool
         "delete from approvals where run_id = $1",
         "delete from blob_refs where run_id = $1",
     ] {
-        sqlx::query(sql).bind(run).execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::query(sql).bind(run).execute(&mut *connection).await.map_err(failed)?;
     }
-    transaction.commit().await.map_err(failed)?;
-    Ok(true)
+    Ok(())
 }

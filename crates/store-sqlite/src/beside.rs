@@ -142,7 +142,7 @@ pub(crate) async fn decide(connection: &mut SqliteConnection, id: ApprovalId, de
     Ok(answered)
 }
 
-async fn taken(connection: &mut SqliteConnection, run: RunId, paths: &[StepPath]) -> Result<(), StoreError> {
+pub(crate) async fn taken(connection: &mut SqliteConnection, run: RunId, paths: &[StepPath]) -> Result<(), StoreError> {
     sqlx::query("update answers set taken = 1 where run_id = ? and path in (select value from json_each(?))")
         .bind(run.0)
         .bind(paths_json(paths))

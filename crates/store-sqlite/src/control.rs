@@ -3,7 +3,10 @@
 use sqlx::{Connection, SqliteConnection};
 use store::{Beside, DeadLetter, Lane, RunId, StoreError, Timestamp};
 
-use crate::{beside, failed, lanes, rows::get};
+use crate::{
+    beside, failed, lanes,
+    rows::{get, parent},
+};
 
 pub(crate) async fn resume(
     connection: &mut SqliteConnection,
@@ -28,11 +31,20 @@ pub(crate) async fn resume(
     if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
         return Ok(false);
     }
+    unsay(&mut transaction, run).await?;
     if let Some(lane) = lane_of(&mut transaction, run).await? {
         lanes::enter(&mut transaction, run, lane).await?;
     }
     transaction.commit().await.map_err(failed)?;
     Ok(true)
+}
+
+/// What a run said at its end to the one that called it does not hold any more: it goes on.
+async fn unsay(connection: &mut SqliteConnection, run: RunId) -> Result<(), StoreError> {
+    let row = sqlx::query("select parent_run, parent_path from runs where id = ?").bind(run.0);
+    let row = row.fetch_optional(&mut *connection).await.map_err(failed)?;
+    let Some(caller) = row.as_ref().map(parent).transpose()?.flatten() else { return Ok(()) };
+    beside::taken(connection, caller.run, &[caller.place_of(run)]).await
 }
 
 /// The lane of a run.

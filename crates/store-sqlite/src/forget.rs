@@ -17,7 +17,8 @@ const USUAL_PATIENCE: &str = "pragma busy_timeout = 5000";
 const MAY_GO: &str = "\
     r.ended_at <= ?1 and (r.status in (3, 5) or (r.status = 4 and r.dead_letter in (2, 3))) \
     and not exists (select 1 from runs c where c.id = r.parent_run and (c.status < 3 or (c.status = 4 and c.dead_letter = 1))) \
-    and not exists (select 1 from operation_items i where i.run_id = r.id and i.state < 2)";
+    and not exists (select 1 from operation_items i join operations o on o.id = i.operation_id \
+                    where i.run_id = r.id and i.state < 2 and o.state < 2)";
 
 #[async_trait]
 impl Forgets for SqliteStore {
@@ -91,33 +92,38 @@ async fn forget(connection: &mut SqliteConnection, wish: &Forgetting) -> Result<
     let run = wish.run.0;
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
     let sql = format!(
-        "update run_payloads set forgotten_at = ?1 where run_id = ?2 and forgotten_at is null \
-         and ?3 = (select count(*) from journal where run_id = ?2) and exists (select 1 from runs r where r.id = ?2 and {MAY_GO})"
+        "select 1 from run_payloads p join runs r on r.id = p.run_id where p.run_id = ?2 and p.forgotten_at is null \
+         and ?3 = (select coalesce(max(seq), -1) + 1 from journal where run_id = ?2) and {MAY_GO}"
     );
-    let due = sqlx::query(sqlx::AssertSqlSafe(sql))
-        .bind(wish.at.micros())
-        .bind(run)
-        .bind(i64::try_from(wish.chunks.len()).unwrap_or(i64::MAX))
-        .execute(&mut *transaction)
-        .await
-        .map_err(failed)?;
-    if due.rows_affected() == 0 {
+    let due = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(wish.at.micros()).bind(run).bind(wish.length);
+    if due.fetch_optional(&mut *transaction).await.map_err(failed)?.is_none() {
         return Ok(false);
     }
     for (seq, chunk) in &wish.chunks {
         let query = sqlx::query("update journal set chunk = ? where run_id = ? and seq = ?").bind(chunk.as_slice());
         query.bind(run).bind(seq).execute(&mut *transaction).await.map_err(failed)?;
     }
+    if wish.finishes {
+        finish(&mut transaction, wish).await?;
+    }
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
+/// What is kept beside the journal goes, and the run counts as forgotten.
+async fn finish(connection: &mut SqliteConnection, wish: &Forgetting) -> Result<(), StoreError> {
+    let run = wish.run.0;
+    let query = sqlx::query("update run_payloads set forgotten_at = ? where run_id = ?").bind(wish.at.micros()).bind(run);
+    query.execute(&mut *connection).await.map_err(failed)?;
     let error = wish.error.as_ref().and_then(|error| serde_json::to_string(error).ok());
     let query = sqlx::query("update runs set error = ? where id = ? and error is not null").bind(error).bind(run);
-    query.execute(&mut *transaction).await.map_err(failed)?;
+    query.execute(&mut *connection).await.map_err(failed)?;
     for sql in [
         "delete from answers where run_id = ?",
         "delete from approvals where run_id = ?",
         "delete from blob_refs where run_id = ?",
     ] {
-        sqlx::query(sql).bind(run).execute(&mut *transaction).await.map_err(failed)?;
+        sqlx::query(sql).bind(run).execute(&mut *connection).await.map_err(failed)?;
     }
-    transaction.commit().await.map_err(failed)?;
-    Ok(true)
+    Ok(())
 }

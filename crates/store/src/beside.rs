@@ -148,3 +148,18 @@ pub struct Parent {
     /// Its step.
     pub path: StepPath,
 }
+
+impl Parent {
+    /// Where the end of the run it called is kept for it: beside the step, for each run that the step called. What
+    /// one that was given up says late never takes the place of what the step waits for. No path has a space in it.
+    #[must_use]
+    pub fn place_of(&self, called: RunId) -> StepPath {
+        answer_place(&self.path, &called.to_string())
+    }
+}
+
+/// The same by the texts of both.
+#[must_use]
+pub fn answer_place(path: &str, called: &str) -> StepPath {
+    format!("{path} {called}").into()
+}

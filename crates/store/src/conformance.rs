@@ -105,7 +105,7 @@ macro_rules! conformance {
             access: a_key_is_kept, a_sign_in_is_spent_once, a_sign_in_runs_out, a_session_ends, the_first_setting_wins,
                 what_ran_out_is_removed;
             pages: it_answers, runs_newest_first, filters, paging, chunks_from, counts, stats;
-            beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same,
+            beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same, a_resumed_run_takes_back_what_it_told,
                 a_cancelled_run_answers_too, called_runs_are_found, state_is_kept, a_question_is_decided_once, a_run_starts_another,
                 a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
             blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,
@@ -114,7 +114,7 @@ macro_rules! conformance {
             care: ended_runs_go_when_their_time_is_over, relatives_of_living_runs_stay, everything_of_a_run_goes,
                 a_purge_goes_in_parts, a_resumed_run_stays, a_key_outlives_its_run, operations_and_audit_go,
                 everything_can_be_read, room_is_told;
-            forget: data_goes_after_the_end, what_is_needed_stays;
+            forget: data_goes_after_the_end, data_goes_in_parts, what_is_needed_stays;
             damage: runs_that_make_no_sense, recipes_that_make_no_sense, connections_that_make_no_sense,
                 a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
             lists: runs, recipes_and_connections, what_runs_say, questions, alarms_and_notices, inbound, operations, gates,

@@ -54,13 +54,18 @@ pub struct Forgettable {
     pub next: Option<RunId>,
 }
 
-/// What takes the place of a run's data.
+/// What takes the place of a part of a run's data. A journal is gone through from its end to its beginning, so that
+/// whoever asks for the event of the run has it whole until all of it goes.
 #[derive(Debug, Clone)]
 pub struct Forgetting {
     /// The run.
     pub run: RunId,
-    /// Every chunk of its journal, by its number.
+    /// How many chunks its journal had when it was looked at: one that is longer by now stays.
+    pub length: i32,
+    /// Some chunks of it, by their numbers.
     pub chunks: Vec<(i32, Vec<u8>)>,
+    /// With these everything goes that is kept beside the journal, and the run counts as forgotten.
+    pub finishes: bool,
     /// Why it failed, without what was said.
     pub error: Option<ErrorRecord>,
     /// Now.

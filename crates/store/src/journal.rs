@@ -42,7 +42,7 @@ pub use lived::Lived;
 pub use reader::JournalReader;
 pub use rows::{LoopRows, Row, for_each_row};
 pub use state::{IllegalEntry, StepState};
-pub use stream::{Stream, page_path};
+pub use stream::{Stream, file_path, filled_by, page_path};
 pub use whole::JournalCheck;
 
 use crate::{RunId, Timestamp, Via};

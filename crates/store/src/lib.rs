@@ -41,7 +41,7 @@ use serde_json::{Map, Value as Json};
 pub use crate::{
     access::{KeyRow, SessionRow},
     alarm::{ALARMS_MAX, AlarmRow, Alarms, Delivered, NoticeRow, NoticeState, Raised},
-    beside::{Answer, Answered, Approval, Beside, Lane, Parent},
+    beside::{Answer, Answered, Approval, Beside, Lane, Parent, answer_place},
     blob::{
         BLOB_PART_BYTES, BadBlobId, BlobId, BlobReader, BlobRef, BlobRow, BlobTotals, BlobWriter, Blobs, UploadId, missing_blob,
         put_blob, read_blob,
@@ -59,8 +59,8 @@ pub use crate::{
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{
         Apart, Caught, Chunk, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck,
-        JournalReader, Lived, LoopRows, Packed, Row, StepPath, StepState, Stream, for_each_row, open_chunk, pack_chunk,
-        page_path, read_chunk, write_chunk,
+        JournalReader, Lived, LoopRows, Packed, Row, StepPath, StepState, Stream, file_path, filled_by, for_each_row, open_chunk,
+        pack_chunk, page_path, read_chunk, write_chunk,
     },
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,

@@ -8,6 +8,7 @@ mod blobs;
 mod care;
 mod forget;
 mod model;
+mod outside;
 mod pages;
 mod watch;
 
@@ -63,6 +64,7 @@ struct Model {
     revision: i64,
     forgets: BTreeMap<RunId, (Keeps, Option<Timestamp>)>,
     blobs: blobs::Kept,
+    outside: outside::Kept,
 }
 
 /// The run a key belongs to, until when, and the fingerprint of its event.
@@ -225,6 +227,12 @@ impl Store for MemoryStore {
             (kept.dead_letter, kept.error) = (None, None);
             kept.epoch += 1;
         });
+        let caller = model.runs.get(&run).and_then(|kept| kept.new.parent.clone());
+        if let Some(caller) = caller
+            && let Some((_, taken)) = model.answers.get_mut(&(caller.run, caller.place_of(run)))
+        {
+            *taken = true;
+        }
         if let Some(lane) = model.runs.get(&run).and_then(|kept| kept.new.lane) {
             model.enter(run, lane);
         }
@@ -395,16 +403,16 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn create_connection(&self, _row: ConnectionRow) -> Result<Put, StoreError> {
-        not_here("connections")
+    async fn create_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
+        Ok(self.model.lock().create_connection(row))
     }
 
-    async fn update_connection(&self, _row: ConnectionRow) -> Result<Put, StoreError> {
-        not_here("connections")
+    async fn update_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
+        Ok(self.model.lock().update_connection(row))
     }
 
-    async fn delete_connection(&self, _id: ConnectionId) -> Result<bool, StoreError> {
-        not_here("connections")
+    async fn delete_connection(&self, id: ConnectionId) -> Result<bool, StoreError> {
+        Ok(self.model.lock().delete_connection(id))
     }
 
     async fn create_key(&self, _key: &KeyRow) -> Result<(), StoreError> {

@@ -49,10 +49,14 @@ store::conformance_tests! { crate::bed;
     races: two_processes_one_key, a_stale_worker_and_a_reaper, an_owner_and_a_person, claims_and_a_reaper;
     control: only_failed_runs_are_resumed, an_old_picture_resumes_nothing, cancelled_in_every_state,
         an_ended_run_is_not_cancelled, an_old_picture_cancels_nothing, a_dead_letter_is_settled_once;
-    beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same,
+    beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same, a_resumed_run_takes_back_what_it_told,
         a_cancelled_run_answers_too, called_runs_are_found, state_is_kept, a_question_is_decided_once, a_run_starts_another,
         a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
-    forget: data_goes_after_the_end, what_is_needed_stays;
+    forget: data_goes_after_the_end, data_goes_in_parts, what_is_needed_stays;
     blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,
         unreferenced_blobs_go_after_a_time, unfinished_uploads_go, references_come_with_the_commit;
+    connections: made_and_read, a_taken_name, changed_and_stale, removed, the_catalogue_changes;
+    gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,
+        calls_in_flight_are_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
+        who_did_what, a_removed_connection_is_forgotten;
 }

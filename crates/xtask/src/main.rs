@@ -8,6 +8,7 @@ mod bench;
 mod clients;
 mod demo;
 mod instructions;
+mod mutants;
 mod postgres;
 mod shell;
 mod test;
@@ -22,6 +23,7 @@ cargo xtask web                            the front end: npm ci when needed, th
 cargo xtask tidy                           the house rules no compiler checks
 cargo xtask demo                           builds everything and serves the demo
 cargo xtask chaos [ROUNDS]                  kill -9, a thousand times in each set-up unless you say otherwise
+cargo xtask mutants [WORD…]                 breaks the engine on purpose: does the simulation notice?
 cargo xtask instructions [keep]             what an event costs in instructions, and how that changed
 cargo xtask bench                          measures the product against the ceiling
 cargo xtask purge [RUNS]                   a million ended runs go while new ones come: file sizes, latency";
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         "purge" => bench::purge(rest),
         "instructions" => instructions::run(rest),
         "chaos" => test::chaos(rest),
+        "mutants" => mutants::run(rest),
         _ => {
             println!("{HELP}");
             Err(anyhow::anyhow!("there is no chore {command:?}"))

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use crate::{clients, instructions, postgres, shell, tidy, web};
 
 /// Seeds of the engine's simulation (crates/engine/tests/sim).
-const SIMULATED_STORIES: &str = "5000";
+const SIMULATED_STORIES: &str = "10000";
 
 type Stage = fn(&[String]) -> anyhow::Result<()>;
 

@@ -10,7 +10,7 @@ use store::{Entry, ErrorRecord, StepPath, StepState, WaitingFor};
 use super::{Attempt, CRASHED_ATTEMPTS_MAX, Flow, PageOf, Stop, Walk, at_path};
 use crate::{
     gate::admit,
-    program::{DoStep, Kind, Program},
+    program::{DoStep, Program},
     template::formula_failed,
 };
 
@@ -99,7 +99,7 @@ impl Walk<'_> {
         let mut open: Vec<(StepPath, u32)> = self.state.journal.steps.iter().filter_map(open).collect();
         open.sort();
         for (path, attempt) in open {
-            let Some(Kind::Do(step)) = program.find(crate::id_of(&path)).map(|step| &step.kind) else { continue };
+            let Some(step) = program.called_at(&path) else { continue };
             let input = self.state.journal.inputs.get(&path).cloned().unwrap_or_default();
             if (step.action.effect)(&input) == Effect::Once {
                 drop(self.crashed(step, attempt, &path));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connector::ErrorClass;
 use formula::Shared;
 use serde_json::{Value as Json, json};
-use store::{Entry, ErrorRecord, StepPath, StepState, page_path};
+use store::{Entry, ErrorRecord, StepPath, StepState, file_path, page_path};
 
 use super::{
     EACH_ITEMS_MAX, Flow, LoopState, PageOf, Stop, Walk, at_path,
@@ -119,21 +119,36 @@ impl Walk<'_> {
 
     /// All pages are done; a list that goes into a file is one page.
     pub(super) fn stream_over(&mut self, each: &Each, path: &StepPath, frame: &mut Frame) -> Flow {
-        if let Some(file) = &each.file {
-            let (total, failed) = self.state.journal.streams.get(path).map_or((0, 0), |known| (known.passes, known.failed));
-            let known = self.state.journal.steps.get(path).cloned();
-            let frozen = frame.frozen_scope();
-            return self.call(file, known.as_ref(), path, None, |file| {
-                let name = file.with.eval(&frozen)?;
-                Ok(Arc::new(json!({ "file": name, "total": total, "failed": failed })))
-            });
-        }
-        let output = Arc::new(match self.state.journal.streams.get(path) {
-            Some(known) => json!({ "results": known.results, "total": known.passes, "failed": known.failed }),
-            None => json!({ "results": [], "total": 0, "failed": 0 }),
-        });
+        let output = match &each.file {
+            Some(file) => match self.results_file(file, path, frame) {
+                Ok(output) => output,
+                Err(flow) => return flow,
+            },
+            None => Arc::new(match self.state.journal.streams.get(path) {
+                Some(known) => json!({ "results": known.results, "total": known.passes, "failed": known.failed }),
+                None => json!({ "results": [], "total": 0, "failed": 0 }),
+            }),
+        };
         self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
         self.late_passes(each, path, frame).unwrap_or(Flow::Done(output))
+    }
+
+    /// Writes what the passes gave into a file, as a call with a path of its own: the loop may have a time limit,
+    /// which stands in the journal on the loop's.
+    fn results_file(&mut self, file: &Arc<DoStep>, path: &StepPath, frame: &Frame) -> Result<Arc<Json>, Flow> {
+        let own = file_path(path);
+        let known = self.state.journal.steps.get(&own).cloned();
+        match &known {
+            Some(StepState::Succeeded { output }) => return Ok(Arc::clone(output)),
+            Some(StepState::Failed { error, .. }) => return Err(Flow::Stop(Stop::Failed(at_path(error.clone(), &own)))),
+            _ => {}
+        }
+        let (total, failed) = self.state.journal.streams.get(path).map_or((0, 0), |known| (known.passes, known.failed));
+        let frozen = frame.frozen_scope();
+        Err(self.call(file, known.as_ref(), &own, None, |file| {
+            let name = file.with.eval(&frozen)?;
+            Ok(Arc::new(json!({ "file": name, "total": total, "failed": failed })))
+        }))
     }
 
     /// The items of the pages that are not forgotten, with the numbers of their passes.

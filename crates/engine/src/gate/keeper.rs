@@ -10,8 +10,6 @@ use super::{
 };
 use crate::Engine;
 
-/// How often other processes' changes are looked for.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A longer sleep is not worth an instant to reckon with.
 const REST_MAX: Duration = Duration::from_secs(30);
 /// The pause after the store did not answer.
@@ -54,13 +52,13 @@ async fn round(engine: &Arc<Engine>, rounds: &mut Rounds) -> Result<Duration, St
     let now = engine.now();
     // Where there are no connections there is nothing to share.
     let shared_store = engine.settings.shared_store && !engine.catalogue().connections.is_empty();
-    if shared_store && now.since(rounds.looked_at) >= LOOK_EVERY {
+    if shared_store && now.since(rounds.looked_at) >= engine.settings.gates_interval {
         rounds.looked_at = now;
         engine.gates.look(&*engine.store, now).await?;
     }
     carry_all(engine).await?;
     let next = lease_all(engine).await?;
-    let rest = if shared_store { LOOK_EVERY } else { REST_MAX };
+    let rest = if shared_store { engine.settings.gates_interval } else { REST_MAX };
     let now = engine.now();
     Ok(next.map_or(rest, |at| at.since(now).max(Duration::from_millis(1)).min(rest)))
 }

@@ -1,6 +1,7 @@
 //! What a compiled step is like, and the steps in it.
 
-use super::{DoStep, Kind, Program, Step, WaitKind};
+use super::{DoStep, Each, Kind, Program, Step, WaitKind};
+use crate::trial::short_name;
 
 impl Step {
     /// It waits for a call to an address of its own.
@@ -22,6 +23,11 @@ impl Program {
     /// The step of that id, however deep.
     pub(crate) fn find(&self, id: &str) -> Option<&Step> {
         find(&self.steps, id)
+    }
+
+    /// The call that is made at a path, be it a step's or its taking back. Pages of a stream are only read.
+    pub(crate) fn called_at(&self, path: &str) -> Option<&DoStep> {
+        if path.ends_with(']') { None } else { self.calls(short_name(path)) }
     }
 
     /// What the step of that id calls, or, for `id.undo`, what takes it back does.
@@ -48,6 +54,16 @@ fn find<'p>(steps: &'p [Step], id: &str) -> Option<&'p Step> {
 /// Whether any step in these lists, however deep, is such a one.
 pub(super) fn any(blocks: Vec<&[Step]>, such: &impl Fn(&Step) -> bool) -> bool {
     blocks.into_iter().flatten().any(|step| such(step) || any(step.kind.blocks(), such))
+}
+
+/// How a loop gathers what its passes give: whether by `collect`, and whether into a file, and then which step's output.
+pub(crate) type Gathers<'p> = (bool, Option<Option<&'p str>>);
+
+impl Each {
+    /// How it gathers what its passes give.
+    pub(crate) fn gathers(&self) -> Gathers<'_> {
+        (self.collect.is_some(), self.file.as_ref().and_then(|file| file.filled_with()))
+    }
 }
 
 impl Kind {

@@ -9,8 +9,8 @@ use serde_json::Value as Json;
 use super::{Compiler, DoStep};
 use crate::template::Template;
 
-/// How long writing the results of a loop into a file may take.
-const RESULTS_FILE_TIMEOUT: Duration = Duration::from_secs(600);
+/// How long writing a part of the results of a loop into a file may take.
+const RESULTS_FILE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a call does inside the engine.
 #[derive(Debug, Clone)]
@@ -39,6 +39,14 @@ impl DoStep {
     /// It writes a file of what a step of each pass gave.
     pub(crate) const fn takes_last_step(&self) -> bool {
         matches!(&self.own, Some(Own::File { last_step: Some(_) }))
+    }
+
+    /// The step of each pass whose output goes into the file it writes, if it writes one.
+    pub(super) fn filled_with(&self) -> Option<Option<&str>> {
+        match &self.own {
+            Some(Own::File { last_step }) => Some(last_step.as_deref()),
+            _ => None,
+        }
     }
 
     /// The recipe it runs, if it runs one.

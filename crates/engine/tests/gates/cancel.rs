@@ -241,11 +241,6 @@ fn two() -> EngineSettings {
     EngineSettings { shared_store: true, ..EngineSettings::default() }
 }
 
-async fn entries(world: &World, run: RunId) -> Vec<Entry> {
-    let chunks = world.store().chunks(run, 0, u32::MAX).await.unwrap();
-    chunks.iter().flat_map(|(_, chunk)| store::read_chunk(chunk).unwrap()).collect()
-}
-
 fn calls(world: &World) -> usize {
     world.system("crm", |crm| crm.calls.len())
 }
@@ -262,7 +257,7 @@ async fn assert_cancelled(world: &World, run: RunId, by: &str, name: &str) -> Ru
     let row = world.run(run).await;
     assert_eq!((row.status, row.waiting_for, row.due_at), (RunStatus::Cancelled, None, None), "{name}");
     assert!(row.ended_at.is_some() && row.dead_letter.is_none() && row.error.is_none(), "{name}: {row:?}");
-    let told = entries(world, run).await;
+    let told = world.entries(run).await;
     let ends = told.iter().filter(|entry| matches!(entry, Entry::Ended { .. })).count();
     assert!(
         matches!(told.last(), Some(Entry::Ended { how: Ending::Cancelled, by: Some(who), out: None, err: None, .. }) if who == by),
@@ -288,14 +283,14 @@ async fn a_run_is_cancelled_whatever_it_does() {
         world.engines[place % 2].cancel(run, "ines").await.unwrap_or_else(|error| panic!("{name}: {error}"));
         let row = assert_cancelled(&world, run, "ines", name).await;
         assert_eq!(row.ended_at, Some(world.now()), "{name}");
-        let told = entries(&world, run).await;
+        let told = world.entries(run).await;
         for engine in &world.engines {
             assert_eq!(refused(engine.cancel(run, "ben").await), "This run is already over: it cancelled.", "{name}");
             assert!(refused(engine.resume(run, None, "ben").await).starts_with("Only a failed run"), "{name}");
             assert!(refused(engine.discard(run, "no", "ben").await).contains("no open dead letter"), "{name}");
         }
         world.leap(MINUTE).await;
-        assert_eq!(entries(&world, run).await, told, "{name}: something was written after it");
+        assert_eq!(world.entries(run).await, told, "{name}: something was written after it");
         assert_eq!(assert_cancelled(&world, run, "ines", name).await, row, "{name}");
         assert_eq!(calls(&world), case.calls, "{name}: something began after it");
         assert_eq!(world.runs().await.len(), 1, "{name}: nobody is told of it");
@@ -410,7 +405,7 @@ async fn a_cancelled_called_run_fails_the_step_that_waits_for_it() {
     world.engines[1].cancel(child, "ines").await.unwrap();
     world.pass(Duration::from_secs(5)).await;
     assert_eq!(world.run(run).await.status, RunStatus::Succeeded);
-    let told = entries(&world, run).await;
+    let told = world.entries(run).await;
     assert!(matches!(told.last(), Some(Entry::Ended { out: Some(out), .. }) if **out == json!("CALL_CANCELLED")), "{told:?}");
 }
 
@@ -466,10 +461,10 @@ async fn what_is_over_is_not_cancelled() {
         world.pass(Duration::from_secs(1)).await;
         let row = world.run(run).await;
         assert_eq!(row.status, status);
-        let told = entries(&world, run).await;
+        let told = world.entries(run).await;
         let why = refused(world.engines[0].cancel(run, "ines").await);
         assert_eq!(why, format!("This run is already over: it {}.", status.as_str()));
-        assert_eq!((world.run(run).await, entries(&world, run).await), (row.clone(), told), "nothing changed");
+        assert_eq!((world.run(run).await, world.entries(run).await), (row.clone(), told), "nothing changed");
         assert_eq!(row.dead_letter.is_some(), status == RunStatus::Failed);
         assert!(matches!(row.dead_letter, None | Some(DeadLetter::Open)));
     }

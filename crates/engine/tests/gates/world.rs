@@ -11,8 +11,8 @@ use engine::{Engine, EngineSettings, Event, Intake, Parts};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use store::{
-    Clock, ConnectionId, ConnectionRow, GroupSettings, NewVersion, Put, RecipeId, RunFilter, RunId, RunRow, RunStatus, Saved,
-    Store, Timestamp, Vault, Via, WorkerId, Writer, text_hash,
+    Clock, ConnectionId, ConnectionRow, Entry, GroupSettings, NewVersion, Put, RecipeId, RunFilter, RunId, RunRow, RunStatus,
+    Saved, Store, Timestamp, Vault, Via, WorkerId, Writer, text_hash,
 };
 use store_sqlite::SqliteStore;
 use tokio::time::Instant;
@@ -219,6 +219,12 @@ impl World {
 
     pub(crate) fn now(&self) -> Timestamp {
         BEGIN.after(self.began.elapsed())
+    }
+
+    /// What stands in a run's journal.
+    pub(crate) async fn entries(&self, run: RunId) -> Vec<Entry> {
+        let chunks = self.store().chunks(run, 0, u32::MAX).await.unwrap();
+        chunks.iter().flat_map(|(_, chunk)| store::read_chunk(chunk).unwrap()).collect()
     }
 
     /// Changes or looks at a system.

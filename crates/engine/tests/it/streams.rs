@@ -163,7 +163,7 @@ fn what_passes_give_goes_into_a_file_and_not_into_memory() {
     let (world, then) = run(&steps, &script);
     assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
     let (path, _, input) = world.calls.last().expect("calls");
-    assert_eq!((path.as_str(), input), ("push", &json!({ "file": "n-orders.jsonl", "total": 119, "failed": 0 })));
+    assert_eq!((path.as_str(), input), ("push.file", &json!({ "file": "n-orders.jsonl", "total": 119, "failed": 0 })));
     let rows: Vec<Value> = world
         .entries()
         .iter()
@@ -182,4 +182,13 @@ fn what_passes_give_goes_into_a_file_and_not_into_memory() {
         cut.drive(&program, &mut state, &script, 1000).expect("the recovered run ends");
         assert_eq!(cut.output(), world.output());
     }
+}
+
+#[test]
+fn a_loop_with_a_time_limit_writes_its_file_once() {
+    let steps = steps("", "", "timeout: 1h").replace("    as: row", "    as: row\n    file: rows.jsonl");
+    let (world, then) = run(&steps, &pages(2, 2));
+    assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+    let written = world.calls.iter().filter(|(path, ..)| path == "push.file").count();
+    assert_eq!((written, world.output()), (1, Some(json!({ "from": "push.file" }))));
 }

@@ -5,13 +5,14 @@
 //!     LIAISON_SIM_SEED=4711 cargo test -p engine --test sim
 //!     LIAISON_SIM_SEEDS=100000 cargo test --release -p engine --test sim
 
+mod crm;
 mod outside;
 mod process;
 mod recipes;
 mod story;
 mod verdict;
 
-/// Seeds tried unless the environment says otherwise; `cargo xtask test` says five times as many.
+/// Seeds tried unless the environment says otherwise; `cargo xtask test` says ten times as many.
 const SEEDS: u64 = 1_000;
 
 #[test]

@@ -8,7 +8,10 @@ use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
 use store::{Clock, Entry, RunId, Timestamp, memory::MemoryStore, read_chunk};
 
-use crate::process::Life;
+use crate::{
+    crm::{CRM, Crm},
+    process::Life,
+};
 
 /// The instant every story begins.
 const BEGIN: i64 = 1_790_000_000_000_000;
@@ -20,6 +23,7 @@ pub(crate) const PAGES: u64 = 3;
 #[derive(Clone)]
 pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
+    pub(crate) crm: Crm,
     began: tokio::time::Instant,
     inner: Arc<Mutex<Inner>>,
 }
@@ -63,7 +67,8 @@ impl World {
             broken: Vec::new(),
             counts: HashMap::new(),
         };
-        Self { store: Arc::new(MemoryStore::with_clock(Arc::new(TrueClock(began)))), began, inner: Arc::new(Mutex::new(inner)) }
+        let store = Arc::new(MemoryStore::with_clock(Arc::new(TrueClock(began))));
+        Self { store, crm: Crm::default(), began, inner: Arc::new(Mutex::new(inner)) }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -114,6 +119,10 @@ impl World {
     async fn call(&self, life: &Life, cx: Cx, input: Value, effect: Effect) -> Result<Value, StepError> {
         let run: RunId = cx.run_id.parse().expect("a run's id");
         self.check_begun(run, &cx).await;
+        let _under_way = match &cx.connection {
+            Some(_) => Some(self.crm.enter(self, life).await?),
+            None => None,
+        };
         self.nap(40).await;
         life.alive().await;
         if self.goes_wrong(4) {
@@ -202,7 +211,7 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
         };
         Action { pages: Some(Arc::new(pages)), ..action("list", Effect::None, |_| Effect::None) }
     };
-    vec![Connector {
+    let builtin = Connector {
         id: "sys",
         title: "System",
         summary: "The one system",
@@ -219,5 +228,17 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
         ],
         triggers: Vec::new(),
         limits: connector::Limits::default(),
-    }]
+    };
+    let needs = |action: Action| Action { needs_connection: true, ..action };
+    let crm = Connector {
+        id: CRM,
+        builtin: false,
+        actions: vec![
+            needs(action("put", Effect::Idempotent, |_| Effect::Idempotent)),
+            needs(action("post", Effect::Once, |_| Effect::Once)),
+        ],
+        triggers: Vec::new(),
+        ..builtin.clone()
+    };
+    vec![builtin, crm]
 }

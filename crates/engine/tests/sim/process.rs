@@ -148,6 +148,7 @@ impl Process {
             runs_in_flight_max: 4,
             lease: Duration::from_secs(10),
             poll_interval: Duration::from_secs(15),
+            gates_interval: Duration::from_secs(10),
             step_timeout: Duration::from_secs(20),
             // Nothing grows old in a simulation.
             retention: Retention { interval: FOREVER, tidy_interval: FOREVER, ..Retention::default() },

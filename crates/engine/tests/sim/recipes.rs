@@ -32,6 +32,11 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
          parallel: 2\n    partial: dead_letter\n    steps:\n      - { id: up, do: sys.put, with: { item: \"${ item }\" } }\n      - { id: pay, do: sys.post, with: { item: \"${ item }\" } }\n  \
          - { id: end, return: \"${ steps.push.total }\" }\n",
     ),
+    (
+        "gated",
+        "connections: { crm: crm }\ntrigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - { id: up, do: crm.put, with: { of: \"${ trigger.id }\" }, retry: { times: 50, max_wait: 10s } }\n  \
+         - { id: pay, do: crm.post, with: { of: \"${ trigger.id }\" }, retry: { times: 50, max_wait: 10s } }\n  - { id: end, return: fine }\n",
+    ),
     ("alarm", "trigger: { from: failure }\nsteps:\n  - { id: tell, do: sys.put, with: { run: \"${ trigger.run.id }\" } }\n"),
     (
         "counter",
@@ -65,4 +70,5 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
 ];
 
 /// Recipes events are sent to.
-pub(crate) const SENT_TO: &[&str] = &["line", "fan", "saga", "partly", "pages", "counter", "keyed", "caller", "asker", "patient"];
+pub(crate) const SENT_TO: &[&str] =
+    &["line", "fan", "saga", "partly", "pages", "counter", "keyed", "caller", "asker", "patient", "gated"];

@@ -13,6 +13,7 @@ use store::{
 };
 
 use crate::{
+    crm::{CRM, Crm},
     outside::World,
     process::{Process, vault},
     recipes::{RECIPES, SENT_TO},
@@ -104,6 +105,9 @@ impl Story {
         let secret = BTreeMap::from([("key".to_owned(), hex(&[9; 32]))]);
         let sealed = vault().seal("callback_key", &secret).expect("it can be sealed");
         self.world.store.setting("callback_key", &hex(&sealed)).await.expect("it is kept");
+        if self.sent_to.contains(&"gated") {
+            Crm::connect(&self.world).await;
+        }
         let needed = |slug: &str| {
             let by = |sent: &&str| matches!((*sent, slug), ("caller", "callee") | ("saga", "alarm")) || *sent == slug;
             self.sent_to.iter().any(by)
@@ -159,6 +163,11 @@ impl Story {
                 // An orderly stop, which a kill may overtake.
                 drop(tokio::time::timeout(Duration::from_secs(self.world.dice(40)), process.engine.stop()).await);
                 process.life.kill();
+            }
+            7 => self.world.crm.break_down(&self.world),
+            8 if Crm::is_there(&self.world).await => {
+                let open = process.engine.set_circuit(CRM, None, true, "ines", "maintenance");
+                drop(tokio::time::timeout(Duration::from_secs(10), open).await);
             }
             _ => {}
         }
@@ -239,6 +248,10 @@ impl Story {
     async fn come_to_rest(&mut self) -> Result<(), String> {
         for _ in 0..LOOKS {
             self.keep_up().await;
+            if let (Some(engine), true) = (self.somebody(), Crm::is_held_open(&self.world).await) {
+                let close = engine.set_circuit(CRM, None, false, "ines", "it is well again");
+                drop(tokio::time::timeout(Duration::from_secs(10), close).await);
+            }
             let all = RunFilter { limit: u32::MAX, ..RunFilter::default() };
             let runs = self.world.store.runs(&all).await.unwrap_or_default();
             let open: Vec<_> = runs.iter().filter(|run| !run.status.is_final()).collect();

@@ -25,6 +25,7 @@ pub(crate) async fn judge(world: &World, sent: &BTreeMap<u64, Sent>) -> Result<(
     failures_are_told(&runs)?;
     order_is_kept(world, &runs, &seen).await?;
     streams_are_whole(&runs, &seen)?;
+    waiting_costs_no_try(&runs)?;
     cancelled_stays_cancelled(sent, &runs)?;
     loops_count_what_they_did(world, sent, &runs, &seen).await?;
     what_was_done_last_is_undone_first(world, &runs, &seen).await?;
@@ -127,6 +128,12 @@ fn streams_are_whole(runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// A run that waits for a system that is down uses up no try: fifty are plenty.
+fn waiting_costs_no_try(runs: &[RunRow]) -> Result<(), String> {
+    let down = |run: &&RunRow| run.slug == "gated" && run.error.as_ref().is_some_and(|error| error.code == "DOWN");
+    runs.iter().find(down).map_or(Ok(()), |run| Err(format!("{} gave up while the system was down: {:?}", run.id, run.error)))
 }
 
 /// Whoever was told that a run is cancelled was told the truth.

@@ -123,6 +123,30 @@ pub async fn a_called_run_answers_its_caller(bed: Arc<dyn Bed>) {
     assert_eq!(claim_one(&*store, owner, 300).await.answers, [good]);
 }
 
+/// Of a run that goes on its caller hears nothing until it ends again.
+pub async fn a_resumed_run_takes_back_what_it_told(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let (recipe, owner) = (recipe(&*store, "orders").await, worker(&*store).await);
+    let parent = Parent { run: run_id(1), path: "call".into() };
+    accept_all(&*store, [running(recipe, 1, owner), NewRun { parent: Some(parent.clone()), ..running(recipe, 2, owner) }]).await;
+    write(&*store, &first_commit(1, owner, failed(10))).await;
+    let told = |second: i64| Answer { path: parent.place_of(run_id(2)), ..answer("call", second, "") };
+    let beside = |second| {
+        vec![
+            Beside::Answer { run: run_id(1), answer: told(second) },
+            Beside::Answer { run: run_id(1), answer: answer("ask", 20, "yes") },
+        ]
+    };
+    write(&*store, &RunCommit { beside: beside(20), ..first_commit(2, owner, failed(20)) }).await;
+    assert_eq!(store.untaken_answers(run_id(1)).await.unwrap().len(), 2);
+    assert!(store.resume(run_id(2), None, 2, &next_chunk(2, "resume"), at(30)).await.unwrap());
+    assert_eq!(store.untaken_answers(run_id(1)).await.unwrap(), [answer("ask", 20, "yes")], "only what others told stays");
+    let child = claim_one(&*store, owner, 40).await;
+    let end = RunCommit { epoch: child.epoch, seq: 3, chunk: next_chunk(3, "end"), ..first_commit(2, owner, succeeded(50)) };
+    write(&*store, &RunCommit { beside: vec![Beside::Answer { run: run_id(1), answer: told(50) }], ..end }).await;
+    assert!(store.untaken_answers(run_id(1)).await.unwrap().contains(&told(50)));
+}
+
 /// A caller that failed while it waited may be resumed: what it was told meanwhile is kept for it.
 pub async fn a_failed_caller_is_answered_all_the_same(bed: Arc<dyn Bed>) {
     let store = bed.store();

@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use super::{
     Bed,
-    parts::{accept, at, failed, new_run, recipe, run_id, running, succeeded},
+    parts::{accept, at, failed, first_commit, new_run, next_chunk, recipe, run_id, running, succeeded, write},
 };
-use crate::{Beside, DeadLetter, Entry, ErrorRecord, Forgetting, Keeps, NewRun, Parent, RunId, Store, write_chunk};
+use crate::{
+    Beside, Committed, DeadLetter, Entry, ErrorRecord, Forgetting, Keeps, NewRun, Parent, RunCommit, RunId, Store, Then,
+    write_chunk,
+};
 
 /// A run that says that its data is to go.
 fn forgetful(run: NewRun, keeps: Keeps) -> NewRun {
@@ -25,7 +28,8 @@ fn wish(run: RunId, length: i32) -> Forgetting {
         request: None,
         response: None,
     };
-    Forgetting { run, chunks: (0..length).map(|seq| (seq, nothing.clone())).collect(), error: Some(error), at: at(1000) }
+    let chunks = (0..length).map(|seq| (seq, nothing.clone())).collect();
+    Forgetting { run, length, chunks, finishes: true, error: Some(error), at: at(1000) }
 }
 
 async fn due(store: &dyn Store, before: i64) -> Vec<(RunId, Keeps)> {
@@ -57,6 +61,31 @@ pub async fn data_goes_after_the_end(bed: Arc<dyn Bed>) {
     assert!(!store.forget(&wish(run_id(2), 1)).await.unwrap());
     assert_eq!((store.keeps(run_id(2)).await.unwrap(), store.chunks(run_id(2), 0, u32::MAX).await.unwrap()), (None, before));
     assert!(store.wipe().await.unwrap());
+}
+
+/// A long journal goes in parts, its end first; until the last one the run has what it began with.
+pub async fn data_goes_in_parts(bed: Arc<dyn Bed>) {
+    let (store, other) = (bed.store(), bed.another().await);
+    let orders = recipe(&*store, "orders").await;
+    let worker = store.register_worker("one", at(0), at(10_000)).await.unwrap();
+    accept(&*store, forgetful(running(orders, 1, worker), Keeps::Nothing)).await;
+    for seq in 1..4 {
+        let then = if seq == 3 { succeeded(9) } else { Then::Running };
+        let commit = RunCommit { seq, chunk: next_chunk(seq, "secret"), ..first_commit(1, worker, then) };
+        assert_eq!(write(&*store, &commit).await, Committed::Done);
+    }
+    let before = store.chunks(run_id(1), 0, 10).await.unwrap();
+    let whole = wish(run_id(1), 4);
+    let newest = Forgetting { chunks: whole.chunks[2..].to_vec(), finishes: false, ..whole.clone() };
+    assert!(!store.forget(&Forgetting { length: 3, ..newest.clone() }).await.unwrap(), "it was shorter when somebody looked");
+    assert!(store.forget(&newest).await.unwrap());
+    let between = [&before[..2], &whole.chunks[2..]].concat();
+    assert_eq!(other.chunks(run_id(1), 0, 10).await.unwrap(), between);
+    assert_eq!(due(&*other, 900).await, [(run_id(1), Keeps::Nothing)], "whoever died in between is followed by others");
+    let oldest = Forgetting { chunks: whole.chunks[..2].to_vec(), ..whole.clone() };
+    assert!(other.forget(&oldest).await.unwrap());
+    assert_eq!(store.chunks(run_id(1), 0, 10).await.unwrap(), whole.chunks);
+    assert_eq!(due(&*store, 900).await, []);
 }
 
 /// What somebody still needs to go on stays: runs under way, failed ones nobody dealt with, runs of callers.

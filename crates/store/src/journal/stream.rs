@@ -30,6 +30,18 @@ pub fn page_path(path: &str, page: usize) -> StepPath {
     format!("{path}.pages[{page}]").into()
 }
 
+/// The path of the file that a loop's results are written into.
+#[must_use]
+pub fn file_path(path: &str) -> StepPath {
+    format!("{path}.file").into()
+}
+
+/// The loop whose results are written into the file of this path.
+#[must_use]
+pub fn filled_by(path: &str) -> Option<&str> {
+    path.strip_suffix(".file").filter(|of| !of.ends_with(']'))
+}
+
 impl Journal {
     pub(super) fn turn_page(&mut self, entry: &Entry) {
         let Entry::Paged { p, page, first, count, failed, out, next, gone, .. } = entry else { return };

@@ -35,15 +35,21 @@ impl Forgets for MemoryStore {
             return Ok(false);
         }
         let mut model = self.model.lock();
-        let same = model.runs.get(&wish.run).is_some_and(|run| run.chunks.len() == wish.chunks.len());
+        let same = model.runs.get(&wish.run).is_some_and(|run| i32::try_from(run.chunks.len()) == Ok(wish.length));
         match model.forgets.get_mut(&wish.run) {
-            Some((_, at @ None)) if same => *at = Some(wish.at),
+            Some((_, at @ None)) if same => *at = wish.finishes.then_some(wish.at),
             _ => return Ok(false),
         }
-        if let Some(run) = model.runs.get_mut(&wish.run) {
-            run.chunks = wish.chunks.iter().map(|(_, chunk)| chunk.clone()).collect();
-            run.error = run.error.take().and_then(|_| wish.error.clone());
+        let Some(run) = model.runs.get_mut(&wish.run) else { return Ok(false) };
+        for (seq, chunk) in &wish.chunks {
+            if let Some(known) = usize::try_from(*seq).ok().and_then(|seq| run.chunks.get_mut(seq)) {
+                known.clone_from(chunk);
+            }
         }
+        if !wish.finishes {
+            return Ok(true);
+        }
+        run.error = run.error.take().and_then(|_| wish.error.clone());
         model.answers.retain(|(run, _), _| *run != wish.run);
         model.approvals.retain(|_, approval| approval.run != wish.run);
         Ok(true)

@@ -1,4 +1,4 @@
-//! What screens read of the store in memory, and the gates it does not simulate.
+//! What screens read of the store in memory.
 
 use std::collections::BTreeMap;
 
@@ -118,7 +118,7 @@ impl Pages for MemoryStore {
     }
 
     async fn connections(&self) -> Result<Vec<ConnectionRow>, StoreError> {
-        Ok(Vec::new())
+        Ok(self.model.lock().connections())
     }
 
     async fn approvals(&self, open: bool, before: Option<ApprovalId>, limit: u32) -> Result<Vec<Approval>, StoreError> {
@@ -145,50 +145,7 @@ impl Pages for MemoryStore {
             .collect())
     }
 
-    async fn connection(&self, _name: &str) -> Result<Option<ConnectionRow>, StoreError> {
-        Ok(None)
-    }
-}
-
-#[async_trait]
-impl Gates for MemoryStore {
-    async fn shared_clock(&self) -> Result<Option<Timestamp>, StoreError> {
-        Ok(self.clock.as_ref().map(|clock| clock.now()))
-    }
-
-    async fn gates(&self) -> Result<Vec<GateRow>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn move_gate(&self, _row: &GateRow, _audit: Option<&AuditRow>) -> Result<bool, StoreError> {
-        not_here("circuits")
-    }
-
-    async fn lease_budget(&self, _ask: &BudgetAsk) -> Result<BudgetLease, StoreError> {
-        not_here("budgets")
-    }
-
-    async fn pause_budget(&self, _: &str, _: Timestamp, _: Timestamp) -> Result<(), StoreError> {
-        not_here("budgets")
-    }
-
-    async fn pauses(&self, _now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        Ok(Vec::new())
-    }
-
-    async fn budget(&self, _connection: &str) -> Result<Option<BudgetRow>, StoreError> {
-        Ok(None)
-    }
-
-    async fn hasten(&self, _: WaitingFor, _: Timestamp, _: i64) -> Result<u64, StoreError> {
-        Ok(0)
-    }
-
-    async fn add_audit(&self, _row: &AuditRow) -> Result<(), StoreError> {
-        Ok(())
-    }
-
-    async fn audit(&self, _: Option<&str>, _: Option<AuditId>, _: u32) -> Result<Vec<AuditRow>, StoreError> {
-        Ok(Vec::new())
+    async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError> {
+        Ok(self.model.lock().connection(name))
     }
 }
