@@ -8,6 +8,7 @@
 mod backlog;
 mod ceiling;
 mod ceiling_postgres;
+mod database;
 mod load;
 mod made_up;
 mod measure;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use tokio::process::Command;
 
-use crate::{load::Load, product, product::Process};
+use crate::{database::Counted, load::Load, product, product::Process};
 
 /// One program under one load.
 struct Figures {
@@ -238,12 +238,14 @@ async fn on_product_postgres(
     let cpu = |process: &Process, helpers: &[Process]| -> anyhow::Result<f64> {
         helpers.iter().try_fold(process.cpu()?, |sum, helper| Ok(sum + helper.cpu()?))
     };
+    let cost = Counted::now(url).await?;
     let (before, done) = (cpu(&process, &helpers)?, product::succeeded(&process.address, recipe).await?);
     let load = load(&process.address, &format!("/hooks/{recipe}"), clients, seconds).await?;
     let ended = product::succeeded(&process.address, recipe).await? - done;
     settle(&process).await?;
     let all = product::succeeded(&process.address, recipe).await? - done;
     let used = cpu(&process, &helpers)? - before;
+    println!("{recipe}, {workers} processes\n{}", Counted::now(url).await?.told(&cost, all));
     let figures = Figures {
         name: format!("liaison PG {recipe}, {workers} processes"),
         per_second: ended as f64 / load.seconds,

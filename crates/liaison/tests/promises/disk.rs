@@ -23,12 +23,17 @@ use crate::{
 /// Events sent at most before the disk must be full.
 const EVENTS_MAX: usize = 2_000;
 
-/// How room runs out: files may not grow any further, or the disk has none left. The second needs a mount of its
-/// own, which not every machine allows.
+/// The disk takes nothing any more after so many events.
+const READ_ONLY_AFTER: usize = 10;
+
+/// How room runs out: files may not grow any further; the disk has none left, which needs a mount of its own that not
+/// every machine allows; or nothing can be written any more at all, as on a disk that failed and was made read-only
+/// under files that are open: writes fail, and not for want of room.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Scarce {
     Limit,
     Disk,
+    ReadOnly,
 }
 
 /// Serves where there is room for a few megabytes.
@@ -36,10 +41,11 @@ fn serve(folder: &Path, scarce: Scarce) -> Process {
     let place = folder.display();
     let first = match scarce {
         Scarce::Limit => "trap '' XFSZ; ulimit -S -f 3000".to_owned(),
+        Scarce::ReadOnly => "trap '' XFSZ".to_owned(),
         Scarce::Disk => format!("mount -t tmpfs -o size=24m tmpfs {place}; head -c 20000000 /dev/zero > {place}/filler"),
     };
     let mut command = match scarce {
-        Scarce::Limit => Command::new("bash"),
+        Scarce::Limit | Scarce::ReadOnly => Command::new("bash"),
         Scarce::Disk => {
             let mut command = Command::new("unshare");
             command.args(["--map-root-user", "--mount", "bash"]);
@@ -59,14 +65,16 @@ fn serve(folder: &Path, scarce: Scarce) -> Process {
     process
 }
 
+/// How large files may become that the process writes; what is larger stays as it is.
+fn limit(process: &Process, size: &str) {
+    let done = Command::new("prlimit").args(["--pid", &process.id().to_string(), size]).status().expect("prlimit");
+    assert!(done.success());
+}
+
 /// There is room again.
 fn make_room(process: &Process, folder: &Path, scarce: Scarce) {
     match scarce {
-        Scarce::Limit => {
-            let pid = process.id().to_string();
-            let done = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited:"]).status().expect("prlimit");
-            assert!(done.success());
-        }
+        Scarce::Limit | Scarce::ReadOnly => limit(process, "--fsize=unlimited:"),
         Scarce::Disk => {
             let seen_by_it = format!("/proc/{}/root{}/filler", process.id(), folder.display());
             std::fs::remove_file(seen_by_it).expect("the filler goes");
@@ -103,6 +111,9 @@ async fn full(scarce: Scarce) {
     let mut accepted = HashMap::new();
     let mut refused = Vec::new();
     for number in 0..EVENTS_MAX {
+        if scarce == Scarce::ReadOnly && number == READ_ONLY_AFTER {
+            limit(&process, "--fsize=0:");
+        }
         let id = format!("e{number}");
         let (status, body) = send(&process, &id, &padding).await;
         if matches!(status, 200 | 202) {
@@ -145,6 +156,11 @@ async fn full(scarce: Scarce) {
 #[tokio::test(flavor = "multi_thread")]
 async fn files_that_may_not_grow_lose_nothing() {
     full(Scarce::Limit).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_turns_read_only_is_told_and_loses_nothing() {
+    full(Scarce::ReadOnly).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
