@@ -35,7 +35,7 @@ fn read(words: &[&str]) -> anyhow::Result<Options> {
             "--postgres" => options.postgres = Some((*words.next().context("--postgres needs a URL")?).to_owned()),
             "--only" => {
                 options.only =
-                    Some((*words.next().context("--only needs w1, w2, w3, idle, backlog, schedules or postgres")?).to_owned())
+                    Some((*words.next().context("--only needs w1, w2, w3, w4, idle, backlog, schedules or postgres")?).to_owned())
             }
             number => options.seconds = number.parse().with_context(|| format!("{number:?} is no number of seconds"))?,
         }
@@ -63,7 +63,12 @@ pub(crate) async fn all(words: &[&str]) -> anyhow::Result<()> {
     }
     if wanted("w3") {
         for pages in [100, 1_000] {
-            stream(&target, pages).await?;
+            stream(&target, "w3", pages, "at least 100000").await?;
+        }
+    }
+    if wanted("w4") {
+        for pages in [100, 1_000] {
+            stream(&target, "w4", pages, "no aim").await?;
         }
     }
     if wanted("idle") {
@@ -261,21 +266,23 @@ async fn on_product_postgres(
     Ok(figures)
 }
 
-/// W3: a long list, page by page.
-async fn stream(target: &Process, pages: u64) -> anyhow::Result<()> {
+/// W3 and W4: a long list, page by page.
+async fn stream(target: &Process, recipe: &str, pages: u64, aim: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let process = product::serve(folder.path(), None).await?;
     product::set_up(&process.address, &target.address).await?;
-    product::run_w3(&process.address, 1).await?;
+    product::run_stream(&process.address, recipe, 1).await?;
     let (before, began) = (process.cpu()?, Instant::now());
-    let run = product::run_w3(&process.address, pages).await?;
+    let run = product::run_stream(&process.address, recipe, pages).await?;
     let (elapsed, used) = (began.elapsed().as_secs_f64(), process.cpu()? - before);
     let peak = process.peak_mb()?;
-    let (total, bytes) = product::w3_result(&process.address, &run).await?;
-    anyhow::ensure!(total == pages * crate::target::PAGE && bytes > total, "the file has {bytes} bytes for {total} records");
-    let records = total as f64;
+    let (total, bytes) = product::stream_result(&process.address, &run).await?;
+    let records = pages * crate::target::PAGE;
+    let passes = if recipe == "w4" { records / product::W4_BATCH } else { records };
+    anyhow::ensure!(total == passes && bytes > total, "the file has {bytes} bytes for {total} passes of {passes}");
+    let records = records as f64;
     println!(
-        "liaison w3, {records:.0} records: {:.0} records per CPU second (at least 100000), {:.0} a second, peak {peak:.0} MB (under 120), {:.0} bytes of disk a record\n",
+        "liaison {recipe}, {records:.0} records: {:.0} records per CPU second ({aim}), {:.0} a second, peak {peak:.0} MB (under 120), {:.0} bytes of disk a record\n",
         records / used,
         records / elapsed,
         disk(folder.path())? / records,

@@ -68,6 +68,43 @@ steps:
     )
 }
 
+/// W4: the same records a hundred at a time: filtered, mapped, sent on in one call, and what came of it collected.
+fn w4(target: &str) -> String {
+    format!(
+        r#"liaison: 1
+recipe: w4
+trigger: {{ from: api }}
+steps:
+  - id: orders
+    do: http.request
+    with:
+      method: GET
+      url: http://{target}/pages
+      query: {{ pages: "${{ trigger.pages }}" }}
+      paginate: {{ kind: cursor, items: items, next: next }}
+    stream: true
+  - id: rows
+    each: ${{ steps.orders }}
+    as: batch
+    batch: {W4_BATCH}
+    file: sent.jsonl
+    collect: "${{ #{{ sent: steps.open.rows.len(), answer: steps.send.body.n }} }}"
+    steps:
+      - id: open
+        set:
+          rows: "${{ batch.filter(|row| row.open).map(|row| #{{ order: row.id, total: row.amount / 100 }}) }}"
+      - id: send
+        do: http.request
+        with: {{ method: PUT, url: "http://{target}/orders", json: {{ rows: "${{ steps.open.rows }}" }} }}
+  - id: result
+    return: ${{ steps.rows }}
+"#
+    )
+}
+
+/// Records in one call of W4.
+pub(crate) const W4_BATCH: u64 = 100;
+
 /// A process under measurement.
 pub(crate) struct Process {
     child: Child,
@@ -163,7 +200,7 @@ fn command(word: &str, folder: &Path, postgres: Option<&str>) -> anyhow::Result<
 
 /// Saves and activates the recipes.
 pub(crate) async fn set_up(address: &str, target: &str) -> anyhow::Result<()> {
-    for (slug, text) in [("w1", W1.to_owned()), ("w2", w2(target)), ("w3", w3(target))] {
+    for (slug, text) in [("w1", W1.to_owned()), ("w2", w2(target)), ("w3", w3(target)), ("w4", w4(target))] {
         save(address, slug, text).await?;
     }
     Ok(())
@@ -204,24 +241,25 @@ async fn call(address: &str, method: &str, path: &str, kind: &str, body: String)
     Ok(text)
 }
 
-/// What a run of W3 gave: how many records, and the bytes of its file.
-pub(crate) async fn w3_result(address: &str, id: &str) -> anyhow::Result<(u64, u64)> {
+/// What a run of W3 or W4 gave: how many passes, and the bytes of its file.
+pub(crate) async fn stream_result(address: &str, id: &str) -> anyhow::Result<(u64, u64)> {
     let run = call(address, "GET", &format!("/api/v1/runs/{id}"), "application/json", String::new()).await?;
     let run: serde_json::Value = serde_json::from_str(&run)?;
     let output = &run["output"];
     Ok((output["total"].as_u64().context("no total")?, output["file"]["size"].as_u64().context("no file")?))
 }
 
-/// One run of W3 over so many pages, to its end; gives its id.
-pub(crate) async fn run_w3(address: &str, pages: u64) -> anyhow::Result<String> {
+/// One run of W3 or W4 over so many pages, to its end; gives its id.
+pub(crate) async fn run_stream(address: &str, recipe: &str, pages: u64) -> anyhow::Result<String> {
     let body = format!("{{\"pages\": {pages}}}");
-    let begun = call(address, "POST", "/api/v1/recipes/w3/runs", "application/json", body).await?;
+    let begun = call(address, "POST", &format!("/api/v1/recipes/{recipe}/runs"), "application/json", body).await?;
     let begun: serde_json::Value = serde_json::from_str(&begun)?;
     let id = begun["id"].as_str().context("no id")?;
     loop {
         tokio::time::sleep(Duration::from_millis(200)).await;
         // The list tells the status without the steps, which are many.
-        let list = call(address, "GET", "/api/v1/runs?recipe=w3&limit=1", "application/json", String::new()).await?;
+        let list =
+            call(address, "GET", &format!("/api/v1/runs?recipe={recipe}&limit=1"), "application/json", String::new()).await?;
         let list: serde_json::Value = serde_json::from_str(&list)?;
         let run = &list["data"][0];
         if run["id"] != id {
