@@ -104,13 +104,14 @@ async fn a_full_backlog_of_one_recipe_refuses_no_other() {
 async fn what_is_due_beside_a_flood_is_taken_at_once_however_it_is_spread() {
     let recipes = [("flood", SLOW), ("naps", NAPS), ("other", NAPS)];
     let world = World::with(1, &[("crm", json!({})), ("erp", json!({}))], &recipes, settings()).await;
-    flood(&world, "naps", 200).await;
+    flood(&world, "naps", 100).await;
     flood(&world, "other", 1).await;
     flood(&world, "flood", 500).await;
     world.pass_flooded(Duration::from_secs(28)).await;
     assert_eq!(world.counts().await.get(&RunStatus::Succeeded), None);
-    world.pass_flooded(Duration::from_secs(8)).await;
+    world.pass_flooded(Duration::from_secs(10)).await;
     let rows = world.runs().await;
     let done = rows.iter().filter(|row| row.slug != "flood" && row.status == RunStatus::Succeeded).count();
-    assert_eq!(done, 201, "each recipe gives an equal part to a claim, and the next claim follows at once");
+    // A claim takes at most eight of them. One every second would be too few.
+    assert_eq!(done, 101, "each recipe gives an equal part to a claim, and the next claim follows at once");
 }
