@@ -4,7 +4,7 @@ use std::{fs::File, path::Path, time::Duration};
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 
-use crate::{MIGRATIONS, OpenError};
+use crate::{OpenError, migrations::MIGRATIONS};
 
 /// The last step of the schema this build knows.
 #[must_use]

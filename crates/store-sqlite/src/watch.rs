@@ -7,7 +7,7 @@ use store::{
     Watch,
 };
 
-use crate::{MIGRATIONS, SqliteStore, claim, failed};
+use crate::{SqliteStore, claim, failed, migrations::MIGRATIONS};
 
 #[async_trait]
 impl Watch for SqliteStore {
