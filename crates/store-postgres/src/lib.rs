@@ -14,6 +14,7 @@ mod error;
 mod glance;
 mod inbound;
 mod lanes;
+mod migrations;
 mod notice;
 mod operations;
 mod pages;
@@ -48,24 +49,6 @@ use crate::{
     notice::Notices,
 };
 pub use crate::{error::OpenError, glance::look};
-
-/// Every migration, in order. A test compares the list with the folder.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
-    (1, "recipes", include_str!("../../../migrations/postgres/0001_recipes.sql")),
-    (2, "runs", include_str!("../../../migrations/postgres/0002_runs.sql")),
-    (3, "connections", include_str!("../../../migrations/postgres/0003_connections.sql")),
-    (4, "access", include_str!("../../../migrations/postgres/0004_access.sql")),
-    (5, "words", include_str!("../../../migrations/postgres/0005_words.sql")),
-    (6, "inbound", include_str!("../../../migrations/postgres/0006_inbound.sql")),
-    (7, "gates", include_str!("../../../migrations/postgres/0007_gates.sql")),
-    (8, "operations", include_str!("../../../migrations/postgres/0008_operations.sql")),
-    (9, "blobs", include_str!("../../../migrations/postgres/0009_blobs.sql")),
-    (10, "care", include_str!("../../../migrations/postgres/0010_care.sql")),
-    (11, "ended_operations", include_str!("../../../migrations/postgres/0011_ended_operations.sql")),
-    (12, "alarms", include_str!("../../../migrations/postgres/0012_alarms.sql")),
-    (13, "room", include_str!("../../../migrations/postgres/0013_room.sql")),
-    (14, "payloads", include_str!("../../../migrations/postgres/0014_payloads.sql")),
-];
 
 /// The oldest server we are tested with.
 const SERVER_MIN: u32 = 14;
@@ -172,12 +155,12 @@ fn connect_options(url: &str) -> Result<PgConnectOptions, OpenError> {
 /// The last step of the schema this build knows.
 #[must_use]
 pub fn newest_schema() -> i64 {
-    MIGRATIONS.iter().map(|(number, ..)| *number).max().unwrap_or(0)
+    migrations::MIGRATIONS.iter().map(|(number, ..)| *number).max().unwrap_or(0)
 }
 
 fn migrations() -> Migrator {
     Migrator::with_migrations(
-        MIGRATIONS
+        migrations::MIGRATIONS
             .iter()
             .map(|(number, name, sql)| {
                 Migration::new(*number, (*name).into(), MigrationType::Simple, sqlx::SqlSafeStr::into_sql_str(*sql), false)
@@ -570,24 +553,5 @@ impl Pages for PostgresStore {
 
     async fn connection(&self, name: &str) -> Result<Option<ConnectionRow>, StoreError> {
         ask!(self, connection => connections::by_name(connection, name))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_list_of_migrations_is_the_folder() {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations/postgres");
-        let mut found: Vec<(String, String)> = std::fs::read_dir(folder)
-            .unwrap()
-            .map(|file| file.unwrap().path())
-            .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(&path).unwrap()))
-            .collect();
-        found.sort();
-        let listed: Vec<(String, String)> =
-            MIGRATIONS.iter().map(|(number, title, sql)| (format!("{number:04}_{title}.sql"), (*sql).to_owned())).collect();
-        assert_eq!(listed, found);
     }
 }

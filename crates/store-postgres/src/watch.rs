@@ -10,8 +10,9 @@ use store::{
 };
 
 use crate::{
-    MIGRATIONS, PostgresStore, TRIES_MAX, claim,
+    PostgresStore, TRIES_MAX, claim,
     error::{failed, in_the_way},
+    migrations,
 };
 
 #[async_trait]
@@ -36,7 +37,7 @@ async fn standing(connection: &mut PgConnection, now: Timestamp) -> Result<Stand
 async fn schema(connection: &mut PgConnection) -> Result<Schema, StoreError> {
     let (found,): (Option<i64>,) =
         sqlx::query_as("select max(version) from _sqlx_migrations where success").fetch_one(connection).await.map_err(failed)?;
-    Ok(Schema { found: found.unwrap_or(0), known: MIGRATIONS.last().map_or(0, |(number, _, _)| *number) })
+    Ok(Schema { found: found.unwrap_or(0), known: migrations::MIGRATIONS.last().map_or(0, |(number, _, _)| *number) })
 }
 
 async fn waiting(connection: &mut PgConnection) -> Result<Vec<Waiting>, StoreError> {

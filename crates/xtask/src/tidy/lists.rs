@@ -35,7 +35,7 @@ fn migrations(home: &Path, sources: &[Source]) -> anyhow::Result<Vec<Problem>> {
     }
     let mut problems = Vec::new();
     for (one, (dialect, other)) in [(0, (DIALECTS[0], 1)), (1, (DIALECTS[1], 0))] {
-        let path = format!("crates/store-{dialect}/src/lib.rs");
+        let path = format!("crates/store-{dialect}/src/migrations.rs");
         let list = file(sources, &path).with_context(|| format!("there is no {path}"))?;
         for (place, name) in names[one].iter().enumerate() {
             let at = |what: String| Problem { file: Path::new("migrations").join(dialect).join(name), line: 1, what };
