@@ -40,15 +40,16 @@ pub(crate) async fn keep_forgetting(engine: Arc<Engine>) {
     let mut rest = LOOK_EVERY;
     loop {
         let pause = match round(&engine, &mut unwiped).await {
+            Ok(Found::Later) => rest,
             Ok(Found::Nothing) => IDLE_LOOK_EVERY,
             Ok(Found::Some) => LOOK_EVERY,
-            Ok(Found::Later) => (rest * 2).min(IDLE_LOOK_EVERY),
             Err(error) => {
                 tracing::warn!(%error, "forget: the store did not answer; data that is to go goes later");
                 LOOK_EVERY
             }
         };
-        rest = pause;
+        // What may go later may take months: it is looked at less and less often, until something new is there.
+        rest = (pause * 2).min(IDLE_LOOK_EVERY);
         tokio::select! {
             biased;
             () = engine.stopping.cancelled() => return,
@@ -56,7 +57,7 @@ pub(crate) async fn keep_forgetting(engine: Arc<Engine>) {
             () = engine.forgets.notified() => tokio::select! {
                 biased;
                 () = engine.stopping.cancelled() => return,
-                () = tokio::time::sleep(GRACE) => {}
+                () = tokio::time::sleep(GRACE) => rest = LOOK_EVERY,
             },
             () = tokio::time::sleep(pause) => {}
         }

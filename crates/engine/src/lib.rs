@@ -337,6 +337,9 @@ impl Engine {
             measure::ended(program, then, state.journal.accepted_at);
             trace::ended(state.id, program, &state.journal, then);
             measure::log_end(self, program, state.id, then);
+            if program.keeps.is_some() {
+                self.forgets.notify_one();
+            }
         }
     }
 }
