@@ -35,11 +35,11 @@ fn w2(target: &str) -> String {
     text
 }
 
-/// W3: pages of records, five fields of each mapped one by one, and written to a file of JSON lines.
-fn w3(target: &str) -> String {
+/// A recipe over the pages of records of the called system: `rows` is the step that goes through them.
+fn over_orders(slug: &str, target: &str, rows: &str) -> String {
     format!(
         r#"liaison: 1
-recipe: w3
+recipe: {slug}
 trigger: {{ from: api }}
 steps:
   - id: orders
@@ -50,40 +50,37 @@ steps:
       query: {{ pages: "${{ trigger.pages }}" }}
       paginate: {{ kind: cursor, items: items, next: next }}
     stream: true
-  - id: rows
-    each: ${{ steps.orders }}
-    as: row
-    file: orders.jsonl
-    steps:
-      - id: one
-        set:
-          order: ${{ row.id }}
-          total: ${{ row.amount / 100 }}
-          currency: ${{ upper(row.currency) }}
-          customer: "${{ row.customer.name }} <${{ row.customer.email }}>"
-          open: ${{ row.open }}
+{rows}
   - id: result
     return: ${{ steps.rows }}
 "#
     )
 }
 
+/// W3: pages of records, five fields of each mapped one by one, and written to a file of JSON lines.
+fn w3(target: &str) -> String {
+    over_orders(
+        "w3",
+        target,
+        r#"  - id: rows
+    each: ${ steps.orders }
+    as: row
+    file: orders.jsonl
+    steps:
+      - id: one
+        set:
+          order: ${ row.id }
+          total: ${ row.amount / 100 }
+          currency: ${ upper(row.currency) }
+          customer: "${ row.customer.name } <${ row.customer.email }>"
+          open: ${ row.open }"#,
+    )
+}
+
 /// W4: the same records a hundred at a time: filtered, mapped, sent on in one call, and what came of it collected.
 fn w4(target: &str) -> String {
-    format!(
-        r#"liaison: 1
-recipe: w4
-trigger: {{ from: api }}
-steps:
-  - id: orders
-    do: http.request
-    with:
-      method: GET
-      url: http://{target}/pages
-      query: {{ pages: "${{ trigger.pages }}" }}
-      paginate: {{ kind: cursor, items: items, next: next }}
-    stream: true
-  - id: rows
+    let rows = format!(
+        r#"  - id: rows
     each: ${{ steps.orders }}
     as: batch
     batch: {W4_BATCH}
@@ -95,11 +92,9 @@ steps:
           rows: "${{ batch.filter(|row| row.open).map(|row| #{{ order: row.id, total: row.amount / 100 }}) }}"
       - id: send
         do: http.request
-        with: {{ method: PUT, url: "http://{target}/orders", json: {{ rows: "${{ steps.open.rows }}" }} }}
-  - id: result
-    return: ${{ steps.rows }}
-"#
-    )
+        with: {{ method: PUT, url: "http://{target}/orders", json: {{ rows: "${{ steps.open.rows }}" }} }}"#
+    );
+    over_orders("w4", target, &rows)
 }
 
 /// Records in one call of W4.

@@ -134,6 +134,7 @@ impl Engine {
         let late = |_| {
             let message = format!("a part of the results was not read and written within {} s", limit.as_secs());
             StepError::new(ErrorClass::Timeout, "FILE_STORE", message)
+                .with_next("Find out why the database or the disk is that slow, then resume the run.")
         };
         loop {
             let part = async {

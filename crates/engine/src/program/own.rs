@@ -37,8 +37,8 @@ pub(crate) struct Called {
 
 impl DoStep {
     /// It writes a file of what a step of each pass gave.
-    pub(crate) const fn takes_last_step(&self) -> bool {
-        matches!(&self.own, Some(Own::File { last_step: Some(_) }))
+    pub(crate) fn takes_last_step(&self) -> bool {
+        self.filled_with().flatten().is_some()
     }
 
     /// The step of each pass whose output goes into the file it writes, if it writes one.
