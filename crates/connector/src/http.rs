@@ -36,6 +36,7 @@ use url::Url;
 use crate::{
     error::StepError,
     files::Files,
+    hint::{Hint, Listener},
     net::AddressPolicy,
     oauth::{Keeper, Tokens},
 };
@@ -171,6 +172,7 @@ struct Inner {
     tls: connect::Tls,
     tokens: Tokens,
     files: OnceLock<Arc<dyn Files>>,
+    listener: OnceLock<Arc<dyn Listener>>,
     routes: parking_lot::Mutex<HashMap<u64, Arc<Route>>>,
 }
 
@@ -199,6 +201,7 @@ impl Http {
                 tls,
                 tokens: Tokens::default(),
                 files: OnceLock::new(),
+                listener: OnceLock::new(),
                 routes: parking_lot::Mutex::default(),
             }),
         })
@@ -210,14 +213,30 @@ impl Http {
         &self.inner.options.policy
     }
 
-    /// Says who stores credentials that a system replaces by itself. The first one stays.
-    pub fn keep_credentials_with(&self, keeper: Arc<dyn Keeper>) {
+    /// Says who keeps tokens for all processes. The first one stays.
+    pub fn keep_tokens_with(&self, keeper: Arc<dyn Keeper>) {
         let _ = self.inner.tokens.keeper.set(keeper);
+    }
+
+    /// Somebody may have signed in to this connection anew, or changed it: its token is looked up before its next use.
+    pub fn recheck_tokens(&self, connection: &str) {
+        self.inner.tokens.recheck(connection);
     }
 
     /// Says where the contents of files are. The first one stays.
     pub fn keep_files_with(&self, files: Arc<dyn Files>) {
         let _ = self.inner.files.set(files);
+    }
+
+    /// Says who hears what systems tell of their limits. The first one stays.
+    pub fn tell_limits_to(&self, listener: Arc<dyn Listener>) {
+        let _ = self.inner.listener.set(listener);
+    }
+
+    pub(crate) fn hear(&self, connection: &str, hint: Hint) {
+        if let Some(listener) = self.inner.listener.get() {
+            listener.hear(connection, hint);
+        }
     }
 
     /// Where the contents of files are, if this process keeps any.

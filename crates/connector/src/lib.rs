@@ -6,38 +6,43 @@
 
 #![expect(clippy::result_large_err, reason = "a failed attempt is told in full; it is rare, and its size is one copy")]
 
+mod action;
+pub mod api;
 mod error;
 pub mod files;
+pub mod hint;
 pub mod http;
+pub mod jwt;
+mod keyset;
 mod limits;
 pub mod mask;
 mod net;
 pub mod oauth;
 pub mod secret;
+mod shape;
+pub mod strict;
+mod trigger;
 pub mod xml;
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use serde_json::Value as Json;
+use tokio::time::Instant;
 
 pub use crate::{
+    action::{Action, Attempt, Effect, Page, PageAttempt, Pages, whole},
     error::{Doubt, ErrorClass, StepError},
+    keyset::{At, Keyset},
     limits::{Budget, Limits},
     mask::Mask,
     net::{AddressPolicy, NetProblem},
     secret::Secret,
+    shape::{Object, Shaped, Shapes, Told},
+    trigger::{
+        Answer, Inbound, Occurrence, Poll, PollAttempt, Polled, Position, Proofs, ReadEvents, Reading, Refused, Trigger,
+        Verified, Verify, Webhook,
+    },
 };
-
-/// What repeating an action does. The one source for retry, uncertainty and "what will repeat".
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Only reads.
-    None,
-    /// Repeating it leaves the same state.
-    Idempotent,
-    /// Repeating it may do the thing twice.
-    Once,
-}
 
 /// A connection as an attempt sees it: opened for this process, never printed.
 #[derive(Debug, Clone)]
@@ -63,6 +68,10 @@ pub struct Cx {
     pub idempotency_key: Arc<str>,
     /// How long the attempt may take in all.
     pub timeout: Duration,
+    /// When the attempt began.
+    pub began: Instant,
+    /// The same as a time of day: microseconds since the epoch, by the clock all processes share.
+    pub began_us: i64,
     /// Who asks, for log lines: run id and step path.
     pub run_id: Arc<str>,
     /// The step's path in its run.
@@ -71,122 +80,36 @@ pub struct Cx {
     pub traceparent: Option<Arc<str>>,
 }
 
-/// The future of one attempt.
-pub type Attempt = Pin<Box<dyn Future<Output = Result<Json, StepError>> + Send>>;
-
-/// One page of an action that can give its result in pages.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Page {
-    /// The items of this page, in order.
-    pub items: Vec<Json>,
-    /// What to ask with for the next page; `None` after the last. It means nothing to others, stays small,
-    /// and may be kept: asked with it again, the action gives the same page, as far as the system does.
-    pub next: Option<Json>,
-}
-
-/// The future of one page.
-pub type PageAttempt = Pin<Box<dyn Future<Output = Result<Page, StepError>> + Send>>;
-
-/// Gives one page: the first without a cursor, any other with the `next` of the page before it.
-pub type Pages = Arc<dyn Fn(Cx, Json, Option<Json>) -> PageAttempt + Send + Sync>;
-
-/// One thing a connector can do.
-#[derive(Clone)]
-pub struct Action {
-    /// The name after the dot.
-    pub id: &'static str,
-    /// What people call it.
-    pub title: &'static str,
-    /// One sentence on what it does.
-    pub summary: &'static str,
-    /// What repeating it does, which may depend on its input.
-    pub effect: fn(&Json) -> Effect,
-    /// True when it can only be used through a connection.
-    pub needs_connection: bool,
-    /// JSON Schema of its input.
-    pub input: Json,
-    /// JSON Schema of its output.
-    pub output: Json,
-    /// One attempt.
-    pub run: Arc<dyn Fn(Cx, Json) -> Attempt + Send + Sync>,
-    /// The same result page by page, for actions that can; `run` then gives all pages up to a limit.
-    pub pages: Option<Pages>,
-}
-
-/// One raw HTTP request that reached a webhook address.
-#[derive(Debug, Clone, Copy)]
-pub struct Inbound<'a> {
-    /// The method, in capitals.
-    pub method: &'a str,
-    /// What people outside write before the path: scheme, host and what a proxy adds, without a slash at the end.
-    pub base: &'a str,
-    /// Path and query, as they came.
-    pub target: &'a str,
-    /// Header names in lower case with their values, in the order received.
-    pub headers: &'a [(String, String)],
-    /// The exact bytes of the body; signatures are checked on these.
-    pub body: &'a [u8],
-    /// Now, in seconds since the epoch, for signatures that carry a time.
-    pub now_s: i64,
-}
-
-impl Inbound<'_> {
-    /// The whole address as the sender wrote it; `base` replaces our own idea of its beginning.
+impl Cx {
+    /// What is left of the attempt's time; never nothing, so that a call tells the timeout in its own words.
     #[must_use]
-    pub fn url(&self, base: Option<&str>) -> String {
-        format!("{}{}", base.unwrap_or(self.base).trim_end_matches('/'), self.target)
+    pub fn left(&self) -> Duration {
+        self.timeout.saturating_sub(self.began.elapsed()).max(Duration::from_millis(1))
     }
-}
 
-/// What a verified request tells.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Verified {
-    /// The sender's own id of the event; the default dedupe key.
-    pub event_key: Option<String>,
-}
+    /// Now, in microseconds since the epoch.
+    #[must_use]
+    pub fn now_us(&self) -> i64 {
+        self.began_us.saturating_add(i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX))
+    }
 
-/// Why a request was not accepted. Each has a sentence for the sender's log, without secrets.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct Refused {
-    /// Stable code: `SIGNATURE_MISSING`, `SIGNATURE_MISMATCH`, `TIMESTAMP_TOO_OLD`.
-    pub code: &'static str,
-    /// What is wrong and what to do.
-    pub message: String,
-}
+    /// Now, in seconds since the epoch, for signatures that carry a time.
+    #[must_use]
+    pub fn now_s(&self) -> i64 {
+        self.now_us().div_euclid(1_000_000)
+    }
 
-/// How events of a trigger arrive.
-#[derive(Clone)]
-pub enum TriggerKind {
-    /// Somebody sends them to our address; the connection's configuration holds the verification.
-    Webhook {
-        /// Checks the raw request against the connection.
-        verify: fn(&Connection, &Inbound<'_>) -> Result<Verified, Refused>,
-        /// The headers, in lower case, in which a connection finds what proves the sender. Nobody else gets to see them.
-        proofs: fn(&Connection) -> Vec<String>,
-    },
-}
-
-/// One thing that can start a recipe.
-#[derive(Clone)]
-pub struct Trigger {
-    /// The name after the dot.
-    pub id: &'static str,
-    /// What people call it.
-    pub title: &'static str,
-    /// One sentence on when it fires.
-    pub summary: &'static str,
-    /// JSON Schema of its settings (`with:`).
-    pub config: Json,
-    /// JSON Schema of its event.
-    pub output: Json,
-    /// How events arrive.
-    pub kind: TriggerKind,
+    /// Tells what the system said of its limits.
+    pub fn hint(&self, hint: hint::Hint) {
+        if let Some(connection) = &self.connection {
+            self.http.hear(&connection.name, hint);
+        }
+    }
 }
 
 /// Checks a connection's config and credentials: every problem as (field, sentence), the field written as
 /// in the API, `config.base_url` or `credentials.token`.
-pub type Validate = fn(&Json, &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>>;
+pub type Validate = Arc<dyn Fn(&Json, &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>> + Send + Sync>;
 
 /// One harmless call that shows whether a connection works.
 #[derive(Debug, Clone)]
@@ -220,6 +143,12 @@ pub struct Connector {
     pub test: Option<TestCall>,
     /// How much it takes, as its maker documents it; a connection's `config.budget` wins.
     pub limits: Limits,
+    /// Its errors, as people are told of them.
+    pub errors: &'static [api::ErrorRow],
+    /// Tells the objects of the system and their fields, where only the system knows them.
+    pub shapes: Option<Shapes>,
+    /// How people sign in to it with a browser, where they do.
+    pub sign_in: Option<oauth::SignIn>,
     /// What it can do.
     pub actions: Vec<Action>,
     /// What it can start.
@@ -227,6 +156,88 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// A connector without actions, triggers, settings and credentials that takes any. Say more with the methods below.
+    #[must_use]
+    pub fn new(id: &'static str, title: &'static str, summary: &'static str) -> Self {
+        let nothing = serde_json::json!({"type": "object", "properties": {}, "additionalProperties": false});
+        Self {
+            id,
+            title,
+            summary,
+            builtin: false,
+            config: nothing.clone(),
+            credentials: nothing,
+            validate: Arc::new(|_, _| Ok(())),
+            test: None,
+            limits: Limits::default(),
+            errors: &[],
+            shapes: None,
+            sign_in: None,
+            actions: Vec::new(),
+            triggers: Vec::new(),
+        }
+    }
+
+    /// What its connections hold: JSON Schemas of settings and credentials, and what refuses those that cannot work.
+    #[must_use]
+    pub fn connections<V>(mut self, config: Json, credentials: Json, validate: V) -> Self
+    where
+        V: Fn(&Json, &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>> + Send + Sync + 'static,
+    {
+        (self.config, self.credentials, self.validate) = (config, credentials, Arc::new(validate));
+        self
+    }
+
+    /// One harmless call that shows whether a connection works.
+    #[must_use]
+    pub fn test(mut self, action: &'static str, input: Json) -> Self {
+        self.test = Some(TestCall { action, input, fine: &[] });
+        self
+    }
+
+    /// How much it takes.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Its errors.
+    #[must_use]
+    pub fn errors(mut self, errors: &'static [api::ErrorRow]) -> Self {
+        self.errors = errors;
+        self
+    }
+
+    /// It can tell its objects and their fields.
+    #[must_use]
+    pub fn shapes(mut self, shapes: Shapes) -> Self {
+        self.shapes = Some(shapes);
+        self
+    }
+
+    /// People can sign in to it with a browser. The tokens that come of it are those of a client with
+    /// [`oauth::Grant::RefreshToken`], which needs no refresh token of its own then.
+    #[must_use]
+    pub fn sign_in(mut self, sign_in: oauth::SignIn) -> Self {
+        self.sign_in = Some(sign_in);
+        self
+    }
+
+    /// What it can do, in the order people see.
+    #[must_use]
+    pub fn actions(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
+        self.actions.extend(actions);
+        self
+    }
+
+    /// What it can start, in the order people see.
+    #[must_use]
+    pub fn triggers(mut self, triggers: impl IntoIterator<Item = Trigger>) -> Self {
+        self.triggers.extend(triggers);
+        self
+    }
+
     /// The action of that name.
     #[must_use]
     pub fn action(&self, id: &str) -> Option<&Action> {

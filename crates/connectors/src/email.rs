@@ -17,9 +17,12 @@ pub(crate) fn connector() -> Connector {
         builtin: false,
         config: settings::config_schema(),
         credentials: settings::credentials_schema(),
-        validate: settings::validate,
+        validate: Arc::new(settings::validate),
         test: Some(TestCall { action: "check", input: json!({}), fine: &[] }),
         limits: connector::Limits::default(),
+        errors: &[],
+        shapes: None,
+        sign_in: None,
         actions: vec![
             Action {
                 id: "send",
@@ -39,6 +42,8 @@ pub(crate) fn connector() -> Connector {
                     "required": ["message_id", "recipients", "response"],
                     "additionalProperties": false
                 }),
+                sample: None,
+                shaped: None,
                 run: Arc::new(|cx, input| Box::pin(send(cx, input))),
                 pages: None,
             },
@@ -55,6 +60,8 @@ pub(crate) fn connector() -> Connector {
                     "required": ["works"],
                     "additionalProperties": false
                 }),
+                sample: None,
+                shaped: None,
                 run: Arc::new(|cx, _| Box::pin(check(cx))),
                 pages: None,
             },

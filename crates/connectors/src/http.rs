@@ -7,11 +7,11 @@ mod answer;
 mod body;
 mod download;
 mod oauth;
-mod pages;
+pub(crate) mod pages;
 mod parse;
 mod request;
 mod route;
-mod settings;
+pub(crate) mod settings;
 mod sign;
 
 use std::sync::Arc;
@@ -38,13 +38,16 @@ pub(crate) fn connector() -> Connector {
         builtin: true,
         config: settings::config_schema(),
         credentials: settings::credentials_schema(),
-        validate: settings::validate,
+        validate: Arc::new(settings::validate),
         test: Some(TestCall {
             action: "request",
             input: json!({ "path": "/", "accept": ["200-399"] }),
             fine: &[ErrorClass::NotFound, ErrorClass::Invalid],
         }),
         limits: connector::Limits::default(),
+        errors: &[],
+        shapes: None,
+        sign_in: Some(oauth::sign_in()),
         actions: vec![Action {
             id: "request",
             title: "Make a request",
@@ -53,6 +56,8 @@ pub(crate) fn connector() -> Connector {
             needs_connection: false,
             input: request::input_schema(),
             output: answer::output_schema(),
+            sample: None,
+            shaped: None,
             run: Arc::new(|cx, input| Box::pin(call(cx, input))),
             pages: Some(Arc::new(|cx, input, cursor| Box::pin(pages::one(cx, input, cursor)))),
         }],

@@ -1,22 +1,41 @@
 //! The connectors Liaison ships, each one declared value in one file.
 //!
-//! A connector file knows its service and the vocabulary of the `connector` crate, nothing of the engine,
-//! the store or recipes.
+//! A connector knows its service and the vocabulary of the `connector` crate, nothing of the engine, the store or
+//! recipes. [`declared`] reads connectors from files, whose formulas are those of recipes.
 
 #![expect(clippy::result_large_err, reason = "a failed attempt is told in full; it is rare, and its size is one copy")]
 
+pub mod declared;
 mod email;
 mod http;
 mod log;
-mod strict;
+mod netsuite;
+pub mod openapi;
+mod salesforce;
+mod servicenow;
+mod stripe;
 mod webhook;
+mod workday;
 
 use connector::Connector;
 
 /// Every connector, by id in alphabetical order.
 #[must_use]
 pub fn all() -> Vec<Connector> {
-    vec![email::connector(), http::connector(), log::connector(), webhook::connector()]
+    let mut all = vec![
+        email::connector(),
+        http::connector(),
+        log::connector(),
+        netsuite::connector(),
+        salesforce::connector(),
+        servicenow::connector(),
+        stripe::connector(),
+        webhook::connector(),
+        workday::connector(),
+    ];
+    all.extend(declared::shipped().iter().cloned());
+    all.sort_by_key(|connector| connector.id);
+    all
 }
 
 #[cfg(test)]
@@ -33,6 +52,26 @@ mod tests {
             for schema in schemas {
                 assert_eq!(schema["type"], "object", "{}", connector.id);
                 assert_eq!(schema["additionalProperties"], false, "{}: {schema}", connector.id);
+            }
+        }
+    }
+
+    #[test]
+    fn every_sample_fits_its_schema_and_every_name_is_one_of_a_kind() {
+        for connector in &super::all() {
+            let mut names = std::collections::HashSet::new();
+            let actions = connector.actions.iter().map(|action| ("action", action.id, &action.output, &action.sample));
+            let triggers = connector.triggers.iter().map(|trigger| ("trigger", trigger.id, &trigger.output, &trigger.sample));
+            for (what, id, schema, sample) in actions.chain(triggers) {
+                assert!(names.insert((what, id)), "{}.{id} is there twice", connector.id);
+                let validator =
+                    jsonschema::validator_for(schema).unwrap_or_else(|error| panic!("{}.{id}: {error}", connector.id));
+                if let Some(sample) = sample {
+                    assert!(validator.is_valid(sample), "the sample of {}.{id} does not fit its schema", connector.id);
+                }
+            }
+            for row in connector.errors {
+                assert!(!row.sentence.ends_with('.') && row.next.ends_with('.'), "{}: {}", connector.id, row.code);
             }
         }
     }

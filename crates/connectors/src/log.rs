@@ -5,7 +5,7 @@ use std::sync::Arc;
 use connector::{Action, Connector, Cx, Effect, ErrorClass, StepError};
 use serde_json::{Value as Json, json};
 
-use crate::strict;
+use connector::strict;
 
 /// Longest message written; the rest is cut.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -19,16 +19,19 @@ pub(crate) fn connector() -> Connector {
         builtin: true,
         config: json!({"type": "object", "properties": {}, "additionalProperties": false}),
         credentials: json!({"type": "object", "properties": {}, "additionalProperties": false}),
-        validate: |config, credentials| {
+        validate: Arc::new(|config, credentials| {
             let mut problems = strict::Problems::default();
             if let Some(config) = problems.record("config", config) {
                 problems.unknown_keys("config", config, &[]);
             }
             problems.credentials(credentials, &[], &[], "the log");
             problems.finish()
-        },
+        }),
         test: None,
         limits: connector::Limits::default(),
+        errors: &[],
+        shapes: None,
+        sign_in: None,
         actions: vec![Action {
             id: "write",
             title: "Write a line",
@@ -52,6 +55,8 @@ pub(crate) fn connector() -> Connector {
                 "required": ["written"],
                 "additionalProperties": false
             }),
+            sample: None,
+            shaped: None,
             run: Arc::new(|cx, input| Box::pin(std::future::ready(write(&cx, &input)))),
             pages: None,
         }],

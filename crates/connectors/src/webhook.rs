@@ -5,11 +5,13 @@
 
 mod layout;
 mod plain;
-mod settings;
+pub(crate) mod settings;
 mod vendors;
-mod verify;
+pub(crate) mod verify;
 
-use connector::{Connector, Trigger, TriggerKind};
+use std::sync::Arc;
+
+use connector::{Connector, Trigger, Webhook};
 use serde_json::{Value as Json, json};
 
 /// How old or how far ahead a signed request may be, unless the settings say otherwise. Stripe's and
@@ -38,9 +40,12 @@ pub(crate) fn connector() -> Connector {
             },
             "additionalProperties": false
         }),
-        validate: settings::validate,
+        validate: Arc::new(settings::validate),
         test: None,
         limits: connector::Limits::default(),
+        errors: &[],
+        shapes: None,
+        sign_in: None,
         actions: Vec::new(),
         triggers: vec![Trigger {
             id: "request",
@@ -65,7 +70,9 @@ pub(crate) fn connector() -> Connector {
                 "required": ["method", "path", "query", "headers", "body"],
                 "additionalProperties": false
             }),
-            kind: TriggerKind::Webhook { verify: verify::verify, proofs: verify::proofs },
+            sample: None,
+            webhook: Some(Webhook::new(verify::verify, verify::proofs)),
+            poll: None,
         }],
     }
 }

@@ -229,11 +229,7 @@ impl Engine {
     /// What the call failed with, or that there is no such connection.
     pub async fn test_connection(&self, name: &str) -> Option<Result<(), StepError>> {
         let Some(connection) = self.connection(name) else {
-            return Some(Err(StepError::new(
-                ErrorClass::NotFound,
-                "CONNECTION_MISSING",
-                format!("There is no connection named \"{name}\"."),
-            )));
+            return Some(Err(connection_missing(name)));
         };
         let connector = self.connectors.iter().find(|connector| connector.id == connection.connector)?;
         let test = connector.test.as_ref()?;
@@ -245,9 +241,14 @@ impl Engine {
             timeout: TEST_TIMEOUT,
             run_id: "test".into(),
             path: "test".into(),
+            began: tokio::time::Instant::now(),
+            began_us: self.now().micros(),
             traceparent: None,
         };
-        Some(match (action.run)(cx, test.input.clone()).await {
+        let began = self.now();
+        let outcome = (action.run)(cx, test.input.clone()).await;
+        self.tell_tested(name, outcome.as_ref(), began).await;
+        Some(match outcome {
             Err(error) if !test.fine.contains(&error.class) => Err(error),
             _ => Ok(()),
         })
@@ -266,4 +267,9 @@ impl Engine {
         }
         Ok(began?.event)
     }
+}
+
+pub(crate) fn connection_missing(name: &str) -> StepError {
+    StepError::new(ErrorClass::NotFound, "CONNECTION_MISSING", format!("There is no connection named \"{name}\"."))
+        .with_next("Create the connection.")
 }

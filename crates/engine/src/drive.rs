@@ -12,7 +12,7 @@ use crate::{
     beside::{About, listens, take_answers},
     call::Ran,
     decide::{Attempt, Next, RunState, decide},
-    gate, measure,
+    gate, health, measure,
     places::Place,
     program::{Own, Program},
     trace,
@@ -269,6 +269,9 @@ async fn act(
             }
         },
     };
+    if let Some(connection) = &connection {
+        engine.may_call(&connection.name).await?;
+    }
     let cx = Cx {
         http: engine.http.clone(),
         connection,
@@ -276,33 +279,34 @@ async fn act(
         timeout: attempt.step.timeout,
         run_id: engine.run_text(run),
         path: Arc::clone(&attempt.path),
+        began: tokio::time::Instant::now(),
+        began_us: engine.now().micros(),
         traceparent,
     };
     let input = Json::clone(&attempt.input);
-    // The action keeps its own deadline and knows better what a late answer means; ours is the net below it.
-    let deadline = attempt.step.timeout + Duration::from_secs(1);
-    let call = AssertUnwindSafe(async {
+    let call = async {
         match (&attempt.page, &attempt.step.action.pages) {
             (Some(page), Some(pages)) => pages(cx, input, page.cursor.clone()).await.map(page_output),
             _ => (attempt.step.action.run)(cx, input).await,
         }
-    })
-    .catch_unwind();
-    match tokio::time::timeout(deadline, call).await {
+    };
+    guarded(&attempt.step.name, attempt.step.timeout, call).await
+}
+
+/// A connector's call with a net below it: its own deadline comes first and knows better what a late answer means.
+pub(crate) async fn guarded<T>(
+    name: &str,
+    timeout: Duration,
+    call: impl Future<Output = Result<T, StepError>>,
+) -> Result<T, StepError> {
+    let failed = |class, code, message| StepError { doubt: Doubt::MayHaveHappened, ..StepError::new(class, code, message) };
+    match tokio::time::timeout(timeout + Duration::from_secs(1), AssertUnwindSafe(call).catch_unwind()).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(_panic)) => Err(StepError {
-            doubt: Doubt::MayHaveHappened,
-            ..StepError::new(ErrorClass::Internal, "ACTION_PANICKED", format!("{} failed inside Liaison.", attempt.step.name))
-                .with_next("Report this with the run's id.")
-        }),
-        Err(_elapsed) => Err(StepError {
-            doubt: Doubt::MayHaveHappened,
-            ..StepError::new(
-                ErrorClass::Timeout,
-                "STEP_TIMEOUT",
-                format!("{} did not answer within {} s.", attempt.step.name, attempt.step.timeout.as_secs_f64()),
-            )
-        }),
+        Ok(Err(_panic)) => Err(failed(ErrorClass::Internal, "ACTION_PANICKED", format!("{name} failed inside Liaison."))
+            .with_next("Report this with the run's id.")),
+        Err(_elapsed) => {
+            Err(failed(ErrorClass::Timeout, "STEP_TIMEOUT", format!("{name} did not answer within {} s.", timeout.as_secs_f64())))
+        }
     }
 }
 
@@ -337,7 +341,9 @@ fn settle(engine: &Engine, program: &Program, state: &mut RunState, attempt: &At
     measure::attempt(attempt, outcome.as_ref(), now);
     measure::log_attempt(engine, program, state.id, attempt, outcome.as_ref().err());
     trace::attempt(state.id, program, &state.journal, attempt, outcome.as_ref(), now);
-    if let Some(pass) = &attempt.pass {
+    // An attempt that made no call says nothing of the system.
+    let called = outcome.as_ref().err().is_none_or(|error| error.code != health::NEEDED);
+    if let Some(pass) = attempt.pass.as_ref().filter(|_| called) {
         pass.done(outcome.as_ref());
     }
     settled(state, attempt, outcome, now, engine.dice());
@@ -363,7 +369,7 @@ pub(crate) fn settled(state: &mut RunState, attempt: &Attempt, outcome: Result<J
     state.push(Entry::Failed { p, n, at: now, err, retry });
 }
 
-fn record(error: &StepError) -> ErrorRecord {
+pub(crate) fn record(error: &StepError) -> ErrorRecord {
     ErrorRecord {
         class: error.class.as_str().to_owned(),
         code: error.code.clone(),

@@ -145,7 +145,7 @@ impl Engine {
                 if let Some(found) = self.found(recipe.row.id, &recipe.program).await.map_err(IntakeError::Store)? {
                     state.push(found);
                 }
-                state.seat = Some(Seat::of(self, recipe.row.id, state.id));
+                state.seat = Some(Seat::of(self, recipe.row.id, state.id, state.journal.via));
                 let now = state.journal.accepted_at;
                 decide(&recipe.program, &mut state, now)
             }
@@ -157,16 +157,34 @@ impl Engine {
         keeping.await.unwrap_or_else(|error| Err(IntakeError::Store(StoreError::Internal(error.to_string()))))
     }
 
-    /// A run that somebody else accepts together with a commit; `None` when the recipe does not want the event.
+    /// A run that somebody else accepts together with a commit; `None` when the recipe does not want the event, or
+    /// nothing can be made of it.
     pub(crate) fn queued(&self, recipe: &LiveRecipe, event: Event) -> Option<NewRun> {
-        let Beginning { mut state, broken, key, label, lane } = self.begin(recipe, &event)?;
+        self.queued_run(recipe, event).ok().flatten()
+    }
+
+    /// The same; an event that could not be made into a run is an error.
+    pub(crate) fn queued_run(&self, recipe: &LiveRecipe, event: Event) -> Result<Option<NewRun>, StoreError> {
+        let Some(Beginning { mut state, broken, key, label, lane }) = self.begin(recipe, &event) else {
+            return Ok(None);
+        };
         let now = state.journal.accepted_at;
         let then = match broken.map(|error| ended(&mut state, error)) {
             Some(Next::End(then)) => then,
             _ => Then::Queued { due_at: now },
         };
         let kept = Kept { key, label, lane, parent: None };
-        self.new_run(recipe, &event, &state, &state.pending, &then, kept).ok().map(|(run, _)| run)
+        self.new_run(recipe, &event, &state, &state.pending, &then, kept).map(|(run, _)| Some(run))
+    }
+
+    /// Runs that were accepted in bulk and wait in the store.
+    pub(crate) fn took_in(&self, runs: &[&NewRun]) {
+        let queued = runs.iter().filter(|run| matches!(run.then, Then::Queued { .. })).count();
+        self.backlog.fetch_add(u32::try_from(queued).unwrap_or_default(), Ordering::Relaxed);
+        runs.iter().for_each(|run| self.live.changed(run.id));
+        if !runs.is_empty() {
+            self.wake_at(self.now());
+        }
     }
 
     /// The run of an event as the store takes it, and what its later commits need besides.

@@ -1,58 +1,133 @@
-//! Stores credentials that a system replaced by itself, such as a refresh token that is good once.
+//! Keeps the tokens of connections in the store: sealed as every credential, one for all processes, renewed by one of them.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use connector::{
     Secret,
-    oauth::{Keeper, Kept},
+    oauth::{Ask, Keeper, Kept, Pair, Place, Turn},
 };
-use store::{Clock, ConnectionRow, Put, Store, Vault};
+use store::{StoreError, Timestamp, TokenRow, TurnAsk};
 
-/// Tries before a connection that others keep changing is given up on.
-const TRIES_MAX: u32 = 5;
+use crate::Engine;
 
-/// Writes into the store, sealed as every credential. Other processes see the connection change.
-pub(crate) struct StoreKeeper {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) vault: Arc<Vault>,
-    pub(crate) clock: Arc<dyn Clock>,
+/// It is somebody else's turn to renew a token once its holder was silent for so long.
+const TURN: Duration = Duration::from_secs(10);
+
+/// Writes into the store.
+pub(crate) struct StoreKeeper(pub(crate) Weak<Engine>);
+
+/// Where a token is sealed; it opens only there.
+#[must_use]
+pub fn token_place(connection: &str, name: &str) -> String {
+    format!("token {connection}/{name}")
 }
 
 impl StoreKeeper {
-    async fn row(&self, connection: &str) -> Result<ConnectionRow, String> {
-        let row = self.store.connection(connection).await.map_err(|error| error.to_string())?;
-        row.ok_or_else(|| "the connection is gone".to_owned())
+    fn engine(&self) -> Result<Arc<Engine>, String> {
+        self.0.upgrade().ok_or_else(|| "this process is going down".to_owned())
     }
 
-    async fn write(&self, connection: &str, field: &str, value: &Secret) -> Result<(), String> {
-        for _ in 0..TRIES_MAX {
-            let mut row = self.row(connection).await?;
-            let place = row.id.to_string();
-            let mut secrets = self.vault.open(&place, &row.sealed).map_err(|error| error.to_string())?;
-            secrets.insert(field.to_owned(), value.expose().to_owned());
-            row.sealed = self.vault.seal(&place, &secrets).map_err(|error| error.to_string())?;
-            row.updated_at = self.clock.now();
-            // Somebody else may write the connection at the same time; then it is read again.
-            if let Put::Done(_) = self.store.update_connection(row).await.map_err(|error| error.to_string())? {
-                return Ok(());
-            }
+    async fn take_turn(&self, ask: Ask<'_>) -> Result<Turn, String> {
+        let engine = self.engine()?;
+        let began = Timestamp::from_micros(ask.began_us);
+        if let Some(reason) = engine.refused_since(&ask.place.connection, began).await.map_err(told)? {
+            return Ok(Turn::Refused(reason));
         }
-        Err("others kept changing the connection".to_owned())
-    }
-
-    async fn read(&self, connection: &str, field: &str) -> Result<Option<Secret>, String> {
-        let row = self.row(connection).await?;
-        let mut secrets = self.vault.open(&row.id.to_string(), &row.sealed).map_err(|error| error.to_string())?;
-        Ok(secrets.remove(field).map(Secret::new))
+        let now = engine.now();
+        let (connection, place) = (ask.place.connection.as_str(), ask.place.name.as_str());
+        let ask = TurnAsk { connection, place, holder: ask.holder, seen: ask.seen, now, until: now.after(TURN) };
+        Ok(match engine.store.take_turn(&ask).await.map_err(told)? {
+            store::Turn::Mine => Turn::Mine,
+            store::Turn::Taken(_) => Turn::Taken,
+            store::Turn::Moved(row) => Turn::Moved(engine.open_token(row)),
+        })
     }
 }
 
 impl Keeper for StoreKeeper {
-    fn keep<'a>(&'a self, connection: &'a str, field: &'a str, value: Secret) -> Kept<'a, ()> {
-        Box::pin(async move { self.write(connection, field, &value).await })
+    fn now_us(&self) -> i64 {
+        self.0.upgrade().map_or(0, |engine| engine.now().micros())
     }
 
-    fn latest<'a>(&'a self, connection: &'a str, field: &'a str) -> Kept<'a, Option<Secret>> {
-        Box::pin(self.read(connection, field))
+    fn kept<'a>(&'a self, place: &'a Place) -> Kept<'a, Option<Pair>> {
+        Box::pin(async move {
+            let engine = self.engine()?;
+            let row = engine.store.token(&place.connection, &place.name).await.map_err(told)?;
+            // Somebody took the first turn and has nothing yet.
+            Ok(row.filter(|row| row.revision > 0).map(|row| engine.open_token(row)))
+        })
     }
+
+    fn turn<'a>(&'a self, ask: Ask<'a>) -> Kept<'a, Turn> {
+        Box::pin(self.take_turn(ask))
+    }
+
+    fn give_back<'a>(&'a self, place: &'a Place, holder: &'a str) -> Kept<'a, ()> {
+        Box::pin(async move { self.engine()?.store.end_turn(&place.connection, &place.name, holder).await.map_err(told) })
+    }
+
+    fn keep<'a>(&'a self, place: &'a Place, holder: &'a str, pair: &'a Pair) -> Kept<'a, bool> {
+        Box::pin(async move {
+            let engine = self.engine()?;
+            let row = engine.seal_token(place, pair).map_err(told)?;
+            engine.store.keep_token(&row, holder).await.map_err(told)
+        })
+    }
+
+    fn refused<'a>(&'a self, connection: &'a str, reason: &'a str, began_us: i64) -> Kept<'a, ()> {
+        Box::pin(async move {
+            let engine = self.engine()?;
+            engine.needs_sign_in(connection, reason, Timestamp::from_micros(began_us)).await.map(drop).map_err(told)
+        })
+    }
+}
+
+impl Engine {
+    pub(crate) fn seal_token(&self, place: &Place, pair: &Pair) -> Result<TokenRow, StoreError> {
+        let text = |secret: &Secret| secret.expose().to_owned();
+        let mut secrets = BTreeMap::from([
+            ("access".to_owned(), text(&pair.access)),
+            ("of".to_owned(), pair.of.clone()),
+            ("told".to_owned(), serde_json::Value::Object((*pair.told).clone()).to_string()),
+        ]);
+        secrets.extend(pair.refresh.as_ref().map(|refresh| ("refresh".to_owned(), text(refresh))));
+        secrets.extend(pair.ends_us.map(|ends| ("ends".to_owned(), ends.to_string())));
+        Ok(TokenRow {
+            sealed: self.vault.seal(&token_place(&place.connection, &place.name), &secrets)?,
+            connection: place.connection.clone(),
+            place: place.name.clone(),
+            renew_at: pair.renew_us.map(Timestamp::from_micros),
+            revision: pair.revision,
+        })
+    }
+
+    /// One that cannot be opened is worth nothing; only its number counts.
+    fn open_token(&self, row: TokenRow) -> Pair {
+        let mut secrets = match self.vault.open(&token_place(&row.connection, &row.place), &row.sealed) {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                tracing::error!(connection = row.connection, %error, "sign_in.open: a kept token cannot be read; a new one is asked for");
+                BTreeMap::new()
+            }
+        };
+        let told = secrets.get("told").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        Pair {
+            access: Secret::new(secrets.remove("access").unwrap_or_default()),
+            refresh: secrets.remove("refresh").map(Secret::new),
+            told: Arc::new(told),
+            of: secrets.remove("of").unwrap_or_default(),
+            ends_us: secrets.get("ends").and_then(|text| text.parse().ok()),
+            renew_us: row.renew_at.map(Timestamp::micros),
+            revision: row.revision,
+        }
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]
+fn told(error: StoreError) -> String {
+    error.to_string()
 }

@@ -21,6 +21,7 @@ pub mod fingerprint;
 mod forget;
 mod frame;
 pub mod gate;
+mod health;
 mod intake;
 mod keeper;
 mod lease;
@@ -30,6 +31,7 @@ pub mod measure;
 mod not_yet;
 pub mod operations;
 mod places;
+mod poll;
 mod program;
 mod reading;
 mod registry;
@@ -38,6 +40,7 @@ mod retention;
 pub mod retry;
 pub mod schedule;
 mod settings;
+mod sign_in;
 mod spill;
 mod talk;
 mod template;
@@ -66,14 +69,19 @@ pub use crate::{
     address::Addresses,
     drive::idempotency_key,
     frame::id_of,
+    gate::Forecast,
+    health::{Health, HealthView},
     intake::{Event, Intake, IntakeError},
+    keeper::token_place,
     lease::LeaseState,
     live::Live,
     not_yet::not_yet,
+    poll::{PollCount, PollError},
     program::{CompileSettings, DEDUPE_KEEP_DEFAULT, OutlineStep, Program, uses_in},
     registry::{Catalogue, LiveRecipe},
     retention::Retention,
     settings::EngineSettings,
+    sign_in::{Begun, CALLBACK_PATH, PendingSignIn, SignInError},
     talk::{Decision, TalkError},
 };
 use crate::{clock::SharedClock, lease::Lease, program::CompileSettings as Compile, registry::Registry};
@@ -110,6 +118,7 @@ pub struct Engine {
     pub(crate) settings: EngineSettings,
     pub(crate) registry: Registry,
     pub(crate) gates: gate::Gates,
+    pub(crate) health: health::Memory,
     /// Tells whoever watches that a run changed.
     pub live: Live,
     pub(crate) places: Arc<places::Places>,
@@ -132,6 +141,8 @@ pub struct Engine {
     pub(crate) letters: letters::Signals,
     /// Wakes whoever takes the data out of runs that are over.
     pub(crate) forgets: Notify,
+    /// Wakes whoever asks for triggers that ask.
+    pub(crate) polls: Notify,
     pub(crate) schedules: schedule::Memory,
     pub(crate) alarms: alarm::Memory,
     pub(crate) addresses: Arc<Addresses>,
@@ -165,6 +176,7 @@ impl Engine {
             time,
             registry: Registry::new(Arc::clone(&parts.connectors), Arc::clone(&parts.vault), compile),
             gates: gate::Gates::default(),
+            health: health::Memory::default(),
             places: places::Places::new(parts.settings.runs_in_flight_max, parts.settings.recipe_share),
             slots_taken: AtomicUsize::new(0),
             starved: AtomicBool::new(false),
@@ -187,15 +199,13 @@ impl Engine {
             tasks: TaskTracker::new(),
             letters: letters::Signals::default(),
             forgets: Notify::new(),
+            polls: Notify::new(),
             schedules: schedule::Memory::default(),
             alarms: alarm::Memory::default(),
             dice: Mutex::new(SmallRng::seed_from_u64(parts.seed)),
         });
-        engine.http.keep_credentials_with(Arc::new(keeper::StoreKeeper {
-            store: Arc::clone(&engine.store),
-            vault: Arc::clone(&engine.vault),
-            clock: parts.clock,
-        }));
+        engine.http.keep_tokens_with(Arc::new(keeper::StoreKeeper(Arc::downgrade(&engine))));
+        engine.http.tell_limits_to(Arc::new(gate::Limits(Arc::downgrade(&engine))));
         engine.http.keep_files_with(Arc::new(files::EngineFiles(Arc::downgrade(&engine))));
         engine.registry.refresh(&*engine.store).await?;
         engine.count_backlog().await?;
@@ -215,6 +225,7 @@ impl Engine {
         }
         if engine.settings.schedules {
             engine.tasks.spawn(schedule::fire(Arc::clone(&engine)));
+            engine.tasks.spawn(poll::ask(Arc::clone(&engine)));
             engine.tasks.spawn(alarm::keep_looking(Arc::clone(&engine)));
             engine.tasks.spawn(alarm::keep_delivering(Arc::clone(&engine)));
         }
@@ -275,7 +286,13 @@ impl Engine {
     /// # Errors
     /// When the store does not answer; the old picture stays.
     pub async fn refresh(&self) -> Result<(), StoreError> {
+        let before = self.catalogue();
         if self.registry.refresh(&*self.store).await? {
+            for (name, revision) in &self.catalogue().connection_revisions {
+                if before.connection_revisions.get(name).is_some_and(|known| known != revision) {
+                    self.http.recheck_tokens(name);
+                }
+            }
             self.catalogue_changed.notify_waiters();
             self.gates.stir.notify_one();
         }

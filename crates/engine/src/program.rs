@@ -12,6 +12,7 @@ use connector::{Action, Connector};
 use formula::Expression;
 use recipe::ast::{self, BlockName, ParamType, Recipe, SetValue, StepKind, TriggerSource};
 use serde_json::{Map, Value as Json};
+use store::Timestamp;
 
 pub(crate) use self::{
     blocks::Gathers,
@@ -38,6 +39,8 @@ pub struct Program {
     pub source: TriggerSource,
     /// The trigger's own settings.
     pub trigger_with: Json,
+    /// How a trigger that asks does so.
+    pub poll: PollPlan,
     /// Parameters and their defaults.
     pub params: Map<String, Json>,
     /// How long a run may take from its start.
@@ -270,6 +273,26 @@ pub struct CompileSettings {
     pub step_timeout: Duration,
 }
 
+/// How a trigger that asks does so.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PollPlan {
+    /// The pause between two questions; it adapts when there is none.
+    pub every: Option<Duration>,
+    /// The instant to begin at; when it is switched on when there is none.
+    pub since: Option<Timestamp>,
+}
+
+impl PollPlan {
+    fn of(settings: &recipe::ast::PollSettings) -> Result<Self, String> {
+        let since = settings.since.as_ref().map(|text| {
+            let instant: jiff::Timestamp =
+                text.value.trim().parse().map_err(|_| format!("trigger.poll.since: {} is no instant", text.value))?;
+            Ok::<_, String>(Timestamp::from_micros(instant.as_microsecond()))
+        });
+        Ok(Self { every: settings.every, since: since.transpose()? })
+    }
+}
+
 impl Program {
     /// Compiles a checked recipe.
     ///
@@ -286,6 +309,7 @@ impl Program {
             note: recipe.note.clone(),
             source: trigger.from.value.clone(),
             trigger_with: trigger.with.clone(),
+            poll: PollPlan::of(&trigger.poll)?,
             params: recipe.params.iter().map(|p| (p.name.value.clone(), p.default.clone().unwrap_or(Json::Null))).collect(),
             timeout: recipe.settings.timeout,
             connections: recipe.connections.iter().map(|c| (c.name.value.clone(), c.connector.value.clone())).collect(),

@@ -54,6 +54,8 @@ pub struct Catalogue {
     pub by_token: HashMap<String, Arc<LiveRecipe>>,
     /// Connections by name.
     pub connections: HashMap<String, Arc<Connection>>,
+    /// The revisions they were read at.
+    pub connection_revisions: HashMap<String, i64>,
     /// Connections whose secrets cannot be opened, and why.
     pub sealed: HashMap<String, String>,
     /// Web addresses that recipes had chosen which were switched off since this process began, and those recipes' slugs.
@@ -143,7 +145,8 @@ impl Registry {
             }
         }
         for row in store.connections().await? {
-            match self.open(&row) {
+            catalogue.connection_revisions.insert(row.name.clone(), row.revision);
+            match open(&self.vault, &row) {
                 Ok(connection) => {
                     catalogue.connections.insert(row.name, Arc::new(connection));
                 }
@@ -224,16 +227,17 @@ impl Registry {
             .ok_or_else(|| StoreError::Corrupt(format!("version {version} of {recipe} is missing")))?;
         self.compile(recipe, version, &kept.text).map_err(StoreError::Internal)
     }
+}
 
-    fn open(&self, row: &ConnectionRow) -> Result<Connection, StoreError> {
-        let secrets: BTreeMap<String, String> = self.vault.open(&row.id.to_string(), &row.sealed)?;
-        Ok(Connection {
-            name: row.name.clone(),
-            connector: row.connector.clone(),
-            config: row.config.clone(),
-            credentials: secrets.into_iter().map(|(field, text)| (field, Secret::new(text))).collect(),
-        })
-    }
+/// A connection with its secrets opened.
+pub(crate) fn open(vault: &Vault, row: &ConnectionRow) -> Result<Connection, StoreError> {
+    let secrets: BTreeMap<String, String> = vault.open(&row.id.to_string(), &row.sealed)?;
+    Ok(Connection {
+        name: row.name.clone(),
+        connector: row.connector.clone(),
+        config: row.config.clone(),
+        credentials: secrets.into_iter().map(|(field, text)| (field, Secret::new(text))).collect(),
+    })
 }
 
 /// Parses, checks and compiles a text.

@@ -40,6 +40,14 @@ pub struct EngineSettings {
     pub step_timeout: Duration,
     /// How long an orderly stop waits for attempts under way.
     pub stop_patience: Duration,
+    /// Triggers that ask their systems at the same time, in one process.
+    pub polls_at_once: usize,
+    /// How long one question of a trigger may take.
+    pub poll_timeout: Duration,
+    /// The shortest pause a trigger comes to by itself between two questions.
+    pub poll_pause_min: Duration,
+    /// The longest.
+    pub poll_pause_max: Duration,
     /// How often alarms are looked at.
     pub alarm_interval: Duration,
     /// How often what ran out is removed.
@@ -79,6 +87,10 @@ impl Default for EngineSettings {
             retry_in_memory_max: Duration::from_secs(2),
             step_timeout: Duration::from_secs(60),
             stop_patience: Duration::from_secs(20),
+            polls_at_once: 16,
+            poll_timeout: Duration::from_secs(60),
+            poll_pause_min: Duration::from_secs(10),
+            poll_pause_max: Duration::from_secs(3600),
             alarm_interval: Duration::from_secs(10),
             prune_interval: Duration::from_secs(600),
             prune_rows_max: 10_000,

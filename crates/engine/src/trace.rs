@@ -260,6 +260,8 @@ mod tests {
             input: json!({ "type": "object" }),
             output: json!({}),
             pages: None,
+            sample: None,
+            shaped: None,
             run: Arc::new(|_, _| Box::pin(async { Ok(Json::Null) })),
         };
         let sys = connector::Connector {
@@ -269,9 +271,12 @@ mod tests {
             builtin: true,
             config: json!({ "type": "object" }),
             credentials: json!({ "type": "object" }),
-            validate: |_, _| Ok(()),
+            validate: Arc::new(|_, _| Ok(())),
             test: None,
             limits: connector::Limits::default(),
+            errors: &[],
+            shapes: None,
+            sign_in: None,
             actions: vec![action],
             triggers: Vec::new(),
         };

@@ -174,7 +174,7 @@ async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Plac
     match taken.await {
         Ok((program, journal)) => match prepare(engine, &claim, &program, journal).await {
             Ok((mut state, about)) => {
-                state.seat = Some(Seat::of(engine, claim.recipe, claim.id));
+                state.seat = Some(Seat::of(engine, claim.recipe, claim.id, about.via));
                 engine.live.changed(claim.id);
                 engine.go_on(LiveRun { program, state, owner, epoch: claim.epoch, about, slot }, Next::InFlight);
             }

@@ -73,6 +73,8 @@ settings! {
     listen: SocketAddr = "\"127.0.0.1:8080\"" ["LIAISON_LISTEN", value_name = "ADDR"];
     /// Folder for the database, the master key and the lock.
     data_dir: PathBuf = "\"./liaison-data\"" ["LIAISON_DATA_DIR", value_name = "DIR"];
+    /// Folder with connector files, besides connectors/ in the data folder.
+    connectors: PathBuf = "\"\"" ["LIAISON_CONNECTORS", value_name = "DIR"];
     /// PostgreSQL to use instead of SQLite in the data folder: postgres://user:password@host/database.
     database_url: String = "\"\"" ["LIAISON_DATABASE_URL", value_name = "URL", hide_env_values = true];
     /// Database connections of one process on PostgreSQL.
@@ -163,6 +165,14 @@ settings! {
     trusted_certificates_file: PathBuf = "\"\"" ["LIAISON_TRUSTED_CERTIFICATES_FILE", value_name = "FILE"];
     /// How often alarms are looked at.
     alarm_interval: Span = "\"10s\"" ["LIAISON_ALARM_INTERVAL"];
+    /// Triggers that ask their systems at the same time, in one process.
+    polls_at_once: usize = "16" ["LIAISON_POLLS_AT_ONCE"];
+    /// How long one question of a trigger may take.
+    poll_timeout: Span = "\"60s\"" ["LIAISON_POLL_TIMEOUT"];
+    /// The shortest pause between two questions that a trigger comes to by itself.
+    poll_pause_min: Span = "\"10s\"" ["LIAISON_POLL_PAUSE_MIN"];
+    /// The longest.
+    poll_pause_max: Span = "\"1h\"" ["LIAISON_POLL_PAUSE_MAX"];
     /// A process whose worker has not asked for work for so long is not ready.
     ready_within: Span = "\"60s\"" ["LIAISON_READY_WITHIN"];
     /// Collector that is sent traces over OTLP (HTTP), such as http://127.0.0.1:4318. The standard OTEL_ variables work, too.
@@ -191,6 +201,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
     pub(crate) connections_max: usize,
+    /// Where connector files are; a run in a folder of its own keeps those of the installation.
+    pub(crate) connector_folders: Vec<PathBuf>,
 }
 
 impl Layer {
@@ -209,9 +221,12 @@ impl Layer {
         if [layer.runs_in_flight_max, layer.recipe_share, layer.group_max].contains(&Some(0)) {
             bail!("runs_in_flight_max, recipe_share and group_max must be at least 1");
         }
+        let data_dir = layer.data_dir.clone().unwrap_or_else(|| PathBuf::from("liaison-data"));
+        let named = layer.connectors.clone().filter(|folder| !folder.as_os_str().is_empty());
         Ok(Config {
+            connector_folders: std::iter::once(data_dir.join("connectors")).chain(named).collect(),
             listen: layer.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
-            data_dir: layer.data_dir.clone().unwrap_or_else(|| PathBuf::from("liaison-data")),
+            data_dir,
             connections_max: layer.connections_max.unwrap_or(10_000).max(1),
             layer,
         })
@@ -253,6 +268,10 @@ impl Config {
             step_timeout: span(layer.step_timeout, default.step_timeout),
             stop_patience: span(layer.stop_patience, default.stop_patience),
             alarm_interval: span(layer.alarm_interval, default.alarm_interval),
+            polls_at_once: layer.polls_at_once.unwrap_or(default.polls_at_once),
+            poll_timeout: span(layer.poll_timeout, default.poll_timeout),
+            poll_pause_min: span(layer.poll_pause_min, default.poll_pause_min),
+            poll_pause_max: span(layer.poll_pause_max, default.poll_pause_max),
             retention: retention(layer, default.retention),
             payload_inline_bytes_max: layer.payload_inline_bytes_max.unwrap_or(default.payload_inline_bytes_max),
             file_bytes_max: layer.file_bytes_max.unwrap_or(default.file_bytes_max),

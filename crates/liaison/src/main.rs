@@ -2,6 +2,7 @@
 
 mod cmd;
 mod config;
+mod declared;
 mod http;
 mod key;
 mod remote;
@@ -54,6 +55,9 @@ enum Command {
     Schema(cmd::schema::Schema),
     /// Serves editors: problems, completion, help, renames and more.
     Lsp(cmd::lsp::Lsp),
+    /// Checks, tests and makes connector files.
+    #[command(subcommand)]
+    Connector(cmd::connector::Connector),
     /// Looks at the runs of a server.
     #[command(subcommand)]
     Runs(cmd::runs::Runs),
@@ -66,6 +70,8 @@ enum Command {
     /// Shows, sets and tests what a server tells people.
     #[command(subcommand)]
     Alarms(cmd::alarms::Alarms),
+    /// Starts simulated systems to try recipes and clients against.
+    Sandbox(cmd::sandbox::Sandbox),
     /// Administration of an installation.
     #[command(subcommand)]
     Admin(cmd::admin::Admin),
@@ -90,10 +96,12 @@ fn main() -> ExitCode {
         Command::Eval(eval) => cmd::eval::eval(&eval),
         Command::Lsp(lsp) => cmd::lsp::lsp(lsp),
         Command::Schema(schema) => cmd::schema::schema(&schema),
+        Command::Connector(connector) => cmd::connector::connector(&connector),
         Command::Runs(runs) => cmd::runs::runs(&runs),
         Command::DeadLetters(letters) => cmd::dead_letters::dead_letters(&letters),
         Command::Operations(operations) => cmd::operations::operations(&operations),
         Command::Alarms(alarms) => cmd::alarms::alarms(&alarms),
+        Command::Sandbox(sandbox) => cmd::sandbox::run(sandbox),
         Command::Admin(admin) => cmd::admin::admin(admin),
         Command::Config => cmd::print(&config::commented()),
     };

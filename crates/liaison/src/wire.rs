@@ -12,7 +12,7 @@ use store::{Clock, GroupSettings, KeyId, KeyRow, Store, SystemClock, Timestamp, 
 use store_postgres::{PostgresOptions, PostgresStore};
 use store_sqlite::SqliteStore;
 
-use crate::{config::Config, key};
+use crate::{config::Config, declared, key};
 
 /// Opens the store the settings name, for whoever works on it: not before the master key is seen to be
 /// the right one, so that a wrong one changes nothing, not even the schema.
@@ -100,7 +100,7 @@ pub(crate) async fn start_engine(
     let parts = Parts {
         writer: Writer::start(Arc::clone(&store), group),
         store,
-        connectors: Arc::new(connectors::all()),
+        connectors: declared::for_engine(config),
         vault,
         http: open_http(config)?,
         clock: Arc::new(SystemClock),

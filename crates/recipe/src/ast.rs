@@ -124,10 +124,21 @@ pub struct Trigger {
     pub condition: Option<Expr>,
     /// Which events are the same.
     pub dedupe: Option<Dedupe>,
+    /// How a trigger that asks does so.
+    pub poll: PollSettings,
     /// An example of `trigger`, from which its fields are known where nothing else declares them.
     pub sample: Option<Json>,
     /// The place of the whole trigger.
     pub span: Span,
+}
+
+/// How a trigger that asks does so.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct PollSettings {
+    /// The pause between two questions; it adapts when nothing is said.
+    pub every: Option<Duration>,
+    /// The instant to begin at, as written; what happens from switching on when nothing is said.
+    pub since: Option<Spanned<String>>,
 }
 
 /// Where events come from.

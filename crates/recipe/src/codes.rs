@@ -102,6 +102,8 @@ codes! {
     WAIT "L0128" "Waits for nothing or for two things": "`wait` has exactly one of for, until, callback and approval, and `timeout` for a limit.";
     FILE "L0129" "File outside the recipe's folder": "Tests read files below the folder of the recipe only, so that a folder of recipes can be moved and shared.";
 
+    POLL "L0130" "Asks too often, or nobody": "`poll` says how a trigger of a connection asks its system: every 10s to 1d. Other triggers ask nobody.";
+
     UNCLOSED "L0201" "Expression not closed": "`${` has no matching `}`. A quote inside may be open, or YAML cut the value short: put quotes around it.";
     EMPTY_EXPRESSION "L0202" "Expression empty": "There is nothing to evaluate.";
     NOT_EVALUATED "L0203" "Expression where none is evaluated": "`${ }` works in the values of a step (with, set, save, each, collect, file, fallback, wait, respond, return, stop, fail), in label, concurrency.key and dedupe.by. Write `$${` for the plain text.";

@@ -1,15 +1,19 @@
 //! The trigger.
 
+use std::time::Duration;
+
 use serde_json::Value as Json;
 
-use crate::ast::{Dedupe, Places, Span, Spanned, Trigger, TriggerSource, ValueKind};
+use crate::ast::{Dedupe, Places, PollSettings, Span, Spanned, Trigger, TriggerSource, ValueKind};
 use crate::codes;
 use crate::diagnostic::{Diagnostic, nearest, one_of, shown};
-use crate::keys::{self, DEDUPE, FAILURE_WITH, INPUT_WITH, SCHEDULE_WITH, TRIGGER, WEBHOOK_WITH};
+use crate::keys::{self, DEDUPE, FAILURE_WITH, INPUT_WITH, POLL, SCHEDULE_WITH, TRIGGER, WEBHOOK_WITH};
 use crate::read::{Reader, is_name};
 use crate::scan;
 use crate::yaml::{Entry, Kind, Node};
 
+/// How often a trigger may ask.
+const POLL_EVERY: std::ops::RangeInclusive<Duration> = Duration::from_secs(10)..=Duration::from_secs(24 * 3600);
 /// The longest path of a webhook.
 const PATH_CHARS_MAX: usize = 63;
 
@@ -18,6 +22,7 @@ impl<'t> Reader<'t> {
         let fields = self.fields(node, &TRIGGER)?;
         let condition = fields.get("if").and_then(|entry| self.decision(entry));
         let dedupe = fields.get("dedupe").and_then(|entry| self.dedupe(&entry.value));
+        let poll = fields.get("poll").map(|entry| self.poll(&entry.value)).unwrap_or_default();
         let sample = fields.get("sample").map(|entry| self.literal(&entry.value).0);
         let with = fields.get("with");
         let (json, places) = match with.map(|entry| (&entry.value.kind, entry)) {
@@ -30,8 +35,12 @@ impl<'t> Reader<'t> {
         };
         let from = fields.get("from").and_then(|entry| self.source(entry))?;
         self.trigger_with(&from.value, with, fields.start);
+        if let (Some(entry), false) = (fields.get("poll"), matches!(from.value, TriggerSource::Connection { .. })) {
+            let message = "This trigger does not ask anybody, so \"poll\" means nothing here.";
+            self.error(codes::POLL, entry.key_span, message, "Take it away; a schedule's times stand in its cron expression.");
+        }
         let with_span = with.map_or(node.span, |entry| entry.value.span);
-        Some(Trigger { from, with: json, with_span, with_places: places, condition, dedupe, sample, span: node.span })
+        Some(Trigger { from, with: json, with_span, with_places: places, condition, dedupe, poll, sample, span: node.span })
     }
 
     fn source(&mut self, entry: &Entry<'t>) -> Option<Spanned<TriggerSource>> {
@@ -190,6 +199,21 @@ impl<'t> Reader<'t> {
         });
     }
 
+    fn poll(&mut self, node: &Node<'t>) -> PollSettings {
+        let Some(fields) = self.fields(node, &POLL) else { return PollSettings::default() };
+        let every = fields.get("every").and_then(|entry| {
+            let every = self.duration(entry)?;
+            if POLL_EVERY.contains(&every) {
+                return Some(every);
+            }
+            let help = "Write 10s to 1d. Systems count every question; where seconds matter, have the system send its events.";
+            self.error(codes::POLL, entry.value.span, "A trigger asks every 10s at most and every 1d at least.", help);
+            None
+        });
+        let since = fields.get("since").and_then(|entry| self.free_text(entry));
+        PollSettings { every, since }
+    }
+
     fn dedupe(&mut self, node: &Node<'t>) -> Option<Dedupe> {
         let fields = self.fields(node, &DEDUPE)?;
         let keep = fields.get("for").and_then(|entry| self.duration(entry));
@@ -214,6 +238,7 @@ pub(crate) fn no_trigger(span: Span) -> Trigger {
         with_places: Places::Leaf,
         condition: None,
         dedupe: None,
+        poll: PollSettings::default(),
         sample: None,
         span,
     }

@@ -1,6 +1,7 @@
 //! `ANY /hooks/{recipe}[/rest]`: limit, verify on the raw bytes, parse, accept, answer.
 
 mod body;
+mod judge;
 mod mask;
 
 use std::sync::Arc;
@@ -13,13 +14,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use connector::{Inbound, TriggerKind};
+use connector::Reading;
 use engine::{Event, Intake, LiveRecipe};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use recipe::ast::TriggerSource;
 use serde_json::{Map, Value, json};
 use store::{Verdict, Via};
 
+use self::judge::{Judged, Unfit, judge};
 pub(crate) use self::{body::parse, mask::Mask};
 use crate::{error::ApiError, inbound::Turn, state::Shared};
 
@@ -109,11 +110,16 @@ async fn take(app: &Shared, place: &Place<'_>, parts: &Parts, body: Body) -> Res
     let turned = |verdict, bytes| move |error| Turned { error, keep: Some((verdict, slug.to_string(), bytes)) };
     let bytes = read(app, &parts.headers, body).await.map_err(turned(Verdict::Unparsable, Bytes::new()))?;
     let headers = plain_headers(&parts.headers);
-    let key = verify(app, &catalogue, recipe, parts, &headers, &bytes).map_err(|error| match error.status {
-        StatusCode::NOT_FOUND => turned(Verdict::Unknown, bytes.clone())(error),
+    let judged = judge(app, &catalogue, recipe, parts, &headers, &bytes).map_err(|unfit| match unfit {
+        Unfit::Unverified(error) if error.status == StatusCode::NOT_FOUND => turned(Verdict::Unknown, bytes.clone())(error),
         // Also where the connection is missing: what came may be given to the recipe once that is mended.
-        _ => turned(Verdict::Unverified, bytes.clone())(error),
+        Unfit::Unverified(error) => turned(Verdict::Unverified, bytes.clone())(error),
+        Unfit::Unreadable(error) => turned(Verdict::Unparsable, bytes.clone())(error),
     })?;
+    let key = match judged {
+        Judged::Request(key) => key,
+        Judged::Events(reading) => return Ok(take_events(app, recipe, parts, reading).await?),
+    };
     let body = parse(Some(&app.engine), &headers, &bytes).await.map_err(|error| match error.status {
         StatusCode::SERVICE_UNAVAILABLE => error.into(),
         _ => turned(Verdict::Unparsable, bytes.clone())(error),
@@ -145,6 +151,47 @@ async fn take(app: &Shared, place: &Place<'_>, parts: &Parts, body: Body) -> Res
     Ok(match said {
         Some(said) => crate::answer::of(&said, run),
         None => answer.into_response(),
+    })
+}
+
+/// Takes the events a connector read out of a request. The sender is answered when all of them are durable; when one
+/// could not be kept it sends the request again, and those that were are known then.
+async fn take_events(app: &Shared, recipe: &Arc<LiveRecipe>, parts: &Parts, reading: Reading) -> Result<Response, ApiError> {
+    let (mut runs, mut new) = (Vec::new(), false);
+    for event in reading.events {
+        let event = Event {
+            data: Arc::new(event.data),
+            via: Via::Webhook,
+            key: Some(event.key.into()),
+            key_wins: false,
+            fingerprint: None,
+            replay_of: None,
+        };
+        match app.engine.accept_traced(recipe, event, trace(&parts.headers)).await? {
+            Intake::Accepted { run, .. } => {
+                count("accepted");
+                new = true;
+                runs.push(run);
+            }
+            Intake::Duplicate { run, .. } => {
+                count("duplicate");
+                runs.push(run);
+            }
+            Intake::Filtered => count(Verdict::Filtered.as_str()),
+        }
+    }
+    if let Some(answer) = reading.answer {
+        let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
+        return Ok((status, [(header::CONTENT_TYPE, answer.content_type)], answer.body).into_response());
+    }
+    Ok(match runs[..] {
+        [] => {
+            count(Verdict::Filtered.as_str());
+            (StatusCode::OK, Json(json!({ "filtered": true }))).into_response()
+        }
+        [run] if new => (StatusCode::ACCEPTED, Json(json!({ "run_id": run }))).into_response(),
+        [run] => (StatusCode::OK, Json(json!({ "run_id": run, "duplicate": true }))).into_response(),
+        _ => (if new { StatusCode::ACCEPTED } else { StatusCode::OK }, Json(json!({ "run_ids": runs }))).into_response(),
     })
 }
 
@@ -209,63 +256,6 @@ pub(crate) async fn read(app: &Shared, headers: &HeaderMap, body: Body) -> Resul
             )
         }
     })
-}
-
-/// Checks the request against the recipe's connection; gives the sender's own event id.
-fn verify(
-    app: &Shared,
-    catalogue: &engine::Catalogue,
-    recipe: &LiveRecipe,
-    parts: &Parts,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> Result<Option<String>, ApiError> {
-    let (logical, wanted) = match &recipe.program.source {
-        TriggerSource::Webhook => return Ok(None),
-        TriggerSource::Connection { connection, trigger } => (connection, trigger),
-        _ => {
-            return Err(ApiError::not_found(format!(
-                "webhook at this address: recipe {} is not started by one",
-                recipe.program.slug
-            )));
-        }
-    };
-    let missing = |why: String| {
-        ApiError::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "CONNECTION_MISSING",
-            format!(
-                "Recipe {} cannot check this request: {why}. Send it again once an admin has mended that.",
-                recipe.program.slug
-            ),
-        )
-        .retry_after(60)
-    };
-    let connection = catalogue.connections.get(logical).ok_or_else(|| match catalogue.sealed.get(logical) {
-        Some(_) => missing(format!("the secrets of connection \"{logical}\" cannot be opened")),
-        None => missing(format!("there is no connection \"{logical}\"")),
-    })?;
-    let trigger = app
-        .engine
-        .connectors
-        .iter()
-        .find(|connector| connector.id == connection.connector)
-        .and_then(|connector| connector.trigger(wanted))
-        .ok_or_else(|| {
-            missing(format!("connection \"{logical}\" is of connector {}, which has no trigger {wanted}", connection.connector))
-        })?;
-    let TriggerKind::Webhook { verify, .. } = &trigger.kind;
-    let inbound = Inbound {
-        method: parts.method.as_str(),
-        base: app.settings.public_url.trim_end_matches('/'),
-        target: parts.uri.path_and_query().map_or("/", |target| target.as_str()),
-        headers,
-        body,
-        now_s: app.now().micros() / 1_000_000,
-    };
-    let verified =
-        verify(connection, &inbound).map_err(|refused| ApiError::new(StatusCode::UNAUTHORIZED, refused.code, refused.message))?;
-    Ok(verified.event_key)
 }
 
 pub(crate) fn plain_headers(headers: &HeaderMap) -> Vec<(String, String)> {

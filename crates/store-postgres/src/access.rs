@@ -120,6 +120,7 @@ pub(crate) async fn prune(connection: &mut PgConnection, now: Timestamp, limit: 
         "delete from inbound where id in (select id from inbound where expires_at <= $1 limit $2 for update skip locked)",
         "delete from sessions where hash in (select hash from sessions where expires_at <= $1 limit $2 for update skip locked)",
         "delete from signins where hash in (select hash from signins where expires_at <= $1 limit $2 for update skip locked)",
+        "delete from begun_sign_ins where hash in (select hash from begun_sign_ins where expires_at <= $1 limit $2 for update skip locked)",
     ] {
         removed += sqlx::query(sql)
             .bind(now.micros())

@@ -137,25 +137,44 @@ pub(crate) async fn decide(connection: &mut PgConnection, id: ApprovalId, decisi
         .fetch_optional(&mut *transaction)
         .await
         .map_err(failed)?;
-    let (Some((run,)), Some(asked)) = (run, asked) else { return Ok(Answered::Over) };
-    if instant(&asked, "approvals.decided_at")?.is_some() {
+    let answered = match (run, asked) {
+        (Some((run,)), Some(asked)) => decide_open(&mut transaction, id, RunId(run), &asked, decision).await?,
+        _ => Answered::Over,
+    };
+    match answered {
+        Answered::Kept => transaction.commit().await,
+        // Waited for: a transaction that is only dropped keeps its locks for a moment after the answer, and a
+        // claim in that moment passes the run over.
+        _ => transaction.rollback().await,
+    }
+    .map_err(failed)?;
+    Ok(answered)
+}
+
+/// `asked` is the question's row; it and the run's are locked.
+async fn decide_open(
+    connection: &mut PgConnection,
+    id: ApprovalId,
+    run: RunId,
+    asked: &PgRow,
+    decision: &Answer,
+) -> Result<Answered, StoreError> {
+    if instant(asked, "approvals.decided_at")?.is_some() {
         return Ok(Answered::Already);
     }
-    if instant(&asked, "approvals.expires_at")?.is_some_and(|at| at <= decision.at) {
+    if instant(asked, "approvals.expires_at")?.is_some_and(|at| at <= decision.at) {
         return Ok(Answered::Over);
     }
-    let run = RunId(run);
-    let decision = Answer { path: get::<String>(&asked, "approvals.path")?.into(), ..decision.clone() };
-    let answered = put(&mut transaction, run, &decision, ENDED, "do nothing").await?;
+    let decision = Answer { path: get::<String>(asked, "approvals.path")?.into(), ..decision.clone() };
+    let answered = put(connection, run, &decision, ENDED, "do nothing").await?;
     if answered == Answered::Kept {
         sqlx::query("update approvals set decided_at = $1, decision = $2 where id = $3")
             .bind(decision.at.micros())
             .bind(decision.text()?)
             .bind(id.0)
-            .execute(&mut *transaction)
+            .execute(&mut *connection)
             .await
             .map_err(failed)?;
-        transaction.commit().await.map_err(failed)?;
     }
     Ok(answered)
 }

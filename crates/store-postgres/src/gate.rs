@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sqlx::{Connection, PgConnection, postgres::PgRow};
 use store::{
-    AuditId, AuditRow, BudgetAsk, BudgetHolder, BudgetLease, BudgetRow, ConnectionId, GateClass, GateRow, GateState, Gates,
-    StoreError, Timestamp, WaitingFor, WorkerId, sound,
+    AuditId, AuditRow, BudgetAsk, BudgetHolder, BudgetLease, BudgetLimits, BudgetRow, ConnectionId, GateClass, GateRow,
+    GateState, Gates, StoreError, Timestamp, Told, WaitingFor, WorkerId, sound,
 };
 
 use crate::{
@@ -41,6 +41,15 @@ impl Gates for PostgresStore {
 
     async fn pauses(&self, now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
         ask!(self, connection => pauses(connection, now))
+    }
+
+    async fn hear_limit(&self, connection: &str, told: &Told) -> Result<(), StoreError> {
+        let name = connection;
+        ask!(self, connection => hear_limit(connection, name, told))
+    }
+
+    async fn told_limits(&self) -> Result<Vec<(String, Told)>, StoreError> {
+        ask!(self, connection => told_limits(connection))
     }
 
     async fn budget(&self, connection: &str) -> Result<Option<BudgetRow>, StoreError> {
@@ -113,17 +122,7 @@ async fn lease(connection: &mut PgConnection, ask: &BudgetAsk) -> Result<BudgetL
     let mut transaction = connection.begin().await.map_err(failed)?;
     // The row is there, and ours until the commit: whoever leases from the same budget waits.
     let full = BudgetRow::full(&ask.limits, ask.now);
-    sqlx::query(
-        "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until) values ($1, $2, $3, $4, 0, null) \
-         on conflict (connection) do nothing",
-    )
-    .bind(clean(&ask.connection))
-    .bind(full.tokens)
-    .bind(full.refreshed_at.micros())
-    .bind(full.day)
-    .execute(&mut *transaction)
-    .await
-    .map_err(failed)?;
+    have_budget(&mut transaction, &ask.connection, &full).await?;
     let row = read_budget(&mut transaction, &ask.connection, BUDGET_LOCKED).await?.unwrap_or(full);
     let others = holders(&mut transaction, &ask.connection).await?;
     let (row, holder, lease) = row.lease(&others, ask);
@@ -133,10 +132,43 @@ async fn lease(connection: &mut PgConnection, ask: &BudgetAsk) -> Result<BudgetL
     Ok(lease)
 }
 
+async fn hear_limit(connection: &mut PgConnection, name: &str, told: &Told) -> Result<(), StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let full = BudgetRow::full(&BudgetLimits::default(), told.at);
+    have_budget(&mut transaction, name, &full).await?;
+    let row = read_budget(&mut transaction, name, BUDGET_LOCKED).await?.unwrap_or(full).hear(told);
+    keep_budget(&mut transaction, name, &row).await?;
+    transaction.commit().await.map_err(failed)
+}
+
+async fn told_limits(connection: &mut PgConnection) -> Result<Vec<(String, Told)>, StoreError> {
+    let sql = "select connection, told_limit, told_left, told_at, told_ends_at from budgets where told_at is not null";
+    let rows = sqlx::query(sql).fetch_all(connection).await.map_err(failed)?;
+    let row = |row: &PgRow| told(row)?.map(|told| Ok((get(row, "budgets.connection")?, told))).transpose();
+    rows.iter().filter_map(|one| row(one).transpose()).collect()
+}
+
+/// Makes sure that the row is there, so that whoever changes it can wait for whoever does already.
+async fn have_budget(connection: &mut PgConnection, name: &str, full: &BudgetRow) -> Result<(), StoreError> {
+    sqlx::query(
+        "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until) values ($1, $2, $3, $4, 0, null) \
+         on conflict (connection) do nothing",
+    )
+    .bind(clean(name))
+    .bind(full.tokens)
+    .bind(full.refreshed_at.micros())
+    .bind(full.day)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed)
+}
+
 async fn pause(connection: &mut PgConnection, name: &str, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until) values ($1, 0, $3, 0, 0, $2) \
-         on conflict (connection) do update set paused_until = greatest(budgets.paused_until, excluded.paused_until)",
+        "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until, paused_at) values ($1, 0, $3, 0, 0, $2, $3) \
+         on conflict (connection) do update set paused_until = greatest(budgets.paused_until, excluded.paused_until), \
+         paused_at = case when budgets.paused_until > $3 then budgets.paused_at else $3 end",
     )
     .bind(clean(name))
     .bind(until.micros())
@@ -199,23 +231,25 @@ async fn audits(
     Ok(sound(&rows, audit).collect())
 }
 
-const BUDGET: &str = "select tokens, refreshed_at, day, day_used, paused_until from budgets where connection = $1";
-const BUDGET_LOCKED: &str =
-    "select tokens, refreshed_at, day, day_used, paused_until from budgets where connection = $1 for update";
+const BUDGET: &str = "select tokens, refreshed_at, day, day_used, paused_until, paused_at, told_limit, told_left, told_at, told_ends_at from budgets where connection = $1";
+const BUDGET_LOCKED: &str = "select tokens, refreshed_at, day, day_used, paused_until, paused_at, told_limit, told_left, told_at, told_ends_at from budgets where connection = $1 for update";
 
-/// Takes circuits and budgets of a connection that is removed away with it.
+/// Takes whatever belongs to a connection that is removed away with it.
 pub(crate) async fn forget(connection: &mut PgConnection, id: ConnectionId) -> Result<(), StoreError> {
     for sql in [
         "delete from gates where connection in (select name from connections where id = $1)",
         "delete from budgets where connection in (select name from connections where id = $1)",
         "delete from budget_holders where connection in (select name from connections where id = $1)",
+        "delete from tokens where connection in (select name from connections where id = $1)",
+        "delete from connection_states where connection in (select name from connections where id = $1)",
+        "delete from begun_sign_ins where connection_id = $1",
     ] {
         sqlx::query(sql).bind(id.0).execute(&mut *connection).await.map_err(failed)?;
     }
     Ok(())
 }
 
-async fn keep_audit(connection: &mut PgConnection, row: &AuditRow) -> Result<(), StoreError> {
+pub(crate) async fn keep_audit(connection: &mut PgConnection, row: &AuditRow) -> Result<(), StoreError> {
     sqlx::query("insert into audit (id, at, who, what, about, note) values ($1, $2, $3, $4, $5, $6) on conflict (id) do nothing")
         .bind(row.id.0)
         .bind(row.at.micros())
@@ -242,6 +276,8 @@ async fn read_budget(connection: &mut PgConnection, name: &str, sql: &'static st
                 day: get(&row, "budgets.day")?,
                 day_used: get(&row, "budgets.day_used")?,
                 paused_until: instant(&row, "budgets.paused_until")?,
+                paused_at: instant(&row, "budgets.paused_at")?,
+                told: told(&row)?,
             })
         })
         .transpose()
@@ -268,9 +304,12 @@ async fn holders(connection: &mut PgConnection, name: &str) -> Result<Vec<Budget
 
 async fn keep_budget(connection: &mut PgConnection, name: &str, row: &BudgetRow) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until) values ($1, $2, $3, $4, $5, $6) \
+        "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until, paused_at, told_limit, told_left, \
+         told_at, told_ends_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          on conflict (connection) do update set tokens = excluded.tokens, refreshed_at = excluded.refreshed_at, \
-         day = excluded.day, day_used = excluded.day_used, paused_until = excluded.paused_until",
+         day = excluded.day, day_used = excluded.day_used, paused_until = excluded.paused_until, \
+         paused_at = excluded.paused_at, told_limit = excluded.told_limit, told_left = excluded.told_left, \
+         told_at = excluded.told_at, told_ends_at = excluded.told_ends_at",
     )
     .bind(clean(name))
     .bind(row.tokens)
@@ -278,6 +317,11 @@ async fn keep_budget(connection: &mut PgConnection, name: &str, row: &BudgetRow)
     .bind(row.day)
     .bind(row.day_used)
     .bind(row.paused_until.map(Timestamp::micros))
+    .bind(row.paused_at.map(Timestamp::micros))
+    .bind(row.told.map(|told| told.limit))
+    .bind(row.told.map(|told| told.left))
+    .bind(row.told.map(|told| told.at.micros()))
+    .bind(row.told.and_then(|told| told.ends_at).map(Timestamp::micros))
     .execute(connection)
     .await
     .map(drop)
@@ -306,6 +350,13 @@ async fn keep_holder(connection: &mut PgConnection, name: &str, holder: &BudgetH
         .await
         .map(drop)
         .map_err(failed)
+}
+
+fn told(row: &PgRow) -> Result<Option<Told>, StoreError> {
+    let Some(at) = instant(row, "budgets.told_at")? else { return Ok(None) };
+    let number = |column: &str| Ok::<_, StoreError>(get::<Option<i64>>(row, column)?.unwrap_or(0));
+    let (limit, left) = (number("budgets.told_limit")?, number("budgets.told_left")?);
+    Ok(Some(Told { limit, left, at, ends_at: instant(row, "budgets.told_ends_at")? }))
 }
 
 fn gate(row: &PgRow) -> Result<GateRow, StoreError> {

@@ -214,6 +214,8 @@ mod blobs;
 mod care;
 mod forget;
 mod gate;
+mod polls;
+mod sign_in;
 mod watch;
 
 #[async_trait]

@@ -16,6 +16,8 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (12, "alarms", include_str!("../../../migrations/postgres/0012_alarms.sql")),
     (13, "room", include_str!("../../../migrations/postgres/0013_room.sql")),
     (14, "payloads", include_str!("../../../migrations/postgres/0014_payloads.sql")),
+    (15, "sign_in", include_str!("../../../migrations/postgres/0015_sign_in.sql")),
+    (16, "polls", include_str!("../../../migrations/postgres/0016_polls.sql")),
 ];
 
 #[cfg(test)]

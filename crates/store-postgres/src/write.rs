@@ -167,7 +167,7 @@ impl Touched {
 }
 
 /// A group and what it changes beside its runs, in a transaction under way.
-async fn group(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
+pub(crate) async fn group(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
     let touched = Touched::by(batch).lock(connection, &batch.commits).await?;
     let mut kept = Kept::default();
     let outcome = rows_and_more(connection, batch, &touched, &mut kept).await?;

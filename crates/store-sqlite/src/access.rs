@@ -118,6 +118,7 @@ pub(crate) async fn prune(connection: &mut SqliteConnection, now: Timestamp, lim
         "delete from inbound where id in (select id from inbound where expires_at <= ? limit ?)",
         "delete from sessions where hash in (select hash from sessions where expires_at <= ? limit ?)",
         "delete from signins where hash in (select hash from signins where expires_at <= ? limit ?)",
+        "delete from begun_sign_ins where hash in (select hash from begun_sign_ins where expires_at <= ? limit ?)",
     ] {
         removed +=
             sqlx::query(sql).bind(now.micros()).bind(limit).execute(&mut *connection).await.map_err(failed)?.rows_affected();

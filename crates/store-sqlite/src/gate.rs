@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteRow};
 use store::{
-    AuditId, AuditRow, BudgetAsk, BudgetHolder, BudgetLease, BudgetRow, ConnectionId, GateClass, GateRow, GateState, Gates,
-    StoreError, Timestamp, WaitingFor, WorkerId, sound,
+    AuditId, AuditRow, BudgetAsk, BudgetHolder, BudgetLease, BudgetLimits, BudgetRow, ConnectionId, GateClass, GateRow,
+    GateState, Gates, StoreError, Timestamp, Told, WaitingFor, WorkerId, sound,
 };
 
 use crate::{
@@ -75,8 +75,9 @@ impl Gates for SqliteStore {
 
     async fn pause_budget(&self, connection: &str, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
         sqlx::query(
-            "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until) values (?1, 0, ?3, 0, 0, ?2) \
-             on conflict (connection) do update set paused_until = max(coalesce(paused_until, 0), excluded.paused_until)",
+            "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until, paused_at) values (?1, 0, ?3, 0, 0, ?2, ?3) \
+             on conflict (connection) do update set paused_until = max(coalesce(paused_until, 0), excluded.paused_until), \
+             paused_at = case when paused_until > ?3 then paused_at else ?3 end",
         )
         .bind(connection)
         .bind(until.micros())
@@ -94,6 +95,25 @@ impl Gates for SqliteStore {
             .await
             .map_err(failed)?;
         rows.iter().map(|row| Ok((get(row, "connection")?, Timestamp::from_micros(get(row, "paused_until")?)))).collect()
+    }
+
+    async fn hear_limit(&self, connection: &str, told: &Told) -> Result<(), StoreError> {
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin_with("begin immediate").await.map_err(failed)?;
+        let row = read_budget(&mut transaction, connection).await?;
+        let row = row.unwrap_or_else(|| BudgetRow::full(&BudgetLimits::default(), told.at)).hear(told);
+        keep_budget(&mut transaction, connection, &row).await?;
+        transaction.commit().await.map_err(failed)
+    }
+
+    async fn told_limits(&self) -> Result<Vec<(String, Told)>, StoreError> {
+        let rows =
+            sqlx::query("select connection, told_limit, told_left, told_at, told_ends_at from budgets where told_at is not null")
+                .fetch_all(&self.readers)
+                .await
+                .map_err(failed)?;
+        let row = |row: &SqliteRow| told(row)?.map(|told| Ok((get(row, "connection")?, told))).transpose();
+        rows.iter().filter_map(|one| row(one).transpose()).collect()
     }
 
     async fn budget(&self, connection: &str) -> Result<Option<BudgetRow>, StoreError> {
@@ -135,19 +155,22 @@ impl Gates for SqliteStore {
     }
 }
 
-/// Takes circuits and budgets of a connection that is removed away with it.
+/// Takes whatever belongs to a connection that is removed away with it.
 pub(crate) async fn forget(connection: &mut SqliteConnection, id: ConnectionId) -> Result<(), StoreError> {
     for sql in [
         "delete from gates where connection in (select name from connections where id = ?)",
         "delete from budgets where connection in (select name from connections where id = ?)",
         "delete from budget_holders where connection in (select name from connections where id = ?)",
+        "delete from tokens where connection in (select name from connections where id = ?)",
+        "delete from connection_states where connection in (select name from connections where id = ?)",
+        "delete from begun_sign_ins where connection_id = ?",
     ] {
         sqlx::query(sql).bind(id.0).execute(&mut *connection).await.map_err(failed)?;
     }
     Ok(())
 }
 
-async fn keep_audit(connection: &mut SqliteConnection, row: &AuditRow) -> Result<(), StoreError> {
+pub(crate) async fn keep_audit(connection: &mut SqliteConnection, row: &AuditRow) -> Result<(), StoreError> {
     sqlx::query("insert into audit (id, at, who, what, about, note) values (?, ?, ?, ?, ?, ?) on conflict (id) do nothing")
         .bind(row.id.0)
         .bind(row.at.micros())
@@ -162,7 +185,7 @@ async fn keep_audit(connection: &mut SqliteConnection, row: &AuditRow) -> Result
 }
 
 async fn read_budget(connection: &mut SqliteConnection, name: &str) -> Result<Option<BudgetRow>, StoreError> {
-    sqlx::query("select tokens, refreshed_at, day, day_used, paused_until from budgets where connection = ?")
+    sqlx::query("select tokens, refreshed_at, day, day_used, paused_until, paused_at, told_limit, told_left, told_at, told_ends_at from budgets where connection = ?")
         .bind(name)
         .fetch_optional(connection)
         .await
@@ -174,6 +197,8 @@ async fn read_budget(connection: &mut SqliteConnection, name: &str) -> Result<Op
                 day: get(&row, "day")?,
                 day_used: get(&row, "day_used")?,
                 paused_until: instant(&row, "paused_until")?,
+                paused_at: instant(&row, "paused_at")?,
+                told: told(&row)?,
             })
         })
         .transpose()
@@ -200,9 +225,12 @@ async fn holders(connection: &mut SqliteConnection, name: &str) -> Result<Vec<Bu
 
 async fn keep_budget(connection: &mut SqliteConnection, name: &str, row: &BudgetRow) -> Result<(), StoreError> {
     sqlx::query(
-        "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until) values (?, ?, ?, ?, ?, ?) \
+        "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until, paused_at, told_limit, told_left, \
+         told_at, told_ends_at) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          on conflict (connection) do update set tokens = excluded.tokens, refreshed_at = excluded.refreshed_at, \
-         day = excluded.day, day_used = excluded.day_used, paused_until = excluded.paused_until",
+         day = excluded.day, day_used = excluded.day_used, paused_until = excluded.paused_until, \
+         paused_at = excluded.paused_at, told_limit = excluded.told_limit, told_left = excluded.told_left, \
+         told_at = excluded.told_at, told_ends_at = excluded.told_ends_at",
     )
     .bind(name)
     .bind(row.tokens)
@@ -210,6 +238,11 @@ async fn keep_budget(connection: &mut SqliteConnection, name: &str, row: &Budget
     .bind(row.day)
     .bind(row.day_used)
     .bind(row.paused_until.map(Timestamp::micros))
+    .bind(row.paused_at.map(Timestamp::micros))
+    .bind(row.told.map(|told| told.limit))
+    .bind(row.told.map(|told| told.left))
+    .bind(row.told.map(|told| told.at.micros()))
+    .bind(row.told.and_then(|told| told.ends_at).map(Timestamp::micros))
     .execute(connection)
     .await
     .map(drop)
@@ -243,6 +276,13 @@ async fn keep_holder(
         .await
         .map(drop)
         .map_err(failed)
+}
+
+fn told(row: &SqliteRow) -> Result<Option<Told>, StoreError> {
+    let Some(at) = instant(row, "told_at")? else { return Ok(None) };
+    let number = |column: &str| Ok::<_, StoreError>(get::<Option<i64>>(row, column)?.unwrap_or(0));
+    let (limit, left) = (number("told_limit")?, number("told_left")?);
+    Ok(Some(Told { limit, left, at, ends_at: instant(row, "told_ends_at")? }))
 }
 
 fn gate(row: &SqliteRow) -> Result<GateRow, StoreError> {

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use crate::{Timestamp, WorkerId};
+use crate::{Day, Timestamp, Told, WorkerId};
 
 /// One call, in the unit tokens are kept in.
 pub const TOKEN: i64 = 1_000_000;
-const DAY_US: i64 = 24 * 3600 * 1_000_000;
+pub(crate) const DAY_US: i64 = 24 * 3600 * 1_000_000;
 
 /// How many calls a connection takes. `None` means without limit.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -57,6 +57,8 @@ pub struct BudgetLease {
     pub day_left: Option<u32>,
     /// The other system asked everybody to wait until then.
     pub paused_until: Option<Timestamp>,
+    /// The day's limit that leaves least, if a day is limited.
+    pub day: Option<Day>,
 }
 
 /// What is left of a budget.
@@ -72,6 +74,10 @@ pub struct BudgetRow {
     pub day_used: i64,
     /// The other system asked everybody to wait until then.
     pub paused_until: Option<Timestamp>,
+    /// When it asked.
+    pub paused_at: Option<Timestamp>,
+    /// What the other system says of its own limit for a day.
+    pub told: Option<Told>,
 }
 
 /// What one process holds of the calls in flight.
@@ -92,7 +98,15 @@ impl BudgetRow {
     #[must_use]
     pub fn full(limits: &BudgetLimits, now: Timestamp) -> Self {
         let day = now.micros().div_euclid(DAY_US);
-        Self { tokens: i64::from(limits.burst.max(1)) * TOKEN, refreshed_at: now, day, day_used: 0, paused_until: None }
+        Self {
+            tokens: i64::from(limits.burst.max(1)) * TOKEN,
+            refreshed_at: now,
+            day,
+            day_used: 0,
+            paused_until: None,
+            paused_at: None,
+            told: None,
+        }
     }
 
     /// The first instant of the day after.
@@ -115,14 +129,15 @@ impl BudgetRow {
         };
         let (held, slots) = share(others, ask);
         let holder = BudgetHolder { worker: ask.worker, held, wanted: ask.wanted, hold_until: ask.hold_until };
-        let lease = BudgetLease { tokens, more_at, slots, day_left: self.day_left(&ask.limits), paused_until };
+        let day_left = self.day_left(&ask.limits, ask.now);
+        let lease = BudgetLease { tokens, more_at, slots, day_left, paused_until, day: self.day(&ask.limits, ask.now) };
         (self, holder, lease)
     }
 
     /// Calls left today.
     #[must_use]
-    pub fn day_left(&self, limits: &BudgetLimits) -> Option<u32> {
-        limits.per_day.map(|per_day| u32::try_from(i64::from(per_day).saturating_sub(self.day_used)).unwrap_or(0))
+    pub fn day_left(&self, limits: &BudgetLimits, now: Timestamp) -> Option<u32> {
+        self.day(limits, now).map(|day| u32::try_from(day.left).unwrap_or(0))
     }
 
     /// Figures nobody wrote must not park a connection's runs for ever, or give it all it wants.
@@ -143,6 +158,7 @@ impl BudgetRow {
         if day > self.day {
             (self.day, self.day_used) = (day, 0);
         }
+        self.forget_what_is_over(now);
         if let Some(per_second) = limits.per_second {
             let full = i64::from(limits.burst.max(1)) * TOKEN;
             // A microsecond brings `per_second` millionths of a call.
@@ -154,6 +170,7 @@ impl BudgetRow {
 
     fn take_back(&mut self, limits: &BudgetLimits, back: u32) {
         self.day_used = (self.day_used - i64::from(back)).max(0);
+        self.take_told(-i64::from(back));
         if limits.per_second.is_some() {
             self.tokens = (self.tokens + i64::from(back) * TOKEN).min(i64::from(limits.burst.max(1)) * TOKEN);
         }
@@ -161,16 +178,17 @@ impl BudgetRow {
 
     fn take(&mut self, limits: &BudgetLimits, wanted: u32, now: Timestamp) -> (u32, Option<Timestamp>) {
         let by_rate = limits.per_second.map_or(wanted, |_| u32::try_from(self.tokens / TOKEN).unwrap_or(0).min(wanted));
-        let given = self.day_left(limits).map_or(by_rate, |left| left.min(by_rate));
+        let given = self.day_left(limits, now).map_or(by_rate, |left| left.min(by_rate));
         if limits.per_second.is_some() {
             self.tokens -= i64::from(given) * TOKEN;
         }
         self.day_used = self.day_used.saturating_add(i64::from(given));
+        self.take_told(i64::from(given));
         if given >= wanted {
             return (given, None);
         }
-        if self.day_left(limits) == Some(0) {
-            return (given, Some(self.next_day()));
+        if self.day_left(limits, now) == Some(0) {
+            return (given, self.more_of_the_day_at(limits, now));
         }
         let missing = (TOKEN - self.tokens.rem_euclid(TOKEN)).max(1);
         let per_second = limits.per_second.unwrap_or(1.0).max(f64::MIN_POSITIVE);

@@ -25,8 +25,10 @@ pub mod notice;
 pub mod operations;
 pub mod pages;
 pub(crate) mod parts;
+pub mod polls;
 pub mod races;
 pub mod recipes;
+pub mod sign_in;
 pub mod watch;
 pub mod workers;
 pub mod writer;
@@ -120,10 +122,13 @@ macro_rules! conformance {
             lists: runs, recipes_and_connections, what_runs_say, questions, alarms_and_notices, inbound, operations, gates,
                 budgets, lanes;
             gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,
-                calls_in_flight_are_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
+                calls_in_flight_are_shared, what_a_system_says_is_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
                 who_did_what, a_removed_connection_is_forgotten;
+            polls: a_page_is_one_commit, a_long_page, one_asks_at_a_time, a_moved_trigger, failures, only_what_is_switched_on;
             inbound: kept_and_read, kept_twice, a_list_is_filtered, one_address_cannot_crowd_out_another, nothing_outgrows_the_whole,
                 given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address;
+            sign_in: a_token_is_kept, one_of_many_renews, a_turn_ends, a_sign_in_is_needed_once, a_use_is_noted,
+                a_begun_sign_in_is_spent_once, it_goes_with_its_connection;
             notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;
             alarms: alarms_are_set_and_removed, one_cause_gives_one_notice, notices_are_delivered;
             watch: how_things_stand, how_far_the_tables_are;

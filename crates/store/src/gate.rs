@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{AuditId, BudgetAsk, BudgetLease, BudgetRow, StoreError, Timestamp, WaitingFor, WorkerId};
+use crate::{AuditId, BudgetAsk, BudgetLease, BudgetRow, StoreError, Timestamp, Told, WaitingFor, WorkerId};
 
 /// Calls of one kind that share a circuit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -149,6 +149,12 @@ pub trait Gates: Send + Sync + 'static {
 
     /// Connections whose systems asked to wait beyond `now`, and until when.
     async fn pauses(&self, now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError>;
+
+    /// The system behind a connection says what is left of its own limit for a day.
+    async fn hear_limit(&self, connection: &str, told: &Told) -> Result<(), StoreError>;
+
+    /// Connections whose systems said so, with what is left by now.
+    async fn told_limits(&self) -> Result<Vec<(String, Told)>, StoreError>;
 
     /// What is left of a connection's budget; `None` when nobody took from it yet.
     async fn budget(&self, connection: &str) -> Result<Option<BudgetRow>, StoreError>;

@@ -26,10 +26,13 @@ mod journal;
 #[cfg(feature = "conformance")]
 pub mod memory;
 mod operation;
+mod poll;
 mod recipe;
 mod rounds;
 mod run;
+mod sign_in;
 mod time;
+mod told;
 #[cfg(feature = "conformance")]
 pub mod upgrade;
 mod vault;
@@ -66,13 +69,16 @@ pub use crate::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
         OperationState, Selection,
     },
+    poll::{NewPoll, PollAnswer, PollDone, PollPosition, PollRow, Polls},
     recipe::{Activated, ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
     rounds::{RECIPES_VISITED_MAX, Round, Rounds, Visited},
     run::{
         Accepted, Batch, BatchOutcome, CLAIM_CHUNKS_MAX, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter,
         RunRow, RunStatus, Then, Via, WaitingFor,
     },
+    sign_in::{BegunSignIn, ConnectionState, SignInRefused, SignIns, TokenRow, Turn, TurnAsk},
     time::{Clock, ManualClock, SystemClock, Timestamp},
+    told::{Day, Told},
     vault::Vault,
     watch::{LETTER_RECIPES_MAX, LETTERS_COUNTED_MAX, Schema, Standing, WAITING_COUNTED_MAX, Waiting, Watch, counted},
 };
@@ -104,7 +110,7 @@ pub const NO_ROOM: &str = "there is no room left on the disk";
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages + Gates + Watch + Alarms + Care + Blobs + Forgets {
+pub trait Store: Pages + Gates + SignIns + Watch + Alarms + Care + Blobs + Forgets + Polls {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.

@@ -10,6 +10,8 @@ mod forget;
 mod model;
 mod outside;
 mod pages;
+mod polls;
+mod sign_in;
 mod watch;
 
 use std::{

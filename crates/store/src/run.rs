@@ -270,11 +270,13 @@ pub enum Via {
     Call,
     /// Another run failed.
     Failure,
+    /// A system was asked.
+    Poll,
 }
 
 impl Via {
     /// Every way, in the order of their numbers.
-    pub const ALL: [Self; 6] = [Self::Webhook, Self::Api, Self::Schedule, Self::Replay, Self::Call, Self::Failure];
+    pub const ALL: [Self; 7] = [Self::Webhook, Self::Api, Self::Schedule, Self::Replay, Self::Call, Self::Failure, Self::Poll];
 
     /// The number stored.
     #[must_use]
@@ -304,6 +306,7 @@ impl Via {
             Self::Replay => "replay",
             Self::Call => "call",
             Self::Failure => "failure",
+            Self::Poll => "poll",
         }
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest as _, Sha256};
 
 use super::settings::Server;
-use crate::strict;
+use connector::strict;
 
 const KEYS: [&str; 9] = ["from", "to", "cc", "bcc", "reply_to", "subject", "text", "html", "attachments"];
 const ATTACHMENT_KEYS: [&str; 6] = ["filename", "content_type", "text", "base64", "json", "file"];

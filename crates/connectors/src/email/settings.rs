@@ -6,7 +6,7 @@ use connector::{Connection, Cx, ErrorClass, Secret, StepError};
 use lettre::message::Mailbox;
 use serde_json::{Map, Value as Json, json};
 
-use crate::strict::{self, Problems};
+use connector::strict::{self, Problems};
 
 const KEYS: [&str; 6] = ["host", "port", "tls", "from", "hello", "ca"];
 const TLS: [&str; 3] = ["starttls", "implicit", "none"];

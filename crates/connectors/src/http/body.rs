@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json};
 use sha2::{Digest as _, Sha256};
 
 use super::request::{collect_pairs, invalid};
-use crate::strict;
+use connector::strict;
 
 /// The ways to give a body; a request has one.
 pub(super) const KINDS: [&str; 6] = ["json", "form", "multipart", "xml", "text", "bytes"];

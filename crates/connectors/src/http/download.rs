@@ -22,7 +22,7 @@ use super::{
     accepted_into, answer,
     request::{Accept, With, invalid},
 };
-use crate::strict;
+use connector::strict;
 
 /// Whether the step wants a file.
 pub(super) fn wanted(input: &Json) -> Result<bool, StepError> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use connector::{
     Connection, Cx, Secret, StepError,
-    oauth::{Client, Grant},
+    oauth::{Authorize, Client, Grant, SignIn},
 };
 use serde_json::{Map, Value as Json};
 use url::Url;
@@ -13,39 +13,64 @@ use super::{
     request::broken_connection,
     settings::{self, Auth},
 };
-use crate::strict;
+use connector::strict;
 
-pub(super) const GRANTS: [&str; 2] = ["client_credentials", "refresh_token"];
+pub(super) const GRANTS: [&str; 3] = ["client_credentials", "refresh_token", "authorization_code"];
+/// The place of the grants in [`GRANTS`].
+const REFRESH_TOKEN: usize = 1;
+const AUTHORIZATION_CODE: usize = 2;
+/// What only an authorization code needs.
+const BROWSER_KEYS: [&str; 3] = ["authorize_url", "authorize_params", "pkce"];
 pub(super) const CLIENT_AUTHS: [&str; 2] = ["basic", "body"];
 
 /// Checks the settings: the field and a sentence.
 pub(super) fn check(fields: &Map<String, Json>) -> Result<(), (&'static str, String)> {
-    token_url(fields).map_err(|sentence| ("token_url", sentence))?;
-    word(fields, "grant", &GRANTS).map_err(|sentence| ("grant", sentence))?;
+    address(fields, "token_url", "that gives out tokens").map_err(|sentence| ("token_url", sentence))?;
+    let grant = word(fields, "grant", &GRANTS).map_err(|sentence| ("grant", sentence))?;
     word(fields, "client_auth", &CLIENT_AUTHS).map_err(|sentence| ("client_auth", sentence))?;
     match fields.get("scope") {
         None | Some(Json::Null | Json::String(_)) => {}
         Some(other) => return Err(("scope", format!("the scope must be text, not {}", strict::kind(other)))),
     }
-    match fields.get("params") {
-        None | Some(Json::Null) => Ok(()),
-        Some(Json::Object(params)) => match params.iter().find(|(_, value)| !value.is_string()) {
-            Some((name, value)) => Err(("params", format!("the value of \"{name}\" must be text, not {}", strict::kind(value)))),
-            None => Ok(()),
-        },
-        Some(other) => Err(("params", format!("params must be a record of names and texts, not {}", strict::kind(other)))),
+    texts(fields, "params")?;
+    if grant == AUTHORIZATION_CODE {
+        address(fields, "authorize_url", "of the page people agree on").map_err(|sentence| ("authorize_url", sentence))?;
+        return match fields.get("pkce") {
+            None | Some(Json::Null | Json::Bool(_)) => texts(fields, "authorize_params"),
+            Some(other) => Err(("pkce", format!("pkce must be true or false, not {}", strict::kind(other)))),
+        };
+    }
+    match BROWSER_KEYS.into_iter().find(|name| fields.get(*name).is_some_and(|value| !value.is_null())) {
+        Some(name) => Err((name, format!("\"{name}\" is only used by grant authorization_code"))),
+        None => Ok(()),
     }
 }
 
-fn token_url(fields: &Map<String, Json>) -> Result<Url, String> {
-    let text = match fields.get("token_url") {
+fn texts(fields: &Map<String, Json>, name: &'static str) -> Result<(), (&'static str, String)> {
+    match fields.get(name) {
+        None | Some(Json::Null) => Ok(()),
+        Some(Json::Object(params)) => match params.iter().find(|(_, value)| !value.is_string()) {
+            Some((key, value)) => Err((name, format!("the value of \"{key}\" must be text, not {}", strict::kind(value)))),
+            None => Ok(()),
+        },
+        Some(other) => Err((name, format!("{name} must be a record of names and texts, not {}", strict::kind(other)))),
+    }
+}
+
+fn pairs(fields: &Map<String, Json>, name: &str) -> Vec<(String, String)> {
+    let Some(Json::Object(params)) = fields.get(name) else { return Vec::new() };
+    params.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
+}
+
+fn address(fields: &Map<String, Json>, name: &str, which: &str) -> Result<Url, String> {
+    let text = match fields.get(name) {
         Some(Json::String(text)) => text.trim(),
-        None | Some(Json::Null) => return Err("auth oauth2 needs the address that gives out tokens".to_owned()),
-        Some(other) => return Err(format!("the token address must be text, not {}", strict::kind(other))),
+        None | Some(Json::Null) => return Err(format!("auth oauth2 needs the address {which}")),
+        Some(other) => return Err(format!("the address {which} must be text, not {}", strict::kind(other))),
     };
     match Url::parse(text) {
         Ok(url) if matches!(url.scheme(), "http" | "https") && url.username().is_empty() && url.password().is_none() => Ok(url),
-        _ => Err("the token address must start with https:// or http:// and hold no user name".to_owned()),
+        _ => Err(format!("the address {which} must start with https:// or http:// and hold no user name")),
     }
 }
 
@@ -60,11 +85,41 @@ fn word(fields: &Map<String, Json>, name: &str, known: &[&str]) -> Result<usize,
 
 /// Required and optional credentials, and who needs them.
 pub(super) fn credentials(fields: &Map<String, Json>) -> (&'static [&'static str], &'static [&'static str], &'static str) {
-    if word(fields, "grant", &GRANTS) == Ok(1) {
-        (&["client_id", "refresh_token"], &["client_secret"], "grant refresh_token")
-    } else {
-        (&["client_id", "client_secret"], &[], "grant client_credentials")
+    match word(fields, "grant", &GRANTS) {
+        Ok(REFRESH_TOKEN) => (&["client_id", "refresh_token"], &["client_secret"], "grant refresh_token"),
+        Ok(AUTHORIZATION_CODE) => (&["client_id"], &["client_secret"], "grant authorization_code"),
+        _ => (&["client_id", "client_secret"], &[], "grant client_credentials"),
     }
+}
+
+/// How the people of a connection sign in with their browser.
+pub(super) fn sign_in() -> SignIn {
+    SignIn::new(|connection| match settings::auth(&connection.config) {
+        Ok(Auth::OAuth2(fields)) if word(fields, "grant", &GRANTS) == Ok(AUTHORIZATION_CODE) => {
+            authorize(connection, fields).map(Some)
+        }
+        Ok(_) => Ok(None),
+        Err((field, sentence)) => Err(format!("{field}: {sentence}")),
+    })
+}
+
+fn authorize(connection: &Connection, fields: &Map<String, Json>) -> Result<Authorize, String> {
+    let credential = |name: &str| connection.credentials.get(name);
+    Ok(Authorize {
+        authorize_url: address(fields, "authorize_url", "of the page people agree on")?,
+        token_url: address(fields, "token_url", "that gives out tokens")?,
+        id: credential("client_id").map(Secret::expose).ok_or("it lacks the credential \"client_id\"")?.to_owned(),
+        secret: credential("client_secret").cloned(),
+        in_body: word(fields, "client_auth", &CLIENT_AUTHS)? == 1,
+        scope: scope(fields),
+        pkce: fields.get("pkce").and_then(Json::as_bool).unwrap_or(true),
+        params: pairs(fields, "authorize_params"),
+        token_params: pairs(fields, "params"),
+    })
+}
+
+fn scope(fields: &Map<String, Json>) -> Option<String> {
+    fields.get("scope").and_then(Json::as_str).filter(|scope| !scope.trim().is_empty()).map(str::to_owned)
 }
 
 /// The sign-in of the call's connection, when it is one with tokens.
@@ -81,22 +136,20 @@ pub(super) fn client(cx: &Cx) -> Result<Option<Client<'_>>, StepError> {
 
 fn built<'a>(connection: &'a Connection, fields: &'a Map<String, Json>) -> Result<Client<'a>, String> {
     let credential = |name: &str| connection.credentials.get(name);
-    let text = |name: &str| fields.get(name).and_then(Json::as_str);
+    let grant = word(fields, "grant", &GRANTS)?;
     Ok(Client {
         connection: &connection.name,
-        grant: if word(fields, "grant", &GRANTS)? == 1 { Grant::RefreshToken } else { Grant::ClientCredentials },
-        token_url: token_url(fields)?,
+        grant: if grant == 0 { Grant::ClientCredentials } else { Grant::RefreshToken },
+        token_url: address(fields, "token_url", "that gives out tokens")?,
         id: credential("client_id").map(Secret::expose).ok_or("it lacks the credential \"client_id\"")?,
         secret: credential("client_secret"),
         refresh_token: credential("refresh_token"),
         in_body: word(fields, "client_auth", &CLIENT_AUTHS)? == 1,
-        scope: text("scope").filter(|scope| !scope.trim().is_empty()).map(str::to_owned),
-        params: match fields.get("params") {
-            Some(Json::Object(params)) => {
-                params.iter().filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect()
-            }
-            _ => Vec::new(),
-        },
+        // What people agreed to stays as they agreed to it (RFC 6749, 6).
+        scope: scope(fields).filter(|_| grant != AUTHORIZATION_CODE),
+        params: pairs(fields, "params"),
+        assertion: None,
+        now_s: 0,
     })
 }
 

@@ -17,7 +17,7 @@ use super::{
     parse::As,
     request::{With, invalid},
 };
-use crate::strict;
+use connector::strict;
 
 const KINDS: [&str; 5] = ["link", "cursor", "offset", "page", "next_url"];
 const KEYS: [&str; 11] =
@@ -64,7 +64,7 @@ pub(super) fn schema() -> Json {
 }
 
 /// How a step pages.
-pub(super) struct Walk {
+pub(crate) struct Walk {
     kind: Kind,
     items: Option<String>,
     more: Option<String>,
@@ -87,7 +87,7 @@ enum Kind {
 
 /// Where a walk stands: what the next call begins with, and what was seen.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Position {
+pub(crate) struct Position {
     at: Json,
     pages: u64,
     items: u64,
@@ -113,7 +113,8 @@ fn problem(sentence: impl Into<String>) -> StepError {
     invalid("PAGINATE_INVALID", sentence)
 }
 
-fn walk(fields: &Map<String, Json>) -> Result<Walk, String> {
+/// Reads `paginate`; the sentence says what is wrong with it.
+pub(crate) fn walk(fields: &Map<String, Json>) -> Result<Walk, String> {
     if let Some(key) = fields.keys().find(|key| !KEYS.contains(&key.as_str())) {
         return Err(format!("paginate: {}", strict::unknown(key, &KEYS)));
     }
@@ -242,12 +243,7 @@ async fn turn(
 ) -> Result<(Vec<Json>, Option<Position>, Response), StepError> {
     // Each page is a call of its own; under one key a system might give the first page again.
     let cx = &Cx { idempotency_key: format!("{}/{}", cx.idempotency_key, position.pages).into(), ..cx.clone() };
-    let place = match (&walk.kind, position.at.as_str()) {
-        (Kind::Link | Kind::NextUrl(_), Some(text)) => {
-            Some(Url::parse(text).map_err(|_| stopped("NEXT_PAGE_INVALID", "the address of the next page cannot be read"))?)
-        }
-        _ => None,
-    };
+    let place = walk.place(&position)?;
     let input = &walk.asking(input, &position)?;
     let with = With { place: place.as_ref(), ..With::default() };
     let first = super::address(cx, input, with)?;
@@ -263,7 +259,8 @@ async fn turn(
     Ok((items, next, response))
 }
 
-fn advance(mut position: Position, at: Json, items: &[Json]) -> Result<Position, StepError> {
+/// Where the walk stands after this page; an error when it goes round.
+pub(crate) fn advance(mut position: Position, at: Json, items: &[Json]) -> Result<Position, StepError> {
     let cursor = mark("at", &at);
     if position.seen.contains(&cursor) {
         return Err(stopped(
@@ -300,8 +297,19 @@ fn stopped(code: &'static str, sentence: impl Into<String>) -> StepError {
 }
 
 impl Walk {
+    /// The whole address of this page, where the page before it gave one.
+    pub(crate) fn place(&self, position: &Position) -> Result<Option<Url>, StepError> {
+        match (&self.kind, position.at.as_str()) {
+            (Kind::Link | Kind::NextUrl(_), Some(text)) => match Url::parse(text) {
+                Ok(url) => Ok(Some(url)),
+                Err(_) => Err(stopped("NEXT_PAGE_INVALID", "the address of the next page cannot be read")),
+            },
+            _ => Ok(None),
+        }
+    }
+
     /// The input of this call: the values that carry the place, put in.
-    fn asking(&self, input: &Json, position: &Position) -> Result<Json, StepError> {
+    pub(crate) fn asking(&self, input: &Json, position: &Position) -> Result<Json, StepError> {
         let mut input = input.clone();
         let at = match (&self.kind, &position.at) {
             (Kind::Link | Kind::NextUrl(_), _) => Json::Null,
@@ -334,7 +342,7 @@ impl Walk {
     }
 
     /// The items of a page, out of its body.
-    fn take_items(&self, body: &mut Json) -> Vec<Json> {
+    pub(crate) fn take_items(&self, body: &mut Json) -> Vec<Json> {
         let found = match &self.items {
             None => Some(body),
             Some(path) => lookup_mut(body, path),
@@ -345,7 +353,8 @@ impl Walk {
         }
     }
 
-    fn items<'b>(&self, body: &'b Json) -> Result<&'b [Json], StepError> {
+    /// The items of a page, in its body.
+    pub(crate) fn items<'b>(&self, body: &'b Json) -> Result<&'b [Json], StepError> {
         let (found, place) = match &self.items {
             None => (Some(body), "the body".to_owned()),
             Some(path) => (lookup(body, path), format!("items, {path},")),
@@ -362,7 +371,7 @@ impl Walk {
     }
 
     /// What the next call begins with; `None` when there is none.
-    fn next(
+    pub(crate) fn next(
         &self,
         position: &Position,
         first: &Url,
@@ -416,7 +425,7 @@ fn near(first: &Url, here: &Url, link: &str) -> Result<Json, StepError> {
 }
 
 /// `data.items`, with `-1` for the last of a list; `/data/items` for names that hold a dot (RFC 6901).
-fn lookup<'a>(body: &'a Json, path: &str) -> Option<&'a Json> {
+pub(crate) fn lookup<'a>(body: &'a Json, path: &str) -> Option<&'a Json> {
     if path.starts_with('/') {
         return body.pointer(path);
     }
@@ -429,7 +438,7 @@ fn lookup<'a>(body: &'a Json, path: &str) -> Option<&'a Json> {
 }
 
 /// The same to be changed.
-fn lookup_mut<'a>(body: &'a mut Json, path: &str) -> Option<&'a mut Json> {
+pub(crate) fn lookup_mut<'a>(body: &'a mut Json, path: &str) -> Option<&'a mut Json> {
     if path.starts_with('/') {
         return body.pointer_mut(path);
     }

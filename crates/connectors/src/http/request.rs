@@ -13,7 +13,7 @@ use super::{
     settings::{self, Auth},
     sign,
 };
-use crate::strict;
+use connector::strict;
 
 const KEYS: [&str; 16] = [
     "method",

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use url::Url;
 
 use super::request::broken_connection;
-use crate::strict::{self, Problems};
+use connector::strict::{self, Problems};
 
 /// Credentials that belong to the way, whatever the sign-in.
 pub(super) const CREDENTIALS: [&str; 4] = ["client_certificate", "client_key", "proxy_username", "proxy_password"];

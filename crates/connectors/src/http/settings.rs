@@ -8,16 +8,19 @@ use serde_json::{Map, Value as Json, json};
 use url::Url;
 
 use super::{oauth, route};
-use crate::strict::{self, Problems};
+use connector::strict::{self, Problems};
 
 const KEYS: [&str; 5] = ["base_url", "auth", "headers", "tls", "proxy"];
 const AUTH_KINDS: [&str; 5] = ["none", "basic", "bearer", "api_key", "oauth2"];
-const AUTH_KEYS: [&str; 8] = ["kind", "in", "name", "grant", "token_url", "client_auth", "scope", "params"];
+const AUTH_KEYS: [&str; 11] =
+    ["kind", "in", "name", "grant", "token_url", "client_auth", "scope", "params", "authorize_url", "authorize_params", "pkce"];
 /// Which of them belong to which kind.
-const OWN_KEYS: [(&str, &[&str]); 2] =
-    [("api_key", &["in", "name"]), ("oauth2", &["grant", "token_url", "client_auth", "scope", "params"])];
+const OWN_KEYS: [(&str, &[&str]); 2] = [
+    ("api_key", &["in", "name"]),
+    ("oauth2", &["grant", "token_url", "client_auth", "scope", "params", "authorize_url", "authorize_params", "pkce"]),
+];
 /// Headers that belong to the connection between the machines, not to a recipe or a connection's settings.
-pub(super) const RESERVED_HEADERS: [&str; 7] =
+pub(crate) const RESERVED_HEADERS: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"];
 
 /// How a connection signs in.
@@ -38,7 +41,7 @@ pub(super) fn config_schema() -> Json {
             "base_url": {"type": "string", "format": "uri", "title": "Base address", "description": "What every path is added to, for instance https://api.example.com/v2."},
             "auth": {
                 "title": "Sign-in",
-                "description": "How calls sign in: none, basic (credentials username, password), bearer (credential token), api_key (credential key) or oauth2 (credentials client_id, client_secret, and refresh_token for that grant).",
+                "description": "How calls sign in: none, basic (credentials username, password), bearer (credential token), api_key (credential key) or oauth2 (credentials client_id, client_secret, refresh_token for that grant; with grant authorization_code people sign in with their browser).",
                 "oneOf": [
                     {"type": "string", "enum": AUTH_KINDS},
                     {
@@ -51,7 +54,10 @@ pub(super) fn config_schema() -> Json {
                             "token_url": {"type": "string", "format": "uri", "description": "Where oauth2 gets its token."},
                             "client_auth": {"type": "string", "enum": oauth::CLIENT_AUTHS, "default": "basic", "description": "Whether oauth2 sends client_id and client_secret as basic authentication or in the body."},
                             "scope": {"type": "string", "description": "What the token shall be good for; several with blanks between."},
-                            "params": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Sent along when a token is asked for, for instance an audience."}
+                            "params": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Sent along when a token is asked for, for instance an audience."},
+                            "authorize_url": {"type": "string", "format": "uri", "description": "The page people agree on, for grant authorization_code."},
+                            "authorize_params": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Sent along to that page, for instance access_type: offline."},
+                            "pkce": {"type": "boolean", "default": true, "description": "Proves that whoever brings the code asked for it (RFC 7636, S256); false only for systems that refuse it."}
                         },
                         "required": ["kind"],
                         "additionalProperties": false

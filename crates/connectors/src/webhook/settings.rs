@@ -10,7 +10,7 @@ use super::{
     layout::{self, Encoding},
     vendors,
 };
-use crate::strict::{self, Problems};
+use connector::strict::{self, Problems};
 
 /// Every way to check, plain ones first.
 pub(super) const KINDS: [&str; 11] =
@@ -50,7 +50,20 @@ fn uses(kind: &str) -> Uses {
     Uses { keys, required, optional }
 }
 
-pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>> {
+/// Everything that is wrong with settings whose credentials are not known yet.
+pub(crate) fn check_declared(config: &Json) -> Result<(), Vec<(String, String)>> {
+    let found = validate(config, &HashMap::new()).err().unwrap_or_default();
+    let found: Vec<_> = found.into_iter().filter(|(field, _)| !field.starts_with("credentials.")).collect();
+    if found.is_empty() { Ok(()) } else { Err(found) }
+}
+
+/// The credentials a way to check needs, and those it also takes.
+pub(crate) fn credentials_of(kind: &str) -> (&'static [&'static str], &'static [&'static str]) {
+    let uses = uses(kind);
+    (uses.required, uses.optional)
+}
+
+pub(crate) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> Result<(), Vec<(String, String)>> {
     let mut problems = Problems::default();
     let missing = || format!("verify is missing: one of {}", KINDS.join(", "));
     let Some(fields) = problems.record("config", config) else {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use connector::{Connection, Inbound, Refused, Secret, TriggerKind, Verified};
+use connector::{Connection, Inbound, Refused, Secret, Verified};
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value as Json, json};
 use sha2::Sha256;
@@ -26,7 +26,7 @@ pub(super) fn verify_at(
     now_s: i64,
 ) -> Result<Verified, Refused> {
     let headers: Vec<(String, String)> = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let TriggerKind::Webhook { verify, .. } = super::connector().triggers[0].kind;
+    let verify = super::connector().triggers.remove(0).webhook.unwrap().verify;
     verify(connection, &Inbound { method: "POST", base: "https://mycompany.com", target, headers: &headers, body, now_s })
 }
 

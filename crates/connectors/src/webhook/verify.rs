@@ -15,7 +15,7 @@ const EVENT_ID_BYTES_MAX: usize = 255;
 pub(super) const SIGNATURES_MAX: usize = 16;
 
 /// Checks a request against the connection it was sent for.
-pub(super) fn verify(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refused> {
+pub(crate) fn verify(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refused> {
     match connection.config.get("verify").and_then(Json::as_str) {
         Some("none") => Ok(Verified::default()),
         Some("basic") => plain::basic(connection, inbound),
@@ -34,7 +34,7 @@ pub(super) fn verify(connection: &Connection, inbound: &Inbound<'_>) -> Result<V
 }
 
 /// The headers, in lower case, that hold what [`verify`] goes by.
-pub(super) fn proofs(connection: &Connection) -> Vec<String> {
+pub(crate) fn proofs(connection: &Connection) -> Vec<String> {
     let own = setting(connection, "header").map(str::to_ascii_lowercase);
     match setting(connection, "verify") {
         Some("none") => Vec::new(),

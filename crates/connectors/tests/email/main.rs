@@ -31,6 +31,8 @@ fn cx(config: Json, credentials: &[(&str, &str)]) -> Cx {
         timeout: Duration::from_secs(20),
         run_id: "run_1".into(),
         path: "tell".into(),
+        began: tokio::time::Instant::now(),
+        began_us: 1_760_000_000_000_000,
         traceparent: None,
     }
 }
@@ -195,8 +197,7 @@ async fn a_lost_answer_is_a_doubt_only_after_the_message() {
         let error = send(hurried, hello()).await.unwrap_err();
         assert_eq!((error.class, error.doubt), (ErrorClass::Timeout, doubt), "{at}: {error:?}");
     }
-    let endless =
-        Server::start(Mode::Plain, |verb| (verb == "greeting").then(|| "220-".to_owned() + &"x".repeat(2_000_000))).await;
+    let endless = Server::start(Mode::Plain, |verb| (verb == "greeting").then(|| format!("220-{}", "x".repeat(2_000_000)))).await;
     let error = send(cx(config(&endless, "none"), &[]), hello()).await.unwrap_err();
     assert_eq!((error.class, error.doubt), (ErrorClass::Network, Doubt::Settled), "{error:?}");
     let nobody = json!({"host": "127.0.0.1", "port": 1, "tls": "none", "from": "a@example.com"});

@@ -37,6 +37,8 @@ fn cx(connection: Option<Connection>) -> Cx {
         timeout: Duration::from_secs(20),
         run_id: "run_1".into(),
         path: "pay".into(),
+        began: tokio::time::Instant::now(),
+        began_us: 1_760_000_000_000_000,
         traceparent: None,
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use connector::{
     Connection, Cx, Doubt, ErrorClass, Secret,
-    oauth::{Keeper, Kept},
+    oauth::{Ask, Keeper, Kept, Pair, Place, Turn},
 };
 use serde_json::{Value as Json, json};
 
@@ -167,21 +167,74 @@ async fn a_sign_in_that_fails_says_so_without_secrets_and_nothing_was_sent() {
     assert_eq!((error.code.as_str(), seen.sign_ins.load(Ordering::SeqCst)), ("PATH_REFUSED", 0));
 }
 
-/// Keeps what it is given, and knows what another process has kept.
+/// What several processes share: tokens, whose turn it is, and who was refused.
 #[derive(Default)]
 struct Drawer {
-    kept: Mutex<Vec<String>>,
-    latest: Mutex<Option<String>>,
+    kept: Mutex<Option<Pair>>,
+    holder: Mutex<Option<String>>,
+    refused: Mutex<Vec<String>>,
+    /// The next so many attempts to keep something fail.
+    away: AtomicUsize,
+    keeps: AtomicUsize,
+}
+
+impl Drawer {
+    /// The refresh token as it is kept.
+    fn refresh(&self) -> Option<String> {
+        self.kept.lock().unwrap().as_ref()?.refresh.as_ref().map(|refresh| refresh.expose().to_owned())
+    }
+}
+
+fn ready<'a, T: Send + 'a>(value: T) -> Kept<'a, T> {
+    Box::pin(std::future::ready(Ok(value)))
 }
 
 impl Keeper for Drawer {
-    fn keep<'a>(&'a self, connection: &'a str, field: &'a str, value: Secret) -> Kept<'a, ()> {
-        self.kept.lock().unwrap().push(format!("{connection}.{field}={}", value.expose()));
-        Box::pin(std::future::ready(Ok(())))
+    fn now_us(&self) -> i64 {
+        1_000_000
     }
 
-    fn latest<'a>(&'a self, _connection: &'a str, _field: &'a str) -> Kept<'a, Option<Secret>> {
-        Box::pin(std::future::ready(Ok(self.latest.lock().unwrap().clone().map(Secret::new))))
+    fn kept<'a>(&'a self, _place: &'a Place) -> Kept<'a, Option<Pair>> {
+        ready(self.kept.lock().unwrap().clone())
+    }
+
+    fn turn<'a>(&'a self, ask: Ask<'a>) -> Kept<'a, Turn> {
+        if let Some(pair) = self.kept.lock().unwrap().clone().filter(|pair| pair.revision > ask.seen) {
+            return ready(Turn::Moved(pair));
+        }
+        if let Some(reason) = self.refused.lock().unwrap().first() {
+            return ready(Turn::Refused(reason.clone()));
+        }
+        let mut holder = self.holder.lock().unwrap();
+        if holder.as_ref().is_some_and(|known| known != ask.holder) {
+            return ready(Turn::Taken);
+        }
+        *holder = Some(ask.holder.to_owned());
+        ready(Turn::Mine)
+    }
+
+    fn give_back<'a>(&'a self, _place: &'a Place, holder: &'a str) -> Kept<'a, ()> {
+        self.holder.lock().unwrap().take_if(|known| known == holder);
+        ready(())
+    }
+
+    fn keep<'a>(&'a self, _place: &'a Place, holder: &'a str, pair: &'a Pair) -> Kept<'a, bool> {
+        self.keeps.fetch_add(1, Ordering::SeqCst);
+        if self.away.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+            return Box::pin(std::future::ready(Err("away".to_owned())));
+        }
+        let mut kept = self.kept.lock().unwrap();
+        if kept.as_ref().map_or(0, |kept| kept.revision) != pair.revision {
+            return ready(false);
+        }
+        *kept = Some(Pair { revision: pair.revision + 1, ..pair.clone() });
+        self.holder.lock().unwrap().take_if(|known| known == holder);
+        ready(true)
+    }
+
+    fn refused<'a>(&'a self, connection: &'a str, reason: &'a str, _began_us: i64) -> Kept<'a, ()> {
+        self.refused.lock().unwrap().push(format!("{connection}: {reason}"));
+        ready(())
     }
 }
 
@@ -197,40 +250,147 @@ fn rotating(number: usize, request: &str) -> Act {
 const REFRESH: [(&str, &str); 2] = [("client_id", "c"), ("refresh_token", "r0")];
 
 #[tokio::test]
-async fn a_replaced_refresh_token_is_used_and_kept() {
+async fn a_replaced_refresh_token_is_kept_and_used_by_the_next_process() {
     let (server, _) = service(rotating, |_, _| answer("200 OK", "", "")).await;
     let drawer = Arc::new(Drawer::default());
     let cx = cx(Some(connection(&server, json!({"grant": "refresh_token"}), &REFRESH)));
-    cx.http.keep_credentials_with(drawer.clone());
-    for _ in 0..3 {
+    cx.http.keep_tokens_with(drawer.clone());
+    for number in 1..4 {
         call(cx.clone(), json!({"path": "/x"})).await.unwrap();
+        assert_eq!(drawer.refresh(), Some(format!("r{number}")));
     }
-    assert_eq!(*drawer.kept.lock().unwrap(), ["shop.refresh_token=r1", "shop.refresh_token=r2", "shop.refresh_token=r3"]);
-    // The connection is read again with what was kept: it goes on from there.
-    let again = connection(&server, json!({"grant": "refresh_token"}), &[("client_id", "c"), ("refresh_token", "r3")]);
-    call(Cx { connection: Some(Arc::new(again)), ..cx }, json!({"path": "/x"})).await.unwrap();
-    assert_eq!(drawer.kept.lock().unwrap().last().unwrap(), "shop.refresh_token=r4");
+    // Another process knows nothing but what people gave the connection, and what is kept.
+    let other = http_client();
+    other.keep_tokens_with(drawer.clone());
+    call(Cx { http: other, ..cx }, json!({"path": "/x"})).await.unwrap();
+    assert_eq!(drawer.refresh().unwrap(), "r4");
+}
+
+/// Fifty steps in three processes, all at once, with a token that the system does not take any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn many_in_several_processes_renew_once() {
+    let (server, seen) = service(
+        |number, _| {
+            granted(
+                json!({"access_token": format!("tok{number}"), "expires_in": 3600, "refresh_token": format!("r{}", number + 1)}),
+            )
+        },
+        |_, token| if token == "tok1" { answer("200 OK", "", "") } else { answer("401 No", "", "") },
+    )
+    .await;
+    let drawer = Arc::new(Drawer::default());
+    let cx = cx(Some(connection(&server, json!({"grant": "refresh_token"}), &REFRESH)));
+    let processes: Vec<Cx> = (0..3)
+        .map(|_| {
+            let http = http_client();
+            http.keep_tokens_with(drawer.clone());
+            Cx { http, ..cx.clone() }
+        })
+        .collect();
+    let calls: Vec<_> = (0..50).map(|number| tokio::spawn(call(processes[number % 3].clone(), json!({"path": "/x"})))).collect();
+    for one in calls {
+        one.await.unwrap().unwrap();
+    }
+    // One for the first token, one for the one that was refused.
+    assert_eq!((seen.sign_ins.load(Ordering::SeqCst), drawer.refresh().unwrap().as_str()), (2, "r2"));
 }
 
 #[tokio::test]
-async fn a_refresh_token_another_process_used_up_is_replaced_by_the_one_it_kept() {
-    let token = |_: usize, request: &str| {
-        if request.contains("refresh_token=r7") {
-            granted(json!({"access_token": "a", "expires_in": 3600}))
-        } else {
-            answer("400 No", "content-type: application/json\r\n", r#"{"error":"invalid_grant"}"#)
+async fn a_token_is_used_only_once_it_is_durable() {
+    let drawer = Arc::new(Drawer { away: AtomicUsize::new(3), ..Drawer::default() });
+    let kept = Arc::clone(&drawer);
+    let durable = move |_: usize, token: &str| {
+        let known = kept.kept.lock().unwrap().as_ref().is_some_and(|pair| pair.access.expose() == token);
+        if known { answer("200 OK", "", "") } else { answer("500 Used", "", "") }
+    };
+    let (server, seen) = service(rotating, durable).await;
+    let mut cx = cx(Some(connection(&server, json!({"grant": "refresh_token"}), &REFRESH)));
+    cx.timeout = std::time::Duration::from_secs(30);
+    cx.http.keep_tokens_with(drawer.clone());
+    call(cx, json!({"path": "/x"})).await.unwrap();
+    // The token that came is tried again to be kept, not asked for anew: the old one is spent.
+    assert_eq!((seen.sign_ins.load(Ordering::SeqCst), drawer.keeps.load(Ordering::SeqCst)), (1, 4));
+    assert!(drawer.refused.lock().unwrap().is_empty());
+}
+
+/// The answer to a renewal is lost: where the old refresh token is good for a while, nothing is lost with it.
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_once_more() {
+    let token = |number: usize, request: &str| match number {
+        0 => Act::Reset,
+        _ if request.contains("refresh_token=r0") => {
+            granted(json!({"access_token": "a", "expires_in": 3600, "refresh_token": "r1"}))
         }
+        _ => answer("400 No", "content-type: application/json\r\n", r#"{"error":"invalid_grant"}"#),
     };
     let (server, seen) = service(token, |_, _| answer("200 OK", "", "")).await;
-    let drawer = Arc::new(Drawer { latest: Mutex::new(Some("r7".to_owned())), ..Drawer::default() });
-    let mut cx = cx(Some(connection(&server, json!({"grant": "refresh_token"}), &REFRESH)));
-    cx.http.keep_credentials_with(drawer);
+    let drawer = Arc::new(Drawer::default());
+    let cx = cx(Some(connection(&server, json!({"grant": "refresh_token"}), &REFRESH)));
+    cx.http.keep_tokens_with(drawer.clone());
+    call(cx, json!({"path": "/x"})).await.unwrap();
+    assert_eq!((seen.sign_ins.load(Ordering::SeqCst), drawer.refresh().unwrap().as_str()), (2, "r1"));
+}
+
+#[tokio::test]
+async fn a_definite_refusal_is_told_once_and_shared() {
+    let refusing = |_: usize, _: &str| answer("400 No", "content-type: application/json\r\n", r#"{"error":"invalid_grant"}"#);
+    let (server, seen) = service(refusing, |_, _| answer("200 OK", "", "")).await;
+    let drawer = Arc::new(Drawer::default());
+    let cx = cx(Some(connection(&server, json!({"grant": "refresh_token"}), &REFRESH)));
+    cx.http.keep_tokens_with(drawer.clone());
+    let other = http_client();
+    other.keep_tokens_with(drawer.clone());
+    let error = call(cx.clone(), json!({"path": "/x"})).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Auth, "SIGN_IN_FAILED"));
+    let error = call(Cx { http: other, ..cx }, json!({"path": "/x"})).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Auth, "SIGN_IN_NEEDED"));
+    assert!(error.message.contains("invalid_grant") && error.next.is_some(), "{error:?}");
+    assert_eq!((seen.sign_ins.load(Ordering::SeqCst), drawer.refused.lock().unwrap().len()), (1, 1));
+}
+
+/// A service that is away for a moment costs nothing while the token lasts.
+#[tokio::test]
+async fn a_token_that_ends_soon_serves_while_no_new_one_comes() {
+    let (server, seen) = service(
+        |number, _| match number {
+            0 => granted(json!({"access_token": "a", "expires_in": 3600})),
+            _ => answer("503 Busy", "", ""),
+        },
+        |_, _| answer("200 OK", "", ""),
+    )
+    .await;
+    let drawer = Arc::new(Drawer::default());
+    let cx = cx(Some(connection(&server, json!({}), &CLIENT)));
+    cx.http.keep_tokens_with(drawer.clone());
     call(cx.clone(), json!({"path": "/x"})).await.unwrap();
-    assert_eq!(seen.sign_ins.load(Ordering::SeqCst), 2);
-    // Without anybody to ask it stays refused.
-    cx.http = http_client();
-    assert_eq!(call(cx, json!({"path": "/x"})).await.unwrap_err().code, "SIGN_IN_FAILED");
-    assert!(http().credentials["properties"]["refresh_token"].is_object());
+    if let Some(pair) = drawer.kept.lock().unwrap().as_mut() {
+        pair.renew_us = Some(0);
+    }
+    let other = http_client();
+    other.keep_tokens_with(drawer);
+    call(Cx { http: other, ..cx }, json!({"path": "/x"})).await.unwrap();
+    assert_eq!((seen.sign_ins.load(Ordering::SeqCst), seen.calls.load(Ordering::SeqCst)), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_waits_may_go_and_the_token_is_kept_all_the_same() {
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let token = move |_: usize, _: &str| {
+        gate.lock().unwrap().recv().unwrap();
+        granted(json!({"access_token": "a", "expires_in": 3600, "refresh_token": "r1"}))
+    };
+    let (server, seen) = service(token, |_, _| answer("200 OK", "", "")).await;
+    let drawer = Arc::new(Drawer::default());
+    let mut short = cx(Some(connection(&server, json!({"grant": "refresh_token"}), &REFRESH)));
+    short.http.keep_tokens_with(drawer.clone());
+    short.timeout = std::time::Duration::from_millis(50);
+    let error = call(short.clone(), json!({"path": "/x"})).await.unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::Timeout, Doubt::Settled), "{error:?}");
+    open.send(()).unwrap();
+    let long = Cx { timeout: std::time::Duration::from_secs(10), began: tokio::time::Instant::now(), ..short };
+    call(long, json!({"path": "/x"})).await.unwrap();
+    assert_eq!((seen.sign_ins.load(Ordering::SeqCst), drawer.refresh().unwrap().as_str()), (1, "r1"));
 }
 
 #[tokio::test]
@@ -242,4 +402,39 @@ async fn changed_credentials_sign_in_anew() {
     let changed = connection(&server, json!({}), &[("client_id", "c:1"), ("client_secret", "other")]);
     call(Cx { connection: Some(Arc::new(changed)), ..cx }, json!({"path": "/x"})).await.unwrap();
     assert_eq!(seen.sign_ins.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn a_sign_in_with_the_browser_is_read_from_the_connection() {
+    let config = |more: Json| {
+        let mut auth = json!({
+            "kind": "oauth2", "grant": "authorization_code", "token_url": "https://id.example/token",
+            "authorize_url": "https://id.example/authorize", "scope": "read", "authorize_params": {"prompt": "consent"}
+        });
+        auth.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        json!({"base_url": "https://api.example", "auth": auth})
+    };
+    let client = || [("client_id".to_owned(), Secret::new("c".to_owned()))].into();
+    let problems = |config: &Json| -> Vec<String> {
+        (http().validate)(config, &client()).err().unwrap_or_default().into_iter().map(|(field, _)| field).collect()
+    };
+    assert_eq!(problems(&config(json!({}))), [""; 0], "a client may have no secret");
+    for (more, field) in [
+        (json!({"authorize_url": null}), "config.auth.authorize_url"),
+        (json!({"authorize_url": "ftp://id.example"}), "config.auth.authorize_url"),
+        (json!({"pkce": "no"}), "config.auth.pkce"),
+        (json!({"authorize_params": {"a": 1}}), "config.auth.authorize_params"),
+        (json!({"grant": "client_credentials"}), "config.auth.authorize_url"),
+    ] {
+        let found = problems(&config(more.clone()));
+        assert!(found.contains(&field.to_owned()), "{more}: {found:?}");
+    }
+    let sign_in = http().sign_in.unwrap();
+    let connection =
+        |config: Json| Connection { name: "shop".to_owned(), connector: "http".to_owned(), config, credentials: client() };
+    let read = sign_in.of(&connection(config(json!({})))).unwrap().unwrap();
+    assert_eq!((read.id.as_str(), read.pkce, read.scope.as_deref()), ("c", true, Some("read")));
+    assert_eq!(read.params, [("prompt".to_owned(), "consent".to_owned())]);
+    let other = json!({"base_url": "https://api.example", "auth": "basic"});
+    assert!(sign_in.of(&connection(other)).unwrap().is_none());
 }

@@ -101,6 +101,8 @@ impl Engine {
             timeout: DELIVER_WITHIN,
             run_id: notice.id.to_string().into(),
             path: row.name.as_str().into(),
+            began: tokio::time::Instant::now(),
+            began_us: self.now().micros(),
             traceparent: None,
         };
         let call = AssertUnwindSafe(async { (action.run)(cx, input).await }).catch_unwind();

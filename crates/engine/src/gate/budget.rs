@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use store::{BudgetAsk, BudgetLease, BudgetLimits, RecipeId, RunId, Timestamp, WorkerId};
+use store::{BudgetAsk, BudgetLease, BudgetLimits, Day, RecipeId, RunId, Timestamp, Told, WorkerId};
 use tokio::sync::Notify;
 
-use super::turns::{Turns, Waiter};
+use super::{
+    pace::Pace,
+    turns::{Turns, Waiter},
+};
 
 /// A shorter wait is waited in memory, a longer one in the store.
 pub(crate) const IN_MEMORY_MAX: Duration = Duration::from_secs(2);
@@ -31,6 +34,9 @@ const RENEW: Duration = Duration::from_secs(1);
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How soon somebody who waits in memory looks again by himself.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// What a system says of its day is told to others no more often than this.
+const HEARD_EVERY: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 3600);
 /// What a call takes, in seconds, before any was measured.
 const CALL_S: f64 = 1.0;
 
@@ -50,6 +56,8 @@ pub(crate) struct Asker<'a> {
     pub(crate) recipe: RecipeId,
     pub(crate) waiter: Waiter,
     pub(crate) wake: &'a Arc<Notify>,
+    /// Nobody waits for its run.
+    pub(crate) background: bool,
 }
 
 /// Where the runs of a recipe that wait in the store stand in line.
@@ -73,6 +81,11 @@ pub(crate) struct Budget {
     granted: HashSet<Waiter>,
     lines: HashMap<RecipeId, Line>,
     call_s: f64,
+    day: Option<Day>,
+    /// The system limits a day by itself.
+    told: bool,
+    told_at: Timestamp,
+    pace: Pace,
     /// When the store is asked next.
     pub(crate) ask_at: Option<Timestamp>,
 }
@@ -93,6 +106,10 @@ impl Budget {
             granted: HashSet::new(),
             lines: HashMap::new(),
             call_s: CALL_S,
+            day: None,
+            told: false,
+            told_at: zero,
+            pace: Pace::default(),
             ask_at: None,
         }
     }
@@ -113,13 +130,28 @@ impl Budget {
     /// Somebody wants to call.
     pub(crate) fn ask(&mut self, asker: &Asker<'_>, now: Timestamp) -> Verdict {
         self.serve(now);
-        if self.granted.remove(&asker.waiter) {
+        let granted = self.granted.remove(&asker.waiter);
+        if asker.background
+            && let Some(until) = self.pace.hold(self.day.as_ref(), now)
+        {
+            if granted {
+                self.undone(now);
+            }
+            return Verdict::Park(until);
+        }
+        if granted {
+            if asker.background {
+                self.pace.went(self.day.as_ref(), now);
+            }
             return Verdict::Pass;
         }
         // Whoever came after those who wait in the store waits behind them.
         let line = self.lines.get(&asker.recipe).copied();
         let behind = line.is_some_and(|line| line.end > now && asker.waiter.0 > line.newest);
         if !behind && self.turns.len() == 0 && self.take(now) {
+            if asker.background {
+                self.pace.went(self.day.as_ref(), now);
+            }
             return Verdict::Pass;
         }
         if self.limited() {
@@ -140,7 +172,48 @@ impl Budget {
     }
 
     const fn limited(&self) -> bool {
-        self.limits.per_second.is_some() || self.limits.per_day.is_some() || self.limits.in_flight.is_some()
+        self.counted() || self.limits.in_flight.is_some()
+    }
+
+    /// Calls are counted.
+    const fn counted(&self) -> bool {
+        self.limits.per_second.is_some() || self.limits.per_day.is_some() || self.told
+    }
+
+    /// A background call above this share of a day's limit waits for its turn.
+    pub(crate) const fn set_background_share(&mut self, share: f64) {
+        self.pace.share = share;
+    }
+
+    /// The limit of the day that leaves least, as far as this process knows.
+    pub(crate) fn day(&self, now: Timestamp) -> Option<Day> {
+        self.day.filter(|day| day.ends_at > now)
+    }
+
+    /// Calls this process may still make, or makes just now.
+    pub(crate) fn outstanding(&self) -> i64 {
+        i64::from(self.tokens) + i64::from(self.busy.saturating_sub(1))
+    }
+
+    /// The system said what is left of its day. True when that is worth telling the others.
+    pub(crate) fn heard(&mut self, told: &Told) -> bool {
+        let first = !self.told;
+        self.told(told);
+        // Close to the end every answer counts.
+        let worth = first || told.left.saturating_mul(20) <= told.limit || told.at.since(self.told_at) >= HEARD_EVERY;
+        if worth {
+            self.told_at = told.at;
+        }
+        worth
+    }
+
+    /// The same, from another process.
+    pub(crate) fn told(&mut self, told: &Told) {
+        self.told = true;
+        let ends_at = told.ends_at.unwrap_or_else(|| told.at.after(DAY));
+        if self.day.is_none_or(|day| told.left <= day.left) {
+            self.day = Some(Day { limit: told.limit, left: told.left, ends_at });
+        }
     }
 
     /// When somebody with so many before him, himself included, may expect to call.
@@ -178,7 +251,7 @@ impl Budget {
 
     /// Takes a call if there is one.
     fn take(&mut self, now: Timestamp) -> bool {
-        let counted = self.limits.per_second.is_some() || self.limits.per_day.is_some();
+        let counted = self.counted();
         let has_token = !counted || (self.tokens > 0 && now <= self.tokens_until);
         let has_slot = self.limits.in_flight.is_none() || (self.busy < self.slots && now <= self.slots_until);
         if now < self.paused_until || !has_token || !has_slot {
@@ -194,7 +267,13 @@ impl Budget {
         true
     }
 
+    /// Calls leased at once: fewer when a day comes to its end, so that none is held where it is not used.
     fn block(&self) -> u32 {
+        let left = self.day.map_or(u32::MAX, |day| u32::try_from(day.left / 10).unwrap_or(u32::MAX));
+        self.block_by_rate().min(left.max(1))
+    }
+
+    fn block_by_rate(&self) -> u32 {
         match self.limits.per_second {
             #[expect(
                 clippy::cast_possible_truncation,
@@ -202,7 +281,7 @@ impl Budget {
                 reason = "the cast saturates, and a rate is above 0"
             )]
             Some(per_second) => ((per_second * AHEAD_S).ceil() as u32).clamp(1, self.limits.burst.max(1)),
-            None if self.limits.per_day.is_some() => BLOCK_OF_A_DAY,
+            None if self.counted() => BLOCK_OF_A_DAY,
             None => 0,
         }
     }
@@ -226,7 +305,7 @@ impl Budget {
     /// A call that was let through was not made.
     pub(crate) fn undone(&mut self, now: Timestamp) {
         self.busy = self.busy.saturating_sub(1);
-        if self.limits.per_second.is_some() || self.limits.per_day.is_some() {
+        if self.counted() {
             self.tokens += 1;
             self.ask_at = Some(self.ask_at.map_or(self.tokens_until, |at| at.min(self.tokens_until)));
         }
@@ -257,7 +336,7 @@ impl Budget {
         }
         let waiting = u32::try_from(self.turns.len()).unwrap_or(u32::MAX);
         let wanted = if waiting > 0 || now <= self.tokens_until { waiting.max(self.block()) } else { 0 };
-        let counted = self.limits.per_second.is_some() || self.limits.per_day.is_some();
+        let counted = self.counted();
         BudgetAsk {
             connection: connection.to_owned(),
             worker,
@@ -276,6 +355,10 @@ impl Budget {
         self.tokens += lease.tokens;
         if lease.tokens > 0 {
             self.tokens_until = now.after(TOKENS_LAST);
+        }
+        self.day = lease.day;
+        if lease.day.is_none() {
+            self.told = false;
         }
         self.slots = lease.slots;
         self.slots_until = now.after(HOLD - HOLD_MARGIN);

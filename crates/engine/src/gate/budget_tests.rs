@@ -19,7 +19,7 @@ impl Bench {
 
     fn ask(&mut self, recipe: u128, run: u128, millis: i64) -> Verdict {
         let waiter = (RunId(Uuid::from_u128(run)), StepPath::from("up"));
-        let asker = Asker { recipe: RecipeId(Uuid::from_u128(recipe)), waiter, wake: &self.wake };
+        let asker = Asker { recipe: RecipeId(Uuid::from_u128(recipe)), waiter, wake: &self.wake, background: false };
         self.budget.ask(&asker, at(millis))
     }
 

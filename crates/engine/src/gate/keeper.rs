@@ -55,6 +55,7 @@ async fn round(engine: &Arc<Engine>, rounds: &mut Rounds) -> Result<Duration, St
     if shared_store && now.since(rounds.looked_at) >= engine.settings.gates_interval {
         rounds.looked_at = now;
         engine.gates.look(&*engine.store, now).await?;
+        engine.learn_health().await?;
     }
     carry_all(engine).await?;
     let next = lease_all(engine).await?;
@@ -69,6 +70,8 @@ async fn carry_all(engine: &Arc<Engine>) -> Result<(), StoreError> {
         let carried = match &errand {
             Errand::Circuit { connection, class, event } => carry(engine, connection, *class, event).await.map(drop),
             Errand::Pause { connection, until } => engine.store.pause_budget(connection, *until, engine.now()).await,
+            Errand::Told { connection, told } => engine.store.hear_limit(connection, told).await,
+            Errand::Health { connection, news, began } => engine.carry_health(connection, news, *began).await,
         };
         if let Err(error) = carried {
             // In their order, before whatever came meanwhile.
@@ -131,6 +134,10 @@ async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError
     let mut next = None;
     for (name, door) in gates.doors.lock().iter() {
         next = [next, door.budget.ask_at].into_iter().flatten().min();
+        if let Some(day) = door.budget.day(now) {
+            #[expect(clippy::cast_precision_loss, reason = "a gauge is no exact thing")]
+            metrics::gauge!("liaison_budget_day_left", "connection" => crate::measure::connection(name)).set(day.left as f64);
+        }
         if *door.budget.limits() != store::BudgetLimits::default() {
             metrics::gauge!("liaison_budget_waiting", "connection" => crate::measure::connection(name))
                 .set(door.budget.waiting(now));
@@ -142,6 +149,7 @@ async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError
 impl Gates {
     /// What every process agrees on at the start: the clock, and the circuits.
     pub(crate) async fn prepare(&self, engine: &Engine) -> Result<(), StoreError> {
+        engine.learn_health().await?;
         self.look(&*engine.store, engine.now()).await
     }
 
@@ -152,6 +160,9 @@ impl Gates {
         }
         for (connection, until) in store.pauses(now).await? {
             self.doors.lock().entry(connection).or_default().budget.pause(until);
+        }
+        for (connection, told) in store.told_limits().await? {
+            self.doors.lock().entry(connection).or_default().budget.told(&told);
         }
         Ok(())
     }

@@ -8,7 +8,9 @@
 mod budget;
 pub mod circuit;
 mod door;
+mod hear;
 pub(crate) mod keeper;
+mod pace;
 mod people;
 pub mod settings;
 mod turns;
@@ -22,19 +24,20 @@ use std::{
     time::Duration,
 };
 
-use connector::{Effect, ErrorClass, Limits, StepError};
+use connector::{Effect, ErrorClass, StepError};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
-use store::{GateClass, RecipeId, RunId, StepPath, Timestamp, WaitingFor};
+use store::{GateClass, RecipeId, RunId, StepPath, Timestamp, Told, Via, WaitingFor};
 use tokio::sync::Notify;
 
-pub use self::people::GateView;
+pub(crate) use self::hear::Limits;
+pub use self::people::{Forecast, GateView};
 use self::{
     budget::{Asker, Verdict},
     circuit::Event,
     door::Door,
 };
-use crate::{Engine, program::DoStep};
+use crate::{Engine, health::News, program::DoStep};
 
 /// A system that asks us to slow down without saying for how long is left alone for so long.
 const PAUSE_DEFAULT: Duration = Duration::from_secs(1);
@@ -55,6 +58,8 @@ pub(crate) struct Gates {
 enum Errand {
     Circuit { connection: String, class: GateClass, event: Event },
     Pause { connection: String, until: Timestamp },
+    Told { connection: String, told: Told },
+    Health { connection: String, news: News, began: Timestamp },
 }
 
 /// Why an attempt may not begin yet.
@@ -69,6 +74,8 @@ pub(crate) struct Seat {
     engine: Arc<Engine>,
     recipe: RecipeId,
     run: RunId,
+    /// Nobody waits for it.
+    background: bool,
     wake: Arc<Notify>,
     waited: AtomicBool,
 }
@@ -120,21 +127,39 @@ pub(crate) fn briefly(reason: WaitingFor, pause: Duration) -> bool {
 }
 
 impl Seat {
-    pub(crate) fn of(engine: &Arc<Engine>, recipe: RecipeId, run: RunId) -> Self {
-        Self { engine: Arc::clone(engine), recipe, run, wake: Arc::default(), waited: AtomicBool::new(false) }
+    pub(crate) fn of(engine: &Arc<Engine>, recipe: RecipeId, run: RunId, via: Via) -> Self {
+        // Somebody sent these just now; all others come of a clock, or are made up for.
+        let background = !matches!(via, Via::Webhook | Via::Api | Via::Call | Via::Failure);
+        Self { engine: Arc::clone(engine), recipe, run, background, wake: Arc::default(), waited: AtomicBool::new(false) }
     }
 
     fn ask(&self, step: &DoStep, path: &StepPath, input: &Json, now: Timestamp) -> Result<Option<Arc<Pass>>, Held> {
         let Some(name) = &step.connection else { return Ok(None) };
+        self.ask_for(name, |limits| class_of(step, input, limits), path, step.timeout, now)
+    }
+
+    /// Asks for a call that only reads and belongs to no step.
+    pub(crate) fn ask_reading(&self, name: &str, timeout: Duration, now: Timestamp) -> Result<Option<Arc<Pass>>, Held> {
+        self.ask_for(name, |_| GateClass::Read, &"poll".into(), timeout, now)
+    }
+
+    fn ask_for(
+        &self,
+        name: &str,
+        class: impl FnOnce(&connector::Limits) -> GateClass,
+        path: &StepPath,
+        timeout: Duration,
+        now: Timestamp,
+    ) -> Result<Option<Arc<Pass>>, Held> {
         let Some(connection) = self.engine.connection(name) else { return Ok(None) };
         let gates = &self.engine.gates;
         let dice = self.engine.dice();
         let limits = self.engine.limits(&connection.connector);
-        let class = class_of(step, input, &limits);
+        let class = class(&limits);
         let mut doors = gates.doors.lock();
         let door = match doors.get_mut(name) {
             Some(door) => door,
-            None => doors.entry(name.clone()).or_default(),
+            None => doors.entry(name.to_owned()).or_default(),
         };
         door.follow(&connection, &limits, now);
         let held = |until: Timestamp, reason| {
@@ -146,14 +171,15 @@ impl Seat {
             Ok(probe) => probe,
             Err((until, wants_probe)) => {
                 if wants_probe {
-                    let until = now.after(step.timeout + door::PROBE_MARGIN);
+                    let until = now.after(timeout + door::PROBE_MARGIN);
                     let event = Event::Probe { worker: self.engine.worker(), until };
-                    gates.send(Errand::Circuit { connection: name.clone(), class, event });
+                    gates.send(Errand::Circuit { connection: name.to_owned(), class, event });
                 }
                 return Err(held(until, WaitingFor::Circuit));
             }
         };
-        let asker = Asker { recipe: self.recipe, waiter: (self.run, Arc::clone(path)), wake: &self.wake };
+        let waiter = (self.run, Arc::clone(path));
+        let asker = Asker { recipe: self.recipe, waiter, wake: &self.wake, background: self.background };
         let verdict = door.budget.ask(&asker, now);
         if door.budget.ask_at.is_some_and(|at| at <= now) {
             gates.stir.notify_one();
@@ -165,7 +191,7 @@ impl Seat {
                     door.circuit_mut(class).probe_begins();
                 }
                 let engine = Arc::clone(&self.engine);
-                let (connection, told) = (name.clone(), AtomicBool::new(false));
+                let (connection, told) = (name.to_owned(), AtomicBool::new(false));
                 Ok(Some(Arc::new(Pass { engine, connection, class, probe, began: now, told })))
             }
         }
@@ -197,6 +223,9 @@ impl Pass {
         }
         let gates = &self.engine.gates;
         let (now, worker) = (self.engine.now(), self.engine.worker());
+        for news in self.engine.health.called(&self.connection, outcome, now) {
+            gates.send(Errand::Health { connection: self.connection.clone(), news, began: self.began });
+        }
         let mut doors = gates.doors.lock();
         let Some(door) = doors.get_mut(&self.connection) else { return };
         door.budget.done(now.since(self.began), now);
@@ -253,13 +282,13 @@ impl Gates {
 }
 
 impl Engine {
-    fn limits(&self, connector: &str) -> Limits {
+    pub(crate) fn limits(&self, connector: &str) -> connector::Limits {
         self.connectors.iter().find(|known| known.id == connector).map(|known| known.limits).unwrap_or_default()
     }
 }
 
 /// Which circuit a call belongs to.
-fn class_of(step: &DoStep, input: &Json, limits: &Limits) -> GateClass {
+fn class_of(step: &DoStep, input: &Json, limits: &connector::Limits) -> GateClass {
     if limits.reads.contains(&step.action.id) {
         GateClass::Read
     } else if limits.writes.contains(&step.action.id) || (step.action.effect)(input) != Effect::None {

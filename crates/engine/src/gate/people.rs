@@ -2,13 +2,17 @@
 
 use std::{sync::Arc, time::Duration};
 
-use store::{BudgetLimits, BudgetRow, GateClass, GateRow, StoreError, Timestamp, WaitingFor};
+use store::{BudgetLimits, BudgetRow, Day, GateClass, GateRow, StoreError, Timestamp, WaitingFor};
 
 use super::{
     circuit::{Event, closed},
     keeper, settings,
 };
 use crate::Engine;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+const SHORTEST: Duration = Duration::from_secs(3600);
 
 /// A connection's gates as the store knows them.
 #[derive(Debug, Clone)]
@@ -21,14 +25,53 @@ pub struct GateView {
     pub budget: Option<BudgetRow>,
 }
 
+/// How a day's limit is used.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Forecast {
+    /// The limit that leaves least.
+    pub day: Option<Day>,
+    /// Calls a day at the rate of this day so far.
+    pub uses_per_day: Option<f64>,
+    /// When the limit is used up at that rate; `None` when it lasts.
+    pub runs_out_at: Option<Timestamp>,
+}
+
+/// Calls a second. A day that has just begun says little: it counts as an hour.
+fn rate(calls: i64, time: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a forecast is no exact thing")]
+    let calls = calls.max(0) as f64;
+    calls / time.clamp(SHORTEST, DAY).as_secs_f64()
+}
+
 impl GateView {
     /// Calls left today, if a day is limited.
     #[must_use]
     pub fn day_left(&self, now: Timestamp) -> Option<u32> {
         match &self.budget {
-            Some(row) if row.next_day() > now => row.day_left(&self.limits),
-            Some(_) | None => self.limits.per_day,
+            Some(row) => row.day_left(&self.limits, now),
+            None => self.limits.per_day,
         }
+    }
+
+    /// How long a day's limit lasts if calls go on as they do.
+    #[must_use]
+    pub fn forecast(&self, now: Timestamp) -> Forecast {
+        let Some(row) = &self.budget else { return Forecast::default() };
+        let day_began = Timestamp::from_micros(now.micros().div_euclid(DAY_US) * DAY_US);
+        let ours = if row.next_day() > now { rate(row.day_used, now.since(day_began)) } else { 0.0 };
+        // Others may use the same account: the system counts their calls, too.
+        let theirs = row.told.map_or(0.0, |told| {
+            let since = told.ends_at.map_or(DAY, |ends| DAY.saturating_sub(ends.since(told.at)));
+            rate(told.limit - told.left, since)
+        });
+        let per_second = ours.max(theirs);
+        let day = row.day(&self.limits, now);
+        let runs_out_at = day.filter(|_| per_second > 0.0).and_then(|day| {
+            #[expect(clippy::cast_precision_loss, reason = "a forecast is no exact thing")]
+            let lasts = Duration::try_from_secs_f64(day.left as f64 / per_second).ok()?;
+            Some(now.after(lasts)).filter(|at| *at < day.ends_at)
+        });
+        Forecast { day, uses_per_day: day.map(|_| (per_second * DAY.as_secs_f64()).round()), runs_out_at }
     }
 }
 

@@ -6,26 +6,34 @@ use connector::{Budget, Limits};
 use serde_json::{Map, Value as Json};
 use store::BudgetLimits;
 
-use super::circuit::CircuitSettings;
+use super::{circuit::CircuitSettings, pace::SHARE};
 
 /// The keys of a connection's config that belong to the engine, not to its connector.
 pub const OURS: [&str; 2] = ["circuit", "budget"];
 
 const CIRCUIT_KEYS: [&str; 8] =
     ["window", "calls_min", "failed_share", "in_a_row", "open_for", "open_for_max", "close_after", "release_per_second"];
-const BUDGET_KEYS: [&str; 4] = ["per_second", "burst", "per_day", "in_flight"];
+const BUDGET_KEYS: [&str; 5] = ["per_second", "burst", "per_day", "in_flight", "background_share"];
 /// A rate beyond this is no limit.
 const PER_SECOND_MAX: f64 = 1_000_000.0;
 /// A circuit may stay open for a day.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// The gates of one connection.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GateSettings {
     /// Of both its circuits.
     pub circuit: CircuitSettings,
     /// Its budget.
     pub budget: BudgetLimits,
+    /// Above this share of a day's limit, from 0 to 1, work nobody waits for is slowed down.
+    pub background_share: f64,
+}
+
+impl Default for GateSettings {
+    fn default() -> Self {
+        Self { circuit: CircuitSettings::default(), budget: BudgetLimits::default(), background_share: SHARE }
+    }
 }
 
 /// What the connector itself should see and check of a config: everything but the keys that are ours.
@@ -79,6 +87,7 @@ impl Reader {
         let Budget { per_second, burst, per_day, in_flight } = limits.budget;
         let own_rate = self.number(budget, "budget", "per_second", PER_SECOND_MAX);
         // A burst of the connector's belongs to the connector's own rate.
+        let background_share = self.number(budget, "budget", "background_share", 1.0).unwrap_or(SHARE);
         let burst = self.count(budget, "budget", "burst").or(burst.filter(|_| own_rate.is_none()));
         let per_second = own_rate.or(per_second);
         let budget = BudgetLimits {
@@ -87,7 +96,7 @@ impl Reader {
             per_day: self.count(budget, "budget", "per_day").or(per_day),
             in_flight: self.count(budget, "budget", "in_flight").or(in_flight),
         };
-        GateSettings { circuit, budget }
+        GateSettings { circuit, budget, background_share }
     }
 
     fn refuse(&mut self, field: String, sentence: String) {

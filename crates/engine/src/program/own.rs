@@ -112,6 +112,8 @@ fn own_action(word: &'static str, summary: &'static str) -> Action {
         input: Json::Bool(true),
         output: Json::Bool(true),
         pages: None,
+        sample: None,
+        shaped: None,
         run: Arc::new(move |_, _| {
             let refused = refused.clone();
             Box::pin(async move { Err(refused) })

@@ -144,6 +144,8 @@ impl Script {
             timeout: attempt.step.timeout,
             run_id: state.id.to_string().into(),
             path: Arc::clone(&attempt.path),
+            began: tokio::time::Instant::now(),
+            began_us: state.journal.accepted_at.micros(),
             traceparent: None,
         };
         (attempt.step.action.run)(cx, Json::clone(&attempt.input)).now_or_never()

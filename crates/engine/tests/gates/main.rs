@@ -5,6 +5,8 @@ mod cancel;
 mod circuits;
 mod clocks;
 mod fairness;
+mod health;
 mod late;
 mod parked;
+mod polls;
 mod world;

@@ -1,12 +1,17 @@
 //! Engines on one store, a system they call that fails and counts, and a clock moved by hand.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, mpsc},
     time::Duration,
 };
 
-use connector::{Action, Connector, Cx, Doubt, Effect, ErrorClass, Limits, Page, StepError, http::Http};
+use connector::{
+    Action, Connector, Cx, Doubt, Effect, ErrorClass, Limits, Occurrence, Page, Poll, Polled, Position, StepError, Trigger,
+    hint::{Hint, Window},
+    http::Http,
+    oauth::{Authorize, SignIn},
+};
 use engine::{Engine, EngineSettings, Event, Intake, Parts};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -59,11 +64,31 @@ pub(crate) struct System {
     pub(crate) calls: Vec<(u128, Value)>,
     pub(crate) in_flight: usize,
     pub(crate) in_flight_most: usize,
+    /// What is left of its day, of so many, and when that is whole again: it says so with every answer.
+    pub(crate) day: Option<(u64, u64, Option<Duration>)>,
+    /// What happened there: when, in microseconds since the epoch, and its id. In the order of both.
+    pub(crate) things: BTreeSet<(i64, u64)>,
+}
+
+impl System {
+    fn hint(&mut self) -> Option<Hint> {
+        let (left, limit, resets_in) = self.day.as_mut()?;
+        *left = left.saturating_sub(1);
+        Some(Hint { window: Window::Day, limit: *limit, left: *left, resets_in: *resets_in })
+    }
 }
 
 impl Default for System {
     fn default() -> Self {
-        Self { mood: Mood::Well, takes: Duration::ZERO, calls: Vec::new(), in_flight: 0, in_flight_most: 0 }
+        Self {
+            mood: Mood::Well,
+            takes: Duration::ZERO,
+            calls: Vec::new(),
+            in_flight: 0,
+            in_flight_most: 0,
+            day: None,
+            things: BTreeSet::new(),
+        }
     }
 }
 
@@ -99,6 +124,31 @@ async fn call(systems: Systems, began: Instant, name: String, input: Value) -> R
     }
 }
 
+/// Things after a position, three at a time.
+fn thing(systems: &Systems, began: Instant) -> Trigger {
+    const PAGE: usize = 3;
+    let systems = Arc::clone(systems);
+    let ask = move |cx: Cx, with: Value, from: Position| {
+        let (systems, name) = (Arc::clone(&systems), cx.connection.unwrap().name.clone());
+        async move {
+            let after = match &from {
+                Position::Since(micros) => (*micros, 0),
+                Position::After(cursor) => serde_json::from_value(cursor.clone()).unwrap(),
+            };
+            call(Arc::clone(&systems), began, name.clone(), with).await?;
+            let mut systems = systems.lock();
+            let things = &systems.entry(name).or_default().things;
+            let found: Vec<(i64, u64)> = things.range((after.0, after.1 + 1)..).take(PAGE).copied().collect();
+            let events = found.iter().map(|(at, id)| Occurrence { key: format!("{id}@{at}"), data: json!({ "id": id }) });
+            let cursor = json!(found.last().copied().unwrap_or(after));
+            Ok(Polled { events: events.collect(), cursor, more: found.len() == PAGE })
+        }
+    };
+    Trigger::new("thing", "Thing", "Something happened").config(json!({ "type": "object" })).poll(Poll::new(MINUTE, ask))
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
 fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
     let action = |id, effect: fn(&Value) -> Effect| {
         let systems = Arc::clone(systems);
@@ -111,9 +161,17 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
             input: json!({ "type": "object" }),
             output: json!({}),
             pages: None,
+            sample: None,
+            shaped: None,
             run: Arc::new(move |cx, input| {
-                let name = cx.connection.map(|connection| connection.name.clone()).unwrap_or_default();
-                Box::pin(call(Arc::clone(&systems), began, name, input))
+                let name = cx.connection.as_ref().map(|connection| connection.name.clone()).unwrap_or_default();
+                let systems = Arc::clone(&systems);
+                Box::pin(async move {
+                    let outcome = call(Arc::clone(&systems), began, name.clone(), input).await;
+                    let hint = systems.lock().get_mut(&name).and_then(System::hint);
+                    hint.into_iter().for_each(|hint| cx.hint(hint));
+                    outcome
+                })
             }),
         }
     };
@@ -137,16 +195,32 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         builtin: false,
         config: json!({ "type": "object" }),
         credentials: json!({ "type": "object" }),
-        validate: |_, _| Ok(()),
+        validate: Arc::new(|_, _| Ok(())),
         test: None,
         limits: Limits::default(),
+        errors: &[],
+        shapes: None,
+        sign_in: Some(SignIn::new(|_| {
+            let url = |text: &str| text.parse().map_err(|error| format!("{error}"));
+            Ok(Some(Authorize {
+                authorize_url: url("https://id.example/authorize")?,
+                token_url: url("https://id.example/token")?,
+                id: "liaison".to_owned(),
+                secret: None,
+                in_body: false,
+                scope: None,
+                pkce: true,
+                params: Vec::new(),
+                token_params: Vec::new(),
+            }))
+        })),
         actions: vec![
             action("get", |_| Effect::None),
             list,
             action("put", |_| Effect::Idempotent),
             action("post", |_| Effect::Once),
         ],
-        triggers: Vec::new(),
+        triggers: vec![thing(systems, began)],
     }]
 }
 
@@ -202,7 +276,7 @@ impl World {
         world
     }
 
-    async fn add_engine(&mut self, seed: u64, settings: EngineSettings) {
+    pub(crate) async fn add_engine(&mut self, seed: u64, settings: EngineSettings) {
         let store = Arc::clone(&self.store) as Arc<dyn Store>;
         let parts = Parts {
             writer: Writer::start(Arc::clone(&store), GroupSettings::default()),
@@ -234,10 +308,14 @@ impl World {
 
     /// Sends an event to one of the engines.
     pub(crate) async fn send(&self, engine: usize, slug: &str, event: Value) -> RunId {
+        self.send_via(engine, slug, event, Via::Api).await
+    }
+
+    /// The same by another way.
+    pub(crate) async fn send_via(&self, engine: usize, slug: &str, event: Value, via: Via) -> RunId {
         let engine = &self.engines[engine];
         let recipe = Arc::clone(engine.catalogue().recipes.get(slug).unwrap_or_else(|| panic!("{slug} was not taken in")));
-        let event =
-            Event { data: Arc::new(event), via: Via::Api, key: None, key_wins: false, fingerprint: None, replay_of: None };
+        let event = Event { data: Arc::new(event), via, key: None, key_wins: false, fingerprint: None, replay_of: None };
         match engine.accept(&recipe, event).await.unwrap() {
             Intake::Accepted { run, .. } => run,
             other => panic!("{other:?}"),
@@ -296,7 +374,7 @@ impl World {
     /// A recipe gets its next version, which every engine knows of.
     pub(crate) async fn change(&self, number: usize, slug: &str, rest: &str) {
         let id = RecipeId::new(BEGIN, [u8::try_from(number).unwrap() + 100; 10]);
-        let text = format!("liaison: 1\nrecipe: {slug}\ntrigger: {{ from: api }}\n{rest}");
+        let text = text(slug, rest);
         let Saved::Updated(row) = self.store.save_version(version(id, slug, text)).await.unwrap() else { panic!("it is there") };
         self.store.activate(row.id, Some(row.latest_version), &json!({}), self.now()).await.unwrap().unwrap();
         for engine in &self.engines {
@@ -330,14 +408,20 @@ impl World {
 }
 
 async fn keep_recipe(store: &dyn Store, connectors: &[Connector], number: usize, slug: &str, rest: &str) {
-    let from = if slug == "alarm" { "failure" } else { "api" };
-    let text = format!("liaison: 1\nrecipe: {slug}\ntrigger: {{ from: {from} }}\n{rest}");
+    let text = text(slug, rest);
     let parsed = recipe::parse_and_check(text.as_bytes(), &engine::catalogue::of(connectors));
     let wrong: Vec<_> = parsed.diagnostics.iter().filter(|problem| problem.severity == recipe::Severity::Error).collect();
     assert!(wrong.is_empty(), "{text}\n{wrong:#?}");
     let version = version(RecipeId::new(BEGIN, [u8::try_from(number).unwrap() + 100; 10]), slug, text);
     let Saved::Created(row) = store.save_version(version).await.unwrap() else { panic!("it is new") };
     store.activate(row.id, Some(1), &json!({}), BEGIN).await.unwrap().unwrap();
+}
+
+/// The rest may begin with a trigger of its own.
+fn text(slug: &str, rest: &str) -> String {
+    let from = if slug == "alarm" { "failure" } else { "api" };
+    let trigger = if rest.starts_with("trigger:") { String::new() } else { format!("trigger: {{ from: {from} }}\n") };
+    format!("liaison: 1\nrecipe: {slug}\n{trigger}{rest}")
 }
 
 fn version(id: RecipeId, slug: &str, text: String) -> NewVersion {

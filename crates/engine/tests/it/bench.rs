@@ -21,6 +21,8 @@ pub(crate) fn connectors() -> Vec<Connector> {
         needs_connection: false,
         input: json!({ "type": "object" }),
         output: json!({}),
+        sample: None,
+        shaped: None,
         run: Arc::new(|_, _| Box::pin(async { unreachable!("decisions call nothing") })),
         pages: None,
     };
@@ -31,9 +33,12 @@ pub(crate) fn connectors() -> Vec<Connector> {
         builtin: true,
         config: json!({ "type": "object" }),
         credentials: json!({ "type": "object" }),
-        validate: |_, _| Ok(()),
+        validate: Arc::new(|_, _| Ok(())),
         test: None,
         limits: Limits::default(),
+        errors: &[],
+        shapes: None,
+        sign_in: None,
         actions: vec![
             action("get", |_| Effect::None),
             Action {

@@ -197,6 +197,8 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
             input: json!({ "type": "object" }),
             output: json!({}),
             pages: None,
+            sample: None,
+            shaped: None,
             run: Arc::new(move |cx, input| {
                 let (world, life) = (world.clone(), life.clone());
                 Box::pin(async move { world.call(&life, cx, input, effect).await })
@@ -218,8 +220,11 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
         builtin: true,
         config: json!({ "type": "object" }),
         credentials: json!({ "type": "object" }),
-        validate: |_, _| Ok(()),
+        validate: Arc::new(|_, _| Ok(())),
         test: None,
+        errors: &[],
+        shapes: None,
+        sign_in: None,
         actions: vec![
             action("get", Effect::None, |_| Effect::None),
             list(),
@@ -233,6 +238,9 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
     let crm = Connector {
         id: CRM,
         builtin: false,
+        errors: &[],
+        shapes: None,
+        sign_in: None,
         actions: vec![
             needs(action("put", Effect::Idempotent, |_| Effect::Idempotent)),
             needs(action("post", Effect::Once, |_| Effect::Once)),

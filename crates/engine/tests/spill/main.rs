@@ -87,6 +87,8 @@ fn connectors(system: &Arc<System>) -> Vec<Connector> {
             input: json!({ "type": "object" }),
             output: json!({}),
             pages: None,
+            sample: None,
+            shaped: None,
             run: Arc::new(move |_, input| {
                 let system = Arc::clone(&system);
                 Box::pin(async move {
@@ -129,9 +131,12 @@ fn connectors(system: &Arc<System>) -> Vec<Connector> {
         builtin: true,
         config: json!({ "type": "object" }),
         credentials: json!({ "type": "object" }),
-        validate: |_, _| Ok(()),
+        validate: Arc::new(|_, _| Ok(())),
         test: None,
         limits: Limits::default(),
+        errors: &[],
+        shapes: None,
+        sign_in: None,
         actions,
         triggers: Vec::new(),
     }]

@@ -75,7 +75,7 @@ pub(crate) fn apply(apply: &Apply) -> anyhow::Result<ExitCode> {
 
 /// The recipes of the files, by slug; an error if any of them has one.
 fn read(paths: &[PathBuf]) -> anyhow::Result<BTreeMap<String, Local>> {
-    let catalogue = engine::catalogue::of(&connectors::all());
+    let catalogue = engine::catalogue::of(&crate::declared::here());
     let mut locals = BTreeMap::new();
     let mut broken = String::new();
     for path in recipe_files(paths)? {

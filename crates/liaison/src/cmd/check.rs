@@ -36,7 +36,7 @@ struct Checked {
 }
 
 pub(crate) fn check(check: &Check) -> anyhow::Result<ExitCode> {
-    let catalogue = catalogue::of(&connectors::all());
+    let catalogue = catalogue::of(&crate::declared::here());
     let mut files = Vec::new();
     let mut recipes = Vec::new();
     for path in recipe_files(&check.paths)? {

@@ -96,7 +96,7 @@ fn files(old: &Path, new: &Path) -> anyhow::Result<Compared> {
 }
 
 fn compare(recipe: String, old: &str, new: &str) -> anyhow::Result<Compared> {
-    let catalogue = engine::catalogue::of(&connectors::all());
+    let catalogue = engine::catalogue::of(&crate::declared::here());
     let differences = recipe::diff(old, new, &catalogue).with_context(|| format!("cannot compare {recipe}"))?;
     Ok(Compared { recipe, found: Found::Both(differences) })
 }

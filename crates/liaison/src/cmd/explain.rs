@@ -34,7 +34,8 @@ pub(crate) fn explain(explain: Explain) -> anyhow::Result<ExitCode> {
         return code(what, explain.json);
     }
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {what}"))?;
-    let catalogue = engine::catalogue::of(&connectors::all());
+    let config = explain.layer.resolve()?;
+    let catalogue = engine::catalogue::of(&crate::declared::all(&config).0);
     let errors: Vec<_> = recipe::parse_and_check(text.as_bytes(), &catalogue)
         .diagnostics
         .into_iter()
@@ -44,7 +45,7 @@ pub(crate) fn explain(explain: Explain) -> anyhow::Result<ExitCode> {
         print(&draw(what, &text, &errors))?;
         bail!("{what} has errors; what it would do cannot be told before they are mended");
     }
-    let settings = explain.layer.resolve()?.engine();
+    let settings = config.engine();
     let explained = recipe::explain(&text, &catalogue, &defaults(&settings)).context("the file is not a record")?;
     if explain.json { print(&serde_json::to_string_pretty(&explained)?) } else { print(&explained.to_yaml()) }
 }

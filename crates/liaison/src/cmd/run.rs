@@ -11,7 +11,7 @@ use server::detail::{RunReader, StepStatus};
 use store::{ConnectionId, ConnectionRow, NewVersion, RecipeId, RunStatus, Saved, Via};
 
 use super::{FAILED, block_on, check::draw, print, runs::tell, serve};
-use crate::{config::Layer, telemetry, wire};
+use crate::{config::Layer, declared, telemetry, wire};
 
 /// Runs a recipe once, here.
 #[derive(Debug, Args)]
@@ -55,7 +55,8 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
     .context("the event is not JSON")?;
     let params: Value = serde_json::from_str(&run.params).context("--params is not JSON")?;
     let text = std::fs::read_to_string(&run.file).with_context(|| format!("cannot read {}", run.file.display()))?;
-    let parsed = recipe::parse_and_check(text.as_bytes(), &engine::catalogue::of(&connectors::all()));
+    let mut config = run.layer.resolve()?;
+    let parsed = recipe::parse_and_check(text.as_bytes(), &engine::catalogue::of(&declared::all(&config).0));
     let path = run.file.display().to_string();
     let errors: Vec<_> = parsed.diagnostics.into_iter().filter(|problem| problem.severity == recipe::Severity::Error).collect();
     let recipe = match parsed.recipe {
@@ -74,7 +75,6 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
     };
     // A folder of its own: a server may be using the data folder, and nothing of this run is kept.
     let folder = tempfile::tempdir().context("cannot make a folder for the run")?;
-    let mut config = run.layer.resolve()?;
     config.layer.database_url = None;
     config.layer.master_key_file = None;
     config.data_dir = folder.path().to_owned();

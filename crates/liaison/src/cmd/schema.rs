@@ -17,7 +17,7 @@ pub(crate) struct Schema {
 }
 
 pub(crate) fn schema(schema: &Schema) -> anyhow::Result<ExitCode> {
-    let text = serde_json::to_string_pretty(&recipe::schema_with(&catalogue::of(&connectors::all())))? + "\n";
+    let text = serde_json::to_string_pretty(&recipe::schema_with(&catalogue::of(&crate::declared::here())))? + "\n";
     match &schema.out {
         None => print(&text),
         Some(path) => {

@@ -1,13 +1,13 @@
-//! The connectors that are shipped, and one system with queries, as examples need it.
+//! The connectors that are shipped, and in the place of one of them a small system with queries, as examples need it.
 
 use recipe::{ActionInfo, Catalogue, ConnectorInfo, Effect, TriggerInfo};
 use serde_json::{Value as Json, json};
 
 pub(crate) fn catalogue() -> Catalogue {
     let mut catalogue = engine::catalogue::of(&connectors::all());
-    if !catalogue.connectors.iter().any(|connector| connector.id == "salesforce") {
-        catalogue.connectors.push(salesforce());
-    }
+    // Examples show what the checker says; they must not change with a vendor's actions.
+    catalogue.connectors.retain(|connector| connector.id != "salesforce");
+    catalogue.connectors.push(salesforce());
     catalogue
 }
 

@@ -3,6 +3,7 @@
 
 mod catalogue;
 mod commands;
+mod connectors;
 mod diagnostics;
 mod golden;
 mod together;

@@ -39,5 +39,6 @@ mod scrape;
 mod several;
 mod signatures;
 mod streams;
+mod tokens;
 mod traces;
 mod words;

@@ -148,6 +148,11 @@ impl<'a> Checker<'a> {
         if let Some(condition) = &trigger.condition {
             self.decision(condition, &seen);
         }
+        if let Some(since) = trigger.poll.since.as_ref().filter(|since| !(self.catalogue.instant)(&since.value)) {
+            let message = format!("\"{}\" is no instant.", shown(&since.value));
+            let help = "Write a date and a time with its zone, such as 2026-03-01T08:00:00Z.";
+            self.out.push(Diagnostic::error(codes::INSTANT, since.span, message).help(help));
+        }
         if let Some(dedupe) = &trigger.dedupe {
             self.value(&dedupe.by, &seen);
         }

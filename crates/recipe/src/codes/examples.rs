@@ -120,6 +120,7 @@ pub(super) static EXAMPLES: &[(&str, &str, &str)] = &[
         "tests:\n  - title: works\n    event: ../secrets/event.json\n    expect: { status: succeeded }",
         "tests:\n  - title: works\n    event: fixtures/event.json\n    expect: { status: succeeded }",
     ),
+    ("L0130", "trigger: { from: api, poll: { every: 1m } }", "trigger: { from: schedule, with: { cron: \"* * * * *\" } }"),
     ("L0201", "- id: done\n  return: \"${ trigger.id\"", "- id: done\n  return: \"${ trigger.id }\""),
     ("L0202", "- id: done\n  return: \"Order ${ }\"", "- id: done\n  return: \"Order ${ trigger.id }\""),
     ("L0203", "title: Order ${ trigger.id }", "settings: { label: \"Order ${ trigger.id }\" }"),

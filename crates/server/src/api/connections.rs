@@ -13,7 +13,11 @@ use serde_json::{Map, Value};
 use store::{ConnectionId, ConnectionRow, Put, StoreError};
 use utoipa::ToSchema;
 
-use super::{JsonBody, Page, Part, instant};
+use super::{
+    JsonBody, Page, Part,
+    health::{ForecastOut, HealthOut},
+    instant,
+};
 use crate::{
     access::{Caller, Scope},
     error::{ApiError, ErrorBody, ErrorDetail},
@@ -32,6 +36,11 @@ pub(crate) struct ConnectionOut {
     /// Why the credentials cannot be used, and what to do; only there when they cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     damaged: Option<String>,
+    #[serde(flatten)]
+    health: HealthOut,
+    /// Only of one connection.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    forecast: Option<ForecastOut>,
     created_at: String,
     updated_at: String,
 }
@@ -94,7 +103,7 @@ pub(crate) struct TriggerOut {
 }
 
 /// One whose credentials cannot be opened is shown as what it is: it hides none of the others.
-fn out(app: &Shared, row: ConnectionRow) -> Result<ConnectionOut, ApiError> {
+fn out(app: &Shared, row: ConnectionRow, health: HealthOut) -> Result<ConnectionOut, ApiError> {
     let (credentials, damaged) = match app.engine.vault.open(&row.id.to_string(), &row.sealed) {
         Ok(secrets) => (secrets.into_keys().collect(), None),
         Err(StoreError::Corrupt(_)) => (Vec::new(), Some(DAMAGED.to_owned())),
@@ -108,9 +117,19 @@ fn out(app: &Shared, row: ConnectionRow) -> Result<ConnectionOut, ApiError> {
         config: row.config,
         credentials,
         damaged,
+        health,
+        forecast: None,
         created_at: instant(row.created_at),
         updated_at: instant(row.updated_at),
     })
+}
+
+/// One connection with all that is known of it.
+async fn one(app: &Shared, row: ConnectionRow) -> Result<ConnectionOut, ApiError> {
+    let forecast = ForecastOut::of_one(app, &row.name, app.now()).await?;
+    let health = HealthOut::of_all(app, std::slice::from_ref(&row)).await?;
+    let health = health.into_iter().next().ok_or_else(|| StoreError::Internal("a connection was left out".to_owned()))?;
+    Ok(ConnectionOut { forecast: Some(forecast), ..out(app, row, health)? })
 }
 
 const DAMAGED: &str = "The credentials of this connection are damaged in the database and cannot be opened; calls through it fail. \
@@ -163,7 +182,8 @@ pub(crate) async fn list(
 ) -> Result<Json<Page<ConnectionOut>>, ApiError> {
     caller.need(Scope::ConnectionsRead)?;
     let rows = app.store().connections().await?;
-    let rows = rows.into_iter().map(|row| out(&app, row)).collect::<Result<_, _>>()?;
+    let health = HealthOut::of_all(&app, &rows).await?;
+    let rows = rows.into_iter().zip(health).map(|(row, health)| out(&app, row, health)).collect::<Result<_, _>>()?;
     Ok(Json(Page::part(rows, asked.limit, asked.cursor, |row| row.name.clone(), |row: &ConnectionOut| row.name.clone())?))
 }
 
@@ -176,7 +196,7 @@ pub(crate) async fn get(
     Path(name): Path<String>,
 ) -> Result<Json<ConnectionOut>, ApiError> {
     caller.need(Scope::ConnectionsRead)?;
-    Ok(Json(out(&app, find(&app, &name).await?)?))
+    Ok(Json(one(&app, find(&app, &name).await?).await?))
 }
 
 /// Makes a connection. Its credentials are sealed before they are stored.
@@ -191,6 +211,7 @@ pub(crate) async fn create(
     check_name(&new.name)?;
     let config = if new.config.is_null() { Value::Object(Map::new()) } else { new.config };
     validate(&app, &new.connector, &config, &new.credentials)?;
+    let has_refresh_token = new.credentials.contains_key("refresh_token");
     let now = app.now();
     let id = ConnectionId::new(now, app.engine.random());
     let sealed =
@@ -208,7 +229,10 @@ pub(crate) async fn create(
     match app.store().create_connection(row).await? {
         Put::Done(row) => {
             app.engine.refresh().await?;
-            Ok((StatusCode::CREATED, Json(out(&app, row)?)))
+            if app.engine.signs_in_by_browser(&row)? && !has_refresh_token {
+                app.engine.awaits_sign_in(&row.name).await?;
+            }
+            Ok((StatusCode::CREATED, Json(one(&app, row).await?)))
         }
         Put::NameTaken | Put::Gone => Err(ApiError::conflict(
             "NAME_TAKEN",
@@ -287,7 +311,9 @@ pub(crate) async fn update(
     match app.store().update_connection(row).await? {
         Put::Done(row) => {
             app.engine.refresh().await?;
-            Ok(Json(out(&app, row)?))
+            let note = format!("{} changed its settings or credentials.", caller.name);
+            app.engine.signed_in(&row.name, &caller.name, &note).await?;
+            Ok(Json(one(&app, row).await?))
         }
         Put::NameTaken | Put::Gone => Err(ApiError::conflict(
             "CHANGED",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use store::{AuditId, AuditRow, GateClass, GateRow};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{JsonBody, Page, instant, read_limit};
+use super::{JsonBody, Page, health::ForecastOut, instant, read_limit};
 use crate::{
     access::{Caller, Scope},
     error::{ApiError, ErrorBody},
@@ -49,8 +49,10 @@ pub(crate) struct BudgetOut {
     per_second: Option<f64>,
     per_day: Option<u32>,
     in_flight: Option<u32>,
-    /// Calls left today; the day begins at 00:00 UTC.
+    /// Calls left today; the day begins at 00:00 UTC. What the system itself says is left counts when it is less.
     day_left: Option<u32>,
+    #[serde(flatten)]
+    forecast: ForecastOut,
     /// The other system asked us to wait until then.
     paused_until: Option<String>,
 }
@@ -117,6 +119,7 @@ async fn gates(app: &Shared, name: String) -> Result<Json<GatesOut>, ApiError> {
             per_day: view.limits.per_day,
             in_flight: view.limits.in_flight,
             day_left: view.day_left(now),
+            forecast: ForecastOut::of(&view.forecast(now)),
             paused_until: paused.map(instant),
         },
         connection: name,

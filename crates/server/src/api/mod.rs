@@ -7,13 +7,16 @@ mod connections;
 pub(crate) mod dead_letters;
 pub(crate) mod files;
 mod gates;
+mod health;
 mod inbound;
 pub(crate) mod operations;
+mod polls;
 mod recipes;
 mod run_events;
 mod runs;
 mod schedules;
 pub(crate) mod settle;
+mod sign_in;
 
 use std::time::Duration;
 
@@ -51,7 +54,8 @@ const PAGE_MAX: u32 = 200;
         (name = "alarms", description = "What people are told, and how"),
         (name = "audit", description = "Who changed what, when and why"),
         (name = "inbound", description = "Webhook requests that started no run"),
-        (name = "schedules", description = "When they fired last, and when they fire next")
+        (name = "schedules", description = "When they fired last, and when they fire next"),
+        (name = "polls", description = "Triggers that ask a system: how far they came, and where they begin")
     )
 )]
 struct Document;
@@ -104,6 +108,10 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(operations::resume))
                 .routes(routes!(operations::stop))
                 .routes(routes!(schedules::list))
+                .routes(routes!(polls::list))
+                .routes(routes!(polls::get))
+                .routes(routes!(polls::shift))
+                .routes(routes!(polls::ask))
                 .routes(routes!(alarms::list))
                 .routes(routes!(alarms::get, alarms::set, alarms::remove))
                 .routes(routes!(alarms::test))
@@ -114,6 +122,7 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(connections::list, connections::create))
                 .routes(routes!(connections::get, connections::update, connections::delete))
                 .routes(routes!(connections::test))
+                .routes(routes!(sign_in::begin))
                 .routes(routes!(gates::get, gates::set))
                 .routes(routes!(gates::audit))
                 .routes(routes!(connections::connectors)),

@@ -1,6 +1,6 @@
 //! Which headers of a request nobody gets to see: proofs of the sender, and what looks like a secret by its name.
 
-use connector::{Connection, TriggerKind};
+use connector::Connection;
 use engine::{Catalogue, Engine, LiveRecipe};
 use recipe::ast::TriggerSource;
 
@@ -51,12 +51,7 @@ impl Mask {
 fn proofs(engine: &Engine, connection: &Connection) -> Vec<String> {
     let connector = engine.connectors.iter().find(|connector| connector.id == connection.connector);
     let triggers = connector.into_iter().flat_map(|connector| &connector.triggers);
-    triggers
-        .flat_map(|trigger| {
-            let TriggerKind::Webhook { proofs, .. } = &trigger.kind;
-            proofs(connection)
-        })
-        .collect()
+    triggers.filter_map(|trigger| trigger.webhook.as_ref()).flat_map(|webhook| (webhook.proofs)(connection)).collect()
 }
 
 /// Whether a header's name says that its value is a secret.

@@ -97,6 +97,35 @@ impl MessagePage {
         }
     }
 
+    /// A connection can sign in again.
+    pub fn signed_in(shell: Shell, connection: &str) -> Self {
+        Self {
+            section: Section::Other("/connections"),
+            title: "Signed in".to_owned(),
+            text: format!(
+                "The connection “{connection}” can call the other system now. Runs that failed meanwhile wait under “Dead letters”: \
+                 resume them when you like. You may close this window."
+            ),
+            icon: "check",
+            actions: vec![Action::new("Show dead letters", "/dead-letters"), Action::new("Show runs", "/runs")],
+            details: String::new(),
+            shell,
+        }
+    }
+
+    /// A connection could not sign in: what happened and what to do.
+    pub fn sign_in_failed(shell: Shell, title: &str, text: &str) -> Self {
+        Self {
+            section: Section::Other("/connections"),
+            title: title.to_owned(),
+            text: text.to_owned(),
+            icon: "alert",
+            actions: vec![Action::new("Show runs", "/runs")],
+            details: format!("{title}. {text} Request {}.", shell.request_id),
+            shell,
+        }
+    }
+
     /// 403: what is needed and whom to ask, never a bare refusal.
     pub fn no_permission(shell: Shell, needs: &str, ask: &str) -> Self {
         Self {

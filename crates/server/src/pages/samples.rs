@@ -190,6 +190,16 @@ pub fn messages() -> Vec<(&'static str, MessagePage)> {
             .collect();
     out.push(("not-found", MessagePage::not_found(shell("/nowhere"))));
     out.push(("run-not-found", MessagePage::run_not_found(shell("/runs/run_x"), "run_<x>")));
+    out.push(("connection-signed-in", MessagePage::signed_in(shell("/connections"), "crm")));
+    out.push((
+        "connection-not-signed-in",
+        MessagePage::sign_in_failed(
+            shell("/connections"),
+            "The sign-in did not work",
+            "The connection \"crm\" could not sign in at https://id.example/token: it answered 400: invalid_grant. Nothing was changed. \
+             Begin the sign-in anew.",
+        ),
+    ));
     out.push(("no-permission", MessagePage::no_permission(shell("/audit"), "the Admin role", "Robert Osei or another admin")));
     out.push((
         "failed",

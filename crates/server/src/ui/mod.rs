@@ -4,6 +4,7 @@ mod causes;
 mod docs;
 mod letters;
 mod live;
+mod oauth;
 mod recipes;
 mod run;
 mod run_answers;
@@ -42,6 +43,7 @@ pub(crate) fn router() -> Router<Shared> {
         .route("/", get(home))
         .route("/signin", get(signin::show).post(signin::enter))
         .route("/signout", post(signin::leave))
+        .route(engine::CALLBACK_PATH, get(oauth::callback))
         .route("/ui/theme", post(theme))
         .route("/ui/events", get(live::events))
         .route("/recipes", get(recipes::list))

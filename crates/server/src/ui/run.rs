@@ -129,12 +129,13 @@ fn trigger_title(via: Via) -> &'static str {
         Via::Replay => "Event replayed",
         Via::Call => "Run by another recipe",
         Via::Failure => "Another run failed",
+        Via::Poll => "Found in the system",
     }
 }
 
 fn trigger_mark(app: &App, via: Via, program: Option<&Program>) -> Mark {
     match (via, program.map(|program| &program.source)) {
-        (Via::Webhook | Via::Replay, Some(TriggerSource::Connection { connection, trigger })) => {
+        (Via::Webhook | Via::Replay | Via::Poll, Some(TriggerSource::Connection { connection, trigger })) => {
             let connections = program.map_or(&[][..], |program| program.connections.as_slice());
             mark_of(&format!("{connection}.{trigger}"), connections, &app.engine.connectors)
         }
@@ -142,7 +143,7 @@ fn trigger_mark(app: &App, via: Via, program: Option<&Program>) -> Mark {
         (Via::Schedule, _) => Mark::word("schedule"),
         (Via::Api, _) => Mark::word("api"),
         (Via::Call, _) => Mark::word("call"),
-        (Via::Replay | Via::Failure, _) => Mark::word("trigger"),
+        (Via::Replay | Via::Failure | Via::Poll, _) => Mark::word("trigger"),
     }
 }
 

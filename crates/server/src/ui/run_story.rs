@@ -118,6 +118,7 @@ pub(super) fn started_by(via: Via) -> &'static str {
         Via::Replay => "a replay",
         Via::Call => "another recipe",
         Via::Failure => "a failed run",
+        Via::Poll => "something found in its system",
     }
 }
 

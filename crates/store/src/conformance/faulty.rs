@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Map, Value as Json};
 
+use crate::{Accepted, NewPoll, PollDone, PollRow, Polls};
 use crate::{Activated, BlobId, BlobRow, BlobTotals, Blobs, UploadId};
 use crate::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Care, Cause, CauseHours, Claim,
@@ -18,7 +19,8 @@ use crate::{
     SessionRow, Sorted, Store, StoreError, Swept, Timestamp, Unsorted, WorkerId,
 };
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
-use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, WaitingFor, Watch};
+use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, Told, WaitingFor, Watch};
+use crate::{BegunSignIn, ConnectionState, SignInRefused, SignIns, TokenRow, Turn, TurnAsk};
 use crate::{Forgets, Forgettable, Forgetting, Keeps};
 
 /// What happens to one write.
@@ -236,10 +238,29 @@ pass_on! {
     lease_budget(ask: &BudgetAsk) -> Result<BudgetLease, StoreError>;
     pause_budget(connection: &str, until: Timestamp, now: Timestamp) -> Result<(), StoreError>;
     pauses(now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError>;
+    hear_limit(connection: &str, told: &Told) -> Result<(), StoreError>;
+    told_limits() -> Result<Vec<(String, Told)>, StoreError>;
     budget(connection: &str) -> Result<Option<BudgetRow>, StoreError>;
     hasten(reason: WaitingFor, now: Timestamp, gap_us: i64) -> Result<u64, StoreError>;
     add_audit(row: &AuditRow) -> Result<(), StoreError>;
     audit(about: Option<&str>, before: Option<AuditId>, limit: u32) -> Result<Vec<AuditRow>, StoreError>;
+}
+
+pass_on! {
+    SignIns {}
+    token(connection: &str, place: &str) -> Reply<Option<TokenRow>>;
+    take_turn(ask: &TurnAsk<'_>) -> Reply<Turn>;
+    end_turn(connection: &str, place: &str, holder: &str) -> Reply<()>;
+    keep_token(row: &TokenRow, holder: &str) -> Reply<bool>;
+    tokens() -> Reply<Vec<TokenRow>>;
+    reseal_token(row: &TokenRow) -> Reply<bool>;
+    connection_states() -> Reply<Vec<ConnectionState>>;
+    need_sign_in(refused: &SignInRefused<'_>, audit: &AuditRow) -> Reply<bool>;
+    try_sign_in(connection: &str, now: Timestamp, next: Timestamp) -> Reply<bool>;
+    signed_in(connection: &str, now: Timestamp, audit: &AuditRow) -> Reply<bool>;
+    note_use(connection: &str, at: Timestamp) -> Reply<()>;
+    begin_sign_in(begun: &BegunSignIn) -> Reply<()>;
+    spend_sign_in(hash: &[u8; 32], now: Timestamp) -> Reply<Option<BegunSignIn>>;
 }
 
 pass_on! {
@@ -252,6 +273,18 @@ pass_on! {
     notice_delivered(id: NoticeId, delivered: &Delivered) -> Result<bool, StoreError>;
     notices(alarm: Option<&str>, before: Option<NoticeId>, limit: u32) -> Result<Vec<NoticeRow>, StoreError>;
     prune_notices(before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+}
+
+pass_on! {
+    Polls {}
+    open_polls(polls: &[NewPoll], now: Timestamp) -> Result<(), StoreError>;
+    take_polls(worker: WorkerId, now: Timestamp, lease_until: Timestamp, limit: u32) -> Result<Vec<PollRow>, StoreError>;
+    finish_poll(done: &PollDone) -> Result<Option<Vec<Accepted>>, StoreError>;
+    move_poll(recipe: RecipeId, since: Timestamp, now: Timestamp) -> Result<bool, StoreError>;
+    hasten_poll(recipe: RecipeId, now: Timestamp) -> Result<bool, StoreError>;
+    next_poll() -> Result<Option<Timestamp>, StoreError>;
+    polls(after: Option<RecipeId>, limit: u32) -> Result<Vec<PollRow>, StoreError>;
+    poll(recipe: RecipeId) -> Result<Option<PollRow>, StoreError>;
 }
 
 pass_on! {

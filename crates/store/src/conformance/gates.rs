@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetLimits, ConnectionId, ConnectionRow, GateClass, GateRow, GateState, NewRun,
-    Then, WaitingFor, WorkerId,
+    Then, Told, WaitingFor, WorkerId,
 };
 
 fn open(name: &str) -> GateRow {
@@ -128,7 +128,7 @@ pub async fn a_day_is_shared(bed: Arc<dyn Bed>) {
     let next = lease.more_at.unwrap();
     assert_eq!(next.micros() % (DAY_S * 1_000_000), 0, "midnight UTC");
     assert!(next > at(1) && next.since(at(1)).as_secs() <= 24 * 3600);
-    assert_eq!(store.budget("crm").await.unwrap().unwrap().day_left(&limits), Some(0));
+    assert_eq!(store.budget("crm").await.unwrap().unwrap().day_left(&limits, at(2)), Some(0));
     let lease = store.lease_budget(&ask(1, limits, 60, DAY_S)).await.unwrap();
     assert_eq!((lease.tokens, lease.day_left), (60, Some(40)));
 }
@@ -150,6 +150,23 @@ pub async fn calls_in_flight_are_shared(bed: Arc<dyn Bed>) {
     assert_eq!(other.lease_budget(&slots(2, 2, 9, 7)).await.unwrap().slots, 5);
     assert_eq!(store.lease_budget(&slots(1, 0, 4, 36)).await.unwrap().slots, 0);
     assert_eq!(store.lease_budget(&slots(1, 0, 4, 38)).await.unwrap().slots, 4);
+}
+
+/// What a system says of its day holds for all, as far as it is not used since.
+pub async fn what_a_system_says_is_shared(bed: Arc<dyn Bed>) {
+    let (store, other) = (bed.store(), bed.another().await);
+    let told = Told { limit: 1000, left: 30, at: at(0), ends_at: Some(at(600)) };
+    store.hear_limit("crm", &told).await.unwrap();
+    let free = BudgetLimits::default();
+    assert_eq!(other.lease_budget(&ask(2, free, 20, 1)).await.unwrap().tokens, 20);
+    let lease = store.lease_budget(&ask(1, free, 20, 2)).await.unwrap();
+    assert_eq!((lease.tokens, lease.more_at, lease.day.unwrap().limit), (10, Some(at(600)), 1000));
+    assert_eq!(other.told_limits().await.unwrap(), [("crm".to_owned(), Told { left: 0, ..told })]);
+    store.hear_limit("erp", &Told { ends_at: None, ..told }).await.unwrap();
+    assert_eq!(other.told_limits().await.unwrap().len(), 2);
+    other.pause_budget("crm", at(60), at(5)).await.unwrap();
+    other.pause_budget("crm", at(90), at(6)).await.unwrap();
+    assert_eq!(store.budget("crm").await.unwrap().unwrap().paused_at, Some(at(5)), "it began with the first");
 }
 
 /// Many who lease at once get no more together than there is.

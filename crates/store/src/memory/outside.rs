@@ -13,7 +13,8 @@ pub(super) struct Kept {
     connections: BTreeMap<String, ConnectionRow>,
     gates: BTreeMap<(String, i16), GateRow>,
     budgets: BTreeMap<String, (BudgetRow, Vec<BudgetHolder>)>,
-    audit: BTreeMap<AuditId, AuditRow>,
+    pub(super) audit: BTreeMap<AuditId, AuditRow>,
+    pub(super) sign_ins: super::sign_in::Kept,
 }
 
 impl Model {
@@ -41,6 +42,7 @@ impl Model {
         self.outside.connections.remove(&name);
         self.outside.gates.retain(|(connection, _), _| *connection != name);
         self.outside.budgets.remove(&name);
+        self.outside.sign_ins.forget(&name, id);
         self.revision += 1;
         true
     }
@@ -93,9 +95,13 @@ impl Gates for MemoryStore {
     }
 
     async fn pause_budget(&self, connection: &str, until: Timestamp, now: Timestamp) -> Result<(), StoreError> {
-        let nobody = BudgetRow { tokens: 0, refreshed_at: now, day: 0, day_used: 0, paused_until: None };
+        let nobody =
+            BudgetRow { tokens: 0, refreshed_at: now, day: 0, day_used: 0, paused_until: None, paused_at: None, told: None };
         let budgets = &mut self.model.lock().outside.budgets;
         let (row, _) = budgets.entry(connection.to_owned()).or_insert((nobody, Vec::new()));
+        if row.paused_until.is_none_or(|before| before <= now) {
+            row.paused_at = Some(now);
+        }
         row.paused_until = row.paused_until.max(Some(until));
         Ok(())
     }
@@ -104,6 +110,19 @@ impl Gates for MemoryStore {
         let budgets = &self.model.lock().outside.budgets;
         let paused = budgets.iter().filter_map(|(name, (row, _))| Some((name.clone(), row.paused_until?)));
         Ok(paused.filter(|(_, until)| *until > now).collect())
+    }
+
+    async fn hear_limit(&self, connection: &str, told: &Told) -> Result<(), StoreError> {
+        let budgets = &mut self.model.lock().outside.budgets;
+        let full = BudgetRow::full(&BudgetLimits::default(), told.at);
+        let (row, _) = budgets.entry(connection.to_owned()).or_insert((full, Vec::new()));
+        *row = row.clone().hear(told);
+        Ok(())
+    }
+
+    async fn told_limits(&self) -> Result<Vec<(String, Told)>, StoreError> {
+        let budgets = &self.model.lock().outside.budgets;
+        Ok(budgets.iter().filter_map(|(name, (row, _))| Some((name.clone(), row.told?))).collect())
     }
 
     async fn budget(&self, connection: &str) -> Result<Option<BudgetRow>, StoreError> {

@@ -10,12 +10,28 @@ use super::{Problem, entries};
 const ARROWS: &[(&str, &[&str])] = &[
     ("bench", &[]),
     ("connector", &[]),
-    ("connectors", &["connector"]),
+    // Connector files hold formulas.
+    ("connectors", &["connector", "formula"]),
     ("engine", &["recipe", "formula", "connector", "store"]),
     ("formula", &[]),
     ("fuzz", &["recipe", "formula"]),
-    ("liaison", &["server", "engine", "connector", "connectors", "recipe", "formula", "store", "store-sqlite", "store-postgres"]),
+    (
+        "liaison",
+        &[
+            "server",
+            "engine",
+            "connector",
+            "connectors",
+            "recipe",
+            "formula",
+            "sandbox",
+            "store",
+            "store-sqlite",
+            "store-postgres",
+        ],
+    ),
     ("recipe", &[]),
+    ("sandbox", &[]),
     ("server", &["engine", "recipe", "formula", "connector", "store"]),
     ("store", &[]),
     ("store-postgres", &["store"]),
@@ -29,6 +45,8 @@ const TEST_ARROWS: &[(&str, &[&str])] = &[
     ("recipe", &["formula"]),
     // Stories run on real stores; cron expressions are fuzzed like formulas.
     ("engine", &["connectors", "store-sqlite", "store-postgres", "fuzz"]),
+    // Every action and trigger meets the simulated system, under every fault.
+    ("connectors", &["sandbox"]),
     // Pages and API answer from a real store.
     ("server", &["connectors", "store-sqlite"]),
     // Its own feature that makes fresh databases.

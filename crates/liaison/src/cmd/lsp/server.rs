@@ -54,7 +54,7 @@ type Failure = (ErrorCode, String);
 
 impl Server {
     pub(super) fn new(page: Option<String>) -> Self {
-        let catalogue = catalogue::of(&connectors::all());
+        let catalogue = catalogue::of(&crate::declared::here());
         Self { life: Life::New, catalogue, documents: BTreeMap::new(), page }
     }
 

@@ -39,7 +39,7 @@ pub(super) async fn record(remote: &Remote, run: &str, paths: &[PathBuf]) -> any
         false => (at, made.test),
     };
     let change = Change::SetField { at, value: NewValue::Json(value) };
-    let edited = recipe::edit(&text, &change, &catalogue::of(&connectors::all()))
+    let edited = recipe::edit(&text, &change, &catalogue::of(&crate::declared::here()))
         .with_context(|| format!("the test cannot be written into {}", file.display()))?;
     std::fs::create_dir_all(folder.join("fixtures")).context("cannot make the folder fixtures")?;
     for (name, data) in &made.files {

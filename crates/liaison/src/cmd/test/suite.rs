@@ -111,7 +111,7 @@ impl Outcome {
 
 /// Runs the tests of files.
 pub(super) fn run(files: &[PathBuf], filter: Option<&str>, crash: bool) -> anyhow::Result<Outcome> {
-    let connectors = connectors::all();
+    let connectors = crate::declared::here();
     let catalogue = catalogue::of(&connectors);
     let suites: Vec<_> = files.iter().map(|file| one(file, &connectors, &catalogue, filter, crash)).collect();
     let none = suites.iter().all(|suite| suite.cases.is_empty() && suite.could_run());

@@ -2,20 +2,22 @@
 
 use std::collections::HashMap;
 
-use connector::Secret;
 use serde_json::{Map, Value as Json};
+
+use crate::Secret;
 
 /// What is wrong with a connection: (field, sentence), all of it at once.
 #[derive(Default)]
-pub(crate) struct Problems(Vec<(String, String)>);
+pub struct Problems(Vec<(String, String)>);
 
 impl Problems {
-    pub(crate) fn add(&mut self, field: impl Into<String>, sentence: impl Into<String>) {
+    /// Adds one.
+    pub fn add(&mut self, field: impl Into<String>, sentence: impl Into<String>) {
         self.0.push((field.into(), sentence.into()));
     }
 
     /// The record itself, or a problem and nothing.
-    pub(crate) fn record<'a>(&mut self, field: &str, value: &'a Json) -> Option<&'a Map<String, Json>> {
+    pub fn record<'a>(&mut self, field: &str, value: &'a Json) -> Option<&'a Map<String, Json>> {
         let record = value.as_object();
         if record.is_none() && !value.is_null() {
             self.add(field, format!("{field} must be a record of settings, not {}", kind(value)));
@@ -24,14 +26,14 @@ impl Problems {
     }
 
     /// Every key that is not one of `known`.
-    pub(crate) fn unknown_keys(&mut self, parent: &str, record: &Map<String, Json>, known: &[&str]) {
+    pub fn unknown_keys(&mut self, parent: &str, record: &Map<String, Json>, known: &[&str]) {
         for key in record.keys().filter(|key| !known.contains(&key.as_str())) {
             self.add(format!("{parent}.{key}"), unknown(key, known));
         }
     }
 
     /// Credentials that are needed and not there, and those nobody would use.
-    pub(crate) fn credentials(&mut self, given: &HashMap<String, Secret>, required: &[&str], optional: &[&str], why: &str) {
+    pub fn credentials(&mut self, given: &HashMap<String, Secret>, required: &[&str], optional: &[&str], why: &str) {
         for name in required {
             match given.get(*name) {
                 None => self.add(format!("credentials.{name}"), format!("{why} needs the credential \"{name}\"")),
@@ -54,13 +56,18 @@ impl Problems {
         }
     }
 
-    pub(crate) fn finish(self) -> Result<(), Vec<(String, String)>> {
+    /// All of them.
+    ///
+    /// # Errors
+    /// When there are any.
+    pub fn finish(self) -> Result<(), Vec<(String, String)>> {
         if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }
 }
 
 /// "`uri` is not known here; did you mean `url`?", or the list when nothing is near.
-pub(crate) fn unknown(key: &str, known: &[&str]) -> String {
+#[must_use]
+pub fn unknown(key: &str, known: &[&str]) -> String {
     match nearest(key, known) {
         Some(near) => format!("\"{key}\" is not known here; did you mean \"{near}\"?"),
         None => format!("\"{key}\" is not known here; known are {}", known.join(", ")),
@@ -68,7 +75,8 @@ pub(crate) fn unknown(key: &str, known: &[&str]) -> String {
 }
 
 /// The known word that is most like this one, if any is like it.
-pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+#[must_use]
+pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     known
         .iter()
@@ -79,7 +87,8 @@ pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
 }
 
 /// What a value is, for sentences.
-pub(crate) const fn kind(value: &Json) -> &'static str {
+#[must_use]
+pub const fn kind(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
         Json::Bool(_) => "true or false",

@@ -1,0 +1,178 @@
+//! What a connector can do, declared once.
+
+use std::{pin::Pin, sync::Arc};
+
+use serde_json::{Value as Json, json};
+
+use crate::{Cx, StepError, shape::Shaped};
+
+/// What repeating an action does. The one source for retry, uncertainty and "what will repeat".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Only reads.
+    None,
+    /// Repeating it leaves the same state.
+    Idempotent,
+    /// Repeating it may do the thing twice.
+    Once,
+}
+
+/// The future of one attempt.
+pub type Attempt = Pin<Box<dyn Future<Output = Result<Json, StepError>> + Send>>;
+
+/// One page of an action that can give its result in pages.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Page {
+    /// The items of this page, in order.
+    pub items: Vec<Json>,
+    /// What to ask with for the next page; `None` after the last. It means nothing to others, stays small,
+    /// and may be kept: asked with it again, the action gives the same page, as far as the system does.
+    pub next: Option<Json>,
+}
+
+/// The future of one page.
+pub type PageAttempt = Pin<Box<dyn Future<Output = Result<Page, StepError>> + Send>>;
+
+/// Gives one page: the first without a cursor, any other with the `next` of the page before it.
+pub type Pages = Arc<dyn Fn(Cx, Json, Option<Json>) -> PageAttempt + Send + Sync>;
+
+/// One thing a connector can do.
+#[derive(Clone)]
+pub struct Action {
+    /// The name after the dot.
+    pub id: &'static str,
+    /// What people call it.
+    pub title: &'static str,
+    /// One sentence on what it does.
+    pub summary: &'static str,
+    /// What repeating it does, which may depend on its input.
+    pub effect: fn(&Json) -> Effect,
+    /// True when it can only be used through a connection.
+    pub needs_connection: bool,
+    /// JSON Schema of its input.
+    pub input: Json,
+    /// JSON Schema of its output.
+    pub output: Json,
+    /// An output as the system gives it, for documents and for trying a recipe before it is connected.
+    pub sample: Option<Json>,
+    /// Which object of the system its input and output are of, when the connection can tell that object's fields.
+    pub shaped: Option<Shaped>,
+    /// One attempt.
+    pub run: Arc<dyn Fn(Cx, Json) -> Attempt + Send + Sync>,
+    /// The same result page by page, for actions that can; `run` then gives all pages up to a limit.
+    pub pages: Option<Pages>,
+}
+
+impl Action {
+    /// An action that is used through a connection, takes nothing, gives anything and does its thing again when
+    /// repeated. Say more with the methods below.
+    pub fn new<F, R>(id: &'static str, title: &'static str, summary: &'static str, run: F) -> Self
+    where
+        F: Fn(Cx, Json) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Json, StepError>> + Send + 'static,
+    {
+        Self {
+            id,
+            title,
+            summary,
+            effect: |_| Effect::Once,
+            needs_connection: true,
+            input: json!({"type": "object", "properties": {}, "additionalProperties": false}),
+            output: json!({}),
+            sample: None,
+            shaped: None,
+            run: Arc::new(move |cx, input| Box::pin(run(cx, input))),
+            pages: None,
+        }
+    }
+
+    /// It only reads.
+    #[must_use]
+    pub fn reads(mut self) -> Self {
+        self.effect = |_| Effect::None;
+        self
+    }
+
+    /// Repeating it leaves the same state: the system is asked with a key of its own, or the same is written again.
+    #[must_use]
+    pub fn idempotent(mut self) -> Self {
+        self.effect = |_| Effect::Idempotent;
+        self
+    }
+
+    /// What repeating it does depends on its input.
+    #[must_use]
+    pub fn effect(mut self, effect: fn(&Json) -> Effect) -> Self {
+        self.effect = effect;
+        self
+    }
+
+    /// What it takes: a JSON Schema that refuses names it does not know.
+    #[must_use]
+    pub fn input(mut self, schema: Json) -> Self {
+        self.input = schema;
+        self
+    }
+
+    /// What it gives: a JSON Schema.
+    #[must_use]
+    pub fn output(mut self, schema: Json) -> Self {
+        self.output = schema;
+        self
+    }
+
+    /// An output as the system gives it.
+    #[must_use]
+    pub fn sample(mut self, sample: Json) -> Self {
+        self.sample = Some(sample);
+        self
+    }
+
+    /// It is about an object whose fields the connection can tell.
+    #[must_use]
+    pub fn shaped(mut self, shaped: Shaped) -> Self {
+        self.shaped = Some(shaped);
+        self
+    }
+
+    /// It can give its result page by page.
+    #[must_use]
+    pub fn pages<F, R>(mut self, pages: F) -> Self
+    where
+        F: Fn(Cx, Json, Option<Json>) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Page, StepError>> + Send + 'static,
+    {
+        self.pages = Some(Arc::new(move |cx, input, cursor| Box::pin(pages(cx, input, cursor))));
+        self
+    }
+}
+
+/// All pages of an action, one after the other, as long as there are not more than `items_max` items. Actions that
+/// can give pages use it for their `run`.
+///
+/// # Errors
+/// Those of the pages; and when there are more items, because a part would look like the whole.
+pub async fn whole<F, R>(items_max: usize, mut page: F) -> Result<Vec<Json>, StepError>
+where
+    F: FnMut(Option<Json>) -> R,
+    R: Future<Output = Result<Page, StepError>>,
+{
+    let mut items = Vec::new();
+    let mut cursor = None;
+    loop {
+        let found = page(cursor.take()).await?;
+        items.extend(found.items);
+        if items.len() > items_max {
+            return Err(StepError::new(
+                crate::ErrorClass::Invalid,
+                "TOO_MANY_ITEMS",
+                format!("there are more than {items_max} items, too many to hold at once"),
+            )
+            .with_next("Go through them in an each step with stream: true, or ask for fewer."));
+        }
+        match found.next {
+            Some(next) => cursor = Some(next),
+            None => return Ok(items),
+        }
+    }
+}

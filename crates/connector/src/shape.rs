@@ -1,0 +1,53 @@
+//! Objects whose fields only the system knows: what people added to their own Salesforce, NetSuite or ServiceNow.
+
+use std::{pin::Pin, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::{Cx, StepError};
+
+/// Where the object of an action or trigger is named, and where its fields are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shaped {
+    /// The input (or setting) that names the object: `object`.
+    pub named_by: &'static str,
+    /// The input that holds a record of the object: `fields`; `None` when nothing is written.
+    pub writes: Option<&'static str>,
+    /// Where the output holds a record: `` for the output itself, `record`, `records[]` for a list of them.
+    pub gives: Option<&'static str>,
+}
+
+/// An object of the system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Object {
+    /// Its name in calls: `Account`.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+}
+
+/// Tells the objects and their fields; the answer is kept for a while and asked for anew on demand.
+#[derive(Clone)]
+pub struct Shapes {
+    /// All objects.
+    pub objects: Arc<dyn Fn(Cx) -> Told<Vec<Object>> + Send + Sync>,
+    /// A JSON Schema of one object's record: `properties` with `title`, `type`, `enum`, `readOnly`; `required`.
+    pub object: Arc<dyn Fn(Cx, String) -> Told<Json> + Send + Sync>,
+}
+
+/// The future of what the system tells.
+pub type Told<T> = Pin<Box<dyn Future<Output = Result<T, StepError>> + Send>>;
+
+impl Shapes {
+    /// Asks with these functions.
+    pub fn new<F, R, G, S>(objects: F, object: G) -> Self
+    where
+        F: Fn(Cx) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Vec<Object>, StepError>> + Send + 'static,
+        G: Fn(Cx, String) -> S + Send + Sync + 'static,
+        S: Future<Output = Result<Json, StepError>> + Send + 'static,
+    {
+        Self { objects: Arc::new(move |cx| Box::pin(objects(cx))), object: Arc::new(move |cx, name| Box::pin(object(cx, name))) }
+    }
+}

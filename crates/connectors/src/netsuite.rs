@@ -1,0 +1,40 @@
+//! NetSuite: records, SuiteQL, RESTlets, saved searches and changes of one account.
+//!
+//! What the vendor's documentation leaves open is read carefully: the codes of 409 and 429 are guessed from their
+//! status, a 401 may also mean too many calls at once, SuiteQL's `deletedrecord` may be hidden from a role, the
+//! results of a batch are taken to come in the order of its records, and `changed_at` is in the account's time zone.
+//! Fields the catalog names are not known to be required: it never says.
+
+mod api;
+mod others;
+mod records;
+mod settings;
+mod soap;
+mod suiteql;
+mod tba;
+mod triggers;
+
+use connector::{Budget, Connector, Limits, Shapes};
+use serde_json::json;
+
+/// Calls at the same time: the smallest account has 15 for all its integrations, a development account 5.
+const IN_FLIGHT: u32 = 4;
+
+pub(crate) fn connector() -> Connector {
+    Connector::new(
+        "netsuite",
+        "NetSuite",
+        "Reads and writes records of a NetSuite account, asks its tables, and reacts to changes.",
+    )
+    .connections(settings::config_schema(), settings::credentials_schema(), settings::validate)
+    .sign_in(settings::sign_in())
+    .test("run_suiteql", json!({ "query": "SELECT 1 AS ok FROM dual" }))
+    .limits(Limits { budget: Budget { in_flight: Some(IN_FLIGHT), ..Budget::default() }, ..Limits::default() })
+    .errors(api::ERRORS)
+    .shapes(Shapes::new(others::objects, others::object))
+    .actions(records::actions())
+    .actions(suiteql::actions())
+    .actions(others::actions())
+    .actions(soap::actions())
+    .triggers(triggers::triggers())
+}

@@ -1,0 +1,101 @@
+//! Security schemes as ways to sign in.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::document::Document;
+
+/// The ways a description offers, those of its own requirement first.
+pub(super) fn read(document: &Document<'_>, report: &mut Vec<(String, String)>) -> Json {
+    let schemes = document.root.pointer("/components/securitySchemes").and_then(Json::as_object);
+    let Some(schemes) = schemes.filter(|schemes| !schemes.is_empty()) else {
+        report.push(("security".to_owned(), "it does not say how to sign in; the connection signs in not at all".to_owned()));
+        return json!("none");
+    };
+    let mut ways: Vec<Json> = Vec::new();
+    for name in order(document, schemes, report) {
+        let Some(scheme) = schemes.get(&name).map(|scheme| document.meant(scheme)) else { continue };
+        let place = format!("securitySchemes.{name}");
+        match way(scheme) {
+            Ok(way) if ways.iter().any(|known| known["kind"] == way["kind"]) => {
+                report
+                    .push((place, format!("left out: there is a sign-in {} already", way["kind"].as_str().unwrap_or_default())));
+            }
+            Ok(way) => ways.push(way),
+            Err(why) => report.push((place, format!("left out: {why}"))),
+        }
+    }
+    match ways.len() {
+        0 => {
+            report
+                .push(("security".to_owned(), "none of its sign-ins can be used; the connection signs in not at all".to_owned()));
+            json!("none")
+        }
+        1 => ways.remove(0),
+        _ => Json::Array(ways),
+    }
+}
+
+fn order(document: &Document<'_>, schemes: &Map<String, Json>, report: &mut Vec<(String, String)>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for requirement in document.root.get("security").and_then(Json::as_array).into_iter().flatten() {
+        let together: Vec<&String> = requirement.as_object().into_iter().flatten().map(|(name, _)| name).collect();
+        if together.len() > 1 {
+            let all: Vec<&str> = together.iter().map(|name| name.as_str()).collect();
+            report.push((
+                "security".to_owned(),
+                format!("{} are wanted together; a connection has one of them", all.join(" and ")),
+            ));
+        }
+        names.extend(together.into_iter().filter(|name| !names.contains(name)).cloned().collect::<Vec<_>>());
+    }
+    if names.is_empty() {
+        names.extend(schemes.keys().cloned());
+    }
+    names
+}
+
+fn way(scheme: &Json) -> Result<Json, String> {
+    let text = |name: &str| scheme.get(name).and_then(Json::as_str).unwrap_or_default();
+    match text("type") {
+        "http" => match text("scheme").to_ascii_lowercase().as_str() {
+            "bearer" => Ok(json!({"kind": "bearer"})),
+            "basic" => Ok(json!({"kind": "basic"})),
+            other => Err(format!("the HTTP sign-in {other} is not known here")),
+        },
+        "apiKey" => match text("in") {
+            // Many descriptions say a bearer token so.
+            "header" if text("name").eq_ignore_ascii_case("authorization") => {
+                Ok(json!({"kind": "api_key", "in": "header", "name": "Authorization"}))
+            }
+            place @ ("header" | "query") => Ok(json!({"kind": "api_key", "in": place, "name": text("name")})),
+            place => Err(format!("a key in a {place} is not sent")),
+        },
+        "oauth2" => oauth2(scheme.get("flows").unwrap_or(&Json::Null)),
+        other => Err(format!("the sign-in {other} is not known here")),
+    }
+}
+
+fn oauth2(flows: &Json) -> Result<Json, String> {
+    let (code, own) = (flows.get("authorizationCode"), flows.get("clientCredentials"));
+    let Some(flow) = code.or(own) else { return Err("only authorization codes and client credentials are used".to_owned()) };
+    let address = |name: &str| flow.get(name).and_then(Json::as_str).filter(|url| url.starts_with("http"));
+    let token_url = address("tokenUrl").ok_or("its tokenUrl is no whole address")?;
+    let mut grants = Vec::new();
+    let mut way = json!({"kind": "oauth2"});
+    if code.is_some() {
+        let authorize_url = address("authorizationUrl").ok_or("its authorizationUrl is no whole address")?;
+        grants.extend(["authorization_code", "refresh_token"]);
+        way["authorize_url"] = authorize_url.into();
+    }
+    if own.is_some_and(|own| own.get("tokenUrl") == flow.get("tokenUrl")) {
+        grants.push("client_credentials");
+    }
+    way["grants"] = json!(grants);
+    way["token_url"] = token_url.into();
+    let scopes: Vec<&String> =
+        flow.get("scopes").and_then(Json::as_object).into_iter().flatten().map(|(scope, _)| scope).collect();
+    if !scopes.is_empty() && scopes.len() <= 30 {
+        way["scopes"] = json!(scopes);
+    }
+    Ok(way)
+}

@@ -1,0 +1,369 @@
+//! Bulk API 2.0: loads of many records, and queries read as CSV.
+
+use std::time::Duration;
+
+use ::http::{HeaderValue, Method, header};
+use bytes::Bytes;
+use connector::{Action, Cx, Doubt, Effect, ErrorClass, Page, StepError, files::File, whole};
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    api::{Api, flag, invalid, text},
+    csv_rows::{Edges, Rows, cell, line},
+    errors::of_row,
+    field_input,
+    filter::bound,
+    input, object_input,
+};
+
+/// Bytes of one upload; Salesforce takes 100 MB, our memory less.
+const UPLOAD_BYTES: usize = 20_000_000;
+/// Rows given as a list.
+const ROWS_MAX: usize = 200_000;
+/// Refused rows told in the answer of a load; the others are read by `bulk_results`.
+const REFUSED_MAX: usize = 10_000;
+/// Rows of a page of results or of a query.
+const PAGE: usize = 2_000;
+/// Rows a bulk query holds at once.
+const HELD_MAX: usize = 50_000;
+/// First and longest pause between two looks at a job.
+const LOOK_FIRST: Duration = Duration::from_millis(250);
+const LOOK_LAST: Duration = Duration::from_secs(30);
+/// Time of the attempt kept back for reading results.
+const KEPT_BACK: Duration = Duration::from_secs(5);
+
+pub(super) fn actions() -> Vec<Action> {
+    let refused = json!({"type": "array", "items": {"type": "object", "required": ["error", "row"], "properties": {"id": {"type": ["string", "null"]}, "error": {"type": "object"}, "row": {"type": "object"}}}});
+    let load = json!({"type": "object", "required": ["jobs", "state", "processed", "succeeded", "failed", "refused", "unprocessed"], "properties": {
+        "jobs": {"type": "array", "items": {"type": "string"}, "description": "Ids of the bulk jobs."}, "state": {"type": "string", "description": "complete, failed, aborted or running."},
+        "processed": {"type": "integer"}, "succeeded": {"type": "integer"}, "failed": {"type": "integer"}, "refused": refused, "refused_cut": {"type": "boolean", "description": "True when there are more refused rows than are told here."},
+        "unprocessed": {"type": "array", "items": {"type": "object"}, "description": "Rows that were not looked at because a job failed; send these again."}, "message": {"type": ["string", "null"]}}});
+    vec![
+        Action::new("bulk_load", "Load many records", "Creates, changes or deletes very many records by a bulk job, and tells which rows were refused.", load_all)
+            .effect(|input| if text(input, "operation") == "insert" { Effect::Once } else { Effect::Idempotent })
+            .input(input(json!({"object": object_input(), "operation": {"type": "string", "enum": ["insert", "update", "upsert", "delete", "hardDelete"], "title": "Operation", "description": "hardDelete leaves nothing in the recycle bin and needs a permission of its own."},
+                "key_field": field_input("Key field", "For upsert: an external id field; each row holds it."),
+                "rows": {"type": "array", "title": "Records", "maxItems": ROWS_MAX, "items": {"type": "object", "additionalProperties": true}, "description": "Values by field API name; a missing value leaves its field alone, null empties it. A parent by its own key: \"Account.External_Id__c\"."},
+                "file": File::schema(), "delimiter": {"type": "string", "enum": ["COMMA", "TAB", "PIPE", "SEMICOLON", "CARET", "BACKQUOTE"], "default": "COMMA", "title": "Delimiter", "description": "Of the file."},
+                "line_ending": {"type": "string", "enum": ["LF", "CRLF"], "default": "LF", "title": "Line ending", "description": "Of the file."},
+                "wait": {"type": "boolean", "default": true, "title": "Wait for the results"}}), &["object", "operation"]))
+            .output(load)
+            .sample(json!({"jobs": ["750xx00000000BcAAI"], "state": "complete", "processed": 2, "succeeded": 1, "failed": 1, "unprocessed": [], "message": null,
+                "refused": [{"id": null, "row": {"Name": ""}, "error": {"code": "REQUIRED_FIELD_MISSING", "class": "invalid", "message": "a required field is missing", "fields": []}}]})),
+        Action::new("bulk_results", "Read the results of a load", "Reads the rows of a bulk job that were refused, written or not looked at.", |cx, given| async move {
+                let rows = whole(HELD_MAX, |cursor| results_page(cx.clone(), given.clone(), cursor)).await?;
+                Ok(json!({ "rows": rows }))
+            })
+            .reads()
+            .input(input(json!({"job": {"type": "string", "title": "Job id", "pattern": "^750[A-Za-z0-9]{12}([A-Za-z0-9]{3})?$"}, "which": {"type": "string", "enum": ["refused", "written", "unprocessed"], "default": "refused", "title": "Which rows"}}), &["job"]))
+            .output(json!({"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "items": {"type": "object"}}}}))
+            .sample(json!({"rows": [{"id": "001xx000003DGb1AAG", "created": true, "row": {"Name": "Acme"}}]}))
+            .pages(results_page),
+        Action::new("bulk_query", "Query very many records", "Asks with SOQL for very many records, which are read in pages.", |cx, given| async move {
+                let records = whole(HELD_MAX, |cursor| query_page(cx.clone(), given.clone(), cursor)).await?;
+                Ok(json!({ "total": records.len(), "records": records }))
+            })
+            .reads()
+            .input(input(json!({"soql": {"type": "string", "title": "SOQL", "description": "Without groups, lists of children and OFFSET. Values are put in as {{name}}."},
+                "params": {"type": "object", "title": "Values", "additionalProperties": true}, "deleted": {"type": "boolean", "default": false, "title": "Deleted ones too"}}), &["soql"]))
+            .output(json!({"type": "object", "required": ["records", "total"], "properties": {"records": {"type": "array", "items": {"type": "object"}, "description": "All values are texts, as in the CSV."}, "total": {"type": "integer"}}}))
+            .sample(json!({"records": [{"Id": "001xx000003DGb1AAG", "Name": "Acme"}], "total": 1}))
+            .pages(query_page),
+    ]
+}
+
+/// A part of a load on its way: a job and whether its outcome is known.
+struct Sent {
+    id: String,
+    last: Json,
+}
+
+async fn load_all(cx: Cx, given: Json) -> Result<Json, StepError> {
+    let api = Api::of(&cx)?;
+    if text(&given, "operation") == "upsert" && text(&given, "key_field").is_empty() {
+        return Err(invalid(
+            "INPUT_INVALID",
+            "an upsert needs the key field that records are found by",
+            "Name an external id field.",
+        ));
+    }
+    let mut sent: Vec<Sent> = Vec::new();
+    let done = match File::read(given.get("file").unwrap_or(&Json::Null), cx.http.files())? {
+        Some(file) => send_file(&api, &given, &file, &mut sent).await,
+        None => send_rows(&api, &given, &mut sent).await,
+    };
+    if let Err(error) = done {
+        return Err(after(&sent, &given, error));
+    }
+    if given.get("wait").and_then(Json::as_bool).unwrap_or(true) {
+        for one in &mut sent {
+            if let Err(error) = wait(&api, "ingest", one).await {
+                let told = StepError { doubt: Doubt::MayHaveHappened, ..error };
+                return Err(after(&sent, &given, told));
+            }
+        }
+    }
+    told(&api, &sent).await
+}
+
+/// A load that broke off names its jobs, so that nobody has to guess what was written.
+fn after(sent: &[Sent], given: &Json, mut error: StepError) -> StepError {
+    if !sent.is_empty() {
+        let ids: Vec<&str> = sent.iter().map(|one| one.id.as_str()).collect();
+        error.message = format!("{} (bulk jobs {} were begun)", error.message, ids.join(", "));
+        if text(given, "operation") == "insert" {
+            error.doubt = Doubt::MayHaveHappened;
+        }
+    }
+    error
+}
+
+async fn send_rows(api: &Api<'_>, given: &Json, sent: &mut Vec<Sent>) -> Result<(), StepError> {
+    let rows = given.get("rows").and_then(Json::as_array).filter(|rows| !rows.is_empty());
+    let rows = rows.ok_or_else(|| {
+        invalid("INPUT_INVALID", "there is nothing to load", "Give rows or a file; skip the step when there are none.")
+    })?;
+    let mut names: Vec<&str> = Vec::new();
+    let mut known = std::collections::HashSet::new();
+    for name in rows.iter().filter_map(Json::as_object).flat_map(Map::keys) {
+        if known.insert(name.as_str()) {
+            names.push(name);
+        }
+    }
+    let mut heading = Vec::new();
+    line(names.iter().copied(), &mut heading);
+    let mut upload = heading.clone();
+    for (place, row) in rows.iter().enumerate() {
+        let cells = names.iter().map(|name| {
+            row.get(*name)
+                .map_or(Ok(String::new()), cell)
+                .map_err(|why| invalid("INPUT_INVALID", format!("the field {name} of row {place} {why}"), "Correct the row."))
+        });
+        let cells: Vec<String> = cells.collect::<Result<_, _>>()?;
+        line(cells.iter().map(String::as_str), &mut upload);
+        if upload.len() >= UPLOAD_BYTES {
+            let full = std::mem::replace(&mut upload, heading.clone());
+            send_part(api, given, full, sent).await?;
+        }
+    }
+    if upload.len() > heading.len() { send_part(api, given, upload, sent).await } else { Ok(()) }
+}
+
+/// Sends a CSV file in parts that end where a record ends, each with the heading.
+async fn send_file(api: &Api<'_>, given: &Json, file: &File, sent: &mut Vec<Sent>) -> Result<(), StepError> {
+    let files = api
+        .cx
+        .http
+        .files()
+        .ok_or_else(|| StepError::new(ErrorClass::Internal, "FILES_MISSING", "this process keeps no files"))?;
+    let mut reader = files.open(&file.token).await?;
+    let (mut edges, mut buffer, mut edge, mut heading) = (Edges::default(), Vec::new(), 0, Vec::new());
+    while let Some(piece) = reader.next().await? {
+        if let Some(end) = edges.last(&piece) {
+            edge = buffer.len() + end;
+        }
+        buffer.extend_from_slice(&piece);
+        if heading.is_empty() && edge > 0 {
+            let end = Edges::default().first(&buffer).unwrap_or(edge);
+            heading = buffer[..end].to_vec();
+        }
+        if buffer.len() >= UPLOAD_BYTES && edge > heading.len() {
+            let rest = buffer.split_off(edge);
+            let full = std::mem::replace(&mut buffer, [heading.clone(), rest].concat());
+            edge = heading.len();
+            send_part(api, given, full, sent).await?;
+        }
+    }
+    if buffer.len() > heading.len() {
+        send_part(api, given, buffer, sent).await
+    } else {
+        Err(invalid(
+            "INPUT_INVALID",
+            format!("the file \"{}\" holds no records", file.name),
+            "Give a CSV file with a heading and records.",
+        ))
+    }
+}
+
+async fn send_part(api: &Api<'_>, given: &Json, upload: Vec<u8>, sent: &mut Vec<Sent>) -> Result<(), StepError> {
+    let named = |name: &str, or: &str| given.get(name).and_then(Json::as_str).unwrap_or(or).to_owned();
+    let from_file = given.get("file").is_some_and(|file| !file.is_null());
+    let mut job = json!({ "object": given["object"], "operation": given["operation"], "contentType": "CSV",
+        "columnDelimiter": if from_file { named("delimiter", "COMMA") } else { "COMMA".to_owned() },
+        "lineEnding": if from_file { named("line_ending", "LF") } else { "LF".to_owned() } });
+    if text(given, "operation") == "upsert" {
+        job["externalIdFieldName"] = given["key_field"].clone();
+    }
+    // A job that was only opened does nothing, whatever becomes of the answer.
+    let settled = |error: StepError| StepError { doubt: Doubt::Settled, ..error };
+    let answer = api.send(api.call(Method::POST, api.url(&["jobs", "ingest"])).json(&job)).await.map_err(settled)?;
+    let body = answer.json().map_err(settled)?;
+    let id = body["id"].as_str().ok_or_else(|| settled(answer.unreadable("it names no job")))?.to_owned();
+    let put = api.call(Method::PUT, api.url(&["jobs", "ingest", &id, "batches"])).body("text/csv", Bytes::from(upload));
+    api.send(put).await.map_err(settled)?;
+    sent.push(Sent { id: id.clone(), last: body });
+    let close = api.call(Method::PATCH, api.url(&["jobs", "ingest", &id])).json(&json!({ "state": "UploadComplete" }));
+    match api.json(close).await {
+        Ok(_) => Ok(()),
+        // The answer was lost: the job itself knows whether it was closed.
+        Err(error) if error.doubt == Doubt::MayHaveHappened => {
+            let job = api.json(api.get(&["jobs", "ingest", &id])).await?;
+            if job["state"] == "Open" { Err(StepError { doubt: Doubt::Settled, ..error }) } else { Ok(()) }
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Looks at a job until it is over, or the attempt's time is.
+async fn wait(api: &Api<'_>, kind: &str, one: &mut Sent) -> Result<(), StepError> {
+    let mut pause = LOOK_FIRST;
+    loop {
+        one.last = api.json(api.get(&["jobs", kind, &one.id])).await?;
+        let over = matches!(one.last["state"].as_str(), Some("JobComplete" | "Failed" | "Aborted"));
+        if over || api.cx.left() <= KEPT_BACK + pause {
+            return Ok(());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LOOK_LAST);
+    }
+}
+
+async fn told(api: &Api<'_>, sent: &[Sent]) -> Result<Json, StepError> {
+    let count = |name: &str| sent.iter().filter_map(|one| one.last[name].as_u64()).sum::<u64>();
+    let (processed, failed) = (count("numberRecordsProcessed"), count("numberRecordsFailed"));
+    let (mut refused, mut unprocessed, mut message, mut states) = (Vec::new(), Vec::new(), Json::Null, Vec::new());
+    for one in sent {
+        let state = one.last["state"].as_str().unwrap_or_default();
+        states.push(state);
+        if one.last["numberRecordsFailed"].as_u64().unwrap_or_default() > 0 && refused.len() < REFUSED_MAX {
+            let (rows, _) = results(api, &one.id, "failedResults", 0, REFUSED_MAX - refused.len()).await?;
+            refused.extend(rows);
+        }
+        if matches!(state, "Failed" | "Aborted") {
+            message = one.last["errorMessage"].clone();
+            let (rows, _) = results(api, &one.id, "unprocessedrecords", 0, REFUSED_MAX).await?;
+            unprocessed.extend(rows.into_iter().map(|mut row| row["row"].take()));
+        }
+    }
+    let state = match () {
+        () if states.contains(&"Failed") => "failed",
+        () if states.contains(&"Aborted") => "aborted",
+        () if states.iter().all(|state| *state == "JobComplete") => "complete",
+        () => "running",
+    };
+    let ids: Vec<&str> = sent.iter().map(|one| one.id.as_str()).collect();
+    Ok(
+        json!({ "jobs": ids, "state": state, "processed": processed, "succeeded": processed.saturating_sub(failed), "failed": failed,
+        "refused_cut": (refused.len() as u64) < failed, "refused": refused, "unprocessed": unprocessed, "message": message }),
+    )
+}
+
+/// Some rows of a job's list of results, and how many it has.
+async fn results(api: &Api<'_>, id: &str, which: &str, skip: usize, most: usize) -> Result<(Vec<Json>, usize), StepError> {
+    let mut rows = Rows::new(skip, most);
+    let call =
+        api.get(&["jobs", "ingest", id, which]).header(header::ACCEPT, "text/csv").header(header::ACCEPT_ENCODING, "identity");
+    let answer = call.send_into(Some(&mut rows)).await?;
+    api.hear(&answer);
+    csv(&answer)?;
+    rows.finish()?;
+    let seen = rows.seen;
+    Ok((rows.rows.into_iter().map(result).collect(), seen))
+}
+
+/// A gateway's page is no CSV.
+fn csv(answer: &connector::api::Answer) -> Result<(), StepError> {
+    let kind = answer.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if kind.starts_with(b"text/csv") { Ok(()) } else { Err(answer.unreadable("CSV was expected")) }
+}
+
+/// A row of results with Salesforce's own columns apart.
+fn result(mut row: Map<String, Json>) -> Json {
+    let mut own = |name: &str| row.shift_remove(name).and_then(|value| value.as_str().map(str::to_owned));
+    let (id, created, error) = (own("sf__Id"), own("sf__Created"), own("sf__Error"));
+    let mut out = json!({ "id": id.filter(|id| !id.is_empty()), "row": row });
+    if let Some(created) = created {
+        out["created"] = json!(created == "true");
+    }
+    if let Some(error) = error {
+        out["error"] = refusal(&error);
+    }
+    out
+}
+
+/// `REQUIRED_FIELD_MISSING:Required fields are missing: [Name]:Name --`
+fn refusal(text: &str) -> Json {
+    let text = text.trim().trim_end_matches("--").trim_end();
+    let (code, rest) = text.split_once(':').unwrap_or((text, ""));
+    let (words, fields) = rest.rsplit_once(':').unwrap_or((rest, ""));
+    let plain = fields.split(',').map(str::trim).filter(|field| !field.is_empty());
+    let fields: Vec<&str> =
+        plain.filter(|field| field.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_')).collect();
+    let words = if fields.is_empty() && !rest.ends_with(':') { rest } else { words };
+    of_row(&json!({ "statusCode": code, "message": words, "fields": fields }))
+}
+
+async fn results_page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page, StepError> {
+    let api = Api::of(&cx)?;
+    let from = cursor.and_then(|cursor| cursor["from"].as_u64()).and_then(|from| usize::try_from(from).ok()).unwrap_or_default();
+    let which = match text(&given, "which") {
+        "written" => "successfulResults",
+        "unprocessed" => "unprocessedrecords",
+        _ => "failedResults",
+    };
+    let (items, seen) = results(&api, text(&given, "job"), which, from, PAGE).await?;
+    let next = from + items.len();
+    Ok(Page { next: (next < seen).then(|| json!({ "from": next })), items })
+}
+
+/// A page of a bulk query; the first begins the job and waits for it.
+async fn query_page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page, StepError> {
+    let api = Api::of(&cx)?;
+    let (job, locator) = match cursor {
+        Some(cursor) => (text(&cursor, "job").to_owned(), text(&cursor, "locator").to_owned()),
+        None => (begin_query(&api, &given).await?, String::new()),
+    };
+    let mut rows = Rows::new(0, PAGE);
+    let mut call = api.get(&["jobs", "query", &job, "results"]).query([("maxRecords", PAGE.to_string())]);
+    if !locator.is_empty() {
+        call = call.query([("locator", &locator)]);
+    }
+    let call = call.header(header::ACCEPT, "text/csv").header(header::ACCEPT_ENCODING, "identity");
+    let answer = call.send_into(Some(&mut rows)).await?;
+    api.hear(&answer);
+    csv(&answer)?;
+    rows.finish()?;
+    let told = answer.header("sforce-numberofrecords").and_then(|count| count.parse::<usize>().ok());
+    if told.is_some_and(|told| told != rows.seen) {
+        return Err(answer.unreadable("it holds fewer records than it says"));
+    }
+    // On the last page the locator is the word null.
+    let next = answer.header("sforce-locator").filter(|next| !matches!(*next, "null" | ""));
+    let next = next.map(|next| json!({ "job": job, "locator": next }));
+    Ok(Page { items: rows.rows.into_iter().map(Json::Object).collect(), next })
+}
+
+async fn begin_query(api: &Api<'_>, given: &Json) -> Result<String, StepError> {
+    let soql = bound(text(given, "soql"), given.get("params"))?;
+    let operation = if flag(given, "deleted") { "queryAll" } else { "query" };
+    let answer = api
+        .send(api.call(Method::POST, api.url(&["jobs", "query"])).json(&json!({ "operation": operation, "query": soql })))
+        .await?;
+    let body = answer.json()?;
+    let id = body["id"].as_str().ok_or_else(|| answer.unreadable("it names no job"))?.to_owned();
+    let mut one = Sent { id: id.clone(), last: body };
+    wait(api, "query", &mut one).await?;
+    match one.last["state"].as_str() {
+        Some("JobComplete") => Ok(id),
+        Some("Failed" | "Aborted") => {
+            let words = one.last["errorMessage"].as_str().unwrap_or("Salesforce does not say why").to_owned();
+            Err(invalid(
+                "BULK_QUERY_FAILED",
+                format!("the bulk query {id} failed: {words}"),
+                "Ask for less, or use a filter by an indexed field.",
+            ))
+        }
+        _ => Err(StepError::new(ErrorClass::Timeout, "BULK_QUERY_RUNNING", format!("the bulk query {id} is still running"))
+            .with_next("Give the step more time (timeout), or ask for less.")),
+    }
+}

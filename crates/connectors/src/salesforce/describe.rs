@@ -1,0 +1,121 @@
+//! Objects and their fields, as the org describes them.
+
+use connector::{Cx, Object, StepError};
+use serde_json::{Map, Value as Json, json};
+
+use super::api::Api;
+
+/// Values of a picklist that are told; longer lists are left open.
+const VALUES_MAX: usize = 500;
+
+/// The objects a user can work with.
+pub(super) async fn objects(cx: Cx) -> Result<Vec<Object>, StepError> {
+    let api = Api::of(&cx)?;
+    let body = api.json(api.get(&["sobjects"])).await?;
+    let usable =
+        |object: &&Json| object["deprecatedAndHidden"] != true && (object["queryable"] == true || object["createable"] == true);
+    let list = body["sobjects"].as_array().into_iter().flatten().filter(usable);
+    Ok(list
+        .filter_map(|object| {
+            Some(Object {
+                name: object["name"].as_str()?.to_owned(),
+                title: object["label"].as_str().unwrap_or_default().to_owned(),
+            })
+        })
+        .collect())
+}
+
+/// A JSON Schema of one object's record.
+pub(super) async fn object(cx: Cx, name: String) -> Result<Json, StepError> {
+    let api = Api::of(&cx)?;
+    let body = api.json(api.get(&["sobjects", &name, "describe"])).await?;
+    Ok(schema(&body))
+}
+
+/// Out of a describe.
+pub(super) fn schema(described: &Json) -> Json {
+    let mut properties = Map::new();
+    let mut required = Vec::new();
+    for field in described["fields"].as_array().into_iter().flatten().filter(|field| field["deprecatedAndHidden"] != true) {
+        let Some(name) = field["name"].as_str() else { continue };
+        let is = |flag: &str| field[flag] == true;
+        properties.insert(name.to_owned(), property(field));
+        // Booleans are never empty and always have a default.
+        if is("createable") && !is("nillable") && !is("defaultedOnCreate") {
+            required.push(name);
+        }
+    }
+    json!({ "type": "object", "title": described["label"], "properties": properties, "required": required, "additionalProperties": true })
+}
+
+fn property(field: &Json) -> Json {
+    let kind = field["type"].as_str().unwrap_or_default();
+    let is = |flag: &str| field[flag] == true;
+    let plain = match kind {
+        "boolean" => json!("boolean"),
+        "int" | "long" => json!("integer"),
+        "double" | "currency" | "percent" => json!("number"),
+        "address" | "location" | "complexvalue" => json!("object"),
+        "anyType" => json!(["string", "number", "boolean", "null"]),
+        _ => json!("string"),
+    };
+    let mut out = json!({ "title": field["label"], "type": if is("nillable") && plain.is_string() { json!([plain, "null"]) } else { plain } });
+    if !is("createable") && !is("updateable") {
+        out["readOnly"] = json!(true);
+    }
+    match kind {
+        "date" => out["format"] = json!("date"),
+        "datetime" => out["format"] = json!("date-time"),
+        "reference" => {
+            let parents: Vec<&str> = field["referenceTo"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+            out["description"] = json!(format!("The id of a record of {}.", parents.join(", ")));
+        }
+        "multipicklist" => out["description"] = json!("Values with ; between them."),
+        _ => {}
+    }
+    let values: Vec<&Json> = field["picklistValues"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|value| value["active"] == true)
+        .map(|value| &value["value"])
+        .collect();
+    if kind == "picklist" && is("restrictedPicklist") && !values.is_empty() && values.len() <= VALUES_MAX {
+        let empty = is("nillable").then_some(&Json::Null);
+        out["enum"] = json!(values.into_iter().chain(empty).collect::<Vec<_>>());
+    }
+    if let Some(length) = field["length"].as_u64().filter(|length| *length > 0 && kind != "id" && kind != "reference") {
+        out["maxLength"] = json!(length);
+    }
+    if let Some(help) = field["inlineHelpText"].as_str() {
+        out["description"] = json!(help);
+    }
+    out
+}
+
+/// The first field a record's changes can be followed by.
+pub(super) fn clock<'a>(described: &Json, wanted: &[&'a str]) -> Option<&'a str> {
+    let filterable = |name: &str| {
+        described["fields"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|field| field["name"] == name && field["filterable"] == true && field["sortable"] != false)
+    };
+    wanted.iter().copied().find(|name| filterable(name))
+}
+
+/// All fields a query can ask for at once; files and addresses are left out.
+pub(super) fn plain_fields(described: &Json) -> Vec<String> {
+    let plain = |field: &&Json| {
+        !matches!(field["type"].as_str(), Some("base64" | "address" | "location" | "complexvalue"))
+            && field["deprecatedAndHidden"] != true
+    };
+    described["fields"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(plain)
+        .filter_map(|field| field["name"].as_str().map(str::to_owned))
+        .collect()
+}

@@ -1,0 +1,191 @@
+//! Records one by one.
+
+use ::http::{HeaderName, Method};
+use connector::{Action, Cx, Effect, Shaped, StepError, api::Call};
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    api::{Api, bare, flag, invalid, text},
+    field_input, fields_input, id_input, input, object_input,
+};
+
+const DUPLICATE_RULE: HeaderName = HeaderName::from_static("sforce-duplicate-rule-header");
+const AUTO_ASSIGN: HeaderName = HeaderName::from_static("sforce-auto-assign");
+const UNMODIFIED: HeaderName = HeaderName::from_static("if-unmodified-since");
+
+pub(super) fn actions() -> Vec<Action> {
+    let written = json!({"type": "object", "required": ["id", "created"], "properties": {"id": {"type": "string"}, "created": {"type": "boolean"}}});
+    let writes = Shaped { named_by: "object", writes: Some("fields"), gives: None };
+    let duplicates = json!({"type": "boolean", "default": false, "title": "Allow duplicates", "description": "Saves the record although a duplicate rule warns."});
+    let assignment = json!({"type": "string", "title": "Assignment rule", "description": "For leads and cases: the id of a rule, or FALSE for none; the org's own rule decides when left out."});
+    vec![
+        Action::new("create_record", "Create a record", "Creates one record; with a key field it is never created twice.", create)
+            .effect(|input| if input.get("dedupe_key").is_some_and(|key| !key.is_null()) { Effect::Idempotent } else { Effect::Once })
+            .input(input(json!({"object": object_input(), "fields": fields_input(),
+                "dedupe_key": field_input("Key against doubles", "An external id field that the step writes its own key into, unless fields hold a value for it; with it a repeated step finds what it made."),
+                "allow_duplicates": duplicates, "assignment_rule": assignment}), &["object", "fields"]))
+            .output(written.clone())
+            .sample(json!({"id": "001xx000003DGb1AAG", "created": true}))
+            .shaped(writes),
+        Action::new("update_record", "Update a record", "Changes the given fields of one record.", update)
+            .idempotent()
+            .input(input(json!({"object": object_input(), "id": id_input(), "fields": fields_input(),
+                "only_if_unmodified_since": {"type": "string", "title": "Only if unmodified since", "description": "A date and time, such as the LastModifiedDate that was read: refuses to overwrite what somebody changed later."},
+                "allow_duplicates": duplicates, "assignment_rule": assignment}), &["object", "id", "fields"]))
+            .output(json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}))
+            .sample(json!({"id": "001xx000003DGb1AAG"}))
+            .shaped(writes),
+        Action::new("upsert_record", "Create or update a record", "Changes the record with a key, or creates it.", upsert)
+            .idempotent()
+            .input(input(json!({"object": object_input(), "key_field": field_input("Key field", "An external id field, or another that Salesforce looks records up by."),
+                "key": {"type": ["string", "number"], "title": "Key", "description": "The value of the key field."}, "fields": fields_input(),
+                "update_only": {"type": "boolean", "default": false, "title": "Only update", "description": "Never creates a record."}, "allow_duplicates": duplicates}), &["object", "key_field", "key", "fields"]))
+            .output(written)
+            .sample(json!({"id": "001xx000003DGb1AAG", "created": false}))
+            .shaped(writes),
+        Action::new("get_record", "Get a record", "Reads one record by its id or by a key; null when there is none.", get)
+            .reads()
+            .input(input(json!({"object": object_input(), "id": id_input(), "key_field": field_input("Key field", "With key, in place of the id."),
+                "key": {"type": ["string", "number"], "title": "Key"},
+                "fields": {"type": "array", "items": {"type": "string"}, "title": "Fields", "description": "All when left out."}}), &["object"]))
+            .output(json!({"type": "object", "required": ["record"], "properties": {"record": {"type": ["object", "null"]}}}))
+            .sample(json!({"record": {"Id": "001xx000003DGb1AAG", "Name": "Acme"}}))
+            .shaped(Shaped { named_by: "object", writes: None, gives: Some("record") }),
+        Action::new("delete_record", "Delete a record", "Puts one record into the recycle bin.", delete)
+            .idempotent()
+            .input(input(json!({"object": object_input(), "id": id_input(),
+                "ignore_missing": {"type": "boolean", "default": false, "title": "Ignore if missing", "description": "A record that is gone already is fine."}}), &["object", "id"]))
+            .output(json!({"type": "object", "required": ["deleted"], "properties": {"deleted": {"type": "boolean"}}}))
+            .sample(json!({"deleted": true})),
+    ]
+}
+
+fn fields(given: &Json, name: &str) -> Map<String, Json> {
+    given.get(name).and_then(Json::as_object).cloned().unwrap_or_default()
+}
+
+/// The headers a write may carry.
+fn options<'a>(call: Call<'a>, given: &Json) -> Call<'a> {
+    let call = if flag(given, "allow_duplicates") { call.header(DUPLICATE_RULE, "allowSave=true") } else { call };
+    match text(given, "assignment_rule") {
+        "" => call,
+        rule => call.header(AUTO_ASSIGN, rule),
+    }
+}
+
+async fn create(cx: Cx, given: Json) -> Result<Json, StepError> {
+    let api = Api::of(&cx)?;
+    let (object, mut fields) = (text(&given, "object"), fields(&given, "fields"));
+    let key_field = text(&given, "dedupe_key");
+    if !key_field.is_empty() {
+        let own = fields.keys().find(|name| name.eq_ignore_ascii_case(key_field)).cloned();
+        let value = own.and_then(|name| fields.shift_remove(&name)).and_then(|value| key_text(&value));
+        let value = value.unwrap_or_else(|| cx.idempotency_key.to_string());
+        return upserted(&api, &given, (object, key_field, &value), fields, false).await;
+    }
+    let call = api.call(Method::POST, api.url(&["sobjects", object])).json(&Json::Object(fields));
+    let answer = api.send(options(call, &given)).await?;
+    let body = answer.json()?;
+    let id = body["id"].as_str().ok_or_else(|| answer.unreadable("it holds no id"))?;
+    Ok(json!({ "id": id, "created": true }))
+}
+
+async fn update(cx: Cx, given: Json) -> Result<Json, StepError> {
+    let api = Api::of(&cx)?;
+    let (object, id) = (text(&given, "object"), text(&given, "id"));
+    let call = api.call(Method::PATCH, api.url(&["sobjects", object, id])).json(&Json::Object(fields(&given, "fields")));
+    let mut call = options(call, &given);
+    if let Some(since) = given.get("only_if_unmodified_since").and_then(Json::as_str) {
+        let moment = http_date(since).ok_or_else(|| {
+            invalid("INPUT_INVALID", format!("\"{since}\" is no date and time"), "Write it like 2026-01-02T03:04:05Z.")
+        })?;
+        call = call.header(UNMODIFIED, &moment);
+    }
+    api.nothing(call).await?;
+    Ok(json!({ "id": id }))
+}
+
+async fn upsert(cx: Cx, given: Json) -> Result<Json, StepError> {
+    let api = Api::of(&cx)?;
+    let key = given.get("key").and_then(key_text).filter(|key| !key.is_empty());
+    let key = key.ok_or_else(|| {
+        invalid(
+            "KEY_EMPTY",
+            "the key is empty, so it is not clear which record is meant",
+            "Give the key a value, or skip records without one.",
+        )
+    })?;
+    let (object, key_field) = (text(&given, "object"), text(&given, "key_field"));
+    upserted(&api, &given, (object, key_field, &key), fields(&given, "fields"), flag(&given, "update_only")).await
+}
+
+async fn upserted(
+    api: &Api<'_>,
+    given: &Json,
+    (object, field, key): (&str, &str, &str),
+    mut fields: Map<String, Json>,
+    update_only: bool,
+) -> Result<Json, StepError> {
+    // The key stands in the address; in the body it would be refused.
+    fields.retain(|name, _| !name.eq_ignore_ascii_case(field));
+    let call = api.call(Method::PATCH, api.url(&["sobjects", object, field, key])).json(&Json::Object(fields));
+    let call = if update_only { call.query([("updateOnly", "true")]) } else { call };
+    let answer = api.send(options(call, given)).await?;
+    let body = answer.json()?;
+    match (body["id"].as_str(), body["created"].as_bool()) {
+        (Some(id), Some(created)) => Ok(json!({ "id": id, "created": created })),
+        _ => Err(answer.unreadable("it does not tell the record")),
+    }
+}
+
+async fn get(cx: Cx, given: Json) -> Result<Json, StepError> {
+    let api = Api::of(&cx)?;
+    let (object, id) = (text(&given, "object"), text(&given, "id"));
+    let key = given.get("key").and_then(key_text).unwrap_or_default();
+    let url = match (id, text(&given, "key_field"), key.as_str()) {
+        (id, "", "") if !id.is_empty() => api.url(&["sobjects", object, id]),
+        ("", field, key) if !field.is_empty() && !key.is_empty() => api.url(&["sobjects", object, field, key]),
+        _ => {
+            return Err(invalid(
+                "INPUT_INVALID",
+                "it is not clear which record is meant",
+                "Give either id, or key_field and key.",
+            ));
+        }
+    };
+    let fields: Vec<&str> = given.get("fields").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();
+    let mut call = api.call(Method::GET, url).accepts(&[404]);
+    if !fields.is_empty() {
+        call = call.query([("fields", fields.join(","))]);
+    }
+    let answer = api.send(call).await?;
+    let record = if answer.status == 404 { Json::Null } else { bare(answer.json()?) };
+    Ok(json!({ "record": record }))
+}
+
+async fn delete(cx: Cx, given: Json) -> Result<Json, StepError> {
+    let api = Api::of(&cx)?;
+    let accepted: &[u16] = if flag(&given, "ignore_missing") { &[404] } else { &[] };
+    let call = api.call(Method::DELETE, api.url(&["sobjects", text(&given, "object"), text(&given, "id")])).accepts(accepted);
+    let answer = api.send(call).await?;
+    if answer.status == 404 {
+        return Ok(json!({ "deleted": false }));
+    }
+    if answer.body.is_empty() { Ok(json!({ "deleted": true })) } else { Err(answer.unreadable("an empty answer was expected")) }
+}
+
+/// A key as it stands in an address.
+pub(super) fn key_text(value: &Json) -> Option<String> {
+    match value {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A moment as HTTP writes it.
+fn http_date(text: &str) -> Option<String> {
+    let seconds = super::filter::moment_s(text)?;
+    let moment = std::time::UNIX_EPOCH.checked_add(std::time::Duration::from_secs(u64::try_from(seconds).ok()?))?;
+    Some(httpdate::fmt_http_date(moment))
+}

@@ -1,0 +1,36 @@
+//! Stripe: payments, invoices, subscriptions and what belongs to them, over API version `2026-10-28.endive`.
+//!
+//! Where our sources were silent the careful reading was taken: at most 20 names of events in one question, the words of
+//! some refusals, and the limit of calls. Left-out and null fields are never sent, so that nothing is cleared by mistake;
+//! `clear` names what is to be emptied. Secrets in answers, such as a payment's `client_secret`, are dropped.
+
+mod actions;
+mod client;
+mod errors;
+mod fields;
+mod form;
+mod hooks;
+mod money;
+mod objects;
+mod pages;
+mod settings;
+mod special;
+mod walk;
+
+use connector::{Budget, Connector, ErrorClass, Limits, TestCall};
+use serde_json::json;
+
+pub(crate) fn connector() -> Connector {
+    // The vendor takes 25 calls a second in test mode and 100 live; others use the account, too.
+    let budget = Budget { per_second: Some(15.0), burst: Some(20), per_day: None, in_flight: Some(8) };
+    let connector = Connector::new("stripe", "Stripe", "Payments, invoices and subscriptions.")
+        .connections(settings::config(), settings::credentials(), settings::validate)
+        .limits(Limits { budget, ..Limits::default() })
+        .errors(errors::ERRORS)
+        .actions(actions::all())
+        .actions(pages::all())
+        .actions(special::all())
+        .triggers(hooks::all());
+    // A restricted key that may not read the account still works for what it may do.
+    Connector { test: Some(TestCall { action: "get_account", input: json!({}), fine: &[ErrorClass::Denied] }), ..connector }
+}

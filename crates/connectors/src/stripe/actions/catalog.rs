@@ -1,0 +1,190 @@
+//! Products, prices, coupons, and pages to buy on.
+
+use connector::Action;
+
+use super::{get, post, with};
+use crate::stripe::fields::{choice, currency, flag, id, list, metadata, number, record, text, time, whole};
+
+pub(super) fn catalog() -> Vec<Action> {
+    let product =
+        || vec![text("description", "Description", ""), flag("active", "Active", ""), text("url", "Page", ""), metadata()];
+    vec![
+        post(
+            "create_product",
+            "Create product",
+            "Adds a product, with a price when its data is given.",
+            "/v1/products",
+            "product",
+            with(
+                product(),
+                [
+                    text("name", "Name", "").must(),
+                    text("id", "Own id", "When left out, Stripe makes one."),
+                    record("default_price_data", "Price", "currency, unit_amount, and recurring with interval."),
+                ],
+            ),
+        ),
+        post(
+            "update_product",
+            "Update product",
+            "Changes a product.",
+            "/v1/products/{product}",
+            "product",
+            with(
+                product(),
+                [id("product", "Product", "prod_…"), text("name", "Name", ""), text("default_price", "Default price", "price_…")],
+            ),
+        ),
+        get(
+            "get_product",
+            "Get product",
+            "Reads a product.",
+            "/v1/products/{product}",
+            "product",
+            vec![id("product", "Product", "prod_…")],
+        ),
+        post(
+            "create_price",
+            "Create price",
+            "Adds a price to a product; its amount can never be changed.",
+            "/v1/prices",
+            "price",
+            vec![
+                text("product", "Product", "prod_…").must(),
+                currency().must(),
+                whole("unit_amount", "Amount of one in the smallest unit", ""),
+                text("unit_amount_decimal", "Amount of one with places", "In the smallest unit, up to 12 places."),
+                record(
+                    "recurring",
+                    "Recurring",
+                    "interval (day, week, month, year) and interval_count; left out for a one-time price.",
+                ),
+                text("lookup_key", "Lookup key", ""),
+                flag("transfer_lookup_key", "Take the lookup key over", "From the price that holds it."),
+                text("nickname", "Short text", ""),
+                metadata(),
+            ],
+        ),
+        post(
+            "update_price",
+            "Update price",
+            "Changes texts of a price, or takes it out of use.",
+            "/v1/prices/{price}",
+            "price",
+            vec![
+                id("price", "Price", "price_…"),
+                flag("active", "Active", ""),
+                text("nickname", "Short text", ""),
+                text("lookup_key", "Lookup key", ""),
+                flag("transfer_lookup_key", "Take the lookup key over", ""),
+                metadata(),
+            ],
+        ),
+        get("get_price", "Get price", "Reads a price.", "/v1/prices/{price}", "price", vec![id("price", "Price", "price_…")]),
+        post(
+            "create_coupon",
+            "Create coupon",
+            "Adds a coupon of a percentage or an amount.",
+            "/v1/coupons",
+            "coupon",
+            vec![
+                text("id", "Code", "When left out, Stripe makes one."),
+                text("name", "Name", ""),
+                number("percent_off", "Percent off", ""),
+                whole("amount_off", "Amount off in the smallest unit", "Needs the currency."),
+                currency(),
+                choice("duration", "Holds", "", &["once", "repeating", "forever"]),
+                whole("duration_in_months", "Months", "For repeating."),
+                whole("max_redemptions", "At most so often", ""),
+                metadata(),
+            ],
+        ),
+        get("get_coupon", "Get coupon", "Reads a coupon.", "/v1/coupons/{coupon}", "coupon", vec![id("coupon", "Coupon", "")]),
+        post(
+            "create_promotion_code",
+            "Create promotion code",
+            "Adds a code that customers enter.",
+            "/v1/promotion_codes",
+            "promotion_code",
+            vec![
+                record("promotion", "Promotion", "type: coupon, and coupon: its id.").must(),
+                text("code", "Code", ""),
+                text("customer", "Only for", "cus_…"),
+                whole("max_redemptions", "At most so often", ""),
+                metadata(),
+            ],
+        ),
+        get(
+            "get_promotion_code",
+            "Get promotion code",
+            "Reads a promotion code.",
+            "/v1/promotion_codes/{promotion_code}",
+            "promotion_code",
+            vec![id("promotion_code", "Promotion code", "promo_…")],
+        ),
+        post(
+            "create_checkout_session",
+            "Create checkout session",
+            "Makes a page where a customer pays.",
+            "/v1/checkout/sessions",
+            "checkout.session",
+            vec![
+                choice("mode", "Mode", "", &["payment", "subscription", "setup"]),
+                list("line_items", "Lines", "Each with price (or price_data) and quantity."),
+                text("success_url", "Afterwards to", "").must(),
+                text("cancel_url", "Back to", ""),
+                text("customer", "Customer", "cus_…"),
+                text("customer_email", "E-mail", ""),
+                text("client_reference_id", "Your reference", ""),
+                list("discounts", "Discounts", ""),
+                record("subscription_data", "Subscription", ""),
+                time("expires_at", "Open until", "30 minutes to 24 hours."),
+                metadata(),
+            ],
+        ),
+        get(
+            "get_checkout_session",
+            "Get checkout session",
+            "Reads a checkout session.",
+            "/v1/checkout/sessions/{session}",
+            "checkout.session",
+            vec![id("session", "Session", "cs_…")],
+        ),
+        post(
+            "expire_checkout_session",
+            "Expire checkout session",
+            "Closes a page that was not used.",
+            "/v1/checkout/sessions/{session}/expire",
+            "checkout.session",
+            vec![id("session", "Session", "cs_…")],
+        ),
+        post(
+            "create_payment_link",
+            "Create payment link",
+            "Makes an address where anybody can pay.",
+            "/v1/payment_links",
+            "payment_link",
+            vec![
+                list("line_items", "Lines", "Each with price and quantity.").must(),
+                record("subscription_data", "Subscription", ""),
+                metadata(),
+            ],
+        ),
+        post(
+            "update_payment_link",
+            "Update payment link",
+            "Changes a payment link, or takes it out of use.",
+            "/v1/payment_links/{payment_link}",
+            "payment_link",
+            vec![id("payment_link", "Payment link", "plink_…"), flag("active", "Active", ""), metadata()],
+        ),
+        get(
+            "get_payment_link",
+            "Get payment link",
+            "Reads a payment link.",
+            "/v1/payment_links/{payment_link}",
+            "payment_link",
+            vec![id("payment_link", "Payment link", "plink_…")],
+        ),
+    ]
+}

@@ -1,0 +1,183 @@
+//! Invoices, their lines, credit notes.
+
+use connector::Action;
+use http::Method;
+
+use super::{action, get, pays, post, with};
+use crate::stripe::fields::{amount, choice, currency, flag, id, list, metadata, record, text, texts, time, whole};
+
+pub(super) fn invoices() -> Vec<Action> {
+    let invoice = || id("invoice", "Invoice", "in_…");
+    vec![
+        post(
+            "create_invoice",
+            "Create invoice",
+            "Writes a draft.",
+            "/v1/invoices",
+            "invoice",
+            vec![
+                id("customer", "Customer", "cus_…"),
+                currency(),
+                choice(
+                    "collection_method",
+                    "Collection",
+                    "charge_automatically charges the customer's card, send_invoice sends a bill.",
+                    &["charge_automatically", "send_invoice"],
+                ),
+                whole("days_until_due", "Days until due", "For send_invoice; or the date."),
+                time("due_date", "Due on", "For send_invoice; or the days."),
+                text("description", "Text", ""),
+                flag("auto_advance", "Goes on by itself", "Finalizes and collects without another step."),
+                choice("pending_invoice_items_behavior", "Pending items", "", &["include", "exclude"]),
+                list("discounts", "Discounts", "Each with coupon or promotion_code."),
+                texts("default_tax_rates", "Tax rates", "txr_…"),
+                text("subscription", "Subscription", "sub_…"),
+                metadata(),
+            ],
+        ),
+        post(
+            "update_invoice",
+            "Update invoice",
+            "Changes a draft; later only texts and metadata.",
+            "/v1/invoices/{invoice}",
+            "invoice",
+            vec![
+                invoice(),
+                text("description", "Text", ""),
+                time("due_date", "Due on", ""),
+                flag("auto_advance", "Goes on by itself", ""),
+                text("footer", "Footer", ""),
+                list("discounts", "Discounts", ""),
+                metadata(),
+            ],
+        ),
+        get("get_invoice", "Get invoice", "Reads an invoice.", "/v1/invoices/{invoice}", "invoice", vec![invoice()]),
+        action(
+            "delete_invoice",
+            "Delete draft invoice",
+            "Deletes an invoice that is still a draft.",
+            Method::DELETE,
+            "/v1/invoices/{invoice}",
+            "invoice",
+            vec![invoice()],
+        ),
+        post(
+            "add_invoice_line",
+            "Add invoice line",
+            "Puts a line on a draft, or keeps it for the next invoice.",
+            "/v1/invoiceitems",
+            "invoiceitem",
+            with(
+                amount("Of the whole line; or a price.").to_vec(),
+                [
+                    id("customer", "Customer", "cus_…"),
+                    text("invoice", "Invoice", "A draft, in_…; when left out, the next invoice."),
+                    currency(),
+                    record("pricing", "Price", "With price: the id of a one-time price."),
+                    record("price_data", "Price made here", "currency, product, unit_amount."),
+                    whole("quantity", "Quantity", "With a price."),
+                    text("description", "Text", ""),
+                    record("period", "Period", "start and end in seconds since 1970."),
+                    texts("tax_rates", "Tax rates", ""),
+                    list("discounts", "Discounts", ""),
+                    metadata(),
+                ],
+            ),
+        ),
+        get(
+            "get_invoice_item",
+            "Get invoice item",
+            "Reads a line that was added.",
+            "/v1/invoiceitems/{invoiceitem}",
+            "invoiceitem",
+            vec![id("invoiceitem", "Invoice item", "ii_…")],
+        ),
+        action(
+            "delete_invoice_item",
+            "Delete invoice item",
+            "Takes a line off that is not on a finalized invoice.",
+            Method::DELETE,
+            "/v1/invoiceitems/{invoiceitem}",
+            "invoiceitem",
+            vec![id("invoiceitem", "Invoice item", "ii_…")],
+        ),
+        post(
+            "finalize_invoice",
+            "Finalize invoice",
+            "Gives a draft its number; it cannot be changed afterwards.",
+            "/v1/invoices/{invoice}/finalize",
+            "invoice",
+            vec![invoice(), flag("auto_advance", "Goes on by itself", "")],
+        ),
+        pays(
+            "pay_invoice",
+            "Pay invoice",
+            "Charges an invoice, or marks it as paid elsewhere.",
+            "/v1/invoices/{invoice}/pay",
+            "invoice",
+            vec![
+                invoice(),
+                text("payment_method", "Payment method", "pm_…; the customer's own when left out."),
+                flag("paid_out_of_band", "Paid elsewhere", "Nothing is charged."),
+            ],
+        ),
+        post(
+            "send_invoice",
+            "Send invoice",
+            "Sends the bill by e-mail (not in test mode).",
+            "/v1/invoices/{invoice}/send",
+            "invoice",
+            vec![invoice()],
+        ),
+        post(
+            "void_invoice",
+            "Void invoice",
+            "Makes a finalized invoice void.",
+            "/v1/invoices/{invoice}/void",
+            "invoice",
+            vec![invoice()],
+        ),
+        post(
+            "mark_invoice_uncollectible",
+            "Mark invoice uncollectible",
+            "Writes an invoice off.",
+            "/v1/invoices/{invoice}/mark_uncollectible",
+            "invoice",
+            vec![invoice()],
+        ),
+        post(
+            "preview_invoice",
+            "Preview invoice",
+            "Tells what would be billed; nothing is kept, and the invoice has no id.",
+            "/v1/invoices/create_preview",
+            "invoice",
+            vec![
+                text("customer", "Customer", "cus_…"),
+                text("subscription", "Subscription", "sub_…"),
+                record("subscription_details", "Changes", "items and the like."),
+                list("invoice_items", "Lines", ""),
+                list("discounts", "Discounts", ""),
+                currency(),
+            ],
+        )
+        .reads(),
+        post(
+            "create_credit_note",
+            "Create credit note",
+            "Takes back a part of a finalized invoice.",
+            "/v1/credit_notes",
+            "credit_note",
+            vec![
+                id("invoice", "Invoice", "in_…"),
+                list("lines", "Lines", "Each with type, and invoice_line_item or unit_amount, quantity, description."),
+                whole("amount", "Amount in the smallest unit", "Instead of lines."),
+                whole("refund_amount", "To the card", "For a paid invoice, in the smallest unit."),
+                whole("credit_amount", "To the balance", "For a paid invoice, in the smallest unit."),
+                whole("out_of_band_amount", "Given back elsewhere", ""),
+                choice("reason", "Reason", "", &["duplicate", "fraudulent", "order_change", "product_unsatisfactory"]),
+                text("memo", "Text", ""),
+                metadata(),
+            ],
+        ),
+    ]
+}

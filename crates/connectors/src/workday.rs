@@ -1,0 +1,48 @@
+//! Workday: workers and their changes over web services, everything else over REST, queries and reports.
+//!
+//! Little of Workday is documented in public, and tenants differ. What could not be verified, and what was chosen then:
+//! - A lost refresh token answers 400 `invalid_grant`; the connection needs a person then.
+//! - `Run_Now` is never sent; `Auto_Complete` only where the step asks for it.
+//! - References and criteria are never sent in one request; the version stands in the address and in the request.
+//! - Options of a WQL data source are written as the user writes them; nothing is added.
+//! - Names in the service `Staffing`, and journals over REST, are those of the simulated system; call_operation and
+//!   call_rest reach whatever a tenant has under other names.
+//! - Whether `total` is right is not known: lists go on until a page is not full.
+//! - A rescinded hire vanishes from the answers, log and all: only a full comparison finds it.
+
+mod api;
+mod changes;
+mod lists;
+mod people;
+mod raas;
+mod raw;
+mod schema;
+mod settings;
+mod shapes;
+mod soap;
+mod triggers;
+mod writes;
+
+use connector::{Budget, Connector, Limits};
+
+/// Workday publishes no limits; about ten calls a second were observed for a tenant, and large pages should not be asked
+/// for by many at once.
+const BUDGET: Budget = Budget { per_second: Some(8.0), burst: Some(10), per_day: None, in_flight: Some(4) };
+
+pub(crate) fn connector() -> Connector {
+    let actions = people::actions()
+        .into_iter()
+        .chain(changes::actions())
+        .chain(writes::actions())
+        .chain(lists::actions())
+        .chain(raas::actions())
+        .chain(raw::actions());
+    Connector::new("workday", "Workday", "People, organizations, time off, expenses and finance in Workday.")
+        .connections(settings::config(), settings::credentials(), settings::validate)
+        .test("get_server_time", serde_json::json!({}))
+        .limits(Limits { budget: BUDGET, reads: &[], writes: &[] })
+        .errors(api::ERRORS)
+        .shapes(shapes::shapes())
+        .actions(actions)
+        .triggers(triggers::all())
+}

@@ -1,0 +1,437 @@
+//! Changes of people. All are business processes: without auto-complete they wait for approvals in Workday.
+//!
+//! Workday has no idempotency key. A process that leaves a comment carries a mark of the step in it; before it is
+//! started, the worker's events are looked through for that mark, so that a repeated attempt finds what an earlier one
+//! began.
+
+use connector::{Action, Cx, Effect, ErrorClass, StepError};
+use http::Method;
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
+
+use super::{
+    api::{self, invalid},
+    people::{organization_reference, worker_id, worker_key, worker_reference},
+    schema,
+    settings::Settings,
+    soap,
+};
+
+/// Events of a worker that are looked through for the mark.
+const EVENTS_LOOKED_AT: usize = 100;
+/// How far back they are looked for, in seconds: attempts of one step lie within days.
+const LOOK_BACK_S: i64 = 30 * 24 * 3600;
+
+/// The mark of a step in a comment.
+fn mark(cx: &Cx) -> String {
+    let digest = Sha256::digest(cx.idempotency_key.as_bytes());
+    format!("[lia:{}]", &hex::encode(digest)[..20])
+}
+
+fn comment(cx: &Cx, input: &Json) -> String {
+    match input["comment"].as_str() {
+        Some(text) => format!("{text} {}", mark(cx)),
+        None => mark(cx),
+    }
+}
+
+/// `Business_Process_Parameters` of an input.
+fn parameters(cx: &Cx, input: &Json) -> Json {
+    json!({
+        "Auto_Complete": input["auto_complete"].as_bool().unwrap_or(false),
+        "Comment_Data": { "Comment": comment(cx, input) },
+    })
+}
+
+/// Repeating is safe while earlier attempts are looked for.
+fn effect(input: &Json) -> Effect {
+    if input["find_earlier"].as_bool().unwrap_or(true) { Effect::Idempotent } else { Effect::Once }
+}
+
+/// The event that an earlier attempt of this step started.
+///
+/// # Errors
+/// When it cannot be looked for: nothing was changed then.
+async fn earlier(cx: &Cx, input: &Json, worker: &str) -> Result<Option<String>, StepError> {
+    if effect(input) == Effect::Once {
+        return Ok(None);
+    }
+    if !Settings::of(cx)?.has_client() {
+        return Err(StepError::new(
+            ErrorClass::Auth,
+            "CANNOT_LOOK",
+            "the connection has no API client, so it cannot be seen whether an earlier attempt has started this already",
+        )
+        .with_next("Add an API client to the connection, or set find_earlier: false in the step and decide about doubtful attempts by hand."));
+    }
+    let since = (cx.now_s() - LOOK_BACK_S).max(0);
+    let query = [("worker", worker_key(worker)), ("initiatedOnOrAfter", day_of(since)), ("limit", EVENTS_LOOKED_AT.to_string())];
+    let found = api::rest(cx, Method::GET, ("businessProcess", &["events"]), &query, None).await?;
+    let mark = mark(cx);
+    for event in found["data"].as_array().into_iter().flatten().rev() {
+        let id = event["id"].as_str().unwrap_or_default();
+        let comments = api::rest(cx, Method::GET, ("businessProcess", &["events", id, "comments"]), &[], None).await?;
+        let said = |one: &Json| one["comment"].as_str().is_some_and(|text| text.contains(&mark));
+        if comments["data"].as_array().into_iter().flatten().any(said) {
+            return Ok(Some(id.to_owned()));
+        }
+    }
+    Ok(None)
+}
+
+/// The day of a time in seconds since 1970, in UTC.
+pub(super) fn day_of(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).unwrap_or_default().strftime("%Y-%m-%d").to_string()
+}
+
+/// Today, as the connection's clock has it.
+fn today(cx: &Cx) -> String {
+    day_of(cx.now_s())
+}
+
+fn text<'a>(input: &'a Json, name: &str) -> &'a str {
+    input[name].as_str().unwrap_or_default()
+}
+
+fn date(cx: &Cx, input: &Json) -> String {
+    input["date"].as_str().map_or_else(|| today(cx), str::to_owned)
+}
+
+/// Starts a process over SOAP, unless an earlier attempt did.
+async fn process(cx: &Cx, input: &Json, (service, request): (&str, &str), data: (&str, Json)) -> Result<Json, StepError> {
+    let worker = text(input, "worker");
+    if let Some(event) = earlier(cx, input, worker).await? {
+        return Ok(json!({ "event": event, "adopted": true, "worker": worker }));
+    }
+    let mut body = Map::from_iter([("Business_Process_Parameters".to_owned(), parameters(cx, input))]);
+    body.insert(data.0.to_owned(), data.1);
+    let answer = soap::operation(cx, service, request, &Json::Object(body)).await?;
+    Ok(json!({ "event": event_of(&answer)?, "adopted": false, "worker": worker }))
+}
+
+/// The WID of the event in an answer that is only its reference.
+fn event_of(answer: &Json) -> Result<String, StepError> {
+    let fields = answer.as_object().into_iter().flatten();
+    let found =
+        fields.filter(|(name, _)| name.ends_with("Event_Reference")).find_map(|(_, reference)| soap::id_of(reference, "WID"));
+    found.ok_or_else(|| {
+        let mut error = StepError::new(
+            ErrorClass::Server,
+            "ANSWER_UNREADABLE",
+            "Workday's answer names no event, so it is not known what was started",
+        )
+        .with_next("Look at the worker's history in Workday before it is done again.");
+        error.doubt = connector::Doubt::MayHaveHappened;
+        error
+    })
+}
+
+async fn change_title(cx: Cx, input: Json) -> Result<Json, StepError> {
+    let data = json!({
+        "Worker_Reference": worker_reference(text(&input, "worker")),
+        "Change_Business_Title_Data": { "Event_Effective_Date": date(&cx, &input), "Proposed_Business_Title": input["title"] },
+    });
+    let request = ("Human_Resources", "Change_Business_Title_Request");
+    process(&cx, &input, request, ("Change_Business_Title_Business_Process_Data", data)).await
+}
+
+async fn change_contact(cx: Cx, input: Json, kind: &str) -> Result<Json, StepError> {
+    let replace = input["replace_all"].as_bool().unwrap_or(false);
+    let usage = json!({
+        "Type_Data": { "@Primary": true, "Type_Reference": soap::reference("Communication_Usage_Type_ID", &kind.to_uppercase()) }
+    });
+    // A list that is sent replaces all of its kind unless every row says not to.
+    let row = |field: &str, value: &Json| json!({ "@Do_Not_Replace_All": !replace, field: value, "Usage_Data": usage });
+    let mut contact = Map::new();
+    if !input["phone"].is_null() {
+        contact.insert("Phone_Data".to_owned(), row("Phone_Number", &input["phone"]));
+    }
+    if !input["email"].is_null() {
+        contact.insert("Email_Address_Data".to_owned(), row("Email_Address", &input["email"]));
+    }
+    if contact.is_empty() {
+        return Err(invalid("an email or a phone is needed"));
+    }
+    let data = json!({
+        "Person_Reference": worker_reference(text(&input, "worker")),
+        "Event_Effective_Date": date(&cx, &input),
+        "Contact_Information_Data": contact,
+    });
+    let (request, field) =
+        (format!("Change_{kind}_Contact_Information_Request"), format!("Change_{kind}_Contact_Information_Data"));
+    process(&cx, &input, ("Human_Resources", &request), (&field, data)).await
+}
+
+async fn change_name(cx: Cx, input: Json) -> Result<Json, StepError> {
+    let data = json!({
+        "Person_Reference": worker_reference(text(&input, "worker")),
+        "Effective_Date": date(&cx, &input),
+        "Name_Data": { "First_Name": input["first_name"], "Last_Name": input["last_name"] },
+    });
+    process(&cx, &input, ("Human_Resources", "Change_Legal_Name_Request"), ("Change_Legal_Name_Data", data)).await
+}
+
+async fn set_other_id(cx: Cx, input: Json) -> Result<Json, StepError> {
+    let data = json!({
+        "Worker_Reference": worker_reference(text(&input, "worker")),
+        "Custom_Identification_Data": { "Custom_ID": { "Custom_ID_Data": {
+            "ID": input["id"], "ID_Type_Reference": soap::reference("Custom_ID_Type_ID", text(&input, "id_type")),
+        } } },
+    });
+    process(&cx, &input, ("Human_Resources", "Change_Other_IDs_Request"), ("Change_Other_IDs_Data", data)).await
+}
+
+async fn set_account(cx: Cx, input: Json) -> Result<Json, StepError> {
+    let worker = text(&input, "worker");
+    let verb = if input["create"].as_bool().unwrap_or(false) { "Add" } else { "Update" };
+    let body = json!({
+        "Worker_Reference": worker_reference(worker),
+        "Workday_Account_for_Worker_Data": { "User_Name": input["user_name"], "Account_Disabled": input["disabled"] },
+    });
+    soap::operation(&cx, "Human_Resources", &format!("{verb}_Workday_Account_Request"), &body).await?;
+    Ok(json!({ "worker": worker, "user_name": input["user_name"] }))
+}
+
+async fn terminate(cx: Cx, input: Json) -> Result<Json, StepError> {
+    let day = text(&input, "date");
+    let data = json!({
+        "Employee_Reference": worker_reference(text(&input, "worker")),
+        "Termination_Date": day,
+        "Terminate_Event_Data": {
+            "Last_Day_of_Work": day,
+            "Primary_Reason_Reference": named(text(&input, "reason"), "Termination_Subcategory_ID"),
+        },
+    });
+    process(&cx, &input, ("Staffing", "Terminate_Employee_Request"), ("Terminate_Employee_Data", data)).await
+}
+
+/// A reference by a WID, a type and value, or a bare value of the usual type.
+fn named(text: &str, usual: &str) -> Json {
+    match worker_id(text) {
+        (id_type, id) if id_type == "Employee_ID" && !text.contains('=') => soap::reference(usual, &id),
+        (id_type, id) => soap::reference(&id_type, &id),
+    }
+}
+
+async fn change_job(cx: Cx, input: Json) -> Result<Json, StepError> {
+    let maybe = |field: &str, usual: &str| input[field].as_str().map(|text| named(text, usual));
+    let organization = input["organization"].as_str().map(organization_reference);
+    let details = json!({
+        "Job_Profile_Reference": maybe("job_profile", "Job_Profile_ID"),
+        "Business_Title": input["title"],
+        "Location_Reference": maybe("location", "Location_ID"),
+    });
+    let data = json!({
+        "Worker_Reference": worker_reference(text(&input, "worker")),
+        "Effective_Date": date(&cx, &input),
+        "Change_Job_Detail_Data": {
+            "Reason_Reference": named(text(&input, "reason"), "Change_Job_Subcategory_ID"),
+            "Supervisory_Organization_Reference": organization,
+            "Job_Details_Data": details,
+        },
+    });
+    process(&cx, &input, ("Staffing", "Change_Job_Request"), ("Change_Job_Data", data)).await
+}
+
+async fn hire(cx: Cx, input: Json) -> Result<Json, StepError> {
+    let number = text(&input, "employee_id");
+    // A number of our own makes the hire repeatable: it is looked up first.
+    if !number.is_empty()
+        && let Some(found) = hired_already(&cx, number, text(&input, "date")).await?
+    {
+        return Ok(json!({ "event": null, "adopted": true, "worker": found }));
+    }
+    let maybe = |field: &str, usual: &str| input[field].as_str().map(|text| named(text, usual));
+    let channel = |row: &str, field: &str| {
+        input[field].as_str().map(|value| {
+            json!({ row: value, "Usage_Data": { "Type_Data": { "@Primary": true, "Type_Reference": soap::reference("Communication_Usage_Type_ID", "HOME") } } })
+        })
+    };
+    let name = json!({ "First_Name": input["first_name"], "Last_Name": input["last_name"] });
+    let mut contact = Map::new();
+    contact.extend(channel("Phone_Number", "home_phone").map(|row| ("Phone_Data".to_owned(), row)));
+    contact.extend(channel("Email_Address", "home_email").map(|row| ("Email_Address_Data".to_owned(), row)));
+    let body = json!({
+        "Business_Process_Parameters": parameters(&cx, &input),
+        "Hire_Employee_Data": {
+            "Applicant_Data": { "Personal_Data": {
+                "Name_Data": { "Legal_Name_Data": { "Name_Detail_Data": name } },
+                "Contact_Data": if contact.is_empty() { Json::Null } else { Json::Object(contact) },
+            } },
+            "Organization_Reference": organization_reference(text(&input, "organization")),
+            "Hire_Date": input["date"],
+            "Hire_Employee_Event_Data": {
+                "Employee_ID": input["employee_id"],
+                "Employee_Type_Reference": maybe("employee_type", "Employee_Type_ID"),
+                "Hire_Reason_Reference": maybe("reason", "General_Event_Subcategory_ID"),
+                "Position_Details": {
+                    "Job_Profile_Reference": maybe("job_profile", "Job_Profile_ID"),
+                    "Business_Title": input["title"],
+                    "Location_Reference": maybe("location", "Location_ID"),
+                },
+            },
+        },
+    });
+    let answer = soap::operation(&cx, "Staffing", "Hire_Employee_Request", &body).await?;
+    let worker = soap::id_of(&answer["Employee_Reference"], "Employee_ID");
+    Ok(json!({ "event": event_of(&answer)?, "adopted": false, "worker": worker }))
+}
+
+async fn hired_already(cx: &Cx, number: &str, day: &str) -> Result<Option<String>, StepError> {
+    let body = json!({
+        "Request_References": { "Worker_Reference": soap::reference("Employee_ID", number) },
+        "Response_Filter": { "As_Of_Effective_Date": day },
+        "Response_Group": { "Include_Reference": true },
+    });
+    match soap::operation(cx, "Human_Resources", "Get_Workers_Request", &body).await {
+        Ok(_) => Ok(Some(number.to_owned())),
+        Err(error) if error.code == "INVALID_ID" => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Fields every process shares.
+fn process_input(fields: &[(&str, Json)], required: &[&str]) -> Json {
+    let mut all = vec![("worker", schema::worker())];
+    all.extend(fields.iter().map(|(name, schema)| (*name, schema.clone())));
+    all.extend([
+        ("auto_complete", schema::flag("Without approvals", "The process is completed at once instead of waiting for approvals. The integration user must be allowed to.")),
+        ("comment", schema::text("Comment", "Shown in Workday beside the process; a mark of this step is added.")),
+        ("find_earlier", schema::flag("Find an earlier attempt", "True unless said otherwise: before it is started, the worker's events are looked through for one that an earlier attempt of this step started. Needs an API client.")),
+    ]);
+    let mut needed = vec!["worker"];
+    needed.extend(required);
+    schema::input(&all, &needed)
+}
+
+pub(super) fn actions() -> Vec<Action> {
+    let effective = || schema::date("Effective date", "Today when left out. It may lie in the future or the past.");
+    let contact = || {
+        [
+            ("email", schema::text("Email", "")),
+            ("phone", schema::text("Phone", "Written internationally.")),
+            ("date", effective()),
+            (
+                "replace_all",
+                schema::flag(
+                    "Replace all others",
+                    "False unless said otherwise: what is there stays. True wipes every other address of this kind.",
+                ),
+            ),
+        ]
+    };
+    let title = [("title", schema::text("New business title", "")), ("date", effective())];
+    let job = [
+        ("reason", schema::text("Reason", "A change job subcategory, for instance Promotion_Promotion_Promotion.")),
+        ("date", effective()),
+        ("organization", schema::text("New supervisory organization", "A reference id, a WID, or a type and value.")),
+        ("job_profile", schema::text("New job profile", "")),
+        ("location", schema::text("New location", "")),
+        ("title", schema::text("New business title", "")),
+    ];
+    let name =
+        [("first_name", schema::text("First name", "")), ("last_name", schema::text("Last name", "")), ("date", effective())];
+    let other_id = [("id_type", schema::text("Type of id", "A custom id type.")), ("id", schema::text("Id", ""))];
+    let leaving = [
+        ("date", schema::date("Last day", "")),
+        (
+            "reason",
+            schema::text("Reason", "A termination subcategory, for instance Terminate_Employee_Voluntary_Other_Employment."),
+        ),
+    ];
+    let new = |id, title, summary, run: fn(Cx, Json) -> connector::Attempt| {
+        Action::new(id, title, summary, run).effect(effect).output(schema::event()).sample(schema::event_sample())
+    };
+    vec![
+        new(
+            "change_business_title",
+            "Change a business title",
+            "Starts the process that gives a worker another business title.",
+            |cx, input| Box::pin(change_title(cx, input)),
+        )
+        .input(process_input(&title, &["title"])),
+        new("change_job", "Change a job", "Starts a transfer, promotion or other job change.", |cx, input| {
+            Box::pin(change_job(cx, input))
+        })
+        .input(process_input(&job, &["reason"])),
+        new("update_work_contact", "Update work contact", "Sets a worker's work email or phone.", |cx, input| {
+            Box::pin(change_contact(cx, input, "Work"))
+        })
+        .input(process_input(&contact(), &[])),
+        new("update_home_contact", "Update home contact", "Sets a worker's private email or phone.", |cx, input| {
+            Box::pin(change_contact(cx, input, "Home"))
+        })
+        .input(process_input(&contact(), &[])),
+        new("change_legal_name", "Change a legal name", "Starts the process that changes a worker's legal name.", |cx, input| {
+            Box::pin(change_name(cx, input))
+        })
+        .input(process_input(&name, &["first_name", "last_name"])),
+        new("set_other_id", "Set another id", "Writes an id of another system to a worker.", |cx, input| {
+            Box::pin(set_other_id(cx, input))
+        })
+        .input(process_input(&other_id, &["id_type", "id"])),
+        new(
+            "terminate_employee",
+            "Terminate an employee",
+            "Starts the process that ends an employment on a day.",
+            |cx, input| Box::pin(terminate(cx, input)),
+        )
+        .input(process_input(&leaving, &["date", "reason"])),
+        hire_action(),
+        Action::new(
+            "set_account",
+            "Create or update a Workday account",
+            "Sets the user name of a worker's Workday account, or disables it.",
+            set_account,
+        )
+        .idempotent()
+        .input(schema::input(
+            &[
+                ("worker", schema::worker()),
+                ("user_name", schema::text("User name", "")),
+                ("create", schema::flag("Create", "True for a worker who has no account yet.")),
+                ("disabled", schema::flag("Disabled", "")),
+            ],
+            &["worker", "user_name"],
+        ))
+        .output(schema::output(&[("worker", schema::told("Worker")), ("user_name", schema::told("User name"))]))
+        .sample(json!({ "worker": "21001", "user_name": "lmcneil" })),
+    ]
+}
+
+fn hire_action() -> Action {
+    let fields = [
+        ("first_name", schema::text("First name", "")),
+        ("last_name", schema::text("Last name", "")),
+        ("date", schema::date("First day", "")),
+        ("organization", schema::text("Supervisory organization", "A reference id, a WID, or a type and value.")),
+        (
+            "employee_id",
+            schema::text(
+                "Employee number",
+                "Where the tenant allows own numbers. With one a repeated attempt finds the worker instead of hiring twice.",
+            ),
+        ),
+        ("title", schema::text("Business title", "")),
+        ("job_profile", schema::text("Job profile", "")),
+        ("location", schema::text("Location", "")),
+        ("employee_type", schema::text("Employee type", "")),
+        ("reason", schema::text("Reason", "A hire reason.")),
+        ("home_email", schema::text("Private email", "")),
+        ("home_phone", schema::text("Private phone", "")),
+        (
+            "auto_complete",
+            schema::flag("Without approvals", "The process is completed at once instead of waiting for approvals."),
+        ),
+        ("comment", schema::text("Comment", "Shown in Workday beside the process.")),
+    ];
+    Action::new("hire_employee", "Hire an employee", "Starts the process that hires somebody, now or for a day to come.", hire)
+        .effect(|input| if input["employee_id"].is_string() { Effect::Idempotent } else { Effect::Once })
+        .input(schema::input(&fields, &["first_name", "last_name", "date", "organization"]))
+        .output(schema::output(&[
+            ("event", schema::told("Event")),
+            ("adopted", json!({ "type": "boolean", "title": "Found again" })),
+            ("worker", schema::told("Employee number")),
+        ]))
+        .sample(schema::event_sample())
+}

@@ -1,0 +1,305 @@
+//! What starts recipes: changes of workers by the transaction log, and other things that are asked for.
+//!
+//! Two clocks run in Workday: when something holds, and when somebody typed it. The log is asked by the second one, from
+//! the last question up to a minute ago by Workday's own clock; then once more as of a later day, for those whose first
+//! day is still to come. What is told twice has the same key.
+
+mod feeds;
+mod schedules;
+
+use std::time::Duration;
+
+use connector::{Cx, ErrorClass, Inbound, Occurrence, Poll, Polled, Position, Refused, StepError, Trigger, Verified, Webhook};
+use jiff::{Span, Timestamp, tz::TimeZone};
+use serde_json::{Value as Json, json};
+use subtle::ConstantTimeEq;
+
+use super::{people, schema, soap};
+
+/// How long ago the log is believed to be whole, in seconds.
+const LAG_S: i64 = 60;
+/// Days ahead when nothing is said.
+const LOOK_AHEAD_DAYS: i64 = 30;
+/// Usual pause between questions.
+const EVERY: Duration = Duration::from_secs(300);
+/// The header in which messages from Workday carry the secret.
+const SECRET_HEADER: &str = "x-workday-secret";
+
+/// Where a question goes on: the stretch of the log, and the page in it.
+struct Stretch {
+    from: Timestamp,
+    through: Timestamp,
+    page: u64,
+    /// True in the second reading, as of a later day.
+    ahead: bool,
+}
+
+fn broken_cursor() -> StepError {
+    StepError::new(
+        ErrorClass::Internal,
+        "CURSOR_INVALID",
+        "what was kept of the last question cannot be read, so it is not known what came already",
+    )
+    .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
+}
+
+fn moment(value: &Json) -> Option<Timestamp> {
+    value.as_str()?.parse().ok()
+}
+
+/// Workday's own time, less the lag.
+async fn settled(cx: &Cx) -> Result<Timestamp, StepError> {
+    let told: Timestamp = people::server_time(cx).await?.parse().map_err(|_| {
+        StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", "Workday's time cannot be read").with_next("It is tried again.")
+    })?;
+    Ok(told.checked_sub(Span::new().seconds(LAG_S)).unwrap_or(told))
+}
+
+impl Stretch {
+    async fn of(cx: &Cx, position: &Position) -> Result<Self, StepError> {
+        let (from, kept) = match position {
+            Position::Since(micros) => (Timestamp::from_microsecond(*micros).map_err(|_| broken_cursor())?, None),
+            Position::After(cursor) => {
+                (moment(&cursor["from"]).ok_or_else(broken_cursor)?, moment(&cursor["through"]).map(|at| (at, cursor)))
+            }
+        };
+        match kept {
+            Some((through, cursor)) => Ok(Self {
+                from,
+                through,
+                page: cursor["page"].as_u64().unwrap_or(1),
+                ahead: cursor["ahead"].as_bool().unwrap_or(false),
+            }),
+            None => Ok(Self { from, through: settled(cx).await?, page: 1, ahead: false }),
+        }
+    }
+
+    /// Where the next question goes on, and whether there is more at once.
+    fn next(&self, pages: u64, two: bool) -> (Json, bool) {
+        let (page, ahead) = match (self.page < pages, two && !self.ahead) {
+            (true, _) => (self.page + 1, self.ahead),
+            (false, true) => (1, true),
+            // Only now the stretch is done. Its end is read again: it is inclusive on both sides.
+            (false, false) => return (json!({ "from": self.through.to_string() }), false),
+        };
+        (json!({ "from": self.from.to_string(), "through": self.through.to_string(), "page": page, "ahead": ahead }), true)
+    }
+
+    fn range(&self) -> Json {
+        json!({ "Transaction_Date_Range_Data": {
+            "Updated_From": format!("{:.3}", self.from),
+            "Updated_Through": format!("{:.3}", self.through),
+        } })
+    }
+}
+
+/// The class of a change by the name of its process. One thing people do has many names, so nothing is left out.
+pub(super) fn class(process: &str, rehired: bool) -> &'static str {
+    let low = process.to_lowercase();
+    let has = |parts: &[&str]| parts.iter().any(|part| low.contains(part));
+    if has(&["terminat", "end contingent", "end contract", "resign", "retire"]) {
+        "termination"
+    } else if has(&["hire", "contract contingent", "onboard"]) {
+        if rehired { "rehire" } else { "hire" }
+    } else if has(&["change job", "promot", "transfer", "demot", "title", "additional job", "move", "lateral"]) {
+        "job_change"
+    } else if has(&["contact", "address", "phone", "email"]) {
+        "contact"
+    } else if has(&["compensation", "pay", "bonus", "salary"]) {
+        "compensation"
+    } else if has(&["organization", "cost center", "reorg"]) {
+        "organization"
+    } else if has(&["leave"]) {
+        "leave"
+    } else if has(&["name", "personal"]) {
+        "personal"
+    } else {
+        "other"
+    }
+}
+
+const CLASSES: [&str; 10] =
+    ["hire", "rehire", "termination", "job_change", "contact", "compensation", "organization", "leave", "personal", "other"];
+
+/// One question for changed workers, of some classes.
+async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'static str]) -> Result<Polled, StepError> {
+    let stretch = Stretch::of(&cx, &position).await?;
+    if stretch.through <= stretch.from {
+        return Ok(Polled { events: Vec::new(), cursor: json!({ "from": stretch.from.to_string() }), more: false });
+    }
+    let mut input = with.clone();
+    input["log"] = stretch.range();
+    input["known_at"] = json!(format!("{:.3}", stretch.through));
+    if stretch.ahead {
+        let days = with["look_ahead_days"].as_i64().unwrap_or(LOOK_AHEAD_DAYS);
+        let day = stretch.through.to_zoned(TimeZone::UTC).date();
+        input["as_of"] = json!(day.checked_add(Span::new().days(days)).unwrap_or(day).to_string());
+    }
+    let mut groups = people::groups(&with);
+    groups["Include_Transaction_Log_Data"] = json!(true);
+    let page = usize::try_from(stretch.page).unwrap_or(1);
+    let body = json!({
+        "Request_Criteria": people::criteria(&input),
+        "Response_Filter": people::filter(&input, page),
+        "Response_Group": groups,
+    });
+    let answer = soap::operation(&cx, "Human_Resources", "Get_Workers_Request", &body).await?;
+    let pages =
+        soap::list(&answer["Response_Results"]).first().and_then(|told| told["Total_Pages"].as_str()?.parse().ok()).unwrap_or(0);
+    let wanted = wanted(&with, classes);
+    let mut events: Vec<(String, Occurrence)> = Vec::new();
+    for found in soap::list(&answer["Response_Data"]["Worker"]) {
+        changes(&found, &wanted, &mut events);
+    }
+    events.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let (cursor, more) = stretch.next(pages, with["look_ahead_days"].as_i64() != Some(0));
+    Ok(Polled { events: events.into_iter().map(|(_, event)| event).collect(), cursor, more })
+}
+
+fn wanted(with: &Json, classes: &'static [&'static str]) -> Vec<String> {
+    match with["classes"].as_array() {
+        Some(chosen) if !chosen.is_empty() => chosen.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
+        _ => classes.iter().map(|class| (*class).to_owned()).collect(),
+    }
+}
+
+/// The log's lines of one worker as events, with the moment they were typed.
+fn changes(found: &Json, wanted: &[String], events: &mut Vec<(String, Occurrence)>) {
+    let worker = people::worker(found);
+    let rehired = found["Worker_Data"]["Employment_Data"]["Worker_Status_Data"]["Rehire"].as_str() == Some("1");
+    let on = |value: &Json| matches!(value.as_str(), Some("1" | "true"));
+    for entry in soap::list(&found["Worker_Data"]["Transaction_Log_Entry_Data"]["Transaction_Log_Entry"]) {
+        let line = &entry["Transaction_Log_Data"];
+        let kind = soap::list(&line["Transaction_Log_Type_Reference"]);
+        let process = kind
+            .first()
+            .and_then(|kind| soap::id_of(kind, "Business_Process_Type"))
+            .or_else(|| kind.first()?["@Descriptor"].as_str().map(str::to_owned));
+        let process = process.unwrap_or_default();
+        let class = class(&process, rehired);
+        if !wanted.is_empty() && !wanted.iter().any(|wanted| wanted == class) {
+            continue;
+        }
+        let entered = line["Transaction_Entry_Moment"].as_str().unwrap_or_default().to_owned();
+        let id = soap::id_of(&entry["Transaction_Log_Reference"], "WID");
+        let who = worker["wid"].as_str().or(worker["worker_id"].as_str()).unwrap_or_default();
+        let key = id.unwrap_or_else(|| format!("{who}:{entered}:{process}"));
+        let mut told = worker.clone();
+        if let Some(details) = told["details"].as_object_mut() {
+            details.shift_remove("Transaction_Log_Entry_Data");
+        }
+        let data = json!({
+            "worker": told,
+            "change": {
+                "class": class,
+                "process": process,
+                "description": line["Transaction_Log_Description"],
+                "effective": line["Transaction_Effective_Moment"].as_str().and_then(|at| at.get(..10)),
+                "entered": entered,
+                "rescinded": on(&line["Is_Rescind_Or_Rescinded"]),
+                "corrected": on(&line["Is_Correction_Or_Corrected"]),
+            },
+        });
+        events.push((entered, Occurrence { key, data }));
+    }
+}
+
+fn change_schema() -> Json {
+    schema::output(&[
+        ("worker", people::worker_schema()),
+        (
+            "change",
+            schema::output(&[
+                ("class", json!({ "type": "string", "enum": CLASSES, "title": "Class" })),
+                ("process", schema::told("Business process")),
+                ("description", schema::told("Description")),
+                ("effective", schema::told("Effective date")),
+                ("entered", schema::told("Entered at")),
+                ("rescinded", json!({ "type": "boolean", "title": "Rescinded" })),
+                ("corrected", json!({ "type": "boolean", "title": "Corrected" })),
+            ]),
+        ),
+    ])
+}
+
+fn worker_trigger(id: &'static str, title: &'static str, summary: &'static str, classes: &'static [&'static str]) -> Trigger {
+    let mut fields = vec![
+        (
+            "organizations",
+            schema::texts(
+                "Organizations",
+                "Only their members, with the organizations below: reference ids, WIDs, or a type and value.",
+            ),
+        ),
+        ("include_contingent", schema::flag("With contingent workers", "True unless said otherwise.")),
+        (
+            "look_ahead_days",
+            json!({ "type": "integer", "minimum": 0, "maximum": 365, "default": LOOK_AHEAD_DAYS, "title": "Days ahead", "description": "Somebody whose first day is to come is told of so many days before; 0 for not before that day's log." }),
+        ),
+        ("groups", people::groups_field()),
+    ];
+    if classes.is_empty() {
+        fields.push(("classes", json!({ "type": "array", "items": { "type": "string", "enum": CLASSES }, "title": "Classes of changes", "description": "All when left out." })));
+    }
+    let sample = json!({
+        "worker": people::sample(),
+        "change": { "class": classes.first().unwrap_or(&"job_change"), "process": "Hire Employee", "description": "Hire: Logan McNeil", "effective": "2026-12-01", "entered": "2026-11-20T08:00:00.000Z", "rescinded": false, "corrected": false },
+    });
+    Trigger::new(id, title, summary)
+        .config(schema::input(&fields, &[]))
+        .output(change_schema())
+        .sample(sample)
+        .poll(Poll::new(EVERY, move |cx, with, position| workers(cx, with, position, classes)))
+}
+
+/// A message that Workday sends by a notification, an orchestration or an integration of the tenant.
+fn message() -> Trigger {
+    let refused = |code, message: &str| Refused { code, message: message.to_owned() };
+    let verify = move |connection: &connector::Connection, request: &Inbound<'_>| {
+        let secret = connection.credentials.get("webhook_secret");
+        let secret =
+            secret.ok_or_else(|| refused("SECRET_MISSING", "the connection has no secret for messages; add webhook_secret"))?;
+        let given = request
+            .header(SECRET_HEADER)
+            .ok_or_else(|| refused("SIGNATURE_MISSING", "the header X-Workday-Secret is missing"))?;
+        if bool::from(given.as_bytes().ct_eq(secret.expose().as_bytes())) {
+            return Ok(Verified::default());
+        }
+        Err(refused("SIGNATURE_MISMATCH", "the secret in the header X-Workday-Secret is not the connection's"))
+    };
+    Trigger::new(
+        "message_received",
+        "Message received",
+        "Fires at once when an integration of the tenant calls, with the secret in the header X-Workday-Secret.",
+    )
+    .output(json!({ "type": "object" }))
+    .webhook(Webhook::new(verify, |_| vec![SECRET_HEADER.to_owned()]))
+}
+
+pub(super) fn all() -> Vec<Trigger> {
+    let mut all = vec![
+        worker_trigger(
+            "worker_changed",
+            "New or changed worker",
+            "Fires for every line of the transaction log: hires, changes, terminations, corrections and rescinds.",
+            &[],
+        ),
+        worker_trigger(
+            "worker_hired",
+            "New hire",
+            "Fires when somebody was hired or contracted, also for a day to come.",
+            &["hire", "rehire"],
+        ),
+        worker_trigger(
+            "worker_terminated",
+            "Terminated worker",
+            "Fires when a last day was set, also for a day to come.",
+            &["termination"],
+        ),
+        worker_trigger("job_changed", "Job changed", "Fires for transfers, promotions and new titles.", &["job_change"]),
+    ];
+    all.extend(feeds::all());
+    all.extend(schedules::all());
+    all.push(message());
+    all
+}

@@ -1,0 +1,185 @@
+//! Organizations by the transaction log, and events and steps of business processes by their dates.
+
+use connector::{Cx, Occurrence, Poll, Polled, Position, StepError, Trigger};
+use http::Method;
+use jiff::Timestamp;
+use serde_json::{Value as Json, json};
+
+use super::{EVERY, Stretch, broken_cursor};
+use crate::workday::{api, people, schema, soap};
+
+async fn organizations(cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
+    let stretch = Stretch::of(&cx, &position).await?;
+    if stretch.through <= stretch.from {
+        return Ok(Polled { events: Vec::new(), cursor: json!({ "from": stretch.from.to_string() }), more: false });
+    }
+    let of = with["type"].as_str().map(|kind| soap::reference("Organization_Type_ID", kind));
+    let filter = json!({ "known_at": format!("{:.3}", stretch.through) });
+    let body = json!({
+        "Request_Criteria": { "Organization_Type_Reference": of, "Include_Inactive": true, "Transaction_Log_Criteria_Data": stretch.range() },
+        "Response_Filter": people::filter(&filter, usize::try_from(stretch.page).unwrap_or(1)),
+        "Response_Group": { "Include_Roles_Data": true, "Include_Hierarchy_Data": true },
+    });
+    let answer = soap::operation(&cx, "Human_Resources", "Get_Organizations_Request", &body).await?;
+    let pages =
+        soap::list(&answer["Response_Results"]).first().and_then(|told| told["Total_Pages"].as_str()?.parse().ok()).unwrap_or(0);
+    let event = |found: &Json| {
+        let data = &found["Organization_Data"];
+        let (id, changed) =
+            (soap::id_of(&found["Organization_Reference"], "WID").unwrap_or_default(), data["Last_Updated_DateTime"].clone());
+        let key = format!("{id}:{}", changed.as_str().unwrap_or_default());
+        let told = json!({
+            "wid": id,
+            "reference_id": data["Reference_ID"],
+            "name": data["Name"],
+            "code": data["Code"],
+            "type": data["Organization_Type_Reference"]["@Descriptor"],
+            "inactive": matches!(data["Inactive"].as_str(), Some("1" | "true")),
+            "changed": changed,
+            "details": data,
+        });
+        Occurrence { key, data: told }
+    };
+    let events = soap::list(&answer["Response_Data"]["Organization"]).iter().map(event).collect();
+    let (cursor, more) = stretch.next(pages, false);
+    Ok(Polled { events, cursor, more })
+}
+
+/// A list that can be asked from a day on.
+struct Feed {
+    id: &'static str,
+    title: &'static str,
+    summary: &'static str,
+    list: &'static str,
+    parameter: &'static str,
+    /// The field with the time, and with the word of how it stands.
+    at: &'static str,
+    /// Words of the process's name; any when empty.
+    about: &'static [&'static str],
+    /// How it must have ended; any when empty.
+    ended: &'static str,
+}
+
+const FEEDS: &[Feed] = &[
+    Feed {
+        id: "event_started",
+        title: "Business process started",
+        summary: "Fires when a business process was begun.",
+        list: "events",
+        parameter: "initiatedOnOrAfter",
+        at: "creationDate",
+        about: &[],
+        ended: "",
+    },
+    Feed {
+        id: "event_completed",
+        title: "Business process completed",
+        summary: "Fires when a business process is over: completed or denied.",
+        list: "events",
+        parameter: "completedOnOrAfter",
+        at: "completedDate",
+        about: &[],
+        ended: "",
+    },
+    Feed {
+        id: "time_off_approved",
+        title: "Time off approved",
+        summary: "Fires when a request for time off was approved.",
+        list: "events",
+        parameter: "completedOnOrAfter",
+        at: "completedDate",
+        about: &["time off", "absence"],
+        ended: "Successfully Completed",
+    },
+    Feed {
+        id: "step_awaiting",
+        title: "Step awaiting somebody",
+        summary: "Fires when a step of a business process lies in an inbox.",
+        list: "eventSteps",
+        parameter: "createdOnOrAfter",
+        at: "creationDate",
+        about: &[],
+        ended: "",
+    },
+];
+
+/// Reads from the day of the last question on: the days of these parameters are whole days.
+async fn feed(feed: &'static Feed, cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
+    let (from, began, offset) = match &position {
+        Position::Since(micros) => (Timestamp::from_microsecond(*micros).map_err(|_| broken_cursor())?.to_string(), None, 0),
+        Position::After(cursor) => {
+            let from = cursor["from"].as_str().ok_or_else(broken_cursor)?.to_owned();
+            (from, cursor["began"].as_str().map(str::to_owned), cursor["offset"].as_u64().unwrap_or_default())
+        }
+    };
+    let now = Timestamp::from_microsecond(cx.now_us()).map_err(|_| broken_cursor())?;
+    let began = began.unwrap_or_else(|| now.to_string());
+    let day = from.get(..10).unwrap_or_default().to_owned();
+    let mut query = vec![(feed.parameter, day), ("limit", api::REST_LIMIT.to_string()), ("offset", offset.to_string())];
+    query.extend(with["process"].as_str().map(|process| ("businessProcess", process.to_owned())));
+    let answer = api::rest(&cx, Method::GET, ("businessProcess", &[feed.list]), &query, None).await?;
+    let rows = answer["data"].as_array().cloned().unwrap_or_default();
+    let full = rows.len() >= api::REST_LIMIT;
+    // While the first reading lasts, what came before the start is passed over: its day is asked for whole.
+    let start = match &position {
+        Position::Since(_) => Some(from.clone()),
+        Position::After(cursor) => cursor["start"].as_str().map(str::to_owned),
+    };
+    let since: Option<Timestamp> = start.as_deref().and_then(|start| start.parse().ok());
+    let mut events: Vec<(String, Occurrence)> = Vec::new();
+    for row in &rows {
+        let at = row[feed.at].as_str().unwrap_or_default().to_owned();
+        let early = since.is_some_and(|since| at.parse::<Timestamp>().is_ok_and(|at| at < since));
+        let name = row["descriptor"].as_str().unwrap_or_default().to_lowercase();
+        let other = !feed.about.is_empty() && !feed.about.iter().any(|part| name.contains(part));
+        let ended = row["status"]["descriptor"].as_str().unwrap_or_default();
+        if at.is_empty() || early || other || (!feed.ended.is_empty() && ended != feed.ended) {
+            continue;
+        }
+        let key = format!("{}:{at}", row["id"].as_str().unwrap_or_default());
+        events.push((at, Occurrence { key, data: row.clone() }));
+    }
+    events.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let cursor = if full {
+        json!({ "from": from, "began": began, "offset": offset + rows.len() as u64, "start": start })
+    } else {
+        json!({ "from": began })
+    };
+    Ok(Polled { events: events.into_iter().map(|(_, event)| event).collect(), cursor, more: full })
+}
+
+fn trigger(one: &'static Feed) -> Trigger {
+    let sample = json!({
+        "id": "3aa5550b7fe348b98d7b5741afc65534", "descriptor": "Change Job: Logan McNeil", "creationDate": "2026-11-20T08:00:00Z",
+        "completedDate": "2026-11-20T09:00:00Z", "status": { "id": "a", "descriptor": "Successfully Completed" }
+    });
+    Trigger::new(one.id, one.title, one.summary)
+        .config(schema::input(
+            &[("process", schema::text("Business process", "Its id, as list_business_processes gives it; any when left out."))],
+            &[],
+        ))
+        .output(schema::output(&[
+            ("id", schema::told("Workday id")),
+            ("descriptor", schema::told("Name")),
+            ("status", schema::reference("Status")),
+            ("creationDate", schema::told("Begun")),
+            ("completedDate", schema::told("Over")),
+        ]))
+        .sample(sample)
+        .poll(Poll::new(EVERY, move |cx, with, position| feed(one, cx, with, position)))
+}
+
+pub(super) fn all() -> Vec<Trigger> {
+    let organization = Trigger::new("organization_changed", "Changed organization", "Fires when an organization was made or changed.")
+        .config(schema::input(&[("type", schema::text("Type", "An organization type id, for instance Supervisory; all when left out."))], &[]))
+        .output(schema::output(&[
+            ("wid", schema::told("Workday id")),
+            ("reference_id", schema::told("Reference id")),
+            ("name", schema::told("Name")),
+            ("type", schema::told("Type")),
+            ("changed", schema::told("Changed at")),
+        ]))
+        .sample(json!({ "wid": "cb550da820584750aae8f807882fa79a", "reference_id": "SUP_ENG", "name": "Engineering", "type": "Supervisory", "inactive": false, "changed": "2026-11-20T08:00:00.000Z" }))
+        .poll(Poll::new(EVERY, organizations));
+    std::iter::once(organization).chain(FEEDS.iter().map(trigger)).collect()
+}

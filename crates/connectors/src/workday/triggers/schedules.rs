@@ -1,0 +1,103 @@
+//! Reports and queries that are run again and again.
+//!
+//! Neither has a cursor. With a key field each row is an event of its own, told when it is new or has changed; without
+//! one every run gives all rows, in batches.
+
+use std::time::Duration;
+
+use connector::{Cx, Occurrence, Page, Poll, Polled, Position, StepError, Trigger};
+use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
+
+use super::broken_cursor;
+use crate::workday::{raas, raw, schema};
+
+/// Usual pause between two runs.
+const EVERY: Duration = Duration::from_secs(3600);
+/// Rows of a batch when nothing is said, and at most.
+const BATCH: u64 = 200;
+const BATCH_MAX: u64 = 10_000;
+/// Rows of a query asked for at once.
+const QUERY_ROWS: usize = 2_000;
+
+#[derive(Clone, Copy)]
+enum Source {
+    Report,
+    Query,
+}
+
+async fn rows(source: Source, cx: Cx, with: &Json, cursor: Option<Json>) -> Result<Page, StepError> {
+    match source {
+        Source::Report => raas::report_page(cx, with.clone(), cursor).await,
+        Source::Query => raw::query_page(&cx, with["query"].as_str().unwrap_or_default(), QUERY_ROWS, cursor).await,
+    }
+}
+
+/// One page of a run. The cursor counts runs, so that the same question gives the same keys.
+async fn ask(source: Source, cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
+    let (base, run, at) = match &position {
+        Position::Since(micros) => (*micros, 0, None),
+        Position::After(cursor) => {
+            let base = cursor["base"].as_i64().ok_or_else(broken_cursor)?;
+            (base, cursor["run"].as_u64().unwrap_or_default(), cursor.get("at").filter(|at| !at.is_null()).cloned())
+        }
+    };
+    let number = at.as_ref().and_then(|at| at["number"].as_u64()).unwrap_or_default();
+    let page = rows(source, cx, &with, at.map(|at| at["page"].clone())).await?;
+    let events = match with["key_field"].as_str() {
+        Some(field) => page.items.iter().map(|row| of_row(row, field)).collect(),
+        None => batches(&page.items, &with, &format!("{base}:{run}:{number}")),
+    };
+    let cursor = match &page.next {
+        Some(next) => json!({ "base": base, "run": run, "at": { "page": next, "number": number + 1 } }),
+        None => json!({ "base": base, "run": run + 1 }),
+    };
+    Ok(Polled { events, cursor, more: page.next.is_some() })
+}
+
+fn of_row(row: &Json, field: &str) -> Occurrence {
+    let id = row[field]
+        .as_str()
+        .map_or_else(|| row[field]["id"].as_str().map_or_else(|| row[field].to_string(), str::to_owned), str::to_owned);
+    let digest = hex::encode(&Sha256::digest(row.to_string().as_bytes())[..12]);
+    Occurrence { key: format!("{id}:{digest}"), data: json!({ "rows": [row] }) }
+}
+
+fn batches(items: &[Json], with: &Json, prefix: &str) -> Vec<Occurrence> {
+    let size = with["batch_size"].as_u64().unwrap_or(BATCH).clamp(1, BATCH_MAX);
+    let chunks = items.chunks(usize::try_from(size).unwrap_or(1)).enumerate();
+    chunks.map(|(place, rows)| Occurrence { key: format!("{prefix}:{place}"), data: json!({ "rows": rows }) }).collect()
+}
+
+pub(super) fn all() -> Vec<Trigger> {
+    let shared = || {
+        [
+            (
+                "key_field",
+                schema::text(
+                    "Key field",
+                    "The column that tells rows apart. With it each new or changed row is an event of its own.",
+                ),
+            ),
+            (
+                "batch_size",
+                json!({ "type": "integer", "minimum": 1, "maximum": BATCH_MAX, "default": BATCH, "title": "Rows of a batch", "description": "Without a key field." }),
+            ),
+        ]
+    };
+    let output = || schema::rows("rows", json!({ "type": "object" }));
+    let mut query = vec![("query", schema::text("Query", "In WQL."))];
+    query.extend(shared());
+    vec![
+        Trigger::new("report_scheduled", "Scheduled report", "Runs a custom report again and again and gives its rows.")
+            .config(raas::input(&shared()))
+            .output(output())
+            .sample(json!({ "rows": [{ "Employee_ID": "21001", "Worker": "Logan McNeil" }] }))
+            .poll(Poll::new(EVERY, |cx, with, position| ask(Source::Report, cx, with, position))),
+        Trigger::new("query_scheduled", "Scheduled query", "Runs a WQL query again and again and gives its rows.")
+            .config(schema::input(&query, &["query"]))
+            .output(output())
+            .sample(json!({ "rows": [{ "employeeID": "21001" }] }))
+            .poll(Poll::new(EVERY, |cx, with, position| ask(Source::Query, cx, with, position))),
+    ]
+}

@@ -1,0 +1,105 @@
+//! Bulk loads and queries.
+
+use std::{fmt::Write as _, sync::Arc};
+
+use connector::{Doubt, ErrorClass};
+use serde_json::json;
+
+use crate::{
+    salesforce,
+    shelf::{Door, Shelf},
+};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_load_tells_which_rows_were_refused_and_a_query_reads_the_others() {
+    let sf = salesforce().await;
+    let rows: Vec<_> = (0..5_000).map(|row| json!({"External_Id__c": format!("L-{row}"), "LastName": if row % 100 == 7 { "" } else { "A, \"B\"\nC" }, "Company": "Bulk", "NumberOfEmployees": row})).collect();
+    let load = json!({"object": "Lead", "operation": "upsert", "key_field": "External_Id__c", "rows": rows});
+    let done = sf.call("bulk_load", load).await.unwrap();
+    assert_eq!(
+        (&done["state"], &done["processed"], &done["succeeded"], &done["failed"]),
+        (&json!("complete"), &json!(5_000), &json!(4_950), &json!(50))
+    );
+    let refused = done["refused"].as_array().unwrap();
+    assert_eq!(
+        (refused.len(), &refused[0]["error"]["code"], &refused[0]["error"]["fields"]),
+        (50, &json!("REQUIRED_FIELD_MISSING"), &json!(["LastName"]))
+    );
+    assert_eq!(refused[0]["row"]["External_Id__c"], "L-7");
+    let job = &done["jobs"][0];
+    let written = sf.pages("bulk_results", json!({"job": job, "which": "written"})).await.unwrap();
+    assert_eq!(written.iter().map(|page| page.items.len()).collect::<Vec<_>>(), [2_000, 2_000, 950]);
+    assert_eq!((&written[0].items[0]["created"], &written[0].items[0]["row"]["LastName"]), (&json!(true), &json!("A, \"B\"\nC")));
+    let query = json!({"soql": "SELECT External_Id__c FROM Lead WHERE Company = {{company}}", "params": {"company": "Bulk"}});
+    let pages = sf.pages("bulk_query", query.clone()).await.unwrap();
+    assert_eq!(pages.iter().map(|page| page.items.len()).collect::<Vec<_>>(), [2_000, 2_000, 950]);
+    assert_eq!(sf.call("bulk_query", query).await.unwrap()["total"], 4_950);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_loaded_in_parts_and_null_empties_while_nothing_leaves_alone() {
+    let sf = salesforce().await;
+    let shelf = Arc::new(Shelf::default());
+    sf.http.keep_files_with(Arc::new(Door(Arc::clone(&shelf))));
+    let mut csv = "LastName;Company;External_Id__c;Title\r\n".to_owned();
+    for row in 0..300 {
+        write!(csv, "\"Row\r\n{row}\";File;F-{row};Boss\r\n").unwrap();
+    }
+    let file = shelf.put("leads.csv", "text/csv", csv.as_bytes());
+    let done = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "file": file.json(), "delimiter": "SEMICOLON", "line_ending": "CRLF"})).await.unwrap();
+    assert_eq!((&done["succeeded"], &done["failed"]), (&json!(300), &json!(0)), "{done}");
+    let rows = json!([{"External_Id__c": "F-0", "Title": null}, {"External_Id__c": "F-1", "Company": "Else"}]);
+    sf.call("bulk_load", json!({"object": "Lead", "operation": "upsert", "key_field": "External_Id__c", "rows": rows}))
+        .await
+        .unwrap();
+    let lead = async |key: &str| {
+        sf.call(
+            "get_record",
+            json!({"object": "Lead", "key_field": "External_Id__c", "key": key, "fields": ["Title", "Company"]}),
+        )
+        .await
+        .unwrap()["record"]
+            .clone()
+    };
+    assert_eq!(lead("F-0").await, json!({"Title": null, "Company": "File"}));
+    assert_eq!(lead("F-1").await, json!({"Title": "Boss", "Company": "Else"}));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_fails_half_way_gives_back_what_it_did_not_look_at() {
+    let sf = salesforce().await;
+    sf.configure(json!({"bulk_fail_after_rows": 3, "bulk_batch_rows": 2}));
+    let rows: Vec<_> = (0..5).map(|row| json!({"LastName": format!("R{row}"), "Company": "Half"})).collect();
+    let done = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows})).await.unwrap();
+    assert_eq!((&done["state"], &done["processed"]), (&json!("failed"), &json!(3)));
+    assert_eq!(done["unprocessed"], json!([{"LastName": "R3", "Company": "Half"}, {"LastName": "R4", "Company": "Half"}]));
+    let wrong = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": [{"Foo": 1}]})).await.unwrap();
+    assert!(wrong["state"] == "failed" && wrong["message"].as_str().unwrap().contains("Field name not found : Foo"), "{wrong}");
+    let error = sf.call("bulk_query", json!({"soql": "SELECT COUNT(Id) FROM Lead"})).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "API_ERROR"));
+    let nested = sf
+        .call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": [{"LastName": {"a": 1}}]}))
+        .await
+        .unwrap_err();
+    assert_eq!((nested.code.as_str(), nested.doubt), ("INPUT_INVALID", Doubt::Settled));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_to_the_close_of_a_load_loses_and_doubles_nothing() {
+    let sf = salesforce().await;
+    let fault = sandbox::Fault::new("salesforce", sandbox::Kind::ResetAfter).on("/jobs/ingest/").method("PATCH").times(1);
+    sf.sandbox.world().faults().add(fault).unwrap();
+    let done = sf
+        .call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": [{"LastName": "A", "Company": "Closed"}]}))
+        .await
+        .unwrap();
+    assert_eq!(done["succeeded"], 1);
+    assert_eq!(sf.count("SELECT Id FROM Lead WHERE Company = 'Closed'").await, 1);
+    let before = sandbox::Fault::new("salesforce", sandbox::Kind::ServerError).on("/batches").times(1);
+    sf.sandbox.world().faults().add(before).unwrap();
+    let error = sf
+        .call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": [{"LastName": "A", "Company": "Closed"}]}))
+        .await
+        .unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::Settled), "an open job does nothing");
+}

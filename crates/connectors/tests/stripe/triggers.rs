@@ -1,0 +1,159 @@
+//! Events that are sent and events that are asked for.
+
+use std::time::Duration;
+
+use connector::{Connection, ErrorClass, Inbound, Position, Reading, Refused};
+use serde_json::{Value as Json, json};
+
+use crate::{SECRET, stripe, vendor::Vendor};
+
+/// The vector of the vendor's Node client.
+const BODY: &str = r#"{"id":"evt_1QTestEvent000000000001","object":"event","type":"invoice.paid"}"#;
+const TIME: i64 = 1_795_219_200;
+const SIGNATURE: &str = "37924f609db600e513200f75a39c65ceffee711e2e92f1fff0362675af74a529";
+
+fn checked(vendor: &Vendor, header: &str, body: &str, now_s: i64) -> Result<Option<String>, Refused> {
+    let headers = [("stripe-signature".to_owned(), header.to_owned())];
+    let inbound = Inbound {
+        method: "POST",
+        base: "https://l.example",
+        target: "/hooks/x",
+        headers: &headers,
+        body: body.as_bytes(),
+        now_s,
+    };
+    let webhook = vendor.connector.trigger("event").unwrap().webhook.clone().unwrap();
+    (webhook.verify)(&vendor.connection, &inbound).map(|verified| verified.event_key)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signatures_are_those_of_the_vendor() {
+    let vendor = stripe().await;
+    let header = format!("t={TIME},v1={SIGNATURE}");
+    assert_eq!(checked(&vendor, &header, BODY, TIME + 299).unwrap().as_deref(), Some("evt_1QTestEvent000000000001"));
+    assert!(checked(&vendor, &header, BODY, TIME + 301).is_err() && checked(&vendor, &header, BODY, TIME - 301).is_err());
+    assert!(checked(&vendor, &header, &format!("{BODY} "), TIME).is_err());
+    let rolled = format!("t={TIME},v1={},v0={SIGNATURE},v1={SIGNATURE}", "0".repeat(64));
+    assert!(checked(&vendor, &rolled, BODY, TIME).is_ok());
+    assert!(checked(&vendor, &format!("t={TIME},v0={SIGNATURE}"), BODY, TIME).is_err());
+    let bare = Connection { credentials: std::collections::HashMap::new(), ..(*vendor.connection).clone() };
+    let headers = [("stripe-signature".to_owned(), header)];
+    let inbound = Inbound { method: "POST", base: "", target: "/", headers: &headers, body: BODY.as_bytes(), now_s: TIME };
+    let webhook = vendor.connector.trigger("event").unwrap().webhook.clone().unwrap();
+    assert!((webhook.verify)(&bare, &inbound).is_err(), "without a secret nobody comes in");
+    assert!(vendor.connection.credentials["webhook_secret"].expose() == SECRET);
+    vendor.sandbox.stop().await;
+}
+
+fn read(vendor: &Vendor, trigger: &str, with: &Json, body: &Json) -> Result<Reading, Refused> {
+    let body = body.to_string();
+    let inbound = Inbound { method: "POST", base: "", target: "/", headers: &[], body: body.as_bytes(), now_s: 0 };
+    let webhook = vendor.connector.trigger(trigger).unwrap().webhook.clone().unwrap();
+    (webhook.read.unwrap())(&vendor.connection, with, &inbound)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_was_sent_and_asked_for_is_the_same() {
+    let vendor = stripe().await;
+    let start = Position::Since(vendor.sandbox.world().clock().now().as_microsecond());
+    vendor.sandbox.world().clock().advance(Duration::from_secs(2));
+    let with = json!({"types": ["customer.*"]});
+    let none = vendor.poll("event", with.clone(), start).await.unwrap();
+    assert!(none.events.is_empty() && !none.more);
+    let stripe = vendor.sandbox.vendor("stripe").unwrap();
+    stripe.happen("new_customer", &json!({"name": "Acme", "email": "a@acme.example"})).unwrap();
+    stripe.happen("change_customer", &json!({"customer": "C-0001", "change": {"phone": "+1"}})).unwrap();
+    stripe.happen("pay", &json!({"customer": "C-0001", "amount": 500, "currency": "usd"})).unwrap();
+    let polled = vendor.poll("event", with.clone(), Position::After(none.cursor)).await.unwrap();
+    let types: Vec<&str> = polled.events.iter().map(|event| event.data["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["customer.created", "customer.updated"], "oldest first, others left out");
+    let again = vendor.poll("event", with.clone(), Position::After(polled.cursor.clone())).await.unwrap();
+    assert!(again.events.is_empty());
+    let kept = stripe.rows("Event", 0, 100_000).unwrap();
+    let sent = kept.iter().find(|event| event["id"] == polled.events[0].key.as_str()).unwrap();
+    assert_eq!(read(&vendor, "event", &with, sent).unwrap().events, [polled.events[0].clone()]);
+    assert_eq!(read(&vendor, "event", &json!({"types": ["invoice.paid"]}), sent).unwrap().events, []);
+    let mut theirs = sent.clone();
+    theirs["account"] = json!("acct_1");
+    assert_eq!(read(&vendor, "event", &with, &theirs).unwrap().events, [], "of another account");
+    vendor.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_record_comes_with_what_was_before() {
+    let vendor = stripe().await;
+    let stripe = vendor.sandbox.vendor("stripe").unwrap();
+    let start = Position::Since(vendor.sandbox.world().clock().now().as_microsecond() + 1_000_000);
+    vendor.sandbox.world().clock().advance(Duration::from_secs(3));
+    stripe.happen("change_customer", &json!({"customer": "C-0001", "change": {"phone": "+1555"}})).unwrap();
+    stripe.happen("cancel_subscription", &json!({"customer": subscriber(&vendor)})).unwrap();
+    let with = json!({"record": "customer", "changes": ["updated", "created"]});
+    let polled = vendor.poll("record_changed", with.clone(), start.clone()).await.unwrap();
+    let data = &polled.events[0].data;
+    assert_eq!(polled.events.len(), 1, "{polled:?}");
+    assert_eq!(
+        (&data["change"], &data["changed_fields"], &data["record"]["phone"]),
+        (&json!("updated"), &json!(["phone"]), &json!("+1555"))
+    );
+    assert!(data["previous"]["phone"].is_string());
+    let ended = vendor.poll("record_changed", json!({"record": "subscription"}), start).await.unwrap();
+    assert_eq!(ended.events.last().unwrap().data["event_type"], "customer.subscription.deleted");
+    vendor.sandbox.stop().await;
+}
+
+/// A customer who subscribes to something.
+fn subscriber(vendor: &Vendor) -> Json {
+    vendor.sandbox.vendor("stripe").unwrap().rows("Subscription", 0, 1).unwrap()[0]["customer"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_records_are_walked_from_old_to_new_over_many_pages() {
+    let vendor = stripe().await;
+    let stripe = vendor.sandbox.vendor("stripe").unwrap();
+    let start = Position::Since(vendor.sandbox.world().clock().now().as_microsecond() + 1_000_000);
+    vendor.sandbox.world().clock().advance(Duration::from_secs(3));
+    for n in 0..230 {
+        stripe.happen("new_customer", &json!({"name": format!("{n:03}"), "email": "n@b.co"})).unwrap();
+    }
+    let (mut from, mut names) = (start, Vec::new());
+    loop {
+        let polled = vendor.poll("new_record", json!({"resource": "customers"}), from).await.unwrap();
+        names.extend(polled.events.iter().map(|event| event.data["name"].as_str().unwrap().to_owned()));
+        from = Position::After(polled.cursor);
+        if !polled.more {
+            break;
+        }
+    }
+    assert_eq!(names, (0..230).map(|n| format!("{n:03}")).collect::<Vec<_>>());
+    let empty = vendor.poll("new_record", json!({"resource": "topups"}), Position::Since(0)).await.unwrap();
+    assert!(empty.events.is_empty());
+    let added = stripe.happen("payout", &json!({"currency": "usd"})).unwrap();
+    let first = vendor.poll("new_record", json!({"resource": "payouts"}), Position::Since(0)).await.unwrap();
+    assert_eq!(first.events.last().unwrap().key, added["id"].as_str().unwrap(), "nothing older than the start");
+    vendor.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_place_that_is_gone_is_told_and_never_skipped() {
+    let vendor = stripe().await;
+    let error = vendor.poll("event", json!({}), Position::After(json!({"after": "evt_gone"}))).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::NotFound, "CURSOR_GONE"));
+    let error = vendor.poll("event", json!({}), Position::After(json!({"page": 3}))).await.unwrap_err();
+    assert_eq!(error.code, "CURSOR_INVALID");
+    vendor.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn thin_events_and_snapshots_do_not_mix() {
+    let vendor = stripe().await;
+    let thin = json!({"id": "evt_1", "object": "v2.core.event", "type": "v1.customer.created", "related_object": {"id": "cus_1", "type": "customer", "url": "/v1/customers/cus_1"}});
+    let read_thin = read(&vendor, "thin_event", &json!({"types": ["v1.customer.*"]}), &thin).unwrap();
+    assert_eq!((read_thin.events[0].key.as_str(), &read_thin.events[0].data), ("evt_1", &thin));
+    assert_eq!(read(&vendor, "event", &json!({}), &thin).unwrap_err().code, "EVENT_THIN");
+    let snapshot = json!({"id": "evt_1", "object": "event", "type": "customer.created", "data": {"object": {}}});
+    assert_eq!(read(&vendor, "thin_event", &json!({}), &snapshot).unwrap_err().code, "EVENT_SNAPSHOT");
+    for body in [json!([]), json!({"id": 1}), json!("x")] {
+        assert_eq!(read(&vendor, "event", &json!({}), &body).unwrap_err().code, "BODY_INVALID");
+    }
+    vendor.sandbox.stop().await;
+}

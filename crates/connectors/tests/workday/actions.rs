@@ -1,0 +1,319 @@
+//! What each action does.
+
+use connector::{Effect, ErrorClass};
+use sandbox::{Fault, Kind};
+use serde_json::{Value as Json, json};
+
+use crate::{happen, seen, set, vendor::Vendor, without, workday};
+
+async fn done(vendor: &Vendor, action: &str, input: Json) -> Json {
+    vendor.call(action, input).await.unwrap_or_else(|error| panic!("{action}: {error} {:?}", error.response))
+}
+
+async fn first(vendor: &Vendor, action: &str, input: Json) -> Json {
+    let found = done(vendor, action, input).await;
+    found["rows"][0].clone()
+}
+
+async fn id(vendor: &Vendor, action: &str, input: Json) -> String {
+    let row = first(vendor, action, input).await;
+    row["id"].as_str().unwrap_or_else(|| panic!("{action} gave {row}")).to_owned()
+}
+
+#[tokio::test]
+async fn workers_are_read_one_by_one_and_all_together() {
+    let vendor = workday().await;
+    let one = done(
+        &vendor,
+        "get_worker",
+        json!({ "worker": "21002", "groups": ["personal", "employment", "organizations", "compensation"] }),
+    )
+    .await;
+    let company = vendor.sandbox.world().company();
+    let known = company.workers.iter().find(|worker| worker.number == 21_002).unwrap();
+    assert_eq!((one["work_email"].as_str(), one["business_title"].as_str()), (Some(known.email.as_str()), Some(known.title)));
+    assert_eq!((&one["manager"], &one["active"]), (&json!("21001"), &json!(true)));
+    assert!(one["annual_base_pay"].is_string() && one["supervisory_organization"]["id"].is_string());
+    assert_eq!(done(&vendor, "get_worker", json!({ "worker": one["wid"] })).await["employee_id"], "21002");
+    assert_eq!(done(&vendor, "get_worker_profile", json!({ "worker": "21002" })).await["descriptor"], one["name"]);
+    let found = done(&vendor, "search_workers", json!({ "search": one["name"] })).await;
+    assert!(found["workers"].as_array().unwrap().iter().any(|worker| worker["id"] == one["wid"]));
+    let pages = vendor.pages("list_workers", json!({ "groups": ["employment"] })).await.unwrap();
+    let all: Vec<&Json> = pages.iter().flat_map(|page| &page.items).collect();
+    assert_eq!((pages.len(), all.len()), (13, 1_248));
+    assert!(all.iter().any(|worker| worker["terminated"] == true), "who left is there");
+    let active = done(&vendor, "list_workers", json!({ "include_terminated": false, "organizations": ["SUP_ENG"], "include_subordinate": false, "groups": ["organizations"] })).await;
+    let active = active["workers"].as_array().unwrap();
+    assert!(!active.is_empty() && active.iter().all(|worker| worker["supervisory_organization"]["id"] == "SUP_ENG"));
+    for list in ["direct_reports", "organizations", "history", "inbox", "organizations_managed", "title_changes"] {
+        done(&vendor, "list_worker_related", json!({ "worker": "21001", "list": list })).await;
+    }
+    let error = vendor.call("get_worker", json!({ "worker": "nobody" })).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "INVALID_ID"));
+    assert!(error.message.contains("'nobody' is not a valid ID value"), "{error}");
+}
+
+#[tokio::test]
+async fn a_hire_to_come_is_found_as_of_its_day() {
+    let vendor = workday().await;
+    let hired = happen(&vendor, "hire_worker", json!({ "days": 20 }));
+    let error = vendor.call("get_worker", json!({ "worker": hired["worker"]["number"] })).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::NotFound, "WORKER_NOT_YET"));
+    let later = done(&vendor, "get_worker", json!({ "worker": hired["worker"]["number"], "as_of": hired["effective"] })).await;
+    assert_eq!(later["name"], "Mira Novak");
+}
+
+#[tokio::test]
+async fn people_are_changed_and_a_repeated_attempt_changes_nothing_more() {
+    let vendor = workday().await;
+    for (action, input) in [
+        ("change_business_title", json!({ "worker": "21002", "title": "Chief Counter", "auto_complete": true })),
+        (
+            "change_job",
+            json!({ "worker": "21003", "reason": "Promotion_Promotion_Promotion", "title": "Promoted", "location": "BER" }),
+        ),
+        ("update_work_contact", json!({ "worker": "21004", "email": "new@northwind.example" })),
+        ("update_home_contact", json!({ "worker": "21004", "email": "private@home.example", "phone": "+491701234567" })),
+        ("change_legal_name", json!({ "worker": "21005", "first_name": "Zoë", "last_name": "O'Brien & Co" })),
+        ("set_other_id", json!({ "worker": "21005", "id_type": "CRM_ID", "id": "003A" })),
+        (
+            "terminate_employee",
+            json!({ "worker": "21006", "date": "2199-01-01", "reason": "Terminate_Employee_Voluntary_Retirement" }),
+        ),
+    ] {
+        let key = format!("run/{action}");
+        let made =
+            vendor.call_with(vendor.cx(&key), action, input.clone()).await.unwrap_or_else(|error| panic!("{action}: {error}"));
+        assert!(made["adopted"] == false && made["event"].as_str().unwrap().len() == 32, "{action}: {made}");
+        let again = vendor.call_with(vendor.cx(&key), action, input).await.unwrap();
+        assert_eq!((&again["adopted"], &again["event"]), (&json!(true), &made["event"]), "{action}");
+    }
+    let title = done(&vendor, "get_worker", json!({ "worker": "21002" })).await;
+    assert_eq!(title["business_title"], "Chief Counter");
+    let moved = done(&vendor, "get_worker", json!({ "worker": "21003" })).await;
+    assert_eq!((&moved["business_title"], &moved["location"]), (&json!("Promoted"), &json!("Berlin")));
+    let reached = done(&vendor, "get_worker", json!({ "worker": "21004" })).await;
+    assert_eq!(
+        (&reached["work_email"], &reached["home_email"]),
+        (&json!("new@northwind.example"), &json!("private@home.example"))
+    );
+    let mails = &reached["details"]["Personal_Data"]["Contact_Data"]["Email_Address_Data"];
+    assert_eq!(mails.as_array().unwrap().len(), 3, "nothing was wiped: {mails}");
+    assert_eq!(done(&vendor, "get_worker", json!({ "worker": "21005" })).await["name"], "Zoë O'Brien & Co");
+    done(&vendor, "set_account", json!({ "worker": "21005", "user_name": "zoe" })).await;
+    assert_eq!(done(&vendor, "get_worker", json!({ "worker": "21005" })).await["user_id"], "zoe");
+}
+
+#[tokio::test]
+async fn an_attempt_whose_answer_was_lost_is_found_again() {
+    let vendor = workday().await;
+    let input = json!({ "worker": "21007", "title": "Lost and Found" });
+    let fault = Fault::new("workday", Kind::ResetAfter).on("/Human_Resources/").times(1);
+    vendor.sandbox.world().faults().add(fault);
+    let error = vendor.call("change_business_title", input.clone()).await.unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::Network, connector::Doubt::MayHaveHappened));
+    assert_eq!(done(&vendor, "change_business_title", input.clone()).await["adopted"], true);
+    let changes = done(&vendor, "list_worker_related", json!({ "worker": "21007", "list": "title_changes" })).await;
+    assert_eq!(changes["rows"].as_array().unwrap().len(), 1, "{changes}");
+    let action = vendor.connector.action("change_business_title").unwrap();
+    assert_eq!((action.effect)(&input), Effect::Idempotent);
+    let mut alone = input;
+    alone["find_earlier"] = json!(false);
+    assert_eq!((action.effect)(&alone), Effect::Once);
+}
+
+#[tokio::test]
+async fn a_connection_without_an_api_client_says_what_it_lacks_before_anything_is_changed() {
+    let mut vendor = workday().await;
+    without(&mut vendor, &["client_id", "client_secret", "refresh_token"]);
+    let input = json!({ "worker": "21002", "title": "Alone" });
+    let error = vendor.call("change_business_title", input.clone()).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str(), seen(&vendor, "/Human_Resources/")), (ErrorClass::Auth, "CANNOT_LOOK", 0));
+    let mut alone = input;
+    alone["find_earlier"] = json!(false);
+    done(&vendor, "change_business_title", alone).await;
+    let error = vendor.call("list_organizations", json!({})).await.unwrap_err();
+    assert!(error.class == ErrorClass::Auth && error.message.contains("no API client"), "{error}");
+}
+
+#[tokio::test]
+async fn the_api_client_alone_reaches_web_services_and_reports() {
+    let mut vendor = workday().await;
+    without(&mut vendor, &["username", "password"]);
+    assert!(done(&vendor, "get_server_time", json!({})).await["time"].is_string());
+    assert!(first(&vendor, "run_report", json!({ "report": "isu/Organizations" })).await["Organization"].is_string());
+}
+
+#[tokio::test]
+async fn somebody_is_hired_once() {
+    let vendor = workday().await;
+    let input = json!({ "first_name": "Nia", "last_name": "Okafor", "date": "2026-01-05", "organization": "SUP_ENG", "employee_id": "88001", "title": "Welder", "location": "BER", "home_email": "nia@home.example", "auto_complete": true });
+    let made = done(&vendor, "hire_employee", input.clone()).await;
+    assert_eq!((&made["adopted"], &made["worker"]), (&json!(false), &json!("88001")));
+    assert_eq!(done(&vendor, "hire_employee", input).await["adopted"], true);
+    let worker = done(&vendor, "get_worker", json!({ "worker": "88001" })).await;
+    assert_eq!(
+        (&worker["name"], &worker["business_title"], &worker["home_email"]),
+        (&json!("Nia Okafor"), &json!("Welder"), &json!("nia@home.example"))
+    );
+}
+
+#[tokio::test]
+async fn every_list_is_read() {
+    let vendor = workday().await;
+    let organization = id(&vendor, "list_supervisory_organizations", json!({})).await;
+    let journal = id(&vendor, "list_journals", json!({ "from": "2020-01-01" })).await;
+    let inputs = json!({
+        "list_organizations": { "type": "Organization_Type_ID=Cost_Center" },
+        "list_organization_workers": { "organization": organization },
+        "list_time_off": { "worker": "21001", "from": "2026-01-01", "to": "2027-01-01" },
+        "list_time_off_types": { "worker": "21001" },
+        "get_time_off_balances": { "worker": "21001", "date": "2026-06-01" },
+        "list_leaves_of_absence": { "worker": "21001" },
+        "list_events": { "worker": "21001", "initiated_from": "2000-01-01" },
+        "list_customer_invoices": { "payment_status": "Unpaid" },
+        "list_journal_lines": { "journal": journal },
+    });
+    let empty = ["list_time_off", "list_leaves_of_absence", "list_steps"];
+    for action in
+        vendor.connector.actions.iter().filter(|action| action.id.starts_with("list_") || action.id.ends_with("_balances"))
+    {
+        if matches!(action.id, "list_workers" | "list_worker_related") {
+            continue;
+        }
+        let input = inputs.get(action.id).cloned().unwrap_or_else(|| json!({}));
+        let rows = done(&vendor, action.id, input.clone()).await;
+        let count = rows["rows"].as_array().unwrap().len();
+        assert!(count > 0 || empty.contains(&action.id), "{} gave nothing", action.id);
+        let pages = vendor.pages(action.id, input).await.unwrap();
+        assert_eq!(pages.iter().map(|page| page.items.len()).sum::<usize>(), count, "{}", action.id);
+    }
+    assert_eq!(done(&vendor, "get_organization", json!({ "organization": organization })).await["id"], organization.as_str());
+    assert_eq!(done(&vendor, "get_journal", json!({ "journal": journal })).await["id"], journal.as_str());
+    for (list, single, field) in [
+        ("list_expense_reports", "get_expense_report", "report"),
+        ("list_customer_invoices", "get_customer_invoice", "invoice"),
+        ("list_supplier_invoice_requests", "get_supplier_invoice_request", "request"),
+    ] {
+        let id = id(&vendor, list, json!({})).await;
+        assert_eq!(done(&vendor, single, json!({ field: id })).await["id"], id.as_str(), "{single}");
+    }
+}
+
+#[tokio::test]
+async fn time_off_is_requested_and_decided() {
+    let vendor = workday().await;
+    set(&vendor, json!({ "approvals": true }));
+    let kind = id(&vendor, "list_time_off_types", json!({ "worker": "21010" })).await;
+    let ask =
+        |date: &str| json!({ "worker": "21010", "days": [{ "date": date, "type": kind, "quantity": 1 }], "comment": "Sea" });
+    done(&vendor, "request_time_off", ask("2027-07-01")).await;
+    let step = first(&vendor, "list_steps", json!({ "worker": "21010" })).await;
+    let (step, event) = (step["id"].clone(), step["event"]["id"].clone());
+    assert_eq!(done(&vendor, "get_event", json!({ "event": event })).await["completed"], false);
+    assert_eq!(done(&vendor, "get_step", json!({ "step": step })).await["id"], step);
+    let told = done(&vendor, "approve_step", json!({ "step": step, "comment": "Enjoy." })).await;
+    assert_eq!(told["eventStatus"]["descriptor"], "Successfully Completed");
+    assert_eq!(done(&vendor, "get_event", json!({ "event": event, "wait_s": 5 })).await["completed"], true);
+    for (date, action, more) in [
+        ("2027-07-02", "deny_step", json!({ "comment": "No." })),
+        ("2027-07-03", "send_back_step", json!({ "reason": "When?", "to": "3aa5550b7fe348b98d7b5741afc65534" })),
+    ] {
+        done(&vendor, "request_time_off", ask(date)).await;
+        let mut input = more;
+        input["step"] = json!(id(&vendor, "list_steps", json!({ "worker": "21010" })).await);
+        done(&vendor, action, input).await;
+    }
+    let error = vendor.call("request_time_off", ask("2027-07-01")).await.unwrap_err();
+    assert!(error.class == ErrorClass::Invalid && error.message.contains("already"), "{error}");
+}
+
+#[tokio::test]
+async fn documents_are_made_and_submitted() {
+    let vendor = workday().await;
+    let item = id(&vendor, "list_expense_items", json!({ "search": "taxi" })).await;
+    let line = json!({ "date": "2026-11-01", "item": item, "amount": 12.5, "currency": "USD", "memo": "Airport" });
+    let made = done(
+        &vendor,
+        "create_expense_report",
+        json!({ "worker": "21001", "memo": "Trip", "lines": [line.clone(), line], "submit": false }),
+    )
+    .await;
+    let report = done(&vendor, "get_expense_report", json!({ "report": made["report"] })).await;
+    assert_eq!((&made["lines"], &report["totalAmount"]["value"]), (&json!(2), &json!(25.0)));
+    done(&vendor, "submit_expense_report", json!({ "report": made["report"] })).await;
+    let company = first(&vendor, "list_organizations", json!({ "type": "Organization_Type_ID=Company" })).await["id"].clone();
+    let supplier = first(&vendor, "list_supplier_invoice_requests", json!({})).await["supplier"]["id"].clone();
+    let request = json!({ "company": company, "supplier": supplier, "currency": "USD", "number": "R-1", "invoice_date": "2026-11-01", "lines": [{ "description": "Rope", "amount": 10 }], "submit": true });
+    assert_eq!(done(&vendor, "create_supplier_invoice_request", request).await["submitted"], true);
+    let payment = json!({ "worker": "21001", "plan": "One-Time_Payment_Plan_ID=SPOT_BONUS", "amount": 500, "currency": "USD", "date": "2026-11-01" });
+    assert!(done(&vendor, "request_one_time_payment", payment).await["event"].is_string());
+}
+
+#[tokio::test]
+async fn queries_and_anything_else_are_called() {
+    let vendor = workday().await;
+    set(&vendor, json!({ "wql_without_total": true }));
+    let query = "SELECT employeeID, worker FROM allWorkers";
+    let pages = vendor.pages("run_wql", json!({ "query": query, "page_size": 500 })).await.unwrap();
+    assert_eq!(pages.iter().map(|page| page.items.len()).collect::<Vec<_>>(), [500, 500, 248]);
+    let (sources, source) = {
+        let shapes = vendor.connector.shapes.clone().unwrap();
+        (
+            (shapes.objects)(vendor.cx("shape")).await.unwrap(),
+            (shapes.object)(vendor.cx("shape"), "allWorkers".to_owned()).await.unwrap(),
+        )
+    };
+    assert!(sources.iter().any(|object| object.name == "journalLines"));
+    assert_eq!(source["properties"]["currentlyActive"]["type"], "boolean");
+    let called = done(
+        &vendor,
+        "call_operation",
+        json!({ "service": "Human_Resources", "operation": "Get_Organizations", "body": { "Response_Filter": { "Count": 1 } } }),
+    )
+    .await;
+    assert_eq!(called["element"], "Get_Organizations_Response");
+    let raw = r#"<wd:Server_Timestamp_Get xmlns:wd="urn:com.workday/bsvc"/>"#;
+    assert_eq!(
+        done(&vendor, "call_operation", json!({ "service": "Human_Resources", "xml": raw })).await["element"],
+        "Server_Timestamp"
+    );
+    let rest =
+        done(&vendor, "call_rest", json!({ "service": "staffing", "path": "jobProfiles", "query": { "limit": "3" } })).await;
+    assert_eq!((&rest["status"], rest["body"]["data"].as_array().unwrap().len()), (&json!(200), 3));
+    for path in ["../oauth2", "workers?x=1"] {
+        assert_eq!(vendor.call("call_rest", json!({ "path": path })).await.unwrap_err().code, "INPUT_INVALID");
+    }
+}
+
+#[tokio::test]
+async fn reports_come_in_pages_and_as_files() {
+    let vendor = workday().await;
+    let pages = vendor.pages("run_report", json!({ "report": "isu/All Workers", "page_rows": 500 })).await.unwrap();
+    assert_eq!(pages.iter().map(|page| page.items.len()).collect::<Vec<_>>(), [500, 500, 248]);
+    assert_eq!(seen(&vendor, "customreport2"), 1, "the report ran once");
+    let some = done(
+        &vendor,
+        "run_report",
+        json!({ "report": "isu/All_Workers", "prompts": { "Location": "Location_ID=BER", "Hired_On_or_After": "2000-01-01" } }),
+    )
+    .await;
+    let some = some["rows"].as_array().unwrap();
+    assert!(!some.is_empty() && some.iter().all(|row| row["Location"] == "Berlin"));
+    let xml = done(&vendor, "run_report", json!({ "report": "isu/Organizations", "format": "xml" })).await;
+    assert!(xml["rows"][0]["Organization"]["ID"]["#text"].is_string(), "{}", xml["rows"][0]);
+    set(&vendor, json!({ "empty_report_without_key": true }));
+    assert_eq!(done(&vendor, "run_report", json!({ "report": "isu/Nobody" })).await, json!({ "rows": [] }));
+    let file = done(&vendor, "download_report", json!({ "report": "isu/Customer_Invoices" })).await;
+    assert!(file["file"]["name"] == "Customer_Invoices.csv" && file["file"]["size"].as_u64() > Some(1_000), "{file}");
+    for (report, code) in [
+        ("isu/Unknown", "REPORT_NOT_FOUND"),
+        ("Unknown", "INPUT_INVALID"),
+        ("https://evil.example/ccx/service/customreport2/acme/isu/X", "INPUT_INVALID"),
+    ] {
+        assert_eq!(vendor.call("run_report", json!({ "report": report })).await.unwrap_err().code, code, "{report}");
+    }
+    let error =
+        vendor.call("run_report", json!({ "report": "isu/All_Workers", "prompts": { "Nonsense": "1" } })).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "REPORT_REFUSED"));
+}

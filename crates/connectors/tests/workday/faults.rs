@@ -1,0 +1,158 @@
+//! What goes wrong, and what it becomes: class, doubt and words, at each door.
+
+use std::time::Duration;
+
+use connector::{Doubt, ErrorClass, StepError};
+use sandbox::{Fault, Kind};
+use serde_json::{Value as Json, json};
+
+use crate::{happen, seen, set, vendor::Vendor, workday};
+
+/// A call at each door: the action, its input, and what its address holds.
+fn doors() -> [(&'static str, Json, &'static str); 6] {
+    [
+        ("list_organizations", json!({}), "/ccx/api/v1/"),
+        ("run_wql", json!({ "query": "SELECT worker FROM allWorkers" }), "/ccx/api/wql/"),
+        ("get_worker", json!({ "worker": "21001" }), "/Human_Resources/"),
+        ("change_business_title", json!({ "worker": "21002", "title": "X", "find_earlier": false }), "/Human_Resources/"),
+        ("run_report", json!({ "report": "isu/Organizations" }), "/customreport2/"),
+        (
+            "request_one_time_payment",
+            json!({ "worker": "21001", "plan": "One-Time_Payment_Plan_ID=SPOT_BONUS", "amount": 5, "currency": "USD", "date": "2026-11-01" }),
+            "/requestOneTimePayment",
+        ),
+    ]
+}
+
+async fn under(
+    vendor: &Vendor,
+    (action, input, path): &(&'static str, Json, &'static str),
+    kind: Kind,
+) -> Result<Json, StepError> {
+    let faults = vendor.sandbox.world().faults();
+    faults.clear();
+    faults.add(Fault::new("workday", kind).on(path));
+    let result = vendor.call(action, input.clone()).await;
+    faults.clear();
+    result
+}
+
+#[tokio::test]
+async fn every_refusal_ends_in_its_class_with_words_and_what_to_do_next() {
+    let vendor = workday().await;
+    for door in &doors() {
+        for (kind, class) in [
+            (Kind::RateLimited { retry_after: Some(3) }, ErrorClass::RateLimited),
+            (Kind::RateLimited { retry_after: None }, ErrorClass::RateLimited),
+            (Kind::DailyLimit, ErrorClass::RateLimited),
+            (Kind::ServerError, ErrorClass::Server),
+            (Kind::Unavailable, ErrorClass::Server),
+            (Kind::ExpiredSession, ErrorClass::Auth),
+            (Kind::Denied, ErrorClass::Denied),
+        ] {
+            let error = under(&vendor, door, kind.clone()).await.unwrap_err();
+            let what = format!("{} under {kind:?}: {error:?}", door.0);
+            assert_eq!((error.class, error.doubt), (class, Doubt::Settled), "{what}");
+            let wait = matches!(kind, Kind::RateLimited { retry_after: Some(3) }).then_some(Duration::from_secs(3));
+            assert_eq!(error.retry_after, wait, "{what}");
+            assert!(error.message.contains("Workday") && error.next.as_ref().is_some_and(|next| next.ends_with('.')), "{what}");
+            assert!(error.request.is_some(), "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_never_came_or_cannot_be_read_leaves_doubt() {
+    let mut vendor = workday().await;
+    for door in &doors() {
+        for (kind, class) in [
+            (Kind::ResetBefore, ErrorClass::Network),
+            (Kind::ResetAfter, ErrorClass::Network),
+            (Kind::HalfAnswer, ErrorClass::Network),
+            (Kind::Truncated, ErrorClass::Server),
+            (Kind::Html, ErrorClass::Server),
+            (Kind::Empty, ErrorClass::Server),
+        ] {
+            let error = under(&vendor, door, kind.clone()).await.unwrap_err();
+            let what = format!("{} under {kind:?}: {error:?}", door.0);
+            assert_eq!(error.class, class, "{what}");
+            assert!(error.doubt == Doubt::MayHaveHappened || door.0 == "run_report", "{what}");
+        }
+        vendor.timeout = Duration::from_millis(300);
+        let error = under(&vendor, door, Kind::Hang { ms: 5_000 }).await.unwrap_err();
+        assert_eq!((error.class, error.doubt), (ErrorClass::Timeout, Doubt::MayHaveHappened), "{}: {error:?}", door.0);
+        vendor.timeout = Duration::from_secs(20);
+        // A comment behind XML changes nothing; behind JSON it does.
+        let appended = under(&vendor, door, Kind::Appended).await;
+        assert_eq!(appended.is_ok(), door.2 == "/Human_Resources/", "{}: {appended:?}", door.0);
+        under(&vendor, door, Kind::Bom).await.unwrap_or_else(|error| panic!("{} with a mark: {error}", door.0));
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ran_out_is_renewed_once_and_a_dead_one_breaks_the_connection() {
+    let vendor = workday().await;
+    vendor.call("list_currencies", json!({})).await.unwrap();
+    happen(&vendor, "expire_tokens", json!({}));
+    vendor.call("list_currencies", json!({})).await.unwrap();
+    assert_eq!((seen(&vendor, "/token"), seen(&vendor, "/currencies")), (2, 3));
+    happen(&vendor, "revoke_tokens", json!({}));
+    let error = vendor.call("list_currencies", json!({})).await.unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::Auth, Doubt::Settled), "{error:?}");
+}
+
+#[tokio::test]
+async fn parallel_calls_with_a_dead_token_renew_it_once() {
+    let vendor = workday().await;
+    vendor.call("list_currencies", json!({})).await.unwrap();
+    happen(&vendor, "expire_tokens", json!({}));
+    let calls = (0..50).map(|_| vendor.call("list_currencies", json!({})));
+    for result in futures_util::future::join_all(calls).await {
+        result.unwrap();
+    }
+    assert_eq!(seen(&vendor, "/token"), 2);
+}
+
+#[tokio::test]
+async fn what_people_see_of_a_failed_call_holds_no_secret() {
+    let vendor = workday().await;
+    for door in &doors() {
+        let error = under(&vendor, door, Kind::ServerError).await.unwrap_err();
+        let told = format!("{} {:?} {:?}", error.message, error.request, error.response);
+        for (name, secret) in &vendor.connection.credentials {
+            let secret = secret.expose();
+            let shown = if secret.len() < 4 { told.contains(&format!(">{secret}<")) } else { told.contains(secret) };
+            assert!(!shown || matches!(name.as_str(), "username"), "{}: {name} in {told}", door.0);
+        }
+        assert!(!told.contains("Bearer ey") && !told.contains("#PasswordText\\\">pw<"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn the_vendors_own_refusals_are_told_apart() {
+    let vendor = workday().await;
+    for (action, input, class, code) in [
+        ("run_wql", json!({ "query": "SELECT (worker) FROM allWorkers" }), ErrorClass::Invalid, "WQL_SYNTAX"),
+        ("run_wql", json!({ "query": "SELECT nothing FROM allWorkers" }), ErrorClass::Invalid, "WQL_FIELD"),
+        ("run_wql", json!({ "query": "SELECT worker FROM workersForHCMReporting" }), ErrorClass::Invalid, "WQL_FILTER"),
+        ("call_operation", json!({ "service": "Payroll", "operation": "Get_Workers" }), ErrorClass::Invalid, "WRONG_SERVICE"),
+        (
+            "call_operation",
+            json!({ "service": "Human_Resources", "operation": "Get_Workers", "body": { "Nonsense": 1 } }),
+            ErrorClass::Invalid,
+            "VALIDATION",
+        ),
+        ("get_worker_profile", json!({ "worker": "nobody" }), ErrorClass::NotFound, "NOT_FOUND"),
+        ("get_organization", json!({ "organization": "x" }), ErrorClass::NotFound, "NOT_FOUND"),
+    ] {
+        let error = vendor.call(action, input).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_str()), (class, code), "{error:?}");
+    }
+    set(&vendor, json!({ "approvals": true }));
+    let change =
+        |title: &str| vendor.call("change_business_title", json!({ "worker": "21002", "title": title, "find_earlier": false }));
+    change("One").await.unwrap();
+    let error = change("Two").await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Conflict, "ANOTHER_EVENT"));
+    assert!(error.message.contains("another process of this kind is on its way"), "{error}");
+}

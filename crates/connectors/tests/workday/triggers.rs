@@ -1,0 +1,154 @@
+//! What starts recipes.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use connector::{Inbound, Occurrence, Position};
+use serde_json::{Value as Json, json};
+
+use crate::{happen, set, vendor::Vendor, workday};
+
+fn now(vendor: &Vendor) -> Position {
+    Position::Since(vendor.sandbox.world().clock().now().as_microsecond())
+}
+
+/// Lets the log settle, then asks until there is no more; gives new events and the cursor.
+async fn ask(vendor: &Vendor, trigger: &str, with: &Json, mut from: Position) -> (Vec<Occurrence>, Position) {
+    vendor.sandbox.world().clock().advance(Duration::from_secs(120));
+    let mut seen = BTreeSet::new();
+    let mut events = Vec::new();
+    loop {
+        let polled = vendor.poll(trigger, with.clone(), from).await.unwrap();
+        events.extend(polled.events.into_iter().filter(|event| seen.insert(event.key.clone())));
+        from = Position::After(polled.cursor);
+        if !polled.more {
+            return (events, from);
+        }
+    }
+}
+
+fn told(events: &[Occurrence]) -> Vec<(String, String)> {
+    let text = |value: &Json| value.as_str().unwrap_or_default().to_owned();
+    events.iter().map(|event| (text(&event.data["worker"]["employee_id"]), text(&event.data["change"]["class"]))).collect()
+}
+
+#[tokio::test]
+async fn changes_are_told_once_in_the_order_they_were_typed() {
+    let vendor = workday().await;
+    let start = now(&vendor);
+    let pause = || vendor.sandbox.world().clock().advance(Duration::from_secs(1));
+    let hired = happen(&vendor, "hire_worker", json!({}));
+    pause();
+    happen(&vendor, "change_worker", json!({ "employee": "21010", "title": "Principal" }));
+    pause();
+    happen(&vendor, "terminate_worker", json!({ "employee": "21011", "days": 0 }));
+    pause();
+    let later = happen(&vendor, "hire_worker", json!({ "first_name": "Later", "days": 20 }));
+    let number = |made: &Json| made["worker"]["number"].as_str().unwrap().to_owned();
+    let (events, cursor) = ask(&vendor, "worker_changed", &json!({}), start.clone()).await;
+    let mut all = told(&events);
+    all.sort();
+    let mut expected = vec![
+        (number(&hired), "hire".to_owned()),
+        ("21010".to_owned(), "job_change".to_owned()),
+        ("21011".to_owned(), "termination".to_owned()),
+        (number(&later), "hire".to_owned()),
+    ];
+    expected.sort();
+    assert_eq!(all, expected);
+    let entered: Vec<&str> = events[..3].iter().map(|event| event.data["change"]["entered"].as_str().unwrap()).collect();
+    assert!(entered.is_sorted(), "{entered:?}");
+    assert_eq!(events[1].data["worker"]["business_title"], "Principal");
+    let (again, cursor) = ask(&vendor, "worker_changed", &json!({}), cursor).await;
+    let known: BTreeSet<&String> = events.iter().map(|event| &event.key).collect();
+    assert!(again.iter().all(|event| known.contains(&event.key)), "{again:?}");
+    happen(&vendor, "correct_event", json!({ "event": later["event"], "days": 10 }));
+    let (corrected, _) = ask(&vendor, "worker_changed", &json!({}), cursor).await;
+    assert!(corrected.iter().any(|event| event.data["change"]["corrected"] == true), "{corrected:?}");
+    for (trigger, classes) in [("worker_hired", 2), ("worker_terminated", 1), ("job_changed", 1)] {
+        let fresh: BTreeSet<String> = ask(&vendor, trigger, &json!({}), start.clone())
+            .await
+            .0
+            .iter()
+            .map(|event| event.data["worker"]["employee_id"].to_string())
+            .collect();
+        assert_eq!(fresh.len(), classes, "{trigger}: {fresh:?}");
+    }
+}
+
+#[tokio::test]
+async fn thousands_of_changes_in_one_moment_are_each_told_once() {
+    let vendor = workday().await;
+    let start = now(&vendor);
+    vendor.sandbox.world().clock().advance(Duration::from_secs(60));
+    happen(&vendor, "change_workers", json!({ "count": 3_000 }));
+    let with = json!({ "groups": ["employment"], "look_ahead_days": 0 });
+    let (events, cursor) = ask(&vendor, "worker_changed", &with, start).await;
+    assert_eq!(events.len(), 3_000);
+    // Knowledge is fixed while pages are read: what is typed meanwhile comes with the next stretch.
+    vendor.sandbox.world().clock().advance(Duration::from_secs(1));
+    happen(&vendor, "change_workers", json!({ "count": 250 }));
+    let (more, _) = ask(&vendor, "worker_changed", &with, cursor).await;
+    let known: BTreeSet<&String> = events.iter().map(|event| &event.key).collect();
+    assert_eq!(more.iter().filter(|event| !known.contains(&event.key)).count(), 250);
+}
+
+#[tokio::test]
+async fn organizations_events_and_steps_are_told() {
+    let vendor = workday().await;
+    let start = now(&vendor);
+    happen(&vendor, "rename_organization", json!({ "organization": "ENG", "name": "Product Engineering" }));
+    let (changed, _) = ask(&vendor, "organization_changed", &json!({}), start.clone()).await;
+    assert_eq!(changed.iter().map(|event| &event.data["name"]).collect::<Vec<_>>(), ["Product Engineering"]);
+    set(&vendor, json!({ "approvals": true }));
+    let kind = vendor.call("list_time_off_types", json!({ "worker": "21010" })).await.unwrap()["rows"][0]["id"].clone();
+    vendor
+        .call("request_time_off", json!({ "worker": "21010", "days": [{ "date": "2027-07-01", "type": kind }] }))
+        .await
+        .unwrap();
+    let (steps, _) = ask(&vendor, "step_awaiting", &json!({}), start.clone()).await;
+    let (started, _) = ask(&vendor, "event_started", &json!({}), start.clone()).await;
+    assert_eq!((steps.len(), started.len()), (1, 1));
+    assert!(ask(&vendor, "time_off_approved", &json!({}), start.clone()).await.0.is_empty());
+    vendor.call("approve_step", json!({ "step": steps[0].data["id"] })).await.unwrap();
+    let (completed, cursor) = ask(&vendor, "event_completed", &json!({}), start.clone()).await;
+    assert_eq!((completed.len(), ask(&vendor, "time_off_approved", &json!({}), start).await.0.len()), (1, 1));
+    let (again, _) = ask(&vendor, "event_completed", &json!({}), cursor).await;
+    assert!(again.iter().all(|event| event.key == completed[0].key), "the day is read again, with the same keys");
+}
+
+#[tokio::test]
+async fn reports_and_queries_give_batches_or_rows_that_changed() {
+    let vendor = workday().await;
+    let with = json!({ "report": "isu/Organizations", "batch_size": 10 });
+    let (batches, cursor) = ask(&vendor, "report_scheduled", &with, Position::Since(5)).await;
+    let rows = batches.iter().map(|batch| batch.data["rows"].as_array().unwrap().len()).sum::<usize>();
+    assert!(batches.len() > 1 && rows > 10);
+    let (next, _) = ask(&vendor, "report_scheduled", &with, cursor).await;
+    assert!(next.iter().all(|batch| batches.iter().all(|old| old.key != batch.key)), "every run is new");
+    let with =
+        json!({ "query": "SELECT organization, organizationID, name FROM allOrganizations", "key_field": "organizationID" });
+    let (all, cursor) = ask(&vendor, "query_scheduled", &with, Position::Since(5)).await;
+    happen(&vendor, "rename_organization", json!({ "organization": "ENG", "name": "Product Engineering" }));
+    let (again, _) = ask(&vendor, "query_scheduled", &with, cursor).await;
+    let known: BTreeSet<&String> = all.iter().map(|event| &event.key).collect();
+    let fresh: Vec<&Occurrence> = again.iter().filter(|event| !known.contains(&event.key)).collect();
+    assert!(!fresh.is_empty() && fresh.len() <= 2 && fresh[0].data["rows"][0]["name"] == "Product Engineering", "{fresh:?}");
+}
+
+#[tokio::test]
+async fn a_message_needs_its_secret() {
+    let vendor = workday().await;
+    let webhook = vendor.connector.trigger("message_received").unwrap().webhook.clone().unwrap();
+    let mut connection = (*vendor.connection).clone();
+    let check = |connection: &connector::Connection, secret: Option<&str>| {
+        let headers: Vec<(String, String)> =
+            secret.map(|secret| ("x-workday-secret".to_owned(), secret.to_owned())).into_iter().collect();
+        let request = Inbound { method: "POST", base: "https://x", target: "/hooks/a", headers: &headers, body: b"{}", now_s: 0 };
+        (webhook.verify)(connection, &request).map_err(|refused| refused.code)
+    };
+    assert_eq!(check(&connection, Some("s")).unwrap_err(), "SECRET_MISSING");
+    connection.credentials.insert("webhook_secret".to_owned(), connector::Secret::new("right".to_owned()));
+    assert_eq!(check(&connection, None).unwrap_err(), "SIGNATURE_MISSING");
+    assert_eq!(check(&connection, Some("wrong")).unwrap_err(), "SIGNATURE_MISMATCH");
+    assert!(check(&connection, Some("right")).is_ok());
+}
