@@ -125,7 +125,7 @@ pub(super) fn asking(
 }
 
 fn run_query(input: &Json) -> Result<String, StepError> {
-    bound(needed(input, "query")?, input.get("values").unwrap_or(&Json::Null))
+    bound(needed(input, "query")?, input.get("params").unwrap_or(&Json::Null))
 }
 
 fn picklist(input: &Json) -> Result<String, StepError> {
@@ -274,8 +274,8 @@ pub(super) fn actions() -> Vec<Action> {
             "Run SuiteQL",
             "Asks NetSuite's tables in SuiteQL.",
             json!({"type": "object", "properties": {
-            "query": {"type": "string", "title": "Query", "description": "SELECT … with :name where a value belongs. Sort by a unique column, and write dates with TO_CHAR(x, 'YYYY-MM-DD')."},
-            "values": {"type": "object", "title": "Values", "description": "Put into the query as texts or numbers, safely."}
+            "query": {"type": "string", "title": "Query", "x-syntax": "sql", "description": "SELECT … with :name where a value belongs. Sort by a unique column, and write dates with TO_CHAR(x, 'YYYY-MM-DD')."},
+            "params": {"type": "object", "title": "Values", "description": "Put into the query as texts or numbers, safely."}
         }, "required": ["query"], "additionalProperties": false}),
             run_query,
         ),

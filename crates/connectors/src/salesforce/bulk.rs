@@ -61,13 +61,13 @@ pub(super) fn actions() -> Vec<Action> {
             .pages(results_page),
         Action::new("bulk_query", "Query very many records", "Asks with SOQL for very many records, which are read in pages.", |cx, given| async move {
                 let records = whole(HELD_MAX, |cursor| query_page(cx.clone(), given.clone(), cursor)).await?;
-                Ok(json!({ "total": records.len(), "records": records }))
+                Ok(json!({ "total_size": records.len(), "records": records }))
             })
             .reads()
-            .input(input(json!({"soql": {"type": "string", "title": "SOQL", "description": "Without groups, lists of children and OFFSET. Values are put in as {{name}}."},
+            .input(input(json!({"soql": {"type": "string", "title": "SOQL", "x-syntax": "soql", "description": "Without groups, lists of children and OFFSET. Values are put in as :name."},
                 "params": {"type": "object", "title": "Values", "additionalProperties": true}, "deleted": {"type": "boolean", "default": false, "title": "Deleted ones too"}}), &["soql"]))
-            .output(json!({"type": "object", "required": ["records", "total"], "properties": {"records": {"type": "array", "items": {"type": "object"}, "description": "All values are texts, as in the CSV."}, "total": {"type": "integer"}}}))
-            .sample(json!({"records": [{"Id": "001xx000003DGb1AAG", "Name": "Acme"}], "total": 1}))
+            .output(json!({"type": "object", "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}, "description": "All values are texts, as in the CSV."}, "total_size": {"type": "integer"}}}))
+            .sample(json!({"records": [{"Id": "001xx000003DGb1AAG", "Name": "Acme"}], "total_size": 1}))
             .pages(query_page),
     ]
 }

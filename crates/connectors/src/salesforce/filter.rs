@@ -160,36 +160,53 @@ pub(super) fn conditions(input: &Json) -> Result<Vec<String>, StepError> {
     Ok(all)
 }
 
-/// A text of SOQL with `{{name}}` replaced by values.
+/// A text of SOQL with the values of its `:name`s. What stands in quotes is text.
 pub(super) fn bound(soql: &str, params: Option<&Json>) -> Result<String, StepError> {
-    let (mut out, mut rest) = (String::new(), soql);
-    while let Some((before, after)) = rest.split_once("{{") {
-        let (name, after) = after
-            .split_once("}}")
-            .ok_or_else(|| invalid("INPUT_INVALID", "a {{ in the SOQL is not closed", "Write {{name}}."))?;
-        let name = name.trim();
-        let value = params
-            .and_then(|params| params.get(name))
-            .ok_or_else(|| invalid("INPUT_INVALID", format!("params has no value for {{{{{name}}}}}"), "Add it to params."))?;
+    let (mut out, mut rest, mut quoted) = (String::with_capacity(soql.len()), soql, false);
+    while let Some(place) = rest.find(['\'', '\\', ':']) {
+        let (before, mark) = rest.split_at(place);
         out.push_str(before);
-        out.push_str(&match value {
-            Json::Array(_) => list(value, "text")?,
-            Json::Object(typed) => match typed.iter().next().map(|(kind, value)| (kind.as_str(), value)) {
-                Some((kind @ ("date" | "datetime" | "literal"), value)) if typed.len() == 1 => literal(value, kind)?,
-                _ => {
-                    return Err(invalid(
-                        "INPUT_INVALID",
-                        format!("the value of {{{{{name}}}}} is of no known kind"),
-                        "Give a text, a number, true or false, a list, or {\"date\": …}, {\"datetime\": …}.",
-                    ));
-                }
-            },
-            single => literal(single, "text")?,
-        });
-        rest = after;
+        let after = &mark[1..];
+        let long = after.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(after.len());
+        match mark.as_bytes()[0] {
+            b'\\' if quoted => {
+                let escaped = after.chars().next().map_or(0, char::len_utf8);
+                out.push_str(&mark[..1 + escaped]);
+                rest = &after[escaped..];
+            }
+            // A name starts with a letter, so that `12:00:00Z` and `LAST_N_DAYS:7` stay what they are.
+            b':' if !quoted && after.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_') => {
+                out.push_str(&param(&after[..long], params)?);
+                rest = &after[long..];
+            }
+            byte => {
+                quoted ^= byte == b'\'';
+                out.push_str(&mark[..1]);
+                rest = after;
+            }
+        }
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// The value that stands for `:name`.
+fn param(name: &str, params: Option<&Json>) -> Result<String, StepError> {
+    let value = params.and_then(|params| params.get(name)).ok_or_else(|| {
+        invalid("INPUT_INVALID", format!("params has no value for :{name}"), "Add it to params.")
+    })?;
+    match value {
+        Json::Array(_) => list(value, "text"),
+        Json::Object(typed) => match typed.iter().next().map(|(kind, value)| (kind.as_str(), value)) {
+            Some((kind @ ("date" | "datetime" | "literal"), value)) if typed.len() == 1 => literal(value, kind),
+            _ => Err(invalid(
+                "INPUT_INVALID",
+                format!("the value of :{name} is of no known kind"),
+                "Give a text, a number, true or false, a list, or {\"date\": …}, {\"datetime\": …}.",
+            )),
+        },
+        single => literal(single, "text"),
+    }
 }
 
 #[cfg(test)]
@@ -206,7 +223,7 @@ mod tests {
             {"field": "CloseDate", "is": "at_least", "value": "2026-01-02", "as": "date"},
             {"field": "CreatedDate", "is": "less", "value": "2026-01-02T04:04:05.000+0100", "as": "datetime"},
             {"field": "Rating", "is": "in", "value": ["Hot", "Wa'rm"]},
-        ], "where": "Owner.Name = {{who}}", "params": {"who": "x' OR Name != '"}});
+        ], "where": "Owner.Name = :who", "params": {"who": "x' OR Name != '"}});
         assert_eq!(
             conditions(&filter).unwrap(),
             [
@@ -229,6 +246,23 @@ mod tests {
         ] {
             assert_eq!(conditions(&json!({"filter": filter})).unwrap_err().code, "INPUT_INVALID", "{filter}");
         }
-        assert_eq!(bound("a = {{b}}", None).unwrap_err().code, "INPUT_INVALID");
+        assert_eq!(bound("a = :b", None).unwrap_err().code, "INPUT_INVALID");
+    }
+
+    #[test]
+    fn only_a_name_outside_quotes_stands_for_a_value() {
+        let params = json!({"who": "O'Neil", "ids": ["a", "b"], "day": {"date": "2026-01-02"}, "n": 5});
+        for (soql, read) in [
+            ("Name = :who", r"Name = 'O\'Neil'"),
+            ("Id IN :ids AND x=:n", "Id IN ('a','b') AND x=5"),
+            ("Id IN:ids", "Id IN('a','b')"),
+            ("(CloseDate>:day)", "(CloseDate>2026-01-02)"),
+            (r"a = ':who \':who' AND b = :n", r"a = ':who \':who' AND b = 5"),
+            ("CreatedDate = LAST_N_DAYS:7", "CreatedDate = LAST_N_DAYS:7"),
+            ("d > 2026-01-02T10:30:00Z", "d > 2026-01-02T10:30:00Z"),
+            (r"a = '\", r"a = '\"),
+        ] {
+            assert_eq!(bound(soql, Some(&params)).unwrap(), read, "{soql}");
+        }
     }
 }

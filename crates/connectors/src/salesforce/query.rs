@@ -18,16 +18,16 @@ const CHILD_PAGES_MAX: usize = 500;
 const BATCH: ::http::HeaderName = ::http::HeaderName::from_static("sforce-query-options");
 
 pub(super) fn actions() -> Vec<Action> {
-    let records = json!({"type": "object", "required": ["records", "total"], "properties": {"records": {"type": "array", "items": {"type": "object"}}, "total": {"type": "integer", "description": "How many there are in this answer."}}});
-    let sample = json!({"records": [{"Id": "001xx000003DGb1AAG", "Name": "Acme"}], "total": 1});
+    let records = json!({"type": "object", "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}}, "total_size": {"type": "integer", "description": "How many there are in this answer."}}});
+    let sample = json!({"records": [{"Id": "001xx000003DGb1AAG", "Name": "Acme"}], "total_size": 1});
     let deleted = json!({"type": "boolean", "default": false, "title": "Deleted ones too", "description": "Also sees records in the recycle bin."});
-    let params = json!({"type": "object", "title": "Values", "additionalProperties": true, "description": "What stands for {{name}}; texts are quoted, dates are given as {\"date\": \"2026-01-02\"} or {\"datetime\": …}."});
+    let params = json!({"type": "object", "title": "Values", "additionalProperties": true, "description": "What stands for :name; texts are quoted, dates are given as {\"date\": \"2026-01-02\"} or {\"datetime\": …}."});
     let limit = json!({"type": "integer", "minimum": 1, "title": "At most"});
     vec![
-        Action::new("search_records", "Search records", "Finds records of an object by a filter.", |cx, given| async move { all(cx, given).await })
+        Action::new("search", "Search records", "Finds records of an object by a filter.", |cx, given| async move { all(cx, given).await })
             .reads()
             .input(input(json!({"object": object_input(), "fields": {"type": "array", "items": {"type": "string"}, "title": "Fields", "description": "Id and name when left out; through parents: Account.Name."},
-                "filter": schema(), "where": {"type": "string", "title": "Condition in SOQL", "description": "More conditions; values are put in as {{name}}."}, "params": params,
+                "filter": schema(), "where": {"type": "string", "title": "Condition in SOQL", "x-syntax": "soql", "description": "More conditions; values are put in as :name."}, "params": params,
                 "order_by": {"type": "string", "title": "Order", "description": "Such as CreatedDate DESC, Name. Without an order records come by id, and a long search goes on even when the session changes."},
                 "limit": limit, "deleted": deleted}), &["object"]))
             .output(records.clone())
@@ -36,7 +36,7 @@ pub(super) fn actions() -> Vec<Action> {
             .pages(page),
         Action::new("query", "Query by SOQL", "Asks with a SOQL query of your own.", |cx, given| async move { all(cx, given).await })
             .reads()
-            .input(input(json!({"soql": {"type": "string", "title": "SOQL", "maxLength": SOQL_CHARS_MAX, "description": "Values are put in as {{name}}, never by joining texts."}, "params": params, "deleted": deleted}), &["soql"]))
+            .input(input(json!({"soql": {"type": "string", "title": "SOQL", "maxLength": SOQL_CHARS_MAX, "x-syntax": "soql", "description": "Values are put in as :name, never by joining texts."}, "params": params, "deleted": deleted}), &["soql"]))
             .output(records.clone())
             .sample(sample.clone())
             .pages(page),
@@ -58,7 +58,7 @@ pub(super) fn actions() -> Vec<Action> {
 
 async fn all(cx: Cx, given: Json) -> Result<Json, StepError> {
     let records = whole(RECORDS_MAX, |cursor| page(cx.clone(), given.clone(), cursor)).await?;
-    Ok(json!({ "total": records.len(), "records": records }))
+    Ok(json!({ "total_size": records.len(), "records": records }))
 }
 
 /// One page of a search.
@@ -248,5 +248,5 @@ async fn related(cx: Cx, given: Json) -> Result<Json, StepError> {
         Json::Array(records) => records.clone(),
         _ => Vec::new(),
     };
-    Ok(json!({ "total": records.len(), "records": records }))
+    Ok(json!({ "total_size": records.len(), "records": records }))
 }

@@ -6,7 +6,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     api::{Api, bare, flag, invalid, text},
-    field_input, fields_input, id_input, input, object_input,
+    field_input, fields_input,
+    filter::name,
+    id_input, input, object_input,
 };
 
 const DUPLICATE_RULE: HeaderName = HeaderName::from_static("sforce-duplicate-rule-header");
@@ -19,7 +21,7 @@ pub(super) fn actions() -> Vec<Action> {
     let duplicates = json!({"type": "boolean", "default": false, "title": "Allow duplicates", "description": "Saves the record although a duplicate rule warns."});
     let assignment = json!({"type": "string", "title": "Assignment rule", "description": "For leads and cases: the id of a rule, or FALSE for none; the org's own rule decides when left out."});
     vec![
-        Action::new("create_record", "Create a record", "Creates one record; with a key field it is never created twice.", create)
+        Action::new("create", "Create a record", "Creates one record; with a key field it is never created twice.", create)
             .effect(|input| if input.get("dedupe_key").is_some_and(|key| !key.is_null()) { Effect::Idempotent } else { Effect::Once })
             .input(input(json!({"object": object_input(), "fields": fields_input(),
                 "dedupe_key": field_input("Key against doubles", "An external id field that the step writes its own key into, unless fields hold a value for it; with it a repeated step finds what it made."),
@@ -27,7 +29,7 @@ pub(super) fn actions() -> Vec<Action> {
             .output(written.clone())
             .sample(json!({"id": "001xx000003DGb1AAG", "created": true}))
             .shaped(writes),
-        Action::new("update_record", "Update a record", "Changes the given fields of one record.", update)
+        Action::new("update", "Update a record", "Changes the given fields of one record.", update)
             .idempotent()
             .input(input(json!({"object": object_input(), "id": id_input(), "fields": fields_input(),
                 "only_if_unmodified_since": {"type": "string", "title": "Only if unmodified since", "description": "A date and time, such as the LastModifiedDate that was read: refuses to overwrite what somebody changed later."},
@@ -35,29 +37,35 @@ pub(super) fn actions() -> Vec<Action> {
             .output(json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}))
             .sample(json!({"id": "001xx000003DGb1AAG"}))
             .shaped(writes),
-        Action::new("upsert_record", "Create or update a record", "Changes the record with a key, or creates it.", upsert)
+        Action::new("upsert", "Create or update a record", "Changes the record with a key, or creates it.", upsert)
             .idempotent()
-            .input(input(json!({"object": object_input(), "key_field": field_input("Key field", "An external id field, or another that Salesforce looks records up by."),
-                "key": {"type": ["string", "number"], "title": "Key", "description": "The value of the key field."}, "fields": fields_input(),
-                "update_only": {"type": "boolean", "default": false, "title": "Only update", "description": "Never creates a record."}, "allow_duplicates": duplicates}), &["object", "key_field", "key", "fields"]))
+            .input(input(json!({"object": object_input(), "external_id": external_id_input("Which record."), "fields": fields_input(),
+                "update_only": {"type": "boolean", "default": false, "title": "Only update", "description": "Never creates a record."}, "allow_duplicates": duplicates}), &["object", "external_id", "fields"]))
             .output(written)
             .sample(json!({"id": "001xx000003DGb1AAG", "created": false}))
             .shaped(writes),
-        Action::new("get_record", "Get a record", "Reads one record by its id or by a key; null when there is none.", get)
+        Action::new("get", "Get a record", "Reads one record by its id or by a key; null when there is none.", get)
             .reads()
-            .input(input(json!({"object": object_input(), "id": id_input(), "key_field": field_input("Key field", "With key, in place of the id."),
-                "key": {"type": ["string", "number"], "title": "Key"},
+            .input(input(json!({"object": object_input(), "id": id_input(), "external_id": external_id_input("In place of the id."),
                 "fields": {"type": "array", "items": {"type": "string"}, "title": "Fields", "description": "All when left out."}}), &["object"]))
             .output(json!({"type": "object", "required": ["record"], "properties": {"record": {"type": ["object", "null"]}}}))
             .sample(json!({"record": {"Id": "001xx000003DGb1AAG", "Name": "Acme"}}))
             .shaped(Shaped { named_by: "object", writes: None, gives: Some("record") }),
-        Action::new("delete_record", "Delete a record", "Puts one record into the recycle bin.", delete)
+        Action::new("delete", "Delete a record", "Puts one record into the recycle bin.", delete)
             .idempotent()
             .input(input(json!({"object": object_input(), "id": id_input(),
                 "ignore_missing": {"type": "boolean", "default": false, "title": "Ignore if missing", "description": "A record that is gone already is fine."}}), &["object", "id"]))
             .output(json!({"type": "object", "required": ["deleted"], "properties": {"deleted": {"type": "boolean"}}}))
             .sample(json!({"deleted": true})),
     ]
+}
+
+/// A field that tells records apart, with its value.
+fn external_id_input(description: &str) -> Json {
+    let description =
+        format!("{description} An external id field, or another that Salesforce looks records up by, and its value: {{\"External_Id__c\": \"C-1\"}}.");
+    json!({"type": "object", "title": "External id", "description": description, "minProperties": 1, "maxProperties": 1,
+        "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_]{0,79}$"}, "additionalProperties": {"type": ["string", "number"]}})
 }
 
 fn fields(given: &Json, name: &str) -> Map<String, Json> {
@@ -107,16 +115,34 @@ async fn update(cx: Cx, given: Json) -> Result<Json, StepError> {
 
 async fn upsert(cx: Cx, given: Json) -> Result<Json, StepError> {
     let api = Api::of(&cx)?;
-    let key = given.get("key").and_then(key_text).filter(|key| !key.is_empty());
-    let key = key.ok_or_else(|| {
-        invalid(
-            "KEY_EMPTY",
-            "the key is empty, so it is not clear which record is meant",
-            "Give the key a value, or skip records without one.",
-        )
-    })?;
-    let (object, key_field) = (text(&given, "object"), text(&given, "key_field"));
-    upserted(&api, &given, (object, key_field, &key), fields(&given, "fields"), flag(&given, "update_only")).await
+    let (field, key) = external_id(&given)?.ok_or_else(key_empty)?;
+    let fields = fields(&given, "fields");
+    upserted(&api, &given, (text(&given, "object"), field, &key), fields, flag(&given, "update_only")).await
+}
+
+/// The one field and value of `external_id`; nothing when it is left out.
+fn external_id(given: &Json) -> Result<Option<(&str, String)>, StepError> {
+    let Some(pairs) = given.get("external_id").and_then(Json::as_object) else { return Ok(None) };
+    let mut pairs = pairs.iter();
+    match (pairs.next(), pairs.next()) {
+        (Some((field, value)), None) => {
+            let key = key_text(value).filter(|key| !key.is_empty()).ok_or_else(key_empty)?;
+            Ok(Some((name(field)?, key)))
+        }
+        _ => Err(invalid(
+            "INPUT_INVALID",
+            "external_id names no field or several",
+            "Give one field and its value: external_id: { External_Id__c: C-1 }.",
+        )),
+    }
+}
+
+fn key_empty() -> StepError {
+    invalid(
+        "KEY_EMPTY",
+        "the external id is empty, so it is not clear which record is meant",
+        "Give it a value, or skip records without one.",
+    )
 }
 
 async fn upserted(
@@ -141,15 +167,14 @@ async fn upserted(
 async fn get(cx: Cx, given: Json) -> Result<Json, StepError> {
     let api = Api::of(&cx)?;
     let (object, id) = (text(&given, "object"), text(&given, "id"));
-    let key = given.get("key").and_then(key_text).unwrap_or_default();
-    let url = match (id, text(&given, "key_field"), key.as_str()) {
-        (id, "", "") if !id.is_empty() => api.url(&["sobjects", object, id]),
-        ("", field, key) if !field.is_empty() && !key.is_empty() => api.url(&["sobjects", object, field, key]),
+    let url = match (id, external_id(&given)?) {
+        (id, None) if !id.is_empty() => api.url(&["sobjects", object, id]),
+        ("", Some((field, key))) => api.url(&["sobjects", object, field, &key]),
         _ => {
             return Err(invalid(
                 "INPUT_INVALID",
                 "it is not clear which record is meant",
-                "Give either id, or key_field and key.",
+                "Give either id or external_id.",
             ));
         }
     };

@@ -61,8 +61,8 @@ pub(super) fn triggers() -> Vec<Trigger> {
         Trigger::new("scheduled_soql", "Scheduled query", "Runs a SOQL query regularly and fires with its records.")
             .config(input(json!({"soql": {"type": "string", "title": "SOQL", "description": "At most 2,000 records."}, "params": {"type": "object", "title": "Values", "additionalProperties": true},
                 "skip_empty": {"type": "boolean", "default": false, "title": "Not when nothing is found"}}), &["soql"]))
-            .output(json!({"type": "object", "required": ["records", "total"], "properties": {"records": {"type": "array", "items": {"type": "object"}}, "total": {"type": "integer"}}}))
-            .sample(json!({"records": [{"Id": "001xx000003DGb1AAG"}], "total": 1}))
+            .output(json!({"type": "object", "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}}, "total_size": {"type": "integer"}}}))
+            .sample(json!({"records": [{"Id": "001xx000003DGb1AAG"}], "total_size": 1}))
             .poll(Poll::new(Duration::from_secs(3_600), scheduled)),
     ]
 }
@@ -276,7 +276,7 @@ async fn scheduled(cx: Cx, with: Json, from: Position) -> Result<Polled, StepErr
     }
     let quiet = records.is_empty() && flag(&with, "skip_empty");
     let key = format!("soql:{}:{}", turn.since, turn.turn);
-    let data = json!({ "total": records.len(), "records": records });
+    let data = json!({ "total_size": records.len(), "records": records });
     let events = if quiet { Vec::new() } else { vec![Occurrence { key, data }] };
     Ok(Polled { events, cursor: json!(Turn { since: turn.since, turn: turn.turn + 1 }), more: false })
 }

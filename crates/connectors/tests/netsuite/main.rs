@@ -107,14 +107,14 @@ async fn an_order_is_billed_once_however_often_it_is_tried() {
 #[tokio::test]
 async fn queries_come_in_pages_and_whole_and_refuse_to_be_cut() {
     let vendor = machine().await;
-    let query = json!({ "query": "SELECT id FROM transaction WHERE type = :kind ORDER BY id", "values": { "kind": "CustInvc" }, "page_size": 50 });
+    let query = json!({ "query": "SELECT id FROM transaction WHERE type = :kind ORDER BY id", "params": { "kind": "CustInvc" }, "page_size": 50 });
     let pages = vendor.pages("run_suiteql", query.clone()).await.unwrap();
     assert_eq!(pages.iter().map(|page| page.items.len()).collect::<Vec<_>>(), [50, 50, 50, 30]);
     assert_eq!(vendor.call("run_suiteql", query.clone()).await.unwrap()["count"], 180);
     let mut few = query;
     few["max_rows"] = json!(100);
     assert_eq!(vendor.call("run_suiteql", few).await.unwrap_err().code, "TOO_MANY_ITEMS");
-    let injected = json!({ "query": "SELECT id FROM customer WHERE companyname = :name", "values": { "name": "x' OR '1'='1" } });
+    let injected = json!({ "query": "SELECT id FROM customer WHERE companyname = :name", "params": { "name": "x' OR '1'='1" } });
     assert_eq!(vendor.call("run_suiteql", injected).await.unwrap()["count"], 0);
     let search = json!({ "type": "invoice", "filters": [{ "field": "trandate", "operator": "on_or_after", "value": "2026-11-01" }, { "field": "tranid", "operator": "starts_with", "value": "INV" }], "fields": ["tranid"] });
     let found = vendor.call("search_records", search).await.unwrap();

@@ -30,10 +30,10 @@ async fn a_load_tells_which_rows_were_refused_and_a_query_reads_the_others() {
     let written = sf.pages("bulk_results", json!({"job": job, "which": "written"})).await.unwrap();
     assert_eq!(written.iter().map(|page| page.items.len()).collect::<Vec<_>>(), [2_000, 2_000, 950]);
     assert_eq!((&written[0].items[0]["created"], &written[0].items[0]["row"]["LastName"]), (&json!(true), &json!("A, \"B\"\nC")));
-    let query = json!({"soql": "SELECT External_Id__c FROM Lead WHERE Company = {{company}}", "params": {"company": "Bulk"}});
+    let query = json!({"soql": "SELECT External_Id__c FROM Lead WHERE Company = :company", "params": {"company": "Bulk"}});
     let pages = sf.pages("bulk_query", query.clone()).await.unwrap();
     assert_eq!(pages.iter().map(|page| page.items.len()).collect::<Vec<_>>(), [2_000, 2_000, 950]);
-    assert_eq!(sf.call("bulk_query", query).await.unwrap()["total"], 4_950);
+    assert_eq!(sf.call("bulk_query", query).await.unwrap()["total_size"], 4_950);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,8 +54,8 @@ async fn a_file_is_loaded_in_parts_and_null_empties_while_nothing_leaves_alone()
         .unwrap();
     let lead = async |key: &str| {
         sf.call(
-            "get_record",
-            json!({"object": "Lead", "key_field": "External_Id__c", "key": key, "fields": ["Title", "Company"]}),
+            "get",
+            json!({"object": "Lead", "external_id": {"External_Id__c": key}, "fields": ["Title", "Company"]}),
         )
         .await
         .unwrap()["record"]

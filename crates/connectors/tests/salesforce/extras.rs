@@ -47,7 +47,7 @@ async fn a_file_goes_up_by_pieces_and_comes_down() {
     assert_eq!(shelf.contents().last().unwrap(), &content);
     let error = sf.call("download_file", json!({"id": account})).await.unwrap_err();
     assert_eq!(error.code, "INPUT_INVALID");
-    let version = sf.call("get_record", json!({"object": "ContentVersion", "id": up["id"]})).await.unwrap();
+    let version = sf.call("get", json!({"object": "ContentVersion", "id": up["id"]})).await.unwrap();
     assert_eq!(version["record"]["Title"], "offer.bin");
 }
 

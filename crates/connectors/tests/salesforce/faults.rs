@@ -50,7 +50,7 @@ async fn a_create_under_every_fault_tells_class_and_doubt() {
     let mut sf = salesforce().await;
     for (kind, class, doubt, code) in cases() {
         let input = json!({"object": "Lead", "fields": {"LastName": "Fault", "Company": "B"}});
-        let error = under(&mut sf, &kind, "/sobjects/", "create_record", input).await.unwrap_err();
+        let error = under(&mut sf, &kind, "/sobjects/", "create", input).await.unwrap_err();
         assert_eq!((error.class, error.doubt), (class, doubt), "{}: {error:?}", kind.name());
         assert!(code.is_empty() || error.code == code, "{}: {error:?}", kind.name());
         assert!(error.next.is_some() && !error.message.is_empty(), "{}: {error:?}", kind.name());
@@ -70,7 +70,7 @@ async fn a_byte_order_mark_before_an_answer_does_not_matter() {
         &mut sf,
         &Kind::Bom,
         "/sobjects/",
-        "create_record",
+        "create",
         json!({"object": "Lead", "fields": {"LastName": "A", "Company": "B"}}),
     )
     .await
@@ -83,8 +83,8 @@ async fn answers_without_a_body_are_not_believed_when_a_page_comes() {
     let mut sf = salesforce().await;
     let id = sf.create("Account", json!({"Name": "A"})).await;
     for (action, input) in [
-        ("update_record", json!({"object": "Account", "id": id, "fields": {"Site": "N"}})),
-        ("delete_record", json!({"object": "Account", "id": id})),
+        ("update", json!({"object": "Account", "id": id, "fields": {"Site": "N"}})),
+        ("delete", json!({"object": "Account", "id": id})),
     ] {
         let error = under(&mut sf, &Kind::Html, "/sobjects/", action, input).await.unwrap_err();
         assert_eq!(
@@ -102,9 +102,9 @@ async fn every_other_action_and_trigger_fails_in_words_when_the_org_is_away() {
     let id = sf.create("Account", json!({"Name": "A"})).await;
     let rows = json!([{"LastName": "A", "Company": "B"}]);
     let calls = [
-        ("get_record", json!({"object": "Account", "id": id})),
-        ("upsert_record", json!({"object": "Account", "key_field": "Ext__c", "key": "a", "fields": {"Name": "A"}})),
-        ("search_records", json!({"object": "Account"})),
+        ("get", json!({"object": "Account", "id": id})),
+        ("upsert", json!({"object": "Account", "external_id": {"Ext__c": "a"}, "fields": {"Name": "A"}})),
+        ("search", json!({"object": "Account"})),
         ("query", json!({"soql": "SELECT Id FROM Account"})),
         ("search_sosl", json!({"text": "acme", "objects": [{"object": "Account"}]})),
         ("get_related_records", json!({"object": "Account", "id": id, "list": "Contacts"})),

@@ -48,12 +48,12 @@ impl Vendor {
     }
 
     async fn create(&self, object: &str, fields: Json) -> String {
-        let made = self.call("create_record", json!({"object": object, "fields": fields})).await.unwrap();
+        let made = self.call("create", json!({"object": object, "fields": fields})).await.unwrap();
         made["id"].as_str().unwrap().to_owned()
     }
 
     async fn count(&self, soql: &str) -> usize {
-        self.call("query", json!({"soql": soql})).await.unwrap()["total"].as_u64().unwrap() as usize
+        self.call("query", json!({"soql": soql})).await.unwrap()["total_size"].as_u64().unwrap() as usize
     }
 }
 
@@ -71,9 +71,9 @@ fn every_action_and_trigger_has_words_a_schema_and_a_sample() {
     }
     let ids: Vec<&str> = connector.actions.iter().map(|action| action.id).collect();
     for id in [
-        "create_record",
-        "upsert_record",
-        "search_records",
+        "create",
+        "upsert",
+        "search",
         "batch_upsert",
         "bulk_load",
         "composite",

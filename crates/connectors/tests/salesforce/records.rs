@@ -9,35 +9,35 @@ use crate::salesforce;
 async fn a_record_lives_from_create_to_delete() {
     let sf = salesforce().await;
     let id = sf.create("Account", json!({"Name": "Acme", "AnnualRevenue": 5})).await;
-    sf.call("update_record", json!({"object": "Account", "id": id, "fields": {"Site": "North"}})).await.unwrap();
-    let got = sf.call("get_record", json!({"object": "Account", "id": id, "fields": ["Name", "Site"]})).await.unwrap();
+    sf.call("update", json!({"object": "Account", "id": id, "fields": {"Site": "North"}})).await.unwrap();
+    let got = sf.call("get", json!({"object": "Account", "id": id, "fields": ["Name", "Site"]})).await.unwrap();
     assert_eq!(got["record"], json!({"Name": "Acme", "Site": "North"}));
     let old = json!({"object": "Account", "id": id, "fields": {"Site": "S"}, "only_if_unmodified_since": "2026-01-01T00:00:00Z"});
-    let error = sf.call("update_record", old).await.unwrap_err();
+    let error = sf.call("update", old).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Conflict, "PRECONDITION_FAILED"));
-    assert_eq!(sf.call("delete_record", json!({"object": "Account", "id": id})).await.unwrap()["deleted"], true);
-    let error = sf.call("delete_record", json!({"object": "Account", "id": id})).await.unwrap_err();
+    assert_eq!(sf.call("delete", json!({"object": "Account", "id": id})).await.unwrap()["deleted"], true);
+    let error = sf.call("delete", json!({"object": "Account", "id": id})).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::NotFound, "ENTITY_IS_DELETED"));
     assert_eq!(
-        sf.call("delete_record", json!({"object": "Account", "id": id, "ignore_missing": true})).await.unwrap()["deleted"],
+        sf.call("delete", json!({"object": "Account", "id": id, "ignore_missing": true})).await.unwrap()["deleted"],
         false
     );
-    assert_eq!(sf.call("get_record", json!({"object": "Account", "id": id})).await.unwrap()["record"], json!(null));
+    assert_eq!(sf.call("get", json!({"object": "Account", "id": id})).await.unwrap()["record"], json!(null));
 }
 
 #[tokio::test]
 async fn a_create_with_a_key_is_done_once_however_often_it_is_tried() {
     let sf = salesforce().await;
     let input = json!({"object": "Lead", "fields": {"LastName": "A", "Company": "B"}, "dedupe_key": "External_Id__c"});
-    let action = sf.connector.action("create_record").unwrap();
+    let action = sf.connector.action("create").unwrap();
     assert_eq!((action.effect)(&input), Effect::Idempotent);
     assert_eq!((action.effect)(&json!({"object": "Lead", "fields": {}})), Effect::Once);
-    let first = sf.call("create_record", input.clone()).await.unwrap();
-    let again = sf.call("create_record", input).await.unwrap();
+    let first = sf.call("create", input.clone()).await.unwrap();
+    let again = sf.call("create", input).await.unwrap();
     assert_eq!((&first["created"], &again["created"]), (&json!(true), &json!(false)));
     assert_eq!(first["id"], again["id"]);
     let lead =
-        sf.call("get_record", json!({"object": "Lead", "key_field": "External_Id__c", "key": "run_1/step"})).await.unwrap();
+        sf.call("get", json!({"object": "Lead", "external_id": {"External_Id__c": "run_1/step"}})).await.unwrap();
     assert_eq!(lead["record"]["Id"], first["id"]);
 }
 
@@ -45,25 +45,25 @@ async fn a_create_with_a_key_is_done_once_however_often_it_is_tried() {
 async fn an_upsert_finds_by_a_key_of_any_letters_and_refuses_several() {
     let sf = salesforce().await;
     let upsert =
-        |key: &str| json!({"object": "Account", "key_field": "Ext__c", "key": key, "fields": {"Name": "K", "Ext__c": key}});
+        |key: &str| json!({"object": "Account", "external_id": {"Ext__c": key}, "fields": {"Name": "K", "Ext__c": key}});
     for key in ["k/1 ?#%ä", "a.xml"] {
-        let made = sf.call("upsert_record", upsert(key)).await.unwrap();
+        let made = sf.call("upsert", upsert(key)).await.unwrap();
         assert_eq!(made["created"], true, "{key}");
-        assert_eq!(sf.call("upsert_record", upsert(key)).await.unwrap(), json!({"id": made["id"], "created": false}));
+        assert_eq!(sf.call("upsert", upsert(key)).await.unwrap(), json!({"id": made["id"], "created": false}));
     }
     sf.create("Account", json!({"Name": "Twin", "Ext__c": "a.xml"})).await;
-    let error = sf.call("upsert_record", upsert("a.xml")).await.unwrap_err();
+    let error = sf.call("upsert", upsert("a.xml")).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Conflict, "MULTIPLE_CHOICES"));
     assert!(error.message.contains("001"), "{}", error.message);
-    assert_eq!(sf.call("upsert_record", upsert("")).await.unwrap_err().code, "KEY_EMPTY");
-    let only = json!({"object": "Account", "key_field": "Ext__c", "key": "nobody", "fields": {"Name": "X"}, "update_only": true});
-    assert_eq!(sf.call("upsert_record", only).await.unwrap_err().class, ErrorClass::NotFound);
+    assert_eq!(sf.call("upsert", upsert("")).await.unwrap_err().code, "KEY_EMPTY");
+    let only = json!({"object": "Account", "external_id": {"Ext__c": "nobody"}, "fields": {"Name": "X"}, "update_only": true});
+    assert_eq!(sf.call("upsert", only).await.unwrap_err().class, ErrorClass::NotFound);
 }
 
 #[tokio::test]
 async fn refusals_are_told_in_words_with_what_to_do() {
     let sf = salesforce().await;
-    let error = sf.call("create_record", json!({"object": "Account", "fields": {"Phone": "1"}})).await.unwrap_err();
+    let error = sf.call("create", json!({"object": "Account", "fields": {"Phone": "1"}})).await.unwrap_err();
     assert_eq!((error.class, error.doubt, error.code.as_str()), (ErrorClass::Invalid, Doubt::Settled, "REQUIRED_FIELD_MISSING"));
     assert_eq!(error.message, "a required field is missing: Required fields are missing: [Name]");
     assert_eq!(error.next.as_deref(), Some("Give the field a value."));
@@ -72,9 +72,9 @@ async fn refusals_are_told_in_words_with_what_to_do() {
     assert!(!request.to_string().contains("00D") && !request.to_string().contains(secret), "{request}");
     sf.configure(json!({"duplicate_rules": true}));
     let twin = sf.create("Account", json!({"Name": "Twins"})).await;
-    let error = sf.call("create_record", json!({"object": "Account", "fields": {"Name": "Twins"}})).await.unwrap_err();
+    let error = sf.call("create", json!({"object": "Account", "fields": {"Name": "Twins"}})).await.unwrap_err();
     assert!(error.code == "DUPLICATES_DETECTED" && error.message.contains(&twin), "{}", error.message);
-    sf.call("create_record", json!({"object": "Account", "fields": {"Name": "Twins"}, "allow_duplicates": true})).await.unwrap();
+    sf.call("create", json!({"object": "Account", "fields": {"Name": "Twins"}, "allow_duplicates": true})).await.unwrap();
 }
 
 #[tokio::test]
@@ -83,25 +83,25 @@ async fn a_search_gives_pages_and_a_whole_and_keeps_values_values() {
     sf.happen("burst", json!({"object": "Lead", "count": 2500, "fields": {"LastName": "O'Neil", "Company": "Bulk"}}));
     let search =
         json!({"object": "Lead", "fields": ["Name"], "filter": [{"field": "LastName", "is": "equal", "value": "O'Neil"}]});
-    let pages = sf.pages("search_records", search.clone()).await.unwrap();
+    let pages = sf.pages("search", search.clone()).await.unwrap();
     assert_eq!(pages.iter().map(|page| page.items.len()).collect::<Vec<_>>(), [1000, 1000, 500]);
     let ids: std::collections::HashSet<_> =
         pages.iter().flat_map(|page| &page.items).map(|record| record["Id"].to_string()).collect();
     assert_eq!(ids.len(), 2500);
-    let whole = sf.call("search_records", search).await.unwrap();
-    assert_eq!(whole["total"], 2500);
+    let whole = sf.call("search", search).await.unwrap();
+    assert_eq!(whole["total_size"], 2500);
     let limited = json!({"object": "Lead", "limit": 1200});
-    assert_eq!(sf.pages("search_records", limited).await.unwrap().iter().map(|page| page.items.len()).sum::<usize>(), 1200);
-    let own = json!({"soql": "SELECT Id, (SELECT LastName FROM Contacts) FROM Account WHERE External_Id__c = {{key}}", "params": {"key": "C-0001"}});
+    assert_eq!(sf.pages("search", limited).await.unwrap().iter().map(|page| page.items.len()).sum::<usize>(), 1200);
+    let own = json!({"soql": "SELECT Id, (SELECT LastName FROM Contacts) FROM Account WHERE External_Id__c = :key", "params": {"key": "C-0001"}});
     let found = sf.call("query", own).await.unwrap();
     let contacts = found["records"][0]["Contacts"].as_array().unwrap();
     let company = sf.sandbox.world().company();
     assert_eq!(contacts.len(), company.customers[0].contacts.len());
     let ordered = json!({"object": "Account", "fields": ["External_Id__c"], "order_by": "External_Id__c desc", "limit": 2});
-    let found = sf.call("search_records", ordered).await.unwrap();
+    let found = sf.call("search", ordered).await.unwrap();
     assert_eq!(found["records"][0]["External_Id__c"], "C-0060");
     let evil = json!({"object": "Account", "order_by": "Id LIMIT 1 FOR UPDATE"});
-    assert_eq!(sf.call("search_records", evil).await.unwrap_err().code, "INPUT_INVALID");
+    assert_eq!(sf.call("search", evil).await.unwrap_err().code, "INPUT_INVALID");
     let words = json!({"text": "calibration", "objects": [{"object": "Case", "fields": ["Subject"]}]});
     assert_eq!(sf.call("search_sosl", words).await.unwrap()["records"][0]["object"], "Case");
     let id = found["records"][0]["Id"].clone();
@@ -109,14 +109,14 @@ async fn a_search_gives_pages_and_a_whole_and_keeps_values_values() {
         .call("get_related_records", json!({"object": "Account", "id": id, "list": "Contacts", "fields": ["LastName"]}))
         .await
         .unwrap();
-    assert!(related["total"].as_u64().unwrap() > 0);
+    assert!(related["total_size"].as_u64().unwrap() > 0);
 }
 
 #[tokio::test]
 async fn a_search_by_id_outlives_the_session_it_began_in() {
     let sf = salesforce().await;
     sf.happen("burst", json!({"object": "Lead", "count": 1500, "fields": {"LastName": "A", "Company": "Walk"}}));
-    let pages = sf.connector.action("search_records").unwrap().pages.clone().unwrap();
+    let pages = sf.connector.action("search").unwrap().pages.clone().unwrap();
     let search = json!({"object": "Lead", "filter": [{"field": "Company", "is": "equal", "value": "Walk"}]});
     let first = pages(sf.cx("a"), search.clone(), None).await.unwrap();
     sf.happen("expire_sessions", json!({}));

@@ -62,7 +62,7 @@ async fn wrong_credentials_are_told_and_not_shown() {
     sf.with(|_, credentials| {
         credentials.insert("client_secret".to_owned(), Secret::new("wrong-secret".to_owned()));
     });
-    let error = sf.call("create_record", json!({"object": "Account", "fields": {"Name": "A"}})).await.unwrap_err();
+    let error = sf.call("create", json!({"object": "Account", "fields": {"Name": "A"}})).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str(), error.doubt), (ErrorClass::Auth, "SIGN_IN_FAILED", Doubt::Settled));
     assert!(error.message.contains("invalid client credentials") && !format!("{error:?}").contains("wrong-secret"), "{error:?}");
 }

@@ -115,7 +115,7 @@ async fn a_scheduled_query_gives_one_event_a_time_under_a_key_of_its_own() {
     assert_eq!((first.events.len(), &first.events[0].key), (1, &again.events[0].key), "asked again it is the same event");
     let next = sf.poll("scheduled_soql", with, Position::After(first.cursor)).await.unwrap();
     assert_ne!(first.events[0].key, next.events[0].key);
-    assert_eq!(first.events[0].data["total"], 5);
+    assert_eq!(first.events[0].data["total_size"], 5);
 }
 
 #[tokio::test]
