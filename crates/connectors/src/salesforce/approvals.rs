@@ -11,7 +11,7 @@ use super::{
 };
 
 pub(super) fn actions() -> Vec<Action> {
-    let output = json!({"type": "object", "required": ["status", "instance_id", "work_items"], "properties": {"status": {"type": "string", "description": "Pending, Approved, Rejected or Removed."}, "instance_id": {"type": ["string", "null"]},
+    let output = json!({"type": "object", "additionalProperties": false, "required": ["status", "instance_id", "work_items"], "properties": {"status": {"type": "string", "description": "Pending, Approved, Rejected or Removed."}, "instance_id": {"type": ["string", "null"]},
         "work_items": {"type": "array", "items": {"type": "string"}, "description": "What has to be approved next."}}});
     let comments = json!({"type": "string", "maxLength": 4000, "title": "Comments"});
     let next = json!({"type": "array", "items": {"type": "string"}, "title": "Next approvers", "description": "User ids, where the process asks for them."});

@@ -33,7 +33,7 @@ pub(super) fn actions() -> Vec<Action> {
     let outcome = json!({"type": "object", "required": ["index", "success", "errors"], "properties": {"index": {"type": "integer", "description": "Its place among the rows, from 0."}, "success": {"type": "boolean"},
         "id": {"type": ["string", "null"]}, "created": {"type": "boolean"}, "errors": {"type": "array", "items": {"type": "object", "properties": {"code": {"type": "string"}, "class": {"type": "string"}, "message": {"type": "string"}}}},
         "uncertain": {"type": "boolean", "description": "True when it is not known whether it was written."}}});
-    let output = json!({"type": "object", "required": ["rows", "succeeded", "failed"], "properties": {"rows": {"type": "array", "items": outcome}, "succeeded": {"type": "integer"}, "failed": {"type": "integer"}}});
+    let output = json!({"type": "object", "additionalProperties": false, "required": ["rows", "succeeded", "failed"], "properties": {"rows": {"type": "array", "items": outcome}, "succeeded": {"type": "integer"}, "failed": {"type": "integer"}}});
     let sample = json!({"rows": [{"index": 0, "success": true, "id": "001xx000003DGb1AAG", "errors": []}, {"index": 1, "success": false, "id": null,
         "errors": [{"code": "REQUIRED_FIELD_MISSING", "class": "invalid", "message": "a required field is missing: Required fields are missing: [Name]"}]}], "succeeded": 1, "failed": 1});
     let rows = |what: &str| json!({"type": "array", "title": "Records", "minItems": 1, "maxItems": ROWS_MAX, "items": {"type": "object", "additionalProperties": true}, "description": what});
@@ -63,12 +63,12 @@ pub(super) fn actions() -> Vec<Action> {
                     "id": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9_]*$", "title": "Name"}, "method": {"type": "string", "enum": ["GET", "POST", "PATCH", "PUT", "DELETE"], "title": "Method"},
                     "path": {"type": "string", "title": "Path", "description": "Below the version: sobjects/Account."}, "body": {"title": "Body"}}}},
                 "all_or_none": {"type": "boolean", "default": true, "title": "All or none"}}), &["calls"]))
-            .output(json!({"type": "object", "required": ["responses", "failed"], "properties": {"responses": {"type": "array", "items": response}, "failed": {"type": "integer"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["responses", "failed"], "properties": {"responses": {"type": "array", "items": response}, "failed": {"type": "integer"}}}))
             .sample(json!({"responses": [{"id": "acc", "status": 201, "ok": true, "body": {"id": "001xx000003DGb1AAG", "success": true, "errors": []}}], "failed": 0})),
         Action::new("create_tree", "Create records with children", "Creates records together with their children, all or nothing.", tree)
             .input(input(json!({"object": object_input(), "records": {"type": "array", "title": "Records", "minItems": 1, "maxItems": 200, "items": {"type": "object", "additionalProperties": true},
                 "description": "As Salesforce's sObject tree: each with attributes {type, referenceId}, children as {\"Contacts\": {\"records\": [...]}}."}}), &["object", "records"]))
-            .output(json!({"type": "object", "required": ["records"], "properties": {"records": {"type": "array", "items": {"type": "object", "properties": {"reference": {"type": "string"}, "id": {"type": "string"}}}}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["records"], "properties": {"records": {"type": "array", "items": {"type": "object", "properties": {"reference": {"type": "string"}, "id": {"type": "string"}}}}}}))
             .sample(json!({"records": [{"reference": "r1", "id": "001xx000003DGb1AAG"}]})),
     ]
 }

@@ -34,7 +34,7 @@ const KEPT_BACK: Duration = Duration::from_secs(5);
 
 pub(super) fn actions() -> Vec<Action> {
     let refused = json!({"type": "array", "items": {"type": "object", "required": ["error", "row"], "properties": {"id": {"type": ["string", "null"]}, "error": {"type": "object"}, "row": {"type": "object"}}}});
-    let load = json!({"type": "object", "required": ["jobs", "state", "processed", "succeeded", "failed", "refused", "unprocessed"], "properties": {
+    let load = json!({"type": "object", "additionalProperties": false, "required": ["jobs", "state", "processed", "succeeded", "failed", "refused", "unprocessed"], "properties": {
         "jobs": {"type": "array", "items": {"type": "string"}, "description": "Ids of the bulk jobs."}, "state": {"type": "string", "description": "complete, failed, aborted or running."},
         "processed": {"type": "integer"}, "succeeded": {"type": "integer"}, "failed": {"type": "integer"}, "refused": refused, "refused_cut": {"type": "boolean", "description": "True when there are more refused rows than are told here."},
         "unprocessed": {"type": "array", "items": {"type": "object"}, "description": "Rows that were not looked at because a job failed; send these again."}, "message": {"type": ["string", "null"]}}});
@@ -56,7 +56,7 @@ pub(super) fn actions() -> Vec<Action> {
             })
             .reads()
             .input(input(json!({"job": {"type": "string", "title": "Job id", "pattern": "^750[A-Za-z0-9]{12}([A-Za-z0-9]{3})?$"}, "which": {"type": "string", "enum": ["refused", "written", "unprocessed"], "default": "refused", "title": "Which rows"}}), &["job"]))
-            .output(json!({"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "items": {"type": "object"}}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["rows"], "properties": {"rows": {"type": "array", "items": {"type": "object"}}}}))
             .sample(json!({"rows": [{"id": "001xx000003DGb1AAG", "created": true, "row": {"Name": "Acme"}}]}))
             .pages(results_page),
         Action::new("bulk_query", "Query very many records", "Asks with SOQL for very many records, which are read in pages.", |cx, given| async move {
@@ -66,7 +66,7 @@ pub(super) fn actions() -> Vec<Action> {
             .reads()
             .input(input(json!({"soql": {"type": "string", "title": "SOQL", "x-syntax": "soql", "description": "Without groups, lists of children and OFFSET. Values are put in as :name."},
                 "params": {"type": "object", "title": "Values", "additionalProperties": true}, "deleted": {"type": "boolean", "default": false, "title": "Deleted ones too"}}), &["soql"]))
-            .output(json!({"type": "object", "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}, "description": "All values are texts, as in the CSV."}, "total_size": {"type": "integer"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}, "description": "All values are texts, as in the CSV."}, "total_size": {"type": "integer"}}}))
             .sample(json!({"records": [{"Id": "001xx000003DGb1AAG", "Name": "Acme"}], "total_size": 1}))
             .pages(query_page),
     ]

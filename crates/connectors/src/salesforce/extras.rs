@@ -14,11 +14,11 @@ pub(super) fn actions() -> Vec<Action> {
         json!({"type": "string", "enum": ["GET", "POST", "PUT", "PATCH", "DELETE"], "default": "GET", "title": "Method"});
     let query = json!({"type": "object", "title": "Query", "additionalProperties": {"type": ["string", "number", "boolean"]}});
     let idempotent = json!({"type": "boolean", "title": "May be repeated", "description": "Repeating it leaves the same state, so that it may be tried again after a lost answer."});
-    let raw = json!({"type": "object", "required": ["status", "headers", "body"], "properties": {"status": {"type": "integer"}, "headers": {"type": "object"}, "body": {}}});
+    let raw = json!({"type": "object", "additionalProperties": false, "required": ["status", "headers", "body"], "properties": {"status": {"type": "integer"}, "headers": {"type": "object"}, "body": {}}});
     vec![
         Action::new("limits", "Get the limits", "Tells what is left of the org's limits, and tests the connection.", limits)
             .reads()
-            .output(json!({"type": "object", "required": ["limits"], "properties": {"limits": {"type": "object", "additionalProperties": {"type": "object"}}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["limits"], "properties": {"limits": {"type": "object", "additionalProperties": {"type": "object"}}}}))
             .sample(json!({"limits": {"DailyApiRequests": {"Max": 15000, "Remaining": 14982}}})),
         Action::new("describe_object", "Describe an object", "Tells an object's fields as a schema.", |cx, given| async move {
                 let schema = describe::object(cx, text(&given, "object").to_owned()).await?;
@@ -26,17 +26,17 @@ pub(super) fn actions() -> Vec<Action> {
             })
             .reads()
             .input(input(json!({"object": object_input()}), &["object"]))
-            .output(json!({"type": "object", "required": ["schema"], "properties": {"schema": {"type": "object"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["schema"], "properties": {"schema": {"type": "object"}}}))
             .sample(json!({"schema": {"type": "object", "title": "Account", "properties": {"Name": {"type": "string", "title": "Account Name", "maxLength": 255}}, "required": ["Name"]}})),
         Action::new("run_report", "Run a report", "Runs a report and gives its rows, at most 2,000.", report)
             .reads()
             .input(input(json!({"report_id": id_input()}), &["report_id"]))
-            .output(json!({"type": "object", "required": ["name", "rows", "complete"], "properties": {"name": {"type": "string"}, "rows": {"type": "array", "items": {"type": "object"}},
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["name", "rows", "complete"], "properties": {"name": {"type": "string"}, "rows": {"type": "array", "items": {"type": "object"}},
                 "complete": {"type": "boolean", "description": "False when Salesforce left rows out."}}}))
             .sample(json!({"name": "Open Invoices", "rows": [{"Invoice_Number__c": "INV-1001"}], "complete": true})),
         Action::new("run_flow", "Run a flow", "Starts an autolaunched flow and waits for its outputs.", flow)
             .input(input(json!({"flow": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*$", "title": "Flow", "description": "Its API name."}, "inputs": {"type": "object", "title": "Inputs", "additionalProperties": true}}), &["flow"]))
-            .output(json!({"type": "object", "required": ["outputs"], "properties": {"outputs": {"type": "object"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["outputs"], "properties": {"outputs": {"type": "object"}}}))
             .sample(json!({"outputs": {"message": "Welcome"}})),
         Action::new("call_apex_rest", "Call an Apex REST service", "Calls a service that your developers wrote.", |cx, given| any(cx, given, true))
             .effect(repeating)
@@ -46,15 +46,15 @@ pub(super) fn actions() -> Vec<Action> {
         Action::new("add_campaign_member", "Add a campaign member", "Adds a lead or a contact to a campaign; one who is there already stays.", member)
             .idempotent()
             .input(input(json!({"campaign_id": id_input(), "person_id": {"type": "string", "pattern": "^00[Q3][A-Za-z0-9]{12}([A-Za-z0-9]{3})?$", "title": "Lead or contact id"}, "status": {"type": "string", "title": "Status", "description": "Such as Sent or Responded."}}), &["campaign_id", "person_id"]))
-            .output(json!({"type": "object", "required": ["id", "created"], "properties": {"id": {"type": "string"}, "created": {"type": "boolean"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["id", "created"], "properties": {"id": {"type": "string"}, "created": {"type": "boolean"}}}))
             .sample(json!({"id": "00vxx0000001AbCAAU", "created": true})),
         Action::new("add_note", "Add a note", "Adds a note to a record.", note)
             .input(input(json!({"record_id": id_input(), "title": {"type": "string", "minLength": 1, "maxLength": 80, "title": "Title"}, "text": {"type": "string", "maxLength": 32000, "title": "Text"}, "private": {"type": "boolean", "default": false, "title": "Private"}}), &["record_id", "title"]))
-            .output(json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["id"], "properties": {"id": {"type": "string"}}}))
             .sample(json!({"id": "002xx0000001AbCAAU"})),
         Action::new("publish_event", "Publish a platform event", "Publishes a platform event; it is told at least once, so put a key of your own into a field.", publish)
             .input(input(json!({"event": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]*__e$", "title": "Event", "description": "Its API name: Order_Event__e."}, "fields": fields_input()}), &["event", "fields"]))
-            .output(json!({"type": "object", "required": ["uuid"], "properties": {"uuid": {"type": ["string", "null"]}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["uuid"], "properties": {"uuid": {"type": ["string", "null"]}}}))
             .sample(json!({"uuid": "e0e4c5a2-6d3b-4a55-a1b2-0123456789ab"})),
         Action::new("custom_request", "Make a call of your own", "Calls any resource of the REST API.", |cx, given| any(cx, given, false))
             .effect(repeating)

@@ -28,12 +28,12 @@ pub(super) fn actions() -> Vec<Action> {
             .input(input(json!({"record_id": id_input(), "name": {"type": "string", "minLength": 1, "maxLength": 255, "title": "Name", "description": "With its ending: offer.pdf. The file's own when left out."},
                 "title": {"type": "string", "maxLength": 255, "title": "Title"}, "file": File::schema(), "text": {"type": "string", "maxLength": TEXT_CHARS_MAX, "title": "Text", "description": "What the file holds, in place of a file."},
                 "document_id": {"type": "string", "title": "Document id", "pattern": "^069[A-Za-z0-9]{12}([A-Za-z0-9]{3})?$", "description": "Adds a new version of this document, in place of record_id."}}), &[]))
-            .output(json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string", "description": "Of the version."}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["id"], "properties": {"id": {"type": "string", "description": "Of the version."}}}))
             .sample(json!({"id": "068xx000000TlsKAAS"})),
         Action::new("download_file", "Download a file", "Reads the bytes of a file version or an attachment.", download)
             .reads()
             .input(input(json!({"id": id_input(), "name": {"type": "string", "title": "Name", "description": "What the file is called here."}}), &["id"]))
-            .output(json!({"type": "object", "required": ["file"], "properties": {"file": File::schema()}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["file"], "properties": {"file": File::schema()}}))
             .sample(json!({"file": {"file": "lsnfile_…", "name": "offer.pdf", "type": "application/octet-stream", "size": 12, "sha256": "…"}})),
     ]
 }

@@ -192,9 +192,9 @@ pub(super) fn bound(soql: &str, params: Option<&Json>) -> Result<String, StepErr
 
 /// The value that stands for `:name`.
 fn param(name: &str, params: Option<&Json>) -> Result<String, StepError> {
-    let value = params.and_then(|params| params.get(name)).ok_or_else(|| {
-        invalid("INPUT_INVALID", format!("params has no value for :{name}"), "Add it to params.")
-    })?;
+    let value = params
+        .and_then(|params| params.get(name))
+        .ok_or_else(|| invalid("INPUT_INVALID", format!("params has no value for :{name}"), "Add it to params."))?;
     match value {
         Json::Array(_) => list(value, "text"),
         Json::Object(typed) => match typed.iter().next().map(|(kind, value)| (kind.as_str(), value)) {

@@ -17,7 +17,7 @@ pub(super) fn trigger() -> Trigger {
     .config(json!({"type": "object", "additionalProperties": false, "properties": {
         "object": {"type": "string", "title": "Object", "description": "Only records of this object; all when left out."},
         "path": {"type": "string", "title": "Path", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$", "description": "A name of your own for the address. Messages are not signed: better keep the unguessable one."}}}))
-    .output(json!({"type": "object", "required": ["notification_id", "organization_id", "object", "record"], "properties": {
+    .output(json!({"type": "object", "additionalProperties": false, "required": ["notification_id", "organization_id", "object", "record"], "properties": {
         "notification_id": {"type": "string"}, "organization_id": {"type": "string"}, "action_id": {"type": ["string", "null"]}, "object": {"type": "string"},
         "record": {"type": "object", "description": "The fields the message carries, as texts; the record's newest values, not those of the moment."}}}))
     .sample(json!({"notification_id": "04lxx000000AbCdAAK", "organization_id": "00Dxx0000001gPLEAY", "action_id": "04kxx0000000001AAA", "object": "Account", "record": {"Id": "001xx000003DGb1AAG", "Name": "Acme"}}))

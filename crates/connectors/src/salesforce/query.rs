@@ -18,7 +18,7 @@ const CHILD_PAGES_MAX: usize = 500;
 const BATCH: ::http::HeaderName = ::http::HeaderName::from_static("sforce-query-options");
 
 pub(super) fn actions() -> Vec<Action> {
-    let records = json!({"type": "object", "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}}, "total_size": {"type": "integer", "description": "How many there are in this answer."}}});
+    let records = json!({"type": "object", "additionalProperties": false, "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}}, "total_size": {"type": "integer", "description": "How many there are in this answer."}}});
     let sample = json!({"records": [{"Id": "001xx000003DGb1AAG", "Name": "Acme"}], "total_size": 1});
     let deleted = json!({"type": "boolean", "default": false, "title": "Deleted ones too", "description": "Also sees records in the recycle bin."});
     let params = json!({"type": "object", "title": "Values", "additionalProperties": true, "description": "What stands for :name; texts are quoted, dates are given as {\"date\": \"2026-01-02\"} or {\"datetime\": …}."});
@@ -45,7 +45,7 @@ pub(super) fn actions() -> Vec<Action> {
             .input(input(json!({"text": {"type": "string", "minLength": 2, "title": "Words"},
                 "objects": {"type": "array", "minItems": 1, "maxItems": 20, "title": "Objects", "items": {"type": "object", "required": ["object"], "additionalProperties": false, "properties": {"object": object_input(), "fields": {"type": "array", "items": {"type": "string"}, "title": "Fields"}, "limit": {"type": "integer", "minimum": 1, "maximum": 2000, "title": "At most"}}}},
                 "in": {"type": "string", "enum": ["ALL", "NAME", "EMAIL", "PHONE"], "default": "ALL", "title": "In fields"}}), &["text", "objects"]))
-            .output(json!({"type": "object", "required": ["records"], "properties": {"records": {"type": "array", "items": {"type": "object"}}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["records"], "properties": {"records": {"type": "array", "items": {"type": "object"}}}}))
             .sample(json!({"records": [{"object": "Account", "Id": "001xx000003DGb1AAG", "Name": "Acme"}]})),
         Action::new("get_related_records", "Get related records", "Reads the records of one of a record's lists, such as the contacts of an account.", related)
             .reads()

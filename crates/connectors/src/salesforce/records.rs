@@ -16,7 +16,7 @@ const AUTO_ASSIGN: HeaderName = HeaderName::from_static("sforce-auto-assign");
 const UNMODIFIED: HeaderName = HeaderName::from_static("if-unmodified-since");
 
 pub(super) fn actions() -> Vec<Action> {
-    let written = json!({"type": "object", "required": ["id", "created"], "properties": {"id": {"type": "string"}, "created": {"type": "boolean"}}});
+    let written = json!({"type": "object", "additionalProperties": false, "required": ["id", "created"], "properties": {"id": {"type": "string"}, "created": {"type": "boolean"}}});
     let writes = Shaped { named_by: "object", writes: Some("fields"), gives: None };
     let duplicates = json!({"type": "boolean", "default": false, "title": "Allow duplicates", "description": "Saves the record although a duplicate rule warns."});
     let assignment = json!({"type": "string", "title": "Assignment rule", "description": "For leads and cases: the id of a rule, or FALSE for none; the org's own rule decides when left out."});
@@ -34,7 +34,7 @@ pub(super) fn actions() -> Vec<Action> {
             .input(input(json!({"object": object_input(), "id": id_input(), "fields": fields_input(),
                 "only_if_unmodified_since": {"type": "string", "title": "Only if unmodified since", "description": "A date and time, such as the LastModifiedDate that was read: refuses to overwrite what somebody changed later."},
                 "allow_duplicates": duplicates, "assignment_rule": assignment}), &["object", "id", "fields"]))
-            .output(json!({"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["id"], "properties": {"id": {"type": "string"}}}))
             .sample(json!({"id": "001xx000003DGb1AAG"}))
             .shaped(writes),
         Action::new("upsert", "Create or update a record", "Changes the record with a key, or creates it.", upsert)
@@ -48,22 +48,23 @@ pub(super) fn actions() -> Vec<Action> {
             .reads()
             .input(input(json!({"object": object_input(), "id": id_input(), "external_id": external_id_input("In place of the id."),
                 "fields": {"type": "array", "items": {"type": "string"}, "title": "Fields", "description": "All when left out."}}), &["object"]))
-            .output(json!({"type": "object", "required": ["record"], "properties": {"record": {"type": ["object", "null"]}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["record"], "properties": {"record": {"type": ["object", "null"]}}}))
             .sample(json!({"record": {"Id": "001xx000003DGb1AAG", "Name": "Acme"}}))
             .shaped(Shaped { named_by: "object", writes: None, gives: Some("record") }),
         Action::new("delete", "Delete a record", "Puts one record into the recycle bin.", delete)
             .idempotent()
             .input(input(json!({"object": object_input(), "id": id_input(),
                 "ignore_missing": {"type": "boolean", "default": false, "title": "Ignore if missing", "description": "A record that is gone already is fine."}}), &["object", "id"]))
-            .output(json!({"type": "object", "required": ["deleted"], "properties": {"deleted": {"type": "boolean"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["deleted"], "properties": {"deleted": {"type": "boolean"}}}))
             .sample(json!({"deleted": true})),
     ]
 }
 
 /// A field that tells records apart, with its value.
 fn external_id_input(description: &str) -> Json {
-    let description =
-        format!("{description} An external id field, or another that Salesforce looks records up by, and its value: {{\"External_Id__c\": \"C-1\"}}.");
+    let description = format!(
+        "{description} An external id field, or another that Salesforce looks records up by, and its value: {{\"External_Id__c\": \"C-1\"}}."
+    );
     json!({"type": "object", "title": "External id", "description": description, "minProperties": 1, "maxProperties": 1,
         "propertyNames": {"pattern": "^[A-Za-z][A-Za-z0-9_]{0,79}$"}, "additionalProperties": {"type": ["string", "number"]}})
 }
@@ -171,11 +172,7 @@ async fn get(cx: Cx, given: Json) -> Result<Json, StepError> {
         (id, None) if !id.is_empty() => api.url(&["sobjects", object, id]),
         ("", Some((field, key))) => api.url(&["sobjects", object, field, &key]),
         _ => {
-            return Err(invalid(
-                "INPUT_INVALID",
-                "it is not clear which record is meant",
-                "Give either id or external_id.",
-            ));
+            return Err(invalid("INPUT_INVALID", "it is not clear which record is meant", "Give either id or external_id."));
         }
     };
     let fields: Vec<&str> = given.get("fields").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str).collect();

@@ -40,7 +40,7 @@ pub(super) fn triggers() -> Vec<Trigger> {
         "The date and time field whose changes count: SystemModstamp when left out; LastModifiedDate leaves out changes that the system makes by itself.",
     );
     changed["only_updated"] = json!({"type": "boolean", "default": false, "title": "Only changes", "description": "Leaves out records that were not changed since they were created; a change in the same second as the creation counts as none."});
-    let record = json!({"type": "object", "required": ["record"], "properties": {"record": {"type": "object"}}});
+    let record = json!({"type": "object", "additionalProperties": false, "required": ["record"], "properties": {"record": {"type": "object"}}});
     let sample = json!({"record": {"Id": "001xx000003DGb1AAG", "Name": "Acme", "CreatedDate": "2026-01-02T03:04:05.000+0000", "SystemModstamp": "2026-01-02T03:04:05.000+0000"}});
     vec![
         Trigger::new("new_record", "New record", "Fires for every record that is created.")
@@ -55,13 +55,13 @@ pub(super) fn triggers() -> Vec<Trigger> {
             .poll(Poll::new(EVERY, |cx, with, from| async move { walk(cx, with, from, true).await })),
         Trigger::new("deleted_record", "Deleted record", "Fires for every record that is deleted; Salesforce tells those of the last 15 days.")
             .config(input(json!({"object": object_input()}), &["object"]))
-            .output(json!({"type": "object", "required": ["id", "object", "deleted_at"], "properties": {"id": {"type": "string"}, "object": {"type": "string"}, "deleted_at": {"type": "string"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["id", "object", "deleted_at"], "properties": {"id": {"type": "string"}, "object": {"type": "string"}, "deleted_at": {"type": "string"}}}))
             .sample(json!({"id": "001xx000003DGb1AAG", "object": "Account", "deleted_at": "2026-01-02T03:04:05.000+0000"}))
             .poll(Poll::new(EVERY, deleted)),
         Trigger::new("scheduled_soql", "Scheduled query", "Runs a SOQL query regularly and fires with its records.")
             .config(input(json!({"soql": {"type": "string", "title": "SOQL", "description": "At most 2,000 records."}, "params": {"type": "object", "title": "Values", "additionalProperties": true},
                 "skip_empty": {"type": "boolean", "default": false, "title": "Not when nothing is found"}}), &["soql"]))
-            .output(json!({"type": "object", "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}}, "total_size": {"type": "integer"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}}, "total_size": {"type": "integer"}}}))
             .sample(json!({"records": [{"Id": "001xx000003DGb1AAG"}], "total_size": 1}))
             .poll(Poll::new(Duration::from_secs(3_600), scheduled)),
     ]

@@ -7,7 +7,7 @@ use connector::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{client::Client, objects};
+use super::{client::Client, objects, settings};
 
 /// Names of events Stripe takes in one question (from memory, not documented in our sources).
 const TYPES_MAX: usize = 20;
@@ -30,22 +30,26 @@ const RECORDS: &[(&str, &str, &str)] = &[
     ("quote", "quote", "quote"),
 ];
 
-/// Checks Stripe's signature, with the connection's names for its secrets.
+/// Checks Stripe's signature. Each recipe has an address and so an endpoint and a secret of its own: any of them fits.
 fn verify(connection: &Connection, inbound: &Inbound<'_>) -> Result<Verified, Refused> {
-    let mut credentials = HashMap::new();
-    for (own, name) in [("webhook_secret", "secret"), ("previous_webhook_secret", "previous_secret")] {
-        if let Some(secret) = connection.credentials.get(own).filter(|secret| !secret.expose().trim().is_empty()) {
-            credentials.insert(name.to_owned(), secret.clone());
+    let tolerance = connection.config.get("tolerance_s").cloned().unwrap_or_else(|| json!(300));
+    let mut outcome = Err(refused(
+        "SECRET_MISSING",
+        "this connection has no signing secret of a webhook endpoint, so nothing can be checked; set webhook_secret",
+    ));
+    for secret in settings::webhook_secrets(&connection.credentials) {
+        let checked = Connection {
+            name: connection.name.clone(),
+            connector: connection.connector.clone(),
+            config: json!({"verify": "stripe", "tolerance_s": tolerance}),
+            credentials: HashMap::from([("secret".to_owned(), secret)]),
+        };
+        outcome = crate::webhook::verify::verify(&checked, inbound);
+        if outcome.is_ok() {
+            break;
         }
     }
-    let tolerance = connection.config.get("tolerance_s").cloned().unwrap_or_else(|| json!(300));
-    let checked = Connection {
-        name: connection.name.clone(),
-        connector: connection.connector.clone(),
-        config: json!({"verify": "stripe", "tolerance_s": tolerance}),
-        credentials,
-    };
-    crate::webhook::verify::verify(&checked, inbound)
+    outcome
 }
 
 fn proofs(_: &Connection) -> Vec<String> {

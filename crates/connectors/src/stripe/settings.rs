@@ -9,6 +9,10 @@ use serde_json::{Value as Json, json};
 pub(super) const API_VERSION: &str = "2026-10-28.endive";
 /// Where the API is.
 pub(super) const API_URL: &str = "https://api.stripe.com";
+/// The credentials that hold signing secrets of webhook endpoints.
+const WEBHOOK_SECRETS: [&str; 2] = ["webhook_secret", "previous_webhook_secret"];
+/// Signing secrets in one of them; an account has at most 16 endpoints.
+const SECRETS_MAX: usize = 16;
 /// Where files go.
 pub(super) const FILES_URL: &str = "https://files.stripe.com";
 
@@ -31,8 +35,8 @@ pub(super) fn credentials() -> Json {
         "type": "object",
         "properties": {
             "api_key": {"type": "string", "title": "API key", "description": "A restricted key (rk_…) with the permissions your recipes need, or a secret key (sk_…). Keys with _test_ see test data only, keys with _live_ real money only."},
-            "webhook_secret": {"type": "string", "title": "Signing secret of the webhook endpoint", "description": "Begins with whsec_; Stripe shows it when the endpoint is made. Needed for events that Stripe sends. Make the endpoint with the API version of this connection."},
-            "previous_webhook_secret": {"type": "string", "title": "Previous signing secret", "description": "Still accepted while the secret is rolled."}
+            "webhook_secret": {"type": "string", "title": "Signing secrets of the webhook endpoints", "description": "Each begins with whsec_; Stripe shows it when the endpoint is made. Every recipe has an address of its own, and so an endpoint and a secret: write them one after the other, with spaces between. Needed for events that Stripe sends. Make the endpoints with the API version of this connection."},
+            "previous_webhook_secret": {"type": "string", "title": "Previous signing secrets", "description": "Still accepted while secrets are rolled."}
         },
         "required": ["api_key"],
         "additionalProperties": false
@@ -65,7 +69,7 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
             problems.add("config.api_version", format!("a version is a date and, since 2024, a name: {API_VERSION}"));
         }
     }
-    problems.credentials(credentials, &["api_key"], &["webhook_secret", "previous_webhook_secret"], "Stripe");
+    problems.credentials(credentials, &["api_key"], &WEBHOOK_SECRETS, "Stripe");
     if let Some(key) = credentials.get("api_key").map(|key| key.expose().trim()).filter(|key| !key.is_empty()) {
         let sentence = if key.starts_with("pk_") {
             Some("this is a publishable key, which servers cannot use; enter a secret (sk_…) or a restricted key (rk_…)")
@@ -78,12 +82,22 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
             problems.add("credentials.api_key", sentence);
         }
     }
-    for name in ["webhook_secret", "previous_webhook_secret"] {
-        if credentials.get(name).is_some_and(|secret| !secret.expose().starts_with("whsec_")) {
+    for name in WEBHOOK_SECRETS {
+        let Some(text) = credentials.get(name).map(Secret::expose) else { continue };
+        let secrets = text.split_whitespace();
+        if secrets.clone().next().is_none() || secrets.clone().any(|secret| !secret.starts_with("whsec_")) {
             problems.add(format!("credentials.{name}"), "a signing secret of Stripe begins with whsec_");
+        } else if secrets.count() > SECRETS_MAX {
+            problems.add(format!("credentials.{name}"), format!("at most {SECRETS_MAX} signing secrets can be in force"));
         }
     }
     problems.finish()
+}
+
+/// The signing secrets in force, and those before.
+pub(super) fn webhook_secrets(credentials: &HashMap<String, Secret>) -> impl Iterator<Item = Secret> {
+    let all = WEBHOOK_SECRETS.into_iter().filter_map(|name| credentials.get(name));
+    all.flat_map(|secrets| secrets.expose().split_whitespace().map(|secret| Secret::new(secret.to_owned())))
 }
 
 /// True for the id of an account.

@@ -53,12 +53,9 @@ async fn a_file_is_loaded_in_parts_and_null_empties_while_nothing_leaves_alone()
         .await
         .unwrap();
     let lead = async |key: &str| {
-        sf.call(
-            "get",
-            json!({"object": "Lead", "external_id": {"External_Id__c": key}, "fields": ["Title", "Company"]}),
-        )
-        .await
-        .unwrap()["record"]
+        sf.call("get", json!({"object": "Lead", "external_id": {"External_Id__c": key}, "fields": ["Title", "Company"]}))
+            .await
+            .unwrap()["record"]
             .clone()
     };
     assert_eq!(lead("F-0").await, json!({"Title": null, "Company": "File"}));

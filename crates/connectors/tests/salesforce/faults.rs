@@ -66,15 +66,9 @@ async fn a_create_under_every_fault_tells_class_and_doubt() {
 #[tokio::test]
 async fn a_byte_order_mark_before_an_answer_does_not_matter() {
     let mut sf = salesforce().await;
-    under(
-        &mut sf,
-        &Kind::Bom,
-        "/sobjects/",
-        "create",
-        json!({"object": "Lead", "fields": {"LastName": "A", "Company": "B"}}),
-    )
-    .await
-    .unwrap();
+    under(&mut sf, &Kind::Bom, "/sobjects/", "create", json!({"object": "Lead", "fields": {"LastName": "A", "Company": "B"}}))
+        .await
+        .unwrap();
     under(&mut sf, &Kind::Bom, "/query", "query", json!({"soql": "SELECT Id FROM Account LIMIT 1"})).await.unwrap();
 }
 

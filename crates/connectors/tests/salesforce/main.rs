@@ -70,16 +70,7 @@ fn every_action_and_trigger_has_words_a_schema_and_a_sample() {
         assert!(trigger.sample.is_some() && trigger.summary.ends_with('.'), "{}", trigger.id);
     }
     let ids: Vec<&str> = connector.actions.iter().map(|action| action.id).collect();
-    for id in [
-        "create",
-        "upsert",
-        "search",
-        "batch_upsert",
-        "bulk_load",
-        "composite",
-        "custom_request",
-        "run_report",
-    ] {
+    for id in ["create", "upsert", "search", "batch_upsert", "bulk_load", "composite", "custom_request", "run_report"] {
         assert!(ids.contains(&id), "{id}");
     }
 }

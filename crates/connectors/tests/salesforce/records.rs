@@ -36,16 +36,14 @@ async fn a_create_with_a_key_is_done_once_however_often_it_is_tried() {
     let again = sf.call("create", input).await.unwrap();
     assert_eq!((&first["created"], &again["created"]), (&json!(true), &json!(false)));
     assert_eq!(first["id"], again["id"]);
-    let lead =
-        sf.call("get", json!({"object": "Lead", "external_id": {"External_Id__c": "run_1/step"}})).await.unwrap();
+    let lead = sf.call("get", json!({"object": "Lead", "external_id": {"External_Id__c": "run_1/step"}})).await.unwrap();
     assert_eq!(lead["record"]["Id"], first["id"]);
 }
 
 #[tokio::test]
 async fn an_upsert_finds_by_a_key_of_any_letters_and_refuses_several() {
     let sf = salesforce().await;
-    let upsert =
-        |key: &str| json!({"object": "Account", "external_id": {"Ext__c": key}, "fields": {"Name": "K", "Ext__c": key}});
+    let upsert = |key: &str| json!({"object": "Account", "external_id": {"Ext__c": key}, "fields": {"Name": "K", "Ext__c": key}});
     for key in ["k/1 ?#%ä", "a.xml"] {
         let made = sf.call("upsert", upsert(key)).await.unwrap();
         assert_eq!(made["created"], true, "{key}");

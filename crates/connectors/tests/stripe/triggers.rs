@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::{Connection, ErrorClass, Inbound, Position, Reading, Refused};
+use connector::{Connection, ErrorClass, Inbound, Position, Reading, Refused, Secret};
 use serde_json::{Value as Json, json};
 
 use crate::{SECRET, stripe, vendor::Vendor};
@@ -42,6 +42,13 @@ async fn signatures_are_those_of_the_vendor() {
     let webhook = vendor.connector.trigger("event").unwrap().webhook.clone().unwrap();
     assert!((webhook.verify)(&bare, &inbound).is_err(), "without a secret nobody comes in");
     assert!(vendor.connection.credentials["webhook_secret"].expose() == SECRET);
+    // Two recipes have two endpoints, each with a secret.
+    let several = |secrets: &str| {
+        let credentials = [("webhook_secret".to_owned(), Secret::new(secrets.to_owned()))].into();
+        (webhook.verify)(&Connection { credentials, ..(*vendor.connection).clone() }, &inbound)
+    };
+    assert!(several(&format!("whsec_another {SECRET}")).is_ok() && several(&format!("{SECRET}\nwhsec_another")).is_ok());
+    assert_eq!(several("whsec_another whsec_third").unwrap_err().code, "SIGNATURE_INVALID");
     vendor.sandbox.stop().await;
 }
 

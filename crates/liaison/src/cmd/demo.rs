@@ -1,27 +1,21 @@
-//! `liaison serve --demo`: a small system to call, connections to it, the sample recipes, and one
-//! signed event, so that a newcomer sees a finished run within a second of the start.
+//! `liaison serve --demo`: simulated systems, connections to them, the sample recipes, and one signed event, so
+//! that a newcomer sees a finished run within seconds of the start. Then something happens in each of the systems.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+mod desk;
+mod stories;
+mod systems;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
-use axum::{
-    Json, Router,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    routing::{get, post, put},
-};
 use engine::Engine;
 use hmac::{Hmac, KeyInit, Mac};
-use parking_lot::Mutex;
-use recipe::Severity;
+use recipe::{Recipe, Severity, TriggerSource};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use store::{ConnectionId, ConnectionRow, NewVersion, Put, RecipeId, RunId, RunStatus, Saved};
 
+use self::systems::Systems;
 use super::{print, serve::signin_link};
 
 /// The recipes of `recipes/`; a test keeps the list whole.
@@ -37,26 +31,39 @@ const RECIPES: &[&str] = &[
     include_str!("../../../../recipes/notify-hr-director.recipe.yaml"),
     include_str!("../../../../recipes/order-to-cash.recipe.yaml"),
 ];
-/// The connections the demo makes: their names and connectors.
-const CONNECTIONS: [(&str, &str); 2] = [("pay", "webhook"), ("desk", "http")];
+/// The connections to the demo's desk: their names and connectors.
+const DESK: [(&str, &str); 2] = [("pay", "webhook"), ("desk", "http")];
+/// How long a call of the demo to itself may take.
+const CALL: Duration = Duration::from_secs(10);
 const EVENT: &str = include_str!("../../../../recipes/fixtures/invoice.paid.json");
 
+/// What happens in the demo by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Mood {
+    /// Something in each system, so that every sample recipe over them runs.
+    Lively,
+    /// The one event at the start.
+    Quiet,
+}
+
 /// Sets the demo up and runs its main job; what goes wrong is told in the log.
-pub(crate) async fn run(engine: Arc<Engine>, url: String) {
-    if let Err(error) = set_up_and_send(&engine, &url).await {
+pub(crate) async fn run(engine: Arc<Engine>, url: String, mood: Mood) {
+    if let Err(error) = set_up_and_send(&engine, &url, mood).await {
         tracing::error!(error = format!("{error:#}"), "demo: could not be set up");
     }
 }
 
-async fn set_up_and_send(engine: &Arc<Engine>, url: &str) -> anyhow::Result<()> {
-    let desk = start_desk().await?;
+async fn set_up_and_send(engine: &Arc<Engine>, url: &str, mood: Mood) -> anyhow::Result<()> {
+    let desk = desk::start().await?;
     let secret = signing_secret(engine, &desk).await?;
-    let mut left_out = Vec::new();
-    for text in RECIPES {
-        left_out.extend(add_recipe(engine, text).await?);
-    }
-    for sentence in left_out {
-        tracing::info!("demo.recipes: {sentence}");
+    let recipes = RECIPES.iter().map(|text| read(engine, text)).collect::<anyhow::Result<Vec<_>>>()?;
+    // New ids and tokens each time: what an earlier start of the demo knew must not stand in the way.
+    let systems = Systems::start(engine.now().micros().unsigned_abs()).await?;
+    let known = connect(engine, &systems, url, &recipes).await?;
+    for (recipe, text) in recipes.iter().zip(RECIPES) {
+        if let Some(sentence) = add_recipe(engine, recipe, text, &known).await? {
+            tracing::info!("demo.recipes: {sentence}");
+        }
     }
     engine.refresh().await?;
     // A new event each time the demo starts: the same one would be a duplicate and start nothing.
@@ -75,10 +82,52 @@ async fn set_up_and_send(engine: &Arc<Engine>, url: &str) -> anyhow::Result<()> 
     }
     let link = signin_link(&**engine.store(), url).await?;
     print(&format!("Demo run {}: {url}/runs/{run}\nSign in and see it: {link}&next=/runs/{run}", row.status.as_str()))?;
+    print(&format!("Simulated Salesforce, NetSuite, Stripe, ServiceNow and Workday: {}", systems.control_url()))?;
+    if mood == Mood::Lively {
+        print(&stories::play(engine, &systems).await?)?;
+    }
+    // The systems stop when they are dropped; they are wanted as long as the server.
+    engine.stopped().await;
     Ok(())
 }
 
-/// Makes the demo's connections, or points the ones of an earlier start at the new desk.
+/// A sample recipe, which has no errors.
+fn read(engine: &Engine, text: &str) -> anyhow::Result<Recipe> {
+    let parsed = recipe::parse_and_check(text.as_bytes(), &engine::catalogue::of(&engine.connectors));
+    let broken = parsed.diagnostics.iter().find(|problem| problem.severity == Severity::Error);
+    if let Some(problem) = broken {
+        let name = text.lines().find(|line| line.starts_with("recipe:")).unwrap_or_default();
+        bail!("a sample has an error ({name}): {}", problem.message);
+    }
+    parsed.recipe.context("a sample is no recipe")
+}
+
+/// Connects to the systems, with an address for Stripe's events at every recipe that wants them.
+/// Gives all connections of the demo by name and connector.
+async fn connect(
+    engine: &Engine,
+    systems: &Systems,
+    url: &str,
+    recipes: &[Recipe],
+) -> anyhow::Result<Vec<(&'static str, &'static str)>> {
+    let mut secrets = Vec::new();
+    for recipe in recipes {
+        let TriggerSource::Connection { connection, .. } = &recipe.trigger.from.value else { continue };
+        let connector =
+            recipe.connections.iter().find(|one| one.name.value == *connection).map(|one| one.connector.value.as_str());
+        if connector == Some("stripe") {
+            secrets.push(systems.send_events_to(&format!("{url}/hooks/{}", recipe.slug.value)).await?);
+        }
+    }
+    let mut known = DESK.to_vec();
+    for given in systems.connections(&secrets) {
+        put_connection(engine, given.name, given.connector, given.config, &given.credentials).await?;
+        known.push((given.name, given.connector));
+    }
+    Ok(known)
+}
+
+/// Makes the connections to the desk, or points the ones of an earlier start at the new one.
 async fn signing_secret(engine: &Engine, desk: &str) -> anyhow::Result<String> {
     let secret = server::access::new_secret("whsec_")?;
     let credentials = BTreeMap::from([("secret".to_owned(), secret.clone())]);
@@ -124,22 +173,19 @@ async fn put_connection(
 
 /// Saves a sample recipe and switches it on if this build can run it and the demo has its systems;
 /// says what it left out.
-async fn add_recipe(engine: &Engine, text: &str) -> anyhow::Result<Option<String>> {
-    let parsed = recipe::parse_and_check(text.as_bytes(), &engine::catalogue::of(&engine.connectors));
-    let broken = parsed.diagnostics.iter().any(|problem| problem.severity == Severity::Error);
-    let recipe = parsed.recipe.filter(|_| !broken).context("a sample recipe has errors")?;
-    if let Some(reason) = engine::not_yet(&recipe) {
+async fn add_recipe(engine: &Engine, recipe: &Recipe, text: &str, known: &[(&str, &str)]) -> anyhow::Result<Option<String>> {
+    if let Some(reason) = engine::not_yet(recipe) {
         return Ok(Some(format!("{} is left out: {reason}", recipe.slug.value)));
     }
     let missing = recipe
         .connections
         .iter()
-        .find(|connection| !CONNECTIONS.contains(&(connection.name.value.as_str(), connection.connector.value.as_str())));
+        .find(|connection| !known.contains(&(connection.name.value.as_str(), connection.connector.value.as_str())));
     let missing = missing.map(|connection| connection.name.value.clone());
-    let (slug, now) = (recipe.slug.value, engine.now());
+    let (slug, now) = (recipe.slug.value.clone(), engine.now());
     let new = NewVersion {
         id: RecipeId::new(now, engine.random()),
-        title: recipe.title.unwrap_or_else(|| slug.clone()),
+        title: recipe.title.clone().unwrap_or_else(|| slug.clone()),
         slug: slug.clone(),
         text: text.to_owned(),
         hash: store::text_hash(text),
@@ -165,7 +211,7 @@ async fn send(url: &str, secret: &str, event: &str, now_s: i64) -> anyhow::Resul
     mac.update(format!("{now_s}.{event}").as_bytes());
     let signature = hex::encode(mac.finalize().into_bytes());
     #[expect(clippy::disallowed_methods, reason = "the demo calls its own process")]
-    let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10)).build()?;
+    let client = reqwest::Client::builder().no_proxy().timeout(CALL).build()?;
     let answer = client
         .post(format!("{url}/hooks/paid-invoice-to-ledger"))
         .header("content-type", "application/json")
@@ -176,57 +222,6 @@ async fn send(url: &str, secret: &str, event: &str, now_s: i64) -> anyhow::Resul
     let status = answer.status();
     let body: Value = serde_json::from_str(&answer.text().await?).unwrap_or_default();
     body["run_id"].as_str().and_then(|id| id.parse().ok()).with_context(|| format!("the webhook answered {status}: {body}"))
-}
-
-/// What the demo's desk remembers.
-#[derive(Default)]
-struct Desk {
-    /// Answers by idempotency key: the same call gets the same answer.
-    answered: HashMap<String, Value>,
-    tickets: usize,
-}
-
-/// A small system in this process: customers, tickets, a ledger.
-async fn start_desk() -> anyhow::Result<String> {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.context("cannot start the demo's desk")?;
-    let address = listener.local_addr()?;
-    let router = Router::new()
-        .route("/health", get(|| async { Json(json!({ "status": "well" })) }))
-        .route("/customers/{id}", get(customer))
-        .route("/tickets", post(ticket))
-        .route("/ledger/{invoice}/{line}", put(book))
-        .with_state(Arc::new(Mutex::new(Desk::default())));
-    tokio::spawn(async move {
-        if let Err(error) = axum::serve(listener, router).await {
-            tracing::error!(%error, "demo.desk");
-        }
-    });
-    Ok(format!("http://{address}"))
-}
-
-async fn customer(Path(id): Path<String>) -> (StatusCode, Json<Value>) {
-    match id.as_str() {
-        "cus_acme" => (StatusCode::OK, Json(json!({ "id": id, "name": "Acme Robotics", "email": "accounts@acme.example" }))),
-        "cus_mill" => (StatusCode::OK, Json(json!({ "id": id, "name": "Mill & Sons", "email": "post@mill.example" }))),
-        _ => (StatusCode::NOT_FOUND, Json(json!({ "error": format!("there is no customer {id}") }))),
-    }
-}
-
-async fn ticket(State(desk): State<Arc<Mutex<Desk>>>, headers: HeaderMap, Json(body): Json<Value>) -> Json<Value> {
-    let key = headers.get("idempotency-key").and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
-    let mut desk = desk.lock();
-    if let Some(answer) = desk.answered.get(&key) {
-        return Json(answer.clone());
-    }
-    desk.tickets += 1;
-    let answer =
-        json!({ "id": format!("T-{}", 100 + desk.tickets), "subject": body["subject"], "team": body["team"], "status": "open" });
-    desk.answered.insert(key, answer.clone());
-    Json(answer)
-}
-
-async fn book(Path((invoice, line)): Path<(String, String)>, Json(body): Json<Value>) -> Json<Value> {
-    Json(json!({ "entry": format!("{invoice}/{line}"), "amount": body["amount"], "currency": body["currency"] }))
 }
 
 #[cfg(test)]

@@ -19,9 +19,10 @@ use crate::{
 pub(crate) struct Serve {
     #[command(flatten)]
     layer: Layer,
-    /// Also starts a small demo system, connections to it and the sample recipes, and sends a sample event.
-    #[arg(long)]
-    demo: bool,
+    /// Also starts simulated systems, connections to them and the sample recipes, and sends a sample event. Then
+    /// something happens in each system, unless you say `--demo=quiet`.
+    #[arg(long, value_name = "HOW", num_args = 0..=1, require_equals = true, default_missing_value = "lively")]
+    demo: Option<demo::Mood>,
 }
 
 /// One more process on a shared PostgreSQL.
@@ -39,8 +40,8 @@ const SIGNIN: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
 pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
     let mut config = serve.layer.resolve()?;
-    if serve.demo {
-        // The demo system listens on this machine.
+    if serve.demo.is_some() {
+        // The simulated systems listen on this machine.
         config.layer.allow_private_addresses = Some(true);
     }
     telemetry::start_logs(&config)?;
@@ -68,8 +69,8 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
             tracing::info!("process.stop: taking nothing new; what is under way may end");
             stopping.stop().await;
         });
-        if serve.demo {
-            tokio::spawn(demo::run(Arc::clone(&engine), url));
+        if let Some(mood) = serve.demo {
+            tokio::spawn(demo::run(Arc::clone(&engine), url, mood));
         }
         serving.await?;
         store.close().await;

@@ -33,7 +33,7 @@ impl Liaison {
         );
         let data = tempfile::tempdir().expect("a data directory");
         let mut process = Command::new(env!("CARGO_BIN_EXE_liaison"))
-            .args(["serve", "--demo", "--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["serve", "--demo=quiet", "--listen", "127.0.0.1:0", "--data-dir"])
             .arg(data.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

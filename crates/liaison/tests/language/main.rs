@@ -6,6 +6,7 @@ mod commands;
 mod connectors;
 mod diagnostics;
 mod golden;
+mod promised;
 mod together;
 
 use std::path::{Path, PathBuf};

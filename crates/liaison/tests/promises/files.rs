@@ -82,7 +82,7 @@ async fn start() -> (Arc<Store>, String) {
 }
 
 /// Most memory the process ever had, in KB.
-fn peak_kb(server: &Process) -> u64 {
+pub(crate) fn peak_kb(server: &Process) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()

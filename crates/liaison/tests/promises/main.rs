@@ -22,6 +22,7 @@ mod doors;
 mod doubt;
 mod files;
 mod fire_times;
+mod five_systems;
 mod frozen;
 mod harness;
 mod inbound;
