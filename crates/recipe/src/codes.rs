@@ -132,7 +132,7 @@ codes! {
     UNKNOWN_FIELD "L0402" "Unknown field": "The action or trigger does not know the field.";
     FIELD_TYPE "L0403" "Value of another type": "The field takes another type of value.";
     FIELD_CHOICE "L0404" "Value not one of the choices": "The field takes only the listed values.";
-    FIELD_RANGE "L0405" "Value out of range": "The number is smaller or larger than the field takes.";
+    FIELD_RANGE "L0405" "Value out of range": "The value is smaller, larger, shorter or longer than the field takes.";
 
     ROOT "L0501" "Unknown name": "Expressions see trigger, steps, meta, params, run and, inside loops, item and index.";
     STEP "L0502" "Unknown step": "No step has this id.";

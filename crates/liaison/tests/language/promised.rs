@@ -60,13 +60,15 @@ fn what_does_not_fit_the_real_connectors_is_told() {
         ("external_id: {", "external_ids: {", "Did you mean \"external_id\"?"),
         (":customer\"", "${ trigger.id }\"", "`:customer`"),
         ("steps.account.total_size", "steps.account.totalSize", "total_size"),
-        ("external_id: { Stripe_Invoice__c: \"${ trigger.data.object.id }\" }", "external_id: {}", "external_id"),
+        ("external_id: { Stripe_Invoice__c: \"${ trigger.data.object.id }\" }", "external_id: {}", "\"external_id\" has at least 1 field, but 0 fields were read."),
         ("sf.upsert", "sf.upser", "Did you mean \"upsert\"?"),
     ] {
         assert_eq!(RECIPE.matches(old).count(), 1, "{old}");
         let said = problems(&RECIPE.replace(old, new));
         assert!(said.contains(word), "{new}:\n{said}");
     }
+    let many = RECIPE.replace("[invoice.paid]", &format!("[{}]", vec!["invoice.paid"; 21].join(", ")));
+    assert!(problems(&many).contains("\"types\" has at most 20 items, but 21 items were read."), "{}", problems(&many));
     let shipped = engine::catalogue::of(&connectors::all());
     let spliced = RECIPE.replace("= :customer", "= '${ trigger.id }'");
     let found = parse_and_check(spliced.as_bytes(), &shipped).diagnostics;

@@ -143,6 +143,7 @@ impl<'s> Walker<'s, '_> {
             Known::Expr(_) | Known::SomeText => {}
             Known::Scalar(json) => self.scalar(target, json, schema),
             Known::List(items) => {
+                self.count(target, items.len(), "Items", "item", schema);
                 if let Some(schema) = schema.get("items") {
                     for item in items {
                         let inner = Target { span: item.span(), missing: item.span(), required: true, ..*target };
@@ -150,7 +151,24 @@ impl<'s> Walker<'s, '_> {
                     }
                 }
             }
-            Known::Record(fields) => self.record(target, &fields, schema, depth),
+            Known::Record(fields) => {
+                self.count(target, fields.len(), "Properties", "field", schema);
+                self.record(target, &fields, schema, depth);
+            }
+        }
+    }
+
+    /// How many there are of something, against `min…` and `max…`.
+    fn count(&mut self, target: &Target<'_>, there: usize, word: &str, one: &str, schema: &Map<String, Json>) {
+        let bound = |side: &str| schema.get(&format!("{side}{word}")).and_then(Json::as_u64);
+        let there = there as u64;
+        let below = bound("min").filter(|min| there < *min).map(|min| ("at least", min));
+        let above = bound("max").filter(|max| there > *max).map(|max| ("at most", max));
+        if let Some((side, wanted)) = below.or(above) {
+            let many = |count: u64| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
+            let message = format!("\"{}\" has {side} {}, but {} was read.", target.name, many(wanted), many(there));
+            let message = if there == 1 { message } else { message.replace(" was read", " were read") };
+            self.found.push(Diagnostic::error(codes::FIELD_RANGE, target.span, message));
         }
     }
 
@@ -225,6 +243,9 @@ impl<'s> Walker<'s, '_> {
             let near = json.as_str().and_then(|text| nearest(text, names.iter().map(String::as_str)));
             self.found.push(Diagnostic::error(codes::FIELD_CHOICE, target.span, message).suggest(target.span, near));
             return;
+        }
+        if let Some(text) = json.as_str() {
+            self.count(target, text.chars().count(), "Length", "character", schema);
         }
         let Some(number) = json.as_f64() else { return };
         let bound = |word: &str| schema.get(word).and_then(Json::as_f64);
