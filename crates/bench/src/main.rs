@@ -15,6 +15,7 @@ mod measure;
 mod product;
 mod purge;
 mod schedules;
+mod systems;
 mod target;
 
 use anyhow::bail;

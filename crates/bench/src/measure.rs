@@ -6,6 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
+use serde_json::json;
 use tokio::process::Command;
 
 use crate::{database::Counted, load::Load, product, product::Process};
@@ -34,8 +35,10 @@ fn read(words: &[&str]) -> anyhow::Result<Options> {
         match *word {
             "--postgres" => options.postgres = Some((*words.next().context("--postgres needs a URL")?).to_owned()),
             "--only" => {
-                options.only =
-                    Some((*words.next().context("--only needs w1, w2, w3, w4, idle, backlog, schedules or postgres")?).to_owned())
+                options.only = Some(
+                    (*words.next().context("--only needs w1, w2, w3, w4, idle, backlog, schedules, systems or postgres")?)
+                        .to_owned(),
+                )
             }
             number => options.seconds = number.parse().with_context(|| format!("{number:?} is no number of seconds"))?,
         }
@@ -79,6 +82,9 @@ pub(crate) async fn all(words: &[&str]) -> anyhow::Result<()> {
     }
     if wanted("schedules") {
         crate::schedules::run().await?;
+    }
+    if wanted("systems") {
+        crate::systems::run(options.seconds).await?;
     }
     if wanted("postgres")
         && let Some(url) = &options.postgres
@@ -271,9 +277,9 @@ async fn stream(target: &Process, recipe: &str, pages: u64, aim: &str) -> anyhow
     let folder = tempfile::tempdir()?;
     let process = product::serve(folder.path(), None).await?;
     product::set_up(&process.address, &target.address).await?;
-    product::run_stream(&process.address, recipe, 1).await?;
+    product::run_stream(&process.address, recipe, &json!({ "pages": 1 })).await?;
     let (before, began) = (process.cpu()?, Instant::now());
-    let run = product::run_stream(&process.address, recipe, pages).await?;
+    let run = product::run_stream(&process.address, recipe, &json!({ "pages": pages })).await?;
     let (elapsed, used) = (began.elapsed().as_secs_f64(), process.cpu()? - before);
     let peak = process.peak_mb()?;
     let (total, bytes) = product::stream_result(&process.address, &run).await?;

@@ -104,6 +104,8 @@ pub(crate) const W4_BATCH: u64 = 100;
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: String,
+    /// The line it began with.
+    pub(crate) said: String,
     pub(crate) ready: Duration,
 }
 
@@ -118,7 +120,7 @@ impl Process {
         let ready = began.elapsed();
         let address = line.rsplit(['/', ' ']).next().unwrap_or_default().to_owned();
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { child, address, ready })
+        Ok(Self { child, address, said: line, ready })
     }
 
     /// CPU seconds used so far, in user and kernel.
@@ -171,6 +173,13 @@ pub(crate) async fn serve_with(folder: &Path, flags: &[&str]) -> anyhow::Result<
     Process::start(command).await
 }
 
+/// The simulated systems; they begin with a line of JSON.
+pub(crate) async fn sandbox() -> anyhow::Result<Process> {
+    let mut command = Command::new(binary()?);
+    command.args(["sandbox", "--port", "0", "--json"]);
+    Process::start(command).await
+}
+
 /// One counter of a process; 0 while it counted nothing.
 pub(crate) async fn metric(address: &str, name: &str) -> anyhow::Result<f64> {
     let text = call(address, "GET", "/metrics", "text/plain", String::new()).await?;
@@ -207,6 +216,11 @@ pub(crate) async fn save(address: &str, slug: &str, text: String) -> anyhow::Res
     call(address, "POST", &format!("/api/v1/recipes/{slug}/activate"), "application/json", "{}".to_owned()).await.map(drop)
 }
 
+/// Makes a connection.
+pub(crate) async fn connect(address: &str, connection: &str) -> anyhow::Result<()> {
+    call(address, "POST", "/api/v1/connections", "application/json", connection.to_owned()).await.map(drop)
+}
+
 /// Waits until a process says that it takes part in the work.
 pub(crate) async fn ready(address: &str) -> anyhow::Result<()> {
     let began = Instant::now();
@@ -236,7 +250,7 @@ async fn call(address: &str, method: &str, path: &str, kind: &str, body: String)
     Ok(text)
 }
 
-/// What a run of W3 or W4 gave: how many passes, and the bytes of its file.
+/// What such a run gave: how many passes, and the bytes of its file.
 pub(crate) async fn stream_result(address: &str, id: &str) -> anyhow::Result<(u64, u64)> {
     let run = call(address, "GET", &format!("/api/v1/runs/{id}"), "application/json", String::new()).await?;
     let run: serde_json::Value = serde_json::from_str(&run)?;
@@ -244,10 +258,9 @@ pub(crate) async fn stream_result(address: &str, id: &str) -> anyhow::Result<(u6
     Ok((output["total"].as_u64().context("no total")?, output["file"]["size"].as_u64().context("no file")?))
 }
 
-/// One run of W3 or W4 over so many pages, to its end; gives its id.
-pub(crate) async fn run_stream(address: &str, recipe: &str, pages: u64) -> anyhow::Result<String> {
-    let body = format!("{{\"pages\": {pages}}}");
-    let begun = call(address, "POST", &format!("/api/v1/recipes/{recipe}/runs"), "application/json", body).await?;
+/// One run of a recipe that goes through a stream, to its end; gives its id.
+pub(crate) async fn run_stream(address: &str, recipe: &str, event: &serde_json::Value) -> anyhow::Result<String> {
+    let begun = call(address, "POST", &format!("/api/v1/recipes/{recipe}/runs"), "application/json", event.to_string()).await?;
     let begun: serde_json::Value = serde_json::from_str(&begun)?;
     let id = begun["id"].as_str().context("no id")?;
     loop {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use serde_json::Value as Json;
 use url::Url;
 
-pub use self::told::own_words;
+pub use self::told::{own_words, retry_after};
 use crate::{
     Connection, Cx, Secret,
     error::{ErrorClass, StepError},

@@ -6,6 +6,12 @@ use serde_json::{Map, Value as Json};
 
 use crate::Secret;
 
+/// A text of a record of settings or inputs, trimmed; nothing when it is not there or says nothing.
+#[must_use]
+pub fn text<'a>(fields: &'a Json, name: &str) -> Option<&'a str> {
+    fields.get(name).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty())
+}
+
 /// What is wrong with a connection: (field, sentence), all of it at once.
 #[derive(Default)]
 pub struct Problems(Vec<(String, String)>);

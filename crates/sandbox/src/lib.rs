@@ -62,6 +62,9 @@ fn vendors(world: &Arc<World>) -> Vec<Arc<dyn Vendor>> {
 pub struct Options {
     /// Decides all data, ids and tokens.
     pub seed: u64,
+    /// Decides the company's books in the place of `seed`, so that the same customers and invoices can have new ids
+    /// in the systems.
+    pub books: Option<u64>,
     /// The address to listen on; anybody who reaches it may use everything.
     pub host: IpAddr,
     /// The port of the control page; the systems follow it in alphabetical order. 0 takes any free ones.
@@ -70,7 +73,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 1, host: IpAddr::from([127, 0, 0, 1]), port: 0 }
+        Self { seed: 1, books: None, host: IpAddr::from([127, 0, 0, 1]), port: 0 }
     }
 }
 
@@ -88,7 +91,7 @@ impl Sandbox {
     /// # Errors
     /// When a port cannot be had.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let world = World::new(options.seed);
+        let world = World::new(options.seed, options.books);
         let mut servers = serve::Servers::default();
         let mut port = options.port;
         let mut place = || {

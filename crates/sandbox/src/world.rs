@@ -10,6 +10,7 @@ use crate::{Clock, Company, Random, fault::Faults, outbox::Outbox, recorder::Rec
 /// Clock, company, faults, requests seen and webhooks on their way.
 pub struct World {
     seed: Mutex<u64>,
+    books: Option<u64>,
     clock: Clock,
     company: RwLock<Arc<Company>>,
     faults: Faults,
@@ -19,11 +20,12 @@ pub struct World {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, books: Option<u64>) -> Arc<Self> {
         Arc::new(Self {
             seed: Mutex::new(seed),
+            books,
             clock: Clock::default(),
-            company: RwLock::new(Arc::new(Company::new(seed))),
+            company: RwLock::new(Arc::new(Company::new(books.unwrap_or(seed)))),
             faults: Faults::default(),
             recorder: Recorder::default(),
             outbox: Arc::new(Outbox::default()),
@@ -31,7 +33,7 @@ impl World {
         })
     }
 
-    /// The seed all data is made of.
+    /// The seed all data is made of, but for the books when they have one of their own.
     #[must_use]
     pub fn seed(&self) -> u64 {
         *self.seed.lock()
@@ -86,7 +88,7 @@ impl World {
     /// Forgets faults, requests and webhooks, and makes the company anew. The systems are reset by the caller.
     pub(crate) fn reset(&self, seed: u64) {
         *self.seed.lock() = seed;
-        *self.company.write() = Arc::new(Company::new(seed));
+        *self.company.write() = Arc::new(Company::new(self.books.unwrap_or(seed)));
         self.faults.clear();
         self.recorder.clear();
         self.outbox.clear();

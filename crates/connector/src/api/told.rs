@@ -16,7 +16,7 @@ const BODY_SHOWN_BYTES_MAX: usize = 16 * 1024;
 /// Most of the system's own words in a sentence.
 const WORDS_CHARS_MAX: usize = 500;
 /// Longest pause a system can ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) fn refused(dialect: &Dialect, answer: &Answer, refusal: Refusal) -> StepError {
     let status = answer.status;
@@ -156,13 +156,15 @@ fn next(class: ErrorClass) -> &'static str {
     }
 }
 
-/// Seconds, or a date told apart from the answer's own `Date` so that clocks need not agree (RFC 9110, 10.2.3).
-pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// `Retry-After`: seconds, or a date told apart from the answer's own `Date` so that clocks need not agree
+/// (RFC 9110, 10.2.3). A week at most is believed.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
-        return Some(Duration::from_secs(seconds));
+        return Some(Duration::from_secs(seconds).min(RETRY_AFTER_MAX));
     }
     let until = httpdate::parse_http_date(text).ok()?;
     let now = httpdate::parse_http_date(headers.get(header::DATE)?.to_str().ok()?.trim()).ok()?;
-    Some(until.duration_since(now).unwrap_or_default())
+    Some(until.duration_since(now).unwrap_or_default().min(RETRY_AFTER_MAX))
 }

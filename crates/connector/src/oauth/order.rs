@@ -11,6 +11,7 @@ use url::{Url, form_urlencoded};
 use super::{Client, Grant, Place};
 use crate::{
     Mask, Secret,
+    api::retry_after,
     error::{Doubt, ErrorClass, StepError},
     http::{Http, Request, Response},
 };
@@ -260,7 +261,7 @@ impl Order {
         let definite = matches!(response.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
         let error = self.problem(class, "SIGN_IN_FAILED", why);
         Refusal {
-            error: StepError { retry_after: retry_after(response), ..error },
+            error: StepError { retry_after: retry_after(&response.headers), ..error },
             for_good: class == ErrorClass::Auth && definite && in_words,
         }
     }
@@ -292,11 +293,6 @@ fn fingerprint(parts: [&str; 3]) -> String {
         hash.update(part);
     }
     hex::encode(hash.finalize())
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    let seconds = response.headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Some(Duration::from_secs(seconds))
 }
 
 /// RFC 6749, 2.3.1: id and secret are form-encoded before they are joined.

@@ -1,12 +1,7 @@
 //! From what came back to a step's output, or to an error people can act on.
 
-use std::time::Duration;
-
-use ::http::{
-    HeaderMap, StatusCode,
-    header::{DATE, RETRY_AFTER},
-};
-use connector::{Cx, Doubt, ErrorClass, Mask, StepError, http::Response};
+use ::http::{HeaderMap, StatusCode};
+use connector::{Cx, Doubt, ErrorClass, Mask, StepError, api::retry_after, http::Response};
 use serde_json::{Map, Value as Json, json};
 use url::Position;
 
@@ -20,8 +15,6 @@ use super::{
 const BODY_SHOWN_BYTES_MAX: usize = 64 * 1024;
 /// Most of the other side's own words put into a message.
 const WORDS_CHARS_MAX: usize = 300;
-/// Longest wish for the next try that is believed.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 pub(super) fn output_schema() -> Json {
     json!({
@@ -130,19 +123,6 @@ fn next(status: StatusCode, through_connection: bool) -> &'static str {
         500..=599 => "Nothing to do: it is tried again later. If it stays, tell whoever runs the other system.",
         _ => "Correct what is sent; the answer says what was wrong.",
     }
-}
-
-/// Seconds, or a date told apart from the answer's own `Date` so that clocks need not agree (RFC 9110, 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let wait = if let Ok(seconds) = text.parse::<u64>() {
-        Duration::from_secs(seconds)
-    } else {
-        let until = httpdate::parse_http_date(text).ok()?;
-        let now = httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?.trim()).ok()?;
-        until.duration_since(now).unwrap_or_default()
-    };
-    Some(wait.min(RETRY_AFTER_MAX))
 }
 
 fn shown_body(mask: &Mask, response: &Response) -> Json {

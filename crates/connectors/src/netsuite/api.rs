@@ -8,6 +8,8 @@ use connector::{
 use serde_json::{Map, Value as Json, json};
 use url::Url;
 
+pub(super) use connector::strict::text;
+
 use super::settings;
 
 pub(super) const PREFER: HeaderName = HeaderName::from_static("prefer");
@@ -233,11 +235,6 @@ pub(super) fn without_links(value: Json) -> Json {
         Json::Array(items) => Json::Array(items.into_iter().map(without_links).collect()),
         other => other,
     }
-}
-
-/// A text of the input; the schema has been checked.
-pub(super) fn text<'a>(input: &'a Json, name: &str) -> Option<&'a str> {
-    input.get(name).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty())
 }
 
 pub(super) fn needed<'a>(input: &'a Json, name: &str) -> Result<&'a str, StepError> {

@@ -10,7 +10,7 @@ use connector::{
     http::Request,
     jwt::{Assertion, Signature},
     oauth::{Authorize, Client, Grant, SignIn},
-    strict::{self, Problems},
+    strict::{self, Problems, text},
 };
 use serde_json::{Map, Value as Json, json};
 use url::Url;
@@ -60,10 +60,6 @@ pub(super) fn credentials_schema() -> Json {
         },
         "additionalProperties": false
     })
-}
-
-fn text<'a>(config: &'a Json, name: &str) -> Option<&'a str> {
-    config.get(name).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty())
 }
 
 fn auth(config: &Json) -> &str {

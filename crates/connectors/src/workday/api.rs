@@ -12,6 +12,11 @@ use serde_json::{Value as Json, json};
 
 use super::{settings::Settings, soap};
 
+/// A text of the input; empty when it is not there.
+pub(super) fn text<'a>(input: &'a Json, name: &str) -> &'a str {
+    input[name].as_str().unwrap_or_default()
+}
+
 /// Rows of a REST list asked for at once: the most there are.
 pub(super) const REST_LIMIT: usize = 100;
 /// Rows held at once when a list is not gone through page by page.

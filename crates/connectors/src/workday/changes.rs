@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    api::{self, invalid},
+    api::{self, invalid, text},
     people::{organization_reference, worker_id, worker_key, worker_reference},
     schema,
     settings::Settings,
@@ -87,10 +87,6 @@ pub(super) fn day_of(seconds: i64) -> String {
 /// Today, as the connection's clock has it.
 fn today(cx: &Cx) -> String {
     day_of(cx.now_s())
-}
-
-fn text<'a>(input: &'a Json, name: &str) -> &'a str {
-    input[name].as_str().unwrap_or_default()
 }
 
 fn date(cx: &Cx, input: &Json) -> String {

@@ -6,7 +6,7 @@ use connector::{
     Connection, Cx, ErrorClass, Secret, StepError,
     jwt::{Assertion, Signature},
     oauth::{Client, Grant},
-    strict,
+    strict::{self, text},
 };
 use serde_json::{Map, Value as Json, json};
 use url::Url;
@@ -108,10 +108,6 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
         problems.add("credentials.username", "the user name must end with @ and the tenant, as in isu_liaison@acme");
     }
     problems.finish()
-}
-
-fn text<'a>(config: &'a Json, name: &str) -> Option<&'a str> {
-    config.get(name).and_then(Json::as_str).map(str::trim).filter(|text| !text.is_empty())
 }
 
 fn address(text: &str) -> Result<Url, String> {

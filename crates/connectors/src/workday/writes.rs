@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    api::{self, invalid},
+    api::{self, invalid, text},
     people::worker_key,
     schema,
 };
@@ -16,10 +16,6 @@ use super::{
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
 /// Longest wait in one step.
 const WAIT_S_MAX: u64 = 600;
-
-fn text<'a>(input: &'a Json, name: &str) -> &'a str {
-    input[name].as_str().unwrap_or_default()
-}
 
 async fn request_time_off(cx: Cx, input: Json) -> Result<Json, StepError> {
     let given = input["days"].as_array().filter(|days| !days.is_empty()).ok_or_else(|| invalid("at least one day is needed"))?;

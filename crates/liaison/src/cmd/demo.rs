@@ -57,7 +57,6 @@ async fn set_up_and_send(engine: &Arc<Engine>, url: &str, mood: Mood) -> anyhow:
     let desk = desk::start().await?;
     let secret = signing_secret(engine, &desk).await?;
     let recipes = RECIPES.iter().map(|text| read(engine, text)).collect::<anyhow::Result<Vec<_>>>()?;
-    // New ids and tokens each time: what an earlier start of the demo knew must not stand in the way.
     let systems = Systems::start(engine.now().micros().unsigned_abs()).await?;
     let known = connect(engine, &systems, url, &recipes).await?;
     for (recipe, text) in recipes.iter().zip(RECIPES) {

@@ -27,7 +27,7 @@ pub(crate) struct Sandbox {
 
 pub(crate) fn run(wanted: Sandbox) -> anyhow::Result<ExitCode> {
     block_on(async move {
-        let options = Options { seed: wanted.seed, host: wanted.host, port: wanted.port };
+        let options = Options { seed: wanted.seed, host: wanted.host, port: wanted.port, ..Options::default() };
         let sandbox = sandbox::Sandbox::start(options).await.context("the sandbox could not start")?;
         print(&if wanted.json { told(&sandbox).to_string() } else { sentences(&sandbox) })?;
         tokio::signal::ctrl_c().await.context("cannot hear when to stop")?;

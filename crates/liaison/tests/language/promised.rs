@@ -60,7 +60,11 @@ fn what_does_not_fit_the_real_connectors_is_told() {
         ("external_id: {", "external_ids: {", "Did you mean \"external_id\"?"),
         (":customer\"", "${ trigger.id }\"", "`:customer`"),
         ("steps.account.total_size", "steps.account.totalSize", "total_size"),
-        ("external_id: { Stripe_Invoice__c: \"${ trigger.data.object.id }\" }", "external_id: {}", "\"external_id\" has at least 1 field, but 0 fields were read."),
+        (
+            "external_id: { Stripe_Invoice__c: \"${ trigger.data.object.id }\" }",
+            "external_id: {}",
+            "\"external_id\" has at least 1 field, but 0 fields were read.",
+        ),
         ("sf.upsert", "sf.upser", "Did you mean \"upsert\"?"),
     ] {
         assert_eq!(RECIPE.matches(old).count(), 1, "{old}");

@@ -8,7 +8,7 @@ use super::{Problem, entries};
 
 /// What each crate may know of ours.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("bench", &[]),
+    ("bench", &["connector", "connectors"]),
     ("connector", &[]),
     // Connector files hold formulas.
     ("connectors", &["connector", "formula"]),

@@ -27,9 +27,10 @@ pub(super) struct Given {
 }
 
 impl Systems {
-    /// Starts them at the usual ports, or at any free ones.
+    /// Starts them at the usual ports, or at any free ones. The books are those the stories speak of; ids and tokens
+    /// are new each time, so that nothing an earlier start knew stands in the way.
     pub(super) async fn start(seed: u64) -> anyhow::Result<Self> {
-        let options = |port| Options { seed, port, ..Options::default() };
+        let options = |port| Options { seed, books: Some(Options::default().seed), port, ..Options::default() };
         let sandbox = match Sandbox::start(options(PORT)).await {
             Ok(sandbox) => sandbox,
             Err(_) => Sandbox::start(options(0)).await.context("the simulated systems could not start")?,
