@@ -30,6 +30,20 @@ const RECIPES: &[&str] = &[
     include_str!("../../../../recipes/new-hire.recipe.yaml"),
     include_str!("../../../../recipes/notify-hr-director.recipe.yaml"),
     include_str!("../../../../recipes/order-to-cash.recipe.yaml"),
+    include_str!("../../../../recipes/find-stripe-customer.recipe.yaml"),
+    include_str!("../../../../recipes/failure-to-incident.recipe.yaml"),
+    include_str!("../../../../recipes/account-to-billing-and-books.recipe.yaml"),
+    include_str!("../../../../recipes/customer-360.recipe.yaml"),
+    include_str!("../../../../recipes/dispute-to-incident.recipe.yaml"),
+    include_str!("../../../../recipes/incident-to-account.recipe.yaml"),
+    include_str!("../../../../recipes/leaver.recipe.yaml"),
+    include_str!("../../../../recipes/netsuite-accounts-in-bulk.recipe.yaml"),
+    include_str!("../../../../recipes/new-hire-accounts.recipe.yaml"),
+    include_str!("../../../../recipes/organization-to-department.recipe.yaml"),
+    include_str!("../../../../recipes/payout-reconciliation.recipe.yaml"),
+    include_str!("../../../../recipes/quote-to-cash.recipe.yaml"),
+    include_str!("../../../../recipes/refund-to-credit-memo.recipe.yaml"),
+    include_str!("../../../../recipes/stripe-invoice-paid.recipe.yaml"),
 ];
 /// The connections to the demo's desk: their names and connectors.
 const DESK: [(&str, &str); 2] = [("pay", "webhook"), ("desk", "http")];
