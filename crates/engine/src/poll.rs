@@ -20,7 +20,7 @@ pub use self::people::{PollCount, PollError};
 use crate::{
     Engine, Event, LiveRecipe,
     drive::{guarded, record},
-    gate::Seat,
+    gate::{self, Seat},
     health, measure,
 };
 
@@ -184,7 +184,21 @@ impl Engine {
         let id = RunId::new(self.now(), self.random());
         let seat = Seat::of(self, recipe.row.id, id, Via::Poll);
         let timeout = self.settings.poll_timeout;
-        let pass = seat.ask_reading(&asking.connection, timeout, self.now()).map_err(|held| (held.reason, held.until))?;
+        let pass = loop {
+            let held = match seat.ask_reading(&asking.connection, timeout, self.now()) {
+                Ok(pass) => break pass,
+                Err(held) => held,
+            };
+            // Its place in the line is kept as long as it stays here.
+            let pause = held.until.since(self.now());
+            if !gate::briefly(held.reason, pause) {
+                return Err((held.reason, held.until));
+            }
+            tokio::select! {
+                () = gate::called(Some(&seat)) => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        };
         let cx = Cx {
             http: self.http.clone(),
             connection: Some(connection),

@@ -151,3 +151,18 @@ async fn an_event_the_recipe_does_not_want_moves_the_position_and_starts_nothing
     let row = world.store().polls(None, 10).await.unwrap().remove(0);
     assert_eq!(json!(row.position)["after"], json!([now.micros(), 7]) as Value);
 }
+
+/// Questions wait their turn like calls of runs: with a budget that many share, nobody is passed over.
+#[tokio::test(start_paused = true)]
+async fn questions_that_share_a_budget_are_all_asked() {
+    let config = json!({ "budget": { "in_flight": 1, "per_second": 2 } });
+    let recipes = ["one", "two", "three", "four"].map(|slug| (slug, EVERY_20_S));
+    let world = World::with(1, &[("crm", config)], &recipes, SHARED()).await;
+    world.system("crm", |crm| crm.takes = Duration::from_millis(400));
+    world.pass(Duration::from_secs(30)).await;
+    happens(&world, world.now(), 1);
+    world.pass(MINUTE).await;
+    assert_eq!(runs_by_id(&world).await, [(1, recipes.len())].into(), "every recipe saw it once");
+    let asked = world.system("crm", |crm| crm.calls.len());
+    assert!((16..=20).contains(&asked), "{asked} questions of four recipes in 90 s");
+}
