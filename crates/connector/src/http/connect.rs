@@ -19,7 +19,7 @@ use tokio::{
     net::TcpStream,
     sync::OnceCell,
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::{Host, Url};
 
 use super::{
@@ -104,6 +104,21 @@ pub(super) async fn connect(inner: &Inner, origin: &Origin, url: &Url) -> Result
 }
 
 async fn open(inner: &Inner, origin: &Origin, url: &Url) -> Result<Lease, StepError> {
+    let tcp = reached(inner, origin, url).await?;
+    if !origin.https {
+        return single(tcp, origin, url).await;
+    }
+    let tls = trusted(inner, origin, url, tcp).await?;
+    if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+        return single(tls, origin, url).await;
+    }
+    let sender = multiplexed(tls, url).await?;
+    origin.share(&sender);
+    Ok(Lease::H2(sender))
+}
+
+/// A connection to the system, or to it through the proxy; nothing is sent on it.
+pub(super) async fn reached(inner: &Inner, origin: &Origin, url: &Url) -> Result<TcpStream, StepError> {
     let tcp = match origin.proxy(inner.options.proxy.as_ref()) {
         Some(proxy) => proxy::open(inner, origin, url, proxy).await?,
         None => {
@@ -112,9 +127,16 @@ async fn open(inner: &Inner, origin: &Origin, url: &Url) -> Result<Lease, StepEr
         }
     };
     tcp.set_nodelay(true).map_err(|error| problem::connect(url, &error))?;
-    if !origin.https {
-        return single(tcp, origin, url).await;
-    }
+    Ok(tcp)
+}
+
+/// TLS on such a connection, as the origin's route or the process trusts.
+pub(super) async fn trusted(
+    inner: &Inner,
+    origin: &Origin,
+    url: &Url,
+    tcp: TcpStream,
+) -> Result<TlsStream<TcpStream>, StepError> {
     let name = match &origin.host {
         Host::Domain(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
             .map_err(|_| problem::bad_url("its host is not a valid name"))?,
@@ -125,12 +147,21 @@ async fn open(inner: &Inner, origin: &Origin, url: &Url) -> Result<Lease, StepEr
         Some(own) => own,
         None => inner.tls.config().await.map_err(|error| problem::tls(url, &error))?,
     };
-    let tls = TlsConnector::from(config).connect(name, tcp).await.map_err(|error| problem::tls(url, &error))?;
-    if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
-        return single(tls, origin, url).await;
-    }
+    TlsConnector::from(config).connect(name, tcp).await.map_err(|error| problem::tls(url, &error))
+}
+
+/// HTTP/2 on a connection.
+pub(super) async fn multiplexed<B>(
+    io: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    url: &Url,
+) -> Result<http2::SendRequest<B>, StepError>
+where
+    B: hyper::body::Body + Unpin + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
-        .handshake(TokioIo::new(tls))
+        .handshake(TokioIo::new(io))
         .await
         .map_err(|error| problem::handshake(url, &error))?;
     tokio::spawn(async move {
@@ -138,8 +169,7 @@ async fn open(inner: &Inner, origin: &Origin, url: &Url) -> Result<Lease, StepEr
             tracing::debug!(%error, "an HTTP/2 connection ended");
         }
     });
-    origin.share(&sender);
-    Ok(Lease::H2(sender))
+    Ok(sender)
 }
 
 async fn single(

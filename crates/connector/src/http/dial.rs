@@ -2,20 +2,53 @@
 
 use std::{sync::Arc, time::Duration};
 
+use hyper::client::conn::http2;
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
-use url::Url;
+use url::{Position, Url};
 
 use super::{
     Http,
-    connect::{addresses, client_config, tcp},
+    connect::{addresses, client_config, multiplexed, reached, tcp, trusted},
     pool::Origin,
     problem,
 };
 use crate::error::{ErrorClass, StepError};
 
 impl Http {
+    /// An HTTP/2 connection of its own to the origin of an address, for streams that go both ways, such as gRPC. Over
+    /// https the other side must agree to HTTP/2; over http it is taken for granted. It ends when it is dropped.
+    ///
+    /// # Errors
+    /// When the address may not be called, nobody answers in time, or the other side speaks no HTTP/2.
+    pub async fn dial_http2<B>(&self, url: &Url, limit: Duration) -> Result<http2::SendRequest<B>, StepError>
+    where
+        B: hyper::body::Body + Unpin + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let limit = limit.min(self.inner.options.connect_timeout);
+        let origin = Origin::new(url, None)?;
+        let open = async {
+            let tcp = reached(&self.inner, &origin, url).await?;
+            if !origin.https {
+                return multiplexed(tcp, url).await;
+            }
+            let tls = trusted(&self.inner, &origin, url, tcp).await?;
+            if tls.get_ref().1.alpn_protocol() != Some(b"h2") {
+                let words = format!("{} does not speak HTTP/2", &url[Position::BeforeHost..Position::AfterPort]);
+                return Err(StepError::new(ErrorClass::Network, "HTTP2_MISSING", words)
+                    .with_next("Check the address; a proxy on the way may not let HTTP/2 through."));
+            }
+            multiplexed(tls, url).await
+        };
+        match tokio::time::timeout(limit, open).await {
+            Ok(result) => result,
+            Err(_) => Err(problem::connect_timeout(url, limit)),
+        }
+    }
+
     /// A connection to a host and port that calls may reach; nothing is sent on it.
     ///
     /// # Errors
