@@ -19,6 +19,7 @@ mod misc;
 mod oauth;
 mod org;
 mod outbound;
+mod pubsub;
 mod query;
 mod reports;
 mod rest;
@@ -73,6 +74,9 @@ impl Vendor for Salesforce {
     }
 
     fn refusal(&self, kind: &Kind, request: &Parts) -> Response {
+        if request.uri.path().starts_with(pubsub::PATH) {
+            return pubsub::refused(kind);
+        }
         let trouble = match kind {
             Kind::RateLimited { .. } => Trouble::new(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded."),
             Kind::ServerError => Trouble::new(

@@ -94,13 +94,13 @@ impl Servers {
 
 /// Ends the connection a request came by.
 #[derive(Clone, Default)]
-struct Line {
+pub(crate) struct Line {
     cut: CancellationToken,
     reset: Arc<AtomicBool>,
 }
 
 impl Line {
-    fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.reset.store(true, Ordering::Relaxed);
         self.cut.cancel();
     }

@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use super::{
     errors::Trouble,
     org::Org,
+    pubsub,
     schema::{new_object, parse_field},
     system::System,
     value::Value,
@@ -39,7 +40,17 @@ pub(super) fn all() -> Vec<Happening> {
             "many records are created in one second by an import",
             json!({ "object": "Lead", "count": 5000, "fields": { "LastName": "Import", "Company": "Bulk" } }),
         ),
-        ("publish", "a platform event is published", json!({ "event": "Order_Event__e", "fields": { "Number__c": "7" } })),
+        (
+            "publish",
+            "a platform event is published, or many alike",
+            json!({ "event": "Order_Event__e", "fields": { "Number__c": "7" }, "count": 1 }),
+        ),
+        (
+            "gap",
+            "Salesforce could not make a change event and tells only of the gap",
+            json!({ "object": "Account", "kind": "GAP_UPDATE", "ids": ["001..."] }),
+        ),
+        ("move_org", "the org moves to another instance: events that were kept are gone, and replay ids with them", json!({})),
         (
             "add_object",
             "an admin adds a custom object",
@@ -65,6 +76,7 @@ pub(super) fn happen(system: &Arc<System>, name: &str, with: &Json) -> Result<Js
     match name {
         "expire_sessions" => system.tokens.expire_all(),
         "revoke_access" => system.tokens.revoke_all(),
+        "move_org" => system.bus.lock().move_away(),
         "release_bulk" => {
             system.configure(&json!({ "bulk_held": false }))?;
         }
@@ -96,14 +108,14 @@ fn on_records(system: &System, org: &mut Org, person: &Writer, name: &str, with:
         "invoice_paid" => return invoice_paid(system, org, person, with),
         "publish" => {
             let event = text(with, "event")?;
-            org.schema
-                .find(event)
-                .filter(|object| org.schema.objects[*object].event())
-                .ok_or_else(|| Problem(format!("there is no event {event}")))?;
-            let (number, uuid) =
-                system.bus.lock().publish(event, fields.clone(), &person.user, person.now_ms, &system.random.lock());
-            return Ok(json!({ "replay": number, "uuid": uuid }));
+            let object = org.schema.find(event).map(|object| &org.schema.objects[object]).filter(|object| object.event());
+            let object = object.ok_or_else(|| Problem(format!("there is no event {event}")))?;
+            let uuids: Vec<Json> = (0..count(with, 1)?)
+                .map(|_| json!(pubsub::publish(system, object, fields.clone(), &person.user, None).1))
+                .collect();
+            return Ok(json!({ "uuid": uuids.first(), "uuids": uuids }));
         }
+        "gap" => return gap(system, org, with),
         "create" | "change" | "delete" | "undelete" | "burst" => {}
         _ => return Err(Problem(format!("Salesforce knows no happening \"{name}\""))),
     }
@@ -139,9 +151,26 @@ fn named(org: &Org, object: usize, with: &Json) -> Result<String, Problem> {
     }
 }
 
+fn count(with: &Json, least: usize) -> Result<usize, Problem> {
+    let given = if with["count"].is_null() && least > 0 { Some(least as u64) } else { with["count"].as_u64() };
+    let count = given.and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= BURST_MAX);
+    count.ok_or_else(|| Problem(format!("\"count\" is a number up to {BURST_MAX}")))
+}
+
+fn gap(system: &System, org: &Org, with: &Json) -> Result<Json, Problem> {
+    let (name, kind) = (text(with, "object")?, text(with, "kind")?);
+    let object = org.schema.find(name).ok_or_else(|| Problem(format!("there is no object {name}")))?;
+    let kind =
+        ["GAP_CREATE", "GAP_UPDATE", "GAP_DELETE", "GAP_UNDELETE", "GAP_OVERFLOW"].into_iter().find(|known| *known == kind);
+    let kind =
+        kind.ok_or_else(|| Problem("\"kind\" is GAP_CREATE, GAP_UPDATE, GAP_DELETE, GAP_UNDELETE or GAP_OVERFLOW".to_owned()))?;
+    let ids = with["ids"].as_array().into_iter().flatten().filter_map(|id| id.as_str().map(str::to_owned)).collect();
+    pubsub::gap(system, org, object, ids, kind);
+    Ok(json!({}))
+}
+
 fn burst(org: &mut Org, person: &Writer, object: usize, with: &Json, fields: &Fields) -> Result<Json, Problem> {
-    let count = with["count"].as_u64().and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= BURST_MAX);
-    let count = count.ok_or_else(|| Problem(format!("\"count\" is a number up to {BURST_MAX}")))?;
+    let count = count(with, 0)?;
     for _ in 0..count {
         org.insert(person, object, fields).map_err(refused)?;
     }
@@ -162,7 +191,9 @@ fn invoice_paid(system: &System, org: &mut Org, person: &Writer, with: &Json) ->
     });
     let payload = json!({ "Invoice_Number__c": number, "Amount__c": amount, "Paid_On__c": day });
     let payload = payload.as_object().cloned().unwrap_or_default();
-    system.bus.lock().publish("Invoice_Paid__e", payload, &person.user, person.now_ms, &system.random.lock());
+    if let Some(event) = org.schema.find("Invoice_Paid__e") {
+        pubsub::publish(system, &org.schema.objects[event], payload, &person.user, None);
+    }
     Ok(json!({ "id": &*id }))
 }
 

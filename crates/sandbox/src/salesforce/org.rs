@@ -104,7 +104,6 @@ pub(super) enum Happened {
 
 /// One change of one record.
 #[derive(Debug, Clone)]
-#[expect(dead_code, reason = "change data capture reads them")]
 pub(super) struct Change {
     pub object: usize,
     pub happened: Happened,

@@ -10,6 +10,7 @@ use super::{
     errors::{Outcome, Trouble},
     ids,
     org::{Change, Happened, Org},
+    pubsub,
     rest::Call,
     schema::{Field, Kind},
     settings::Outbound,
@@ -157,9 +158,8 @@ impl System {
             let message = format!("Required fields are missing: [{}]", missing.join(", "));
             return Err(Trouble { fields: missing, ..Trouble::bad("REQUIRED_FIELD_MISSING", message) });
         }
-        let (prefix, name) = (described.prefix.clone(), described.name.clone());
-        let (id, uuid) = self.bus.lock().publish(&name, payload, &call.user, self.now_ms(), &self.random.lock());
-        let id = ids::make(&prefix, id);
+        let (place, uuid) = pubsub::publish(self, described, payload, &call.user, None);
+        let id = ids::make(&described.prefix, place);
         Ok(
             json!({ "id": &*id, "success": true, "errors": [{ "statusCode": "OPERATION_ENQUEUED", "message": uuid, "fields": [] }] }),
         )

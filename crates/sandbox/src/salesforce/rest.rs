@@ -20,6 +20,7 @@ use super::{
     files::{self, Part},
     oauth::Form,
     org::Org,
+    pubsub,
     settings::{NEWEST, OLDEST},
     soap,
     system::System,
@@ -122,7 +123,7 @@ impl Call {
 }
 
 pub(super) fn router(system: &Arc<System>) -> Router {
-    Router::new().fallback(handle).with_state(system.clone())
+    pubsub::router().fallback(handle).with_state(system.clone())
 }
 
 async fn handle(State(system): State<Arc<System>>, request: Request) -> Response {

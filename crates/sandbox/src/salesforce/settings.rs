@@ -45,6 +45,18 @@ pub(super) struct Settings {
     pub bulk_held: bool,
     /// Where outbound messages go: object name, address, fields.
     pub outbound_messages: Vec<Outbound>,
+    /// Objects whose changes are told as events.
+    pub change_capture: Vec<String>,
+    /// A quiet event stream says so often that it is alive, in milliseconds.
+    pub stream_keepalive_ms: u64,
+    /// The next so many event streams break.
+    pub stream_breaks: u64,
+    /// They do after so many events.
+    pub stream_break_events: u64,
+    /// How: `reset`, `unavailable`, or `expired`, which ends every session.
+    pub stream_break_with: String,
+    /// True when each event is delivered twice.
+    pub stream_twice: bool,
 }
 
 /// Where an outbound message goes, and what it carries.
@@ -84,12 +96,20 @@ impl Default for Settings {
             bulk_batch_rows: 1_000,
             bulk_held: false,
             outbound_messages: Vec::new(),
+            change_capture: ["Account", "Contact", "Lead", "Opportunity", "Invoice__c"].map(str::to_owned).to_vec(),
+            stream_keepalive_ms: 270_000,
+            stream_breaks: 0,
+            stream_break_events: 0,
+            stream_break_with: "reset".to_owned(),
+            stream_twice: false,
         }
     }
 }
 
 /// Outbound messages that can be set up.
 const OUTBOUND_MAX: usize = 50;
+/// Objects whose changes can be told.
+const CAPTURED_MAX: usize = 50;
 
 impl Settings {
     pub(super) fn json(&self) -> Json {
@@ -113,6 +133,15 @@ impl Settings {
         }
         if !(1..=250_000).contains(&settings.bulk_page_rows) || !(1..=10_000).contains(&settings.bulk_batch_rows) {
             return wrong("bulk_page_rows is from 1 to 250000 and bulk_batch_rows from 1 to 10000");
+        }
+        if !(10..=270_000).contains(&settings.stream_keepalive_ms) {
+            return wrong("stream_keepalive_ms is from 10 to 270000");
+        }
+        if !matches!(settings.stream_break_with.as_str(), "reset" | "unavailable" | "expired") {
+            return wrong("stream_break_with is reset, unavailable or expired");
+        }
+        if settings.change_capture.len() > CAPTURED_MAX {
+            return wrong("there are at most 50 captured objects");
         }
         if !matches!(settings.consent.as_str(), "grant" | "deny") {
             return wrong("consent is grant or deny");

@@ -15,7 +15,7 @@ use super::{
     cursors::Cursors,
     errors::{Outcome, Trouble},
     org::Org,
-    outbound, seed,
+    outbound, pubsub, seed,
     settings::Settings,
     soql::Look,
     write::{Duplicates, Writer},
@@ -123,7 +123,7 @@ impl System {
         let identity = self.identity.read();
         let url = self.url();
         json!({
-            "login_url": url, "instance_url": url, "client_id": identity.client_id, "client_secret": identity.client_secret,
+            "login_url": url, "instance_url": url, "pubsub_url": url, "client_id": identity.client_id, "client_secret": identity.client_secret,
             "username": identity.username, "password": identity.password, "security_token": identity.security_token,
             "organization_id": &*self.org.lock().id, "user_id": &*identity.user, "api_version": "62.0",
             "token_url": format!("{url}/services/oauth2/token"), "authorize_url": format!("{url}/services/oauth2/authorize"),
@@ -183,6 +183,7 @@ impl System {
         let changes = org.settle();
         if !changes.is_empty() {
             outbound::tell(self, org, &changes);
+            pubsub::tell(self, org, &changes);
         }
     }
 

@@ -1,4 +1,4 @@
-//! jsforce and simple-salesforce, as people use them.
+//! jsforce, simple-salesforce and a gRPC client, as people use them.
 
 use std::{
     path::{Path, PathBuf},
@@ -39,4 +39,10 @@ async fn jsforce_signs_in_and_works() {
     let mut node = Command::new("node");
     node.env("NODE_PATH", place("LIAISON_TEST_NODE_MODULES"));
     run(node, "jsforce_calls.cjs", &org, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn grpc_and_fastavro_follow_and_publish_events() {
+    let org = Org::start().await;
+    run(Command::new(place("LIAISON_TEST_PYTHON")), "pubsub_calls.py", &org, "").await;
 }
