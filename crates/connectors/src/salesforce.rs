@@ -12,6 +12,7 @@ mod bulk;
 mod csv_rows;
 mod describe;
 mod errors;
+mod events;
 mod extras;
 mod files;
 mod filter;
@@ -43,6 +44,7 @@ pub(crate) fn connector() -> Connector {
         .actions(approvals::actions())
         .actions(extras::actions())
         .triggers(triggers::triggers())
+        .triggers(events::triggers())
         .triggers([outbound::trigger()])
 }
 

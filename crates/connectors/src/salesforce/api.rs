@@ -42,7 +42,7 @@ pub(super) fn invalid(code: &str, message: impl Into<String>, next: &str) -> Ste
     StepError::new(ErrorClass::Invalid, code, message).with_next(next)
 }
 
-fn connection(cx: &Cx) -> Result<&Arc<Connection>, StepError> {
+pub(super) fn connection(cx: &Cx) -> Result<&Arc<Connection>, StepError> {
     cx.connection
         .as_ref()
         .ok_or_else(|| invalid("CONNECTION_MISSING", "the step has no connection", "Name a Salesforce connection in the step."))
@@ -135,13 +135,19 @@ pub(super) fn below(url: &mut Url, path: &str) {
     url.set_query(query);
 }
 
+/// A token that is good now; `refused` is one that Salesforce just refused.
+pub(super) async fn signed_in(cx: &Cx, refused: Option<&Secret>) -> Result<Token, StepError> {
+    let connection = connection(cx)?;
+    let client = client(connection, cx.now_s())?;
+    let token = client.signed_in(&cx.http, refused, cx.left()).await?;
+    genuine(&client, &token)?;
+    Ok(token)
+}
+
 #[async_trait]
 impl Sign for Session {
     async fn sign(&self, cx: &Cx, request: &mut Request, refused: Option<&Secret>) -> Result<Option<Secret>, StepError> {
-        let connection = connection(cx)?;
-        let client = client(connection, cx.now_s())?;
-        let token = client.signed_in(&cx.http, refused, cx.left()).await?;
-        genuine(&client, &token)?;
+        let token = signed_in(cx, refused).await?;
         if let Some(instance) = token.told.get("instance_url").and_then(Json::as_str) {
             settle(&mut request.url, instance)?;
         }

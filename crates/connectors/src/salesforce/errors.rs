@@ -203,6 +203,76 @@ pub(super) const ERRORS: &[ErrorRow] = &[
         "the record was taken back because another of the same call was refused",
         "See the record that was refused first.",
     ),
+    row(
+        "sfdc.platform.eventbus.grpc.service.auth.error",
+        Auth,
+        "Salesforce's event bus did not accept the session, also after signing in anew",
+        "Check that the app may use the API, and sign the connection in again.",
+    ),
+    row(
+        "sfdc.platform.eventbus.grpc.service.auth.headers.invalid",
+        Auth,
+        "Salesforce's event bus did not accept the sign-in",
+        "Sign the connection in again; if it stays, write the organization id into the connection.",
+    ),
+    row(
+        "sfdc.platform.eventbus.grpc.service.tenant.license",
+        Denied,
+        "this Salesforce edition may not use the Pub/Sub API",
+        "Ask your Salesforce admin.",
+    ),
+    row("sfdc.platform.eventbus.grpc.service.unavailable", Server, "Salesforce's event bus is not available", WAIT),
+    row(
+        "sfdc.platform.eventbus.grpc.service.protection.triggered",
+        RateLimited,
+        "Salesforce's event bus is asked too often",
+        WAIT,
+    ),
+    row(
+        "sfdc.platform.eventbus.grpc.concurrent.client.limit.exceeded",
+        RateLimited,
+        "too many programs follow this org's events at once",
+        "Stop other subscribers, or ask Salesforce for a higher limit.",
+    ),
+    row(
+        "sfdc.platform.eventbus.grpc.topic.not.found",
+        NotFound,
+        "Salesforce does not know these events",
+        "Check the event's API name; for changes, choose the object in Setup, Change Data Capture.",
+    ),
+    row(
+        "sfdc.platform.eventbus.grpc.topic.meta.permission",
+        Denied,
+        "the connection's user may not read these events",
+        "Ask your Salesforce admin for the permission to read the event or the object.",
+    ),
+    row("sfdc.platform.eventbus.grpc.topic.api.unavailable", Server, "Salesforce cannot look the events up just now", WAIT),
+    row("sfdc.platform.eventbus.grpc.schema.api.unavailable", Server, "Salesforce cannot tell the events' schema just now", WAIT),
+    row(
+        "sfdc.platform.eventbus.grpc.schema.meta.permission",
+        Denied,
+        "the connection's user may not read the events' schema",
+        "Ask your Salesforce admin for the permission to read the event or the object.",
+    ),
+    row(
+        "sfdc.platform.eventbus.grpc.subscription.topic.cannot.subscribe",
+        Denied,
+        "the connection's user may not follow these events",
+        "Ask your Salesforce admin for the permission to read the event or the object.",
+    ),
+    row(
+        "sfdc.platform.eventbus.grpc.subscription.limit.exceeded",
+        RateLimited,
+        "the org has got all the events that it may get in 24 hours",
+        "Nothing to do: it goes on when events are delivered again, with what was kept. If it happens daily, follow fewer events.",
+    ),
+    row("sfdc.platform.eventbus.grpc.subscription.internal.error", Server, "Salesforce's event bus failed on its side", WAIT),
+    row(
+        "sfdc.platform.eventbus.grpc.subscription.fetch.replayid.corrupted",
+        Conflict,
+        "Salesforce does not keep the events after the last one any more",
+        "Nothing to do: it goes on with all that is kept, and one event tells of the gap.",
+    ),
 ];
 
 /// These words at 401 do not go away by signing in anew.

@@ -8,6 +8,8 @@ use url::Url;
 
 /// The version calls are made in when the connection says none.
 pub(super) const VERSION: &str = "62.0";
+/// Where events are told, for every org.
+const PUBSUB_URL: &str = "https://api.pubsub.salesforce.com:7443";
 /// Upserts answer with their result from this version on.
 const OLDEST: u32 = 46;
 
@@ -23,6 +25,8 @@ pub(super) fn config_schema() -> Json {
             "username": {"type": "string", "title": "User name", "description": "For jwt_bearer: who it acts as."},
             "audience": {"type": "string", "title": "Audience", "description": "For jwt_bearer: https://login.salesforce.com, or https://test.salesforce.com for a sandbox; decided by the login address when left out."},
             "api_version": {"type": "string", "pattern": "^[0-9]{2,3}\\.0$", "default": VERSION, "title": "API version", "description": "From 46.0 on."},
+            "pubsub_url": {"type": "string", "title": "Pub/Sub address", "default": PUBSUB_URL,
+                "description": "For platform events and change events. Only another region or a test server needs a different one."},
             "organization_id": {"type": "string", "pattern": "^00D[A-Za-z0-9]{12}([A-Za-z0-9]{3})?$", "title": "Organization id", "description": "For outbound messages: only those of this org are taken. Setup shows it under Company Information."}
         },
         "required": ["sign_in", "client_id"],
@@ -59,6 +63,9 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
             }
         }
         Err(words) => wrong("config.login_url", words),
+    }
+    if let Err(words) = pubsub_url(config) {
+        wrong("config.pubsub_url", words);
     }
     if version(config).split('.').next().and_then(|number| number.parse::<u32>().ok()).is_none_or(|number| number < OLDEST) {
         wrong("config.api_version", "Choose a version from 46.0 on, such as 62.0.");
@@ -98,6 +105,20 @@ pub(super) fn login_url(config: &Json) -> Result<Url, &'static str> {
         return Err(
             "This is the address people see in the browser; write the My Domain instead, which ends with .my.salesforce.com.",
         );
+    }
+    Ok(url)
+}
+
+/// Where events are told.
+pub(super) fn pubsub_url(config: &Json) -> Result<Url, &'static str> {
+    let text = config.get("pubsub_url").and_then(Json::as_str).unwrap_or(PUBSUB_URL);
+    let url: Url = text.trim().parse().map_err(|_| "Write the whole address, beginning with https://.")?;
+    let plain = url.scheme() == "http" && login_url(config).is_ok_and(|login| login.scheme() == "http");
+    if !(url.scheme() == "https" || plain) || url.host_str().is_none() {
+        return Err("Write the whole address, beginning with https://; http:// only beside a login address of the same kind.");
+    }
+    if !matches!(url.path(), "" | "/") || url.query().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err("Write only the beginning of the address, such as https://api.pubsub.salesforce.com:7443.");
     }
     Ok(url)
 }

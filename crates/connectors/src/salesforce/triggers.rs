@@ -79,7 +79,7 @@ struct Place {
     floor: String,
 }
 
-fn lost(_: impl std::fmt::Display) -> StepError {
+pub(super) fn lost(_: impl std::fmt::Display) -> StepError {
     StepError::new(
         ErrorClass::Internal,
         "CURSOR_INVALID",

@@ -8,6 +8,7 @@ mod shelf;
 mod vendor;
 
 mod bulk;
+mod events;
 mod extras;
 mod faults;
 mod records;
@@ -23,7 +24,8 @@ async fn salesforce() -> Vendor {
 }
 
 fn connection(told: &Json) -> (Json, Json) {
-    let config = json!({"login_url": told["login_url"], "sign_in": "client_credentials", "client_id": told["client_id"], "organization_id": told["organization_id"]});
+    let config = json!({"login_url": told["login_url"], "sign_in": "client_credentials", "client_id": told["client_id"], "organization_id": told["organization_id"],
+        "pubsub_url": told["pubsub_url"]});
     (config, json!({"client_secret": told["client_secret"]}))
 }
 
