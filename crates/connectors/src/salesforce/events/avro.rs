@@ -184,7 +184,10 @@ impl Source<'_> {
             }
             Type::List(items) => {
                 let mut list = Vec::new();
-                self.blocks(|source| Ok(list.push(source.value(items, depth + 1)?)))?;
+                self.blocks(|source| {
+                    list.push(source.value(items, depth + 1)?);
+                    Ok(())
+                })?;
                 Json::Array(list)
             }
             Type::Map(values) => {

@@ -68,7 +68,7 @@ impl Systems {
                 name: "crm",
                 connector: "salesforce",
                 config: json!({"login_url": crm["login_url"], "sign_in": "client_credentials", "client_id": crm["client_id"],
-                    "organization_id": crm["organization_id"]}),
+                    "organization_id": crm["organization_id"], "pubsub_url": crm["pubsub_url"]}),
                 credentials: picked(&crm, &[("client_secret", "client_secret")]),
             },
             Given {
