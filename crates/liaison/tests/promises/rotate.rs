@@ -20,9 +20,7 @@ use sqlx::{
     migrate::{Migration, MigrationType, Migrator},
     sqlite::SqliteConnectOptions,
 };
-use store::{
-    BegunSignIn, DataKeyId, DataKeys as _, MasterKey, Pages as _, SealedAt, SignIns as _, Store, Timestamp, TokenRow, Vault,
-};
+use store::{BegunSignIn, DataKeyId, MasterKey, SealedAt, Store, Timestamp, TokenRow, Vault};
 use store_sqlite::SqliteStore;
 
 use crate::{
@@ -102,7 +100,7 @@ fn paused(folder: &Path, batch: &str, pause: &str) -> (Child, BufReader<std::pro
     let mut out = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
-    assert_eq!(line.trim(), format!("Sealed {batch} records anew."));
+    assert_eq!(line.trim(), format!("Records sealed anew so far: {batch}."));
     (child, out)
 }
 

@@ -222,7 +222,7 @@ impl Work<'_> {
             }
             if done > 0 {
                 if !self.rotate.json {
-                    print(&format!("Sealed {} records anew.", self.summary.resealed.values().sum::<u64>()))?;
+                    print(&format!("Records sealed anew so far: {}.", self.summary.resealed.values().sum::<u64>()))?;
                 }
                 tokio::time::sleep(self.rotate.pause.0).await;
             }
