@@ -132,30 +132,44 @@ impl Vault {
 
     /// The store is asked each time: another process may have made a new one.
     async fn current(&self) -> Result<(DataKeyId, Key), StoreError> {
-        let mut rows = self.store.data_keys().await?;
+        let mut rows = self.look_up().await?;
         if rows.is_empty() {
             self.add(DataKeyId(1)).await?;
-            rows = self.store.data_keys().await?;
+            rows = self.look_up().await?;
         }
         let row = rows.last().ok_or_else(|| StoreError::Corrupt("there is no data key, and none can be made".to_owned()))?;
-        // Keys that are gone seal nothing any more.
-        self.known.write().retain(|id, _| rows.iter().any(|row| row.id == *id));
-        let known = self.known.read().get(&row.id).cloned();
-        Ok((row.id, known.map_or_else(|| self.learn(row), Ok)?))
+        Ok((row.id, self.known_or_why(row)?))
     }
 
     async fn key(&self, id: DataKeyId) -> Result<Option<Key>, StoreError> {
-        if let Some(key) = self.known.read().get(&id) {
-            return Ok(Some(Arc::clone(key)));
+        if let Some(key) = self.known(id) {
+            return Ok(Some(key));
         }
-        let rows = self.store.data_keys().await?;
-        rows.iter().find(|row| row.id == id).map(|row| self.learn(row)).transpose()
+        let rows = self.look_up().await?;
+        rows.iter().find(|row| row.id == id).map(|row| self.known_or_why(row)).transpose()
     }
 
-    fn learn(&self, row: &DataKeyRow) -> Result<Key, StoreError> {
-        let key = Arc::new(self.unwrap(row)?);
-        self.known.write().insert(row.id, Arc::clone(&key));
-        Ok(key)
+    /// The store's keys. All of them are learnt and none is forgotten: what somebody read before its key was replaced and
+    /// removed still opens.
+    async fn look_up(&self) -> Result<Vec<DataKeyRow>, StoreError> {
+        let rows = self.store.data_keys().await?;
+        for row in &rows {
+            // One that does not open matters only to whoever needs it.
+            if self.known(row.id).is_none()
+                && let Ok(key) = self.unwrap(row)
+            {
+                self.known.write().insert(row.id, Arc::new(key));
+            }
+        }
+        Ok(rows)
+    }
+
+    fn known(&self, id: DataKeyId) -> Option<Key> {
+        self.known.read().get(&id).cloned()
+    }
+
+    fn known_or_why(&self, row: &DataKeyRow) -> Result<Key, StoreError> {
+        self.known(row.id).map_or_else(|| self.unwrap(row).map(Arc::new), Ok)
     }
 
     fn unwrap(&self, row: &DataKeyRow) -> Result<Zeroizing<[u8; 32]>, StoreError> {
@@ -235,6 +249,19 @@ mod tests {
         assert_eq!(one.open("a", &new).await.unwrap(), secrets());
         assert_eq!(two.open("a", &old).await.unwrap(), secrets());
         assert_eq!(DataKeyId::of(&one.seal("a", &secrets()).await.unwrap()), Some(DataKeyId(2)), "the new one seals");
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_its_key_went_opens_afterwards() {
+        let store = Arc::new(MemoryStore::default());
+        let (server, keeper) = (vault(&store, 1), vault(&store, 1));
+        let read = keeper.seal("a", &secrets()).await.unwrap();
+        server.seal("b", &secrets()).await.unwrap();
+        assert!(keeper.add_key().await.unwrap());
+        assert_eq!(store.remove_data_keys().await.unwrap(), [DataKeyId(1)]);
+        server.seal("b", &secrets()).await.unwrap();
+        assert_eq!(server.open("a", &read).await.unwrap(), secrets());
+        assert!(vault(&store, 1).open("a", &read).await.is_err(), "whoever comes later has no such key");
     }
 
     #[tokio::test]

@@ -83,7 +83,7 @@ pub(crate) fn rotate(rotate: RotateSecret) -> anyhow::Result<ExitCode> {
                 glance.schema
             );
         }
-        let to = new.as_ref().map(|place| read_new(place)).transpose()?;
+        let to = new.as_ref().map(read_new).transpose()?;
         if let (Some(to), Some(place)) = (&to, &new)
             && glance.sealed_with() == Some(to.id())
         {
