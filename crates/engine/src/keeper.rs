@@ -10,7 +10,7 @@ use connector::{
     Secret,
     oauth::{Ask, Keeper, Kept, Pair, Place, Turn},
 };
-use store::{StoreError, Timestamp, TokenRow, TurnAsk};
+use store::{SealedAt, StoreError, Timestamp, TokenRow, TurnAsk};
 
 use crate::Engine;
 
@@ -19,12 +19,6 @@ const TURN: Duration = Duration::from_secs(10);
 
 /// Writes into the store.
 pub(crate) struct StoreKeeper(pub(crate) Weak<Engine>);
-
-/// Where a token is sealed; it opens only there.
-#[must_use]
-pub fn token_place(connection: &str, name: &str) -> String {
-    format!("token {connection}/{name}")
-}
 
 impl StoreKeeper {
     fn engine(&self) -> Result<Arc<Engine>, String> {
@@ -43,7 +37,7 @@ impl StoreKeeper {
         Ok(match engine.store.take_turn(&ask).await.map_err(told)? {
             store::Turn::Mine => Turn::Mine,
             store::Turn::Taken(_) => Turn::Taken,
-            store::Turn::Moved(row) => Turn::Moved(engine.open_token(row)),
+            store::Turn::Moved(row) => Turn::Moved(engine.open_token(row).await.map_err(told)?),
         })
     }
 }
@@ -58,7 +52,10 @@ impl Keeper for StoreKeeper {
             let engine = self.engine()?;
             let row = engine.store.token(&place.connection, &place.name).await.map_err(told)?;
             // Somebody took the first turn and has nothing yet.
-            Ok(row.filter(|row| row.revision > 0).map(|row| engine.open_token(row)))
+            match row.filter(|row| row.revision > 0) {
+                Some(row) => engine.open_token(row).await.map(Some).map_err(told),
+                None => Ok(None),
+            }
         })
     }
 
@@ -71,11 +68,7 @@ impl Keeper for StoreKeeper {
     }
 
     fn keep<'a>(&'a self, place: &'a Place, holder: &'a str, pair: &'a Pair) -> Kept<'a, bool> {
-        Box::pin(async move {
-            let engine = self.engine()?;
-            let row = engine.seal_token(place, pair).map_err(told)?;
-            engine.store.keep_token(&row, holder).await.map_err(told)
-        })
+        Box::pin(async move { self.engine()?.keep_token(place, holder, pair).await.map_err(told) })
     }
 
     fn refused<'a>(&'a self, connection: &'a str, reason: &'a str, began_us: i64) -> Kept<'a, ()> {
@@ -87,7 +80,8 @@ impl Keeper for StoreKeeper {
 }
 
 impl Engine {
-    pub(crate) fn seal_token(&self, place: &Place, pair: &Pair) -> Result<TokenRow, StoreError> {
+    /// False, and nothing kept, when another token came meanwhile.
+    pub(crate) async fn keep_token(&self, place: &Place, holder: &str, pair: &Pair) -> Result<bool, StoreError> {
         let text = |secret: &Secret| secret.expose().to_owned();
         let mut secrets = BTreeMap::from([
             ("access".to_owned(), text(&pair.access)),
@@ -96,26 +90,32 @@ impl Engine {
         ]);
         secrets.extend(pair.refresh.as_ref().map(|refresh| ("refresh".to_owned(), text(refresh))));
         secrets.extend(pair.ends_us.map(|ends| ("ends".to_owned(), ends.to_string())));
-        Ok(TokenRow {
-            sealed: self.vault.seal(&token_place(&place.connection, &place.name), &secrets)?,
-            connection: place.connection.clone(),
-            place: place.name.clone(),
-            renew_at: pair.renew_us.map(Timestamp::from_micros),
-            revision: pair.revision,
-        })
+        let keep = |sealed| async move {
+            let row = TokenRow {
+                sealed,
+                connection: place.connection.clone(),
+                place: place.name.clone(),
+                renew_at: pair.renew_us.map(Timestamp::from_micros),
+                revision: pair.revision,
+            };
+            self.store.keep_token(&row, holder).await
+        };
+        self.vault.keep(&sealed_at(&place.connection, &place.name), &secrets, keep).await
     }
 
     /// One that cannot be opened is worth nothing; only its number counts.
-    fn open_token(&self, row: TokenRow) -> Pair {
-        let mut secrets = match self.vault.open(&token_place(&row.connection, &row.place), &row.sealed) {
+    async fn open_token(&self, row: TokenRow) -> Result<Pair, StoreError> {
+        let mut secrets = match self.vault.open(&sealed_at(&row.connection, &row.place), &row.sealed).await {
             Ok(secrets) => secrets,
+            // Its key could not be looked up; that says nothing of the token.
+            Err(error @ StoreError::Unavailable(_)) => return Err(error),
             Err(error) => {
                 tracing::error!(connection = row.connection, %error, "sign_in.open: a kept token cannot be read; a new one is asked for");
                 BTreeMap::new()
             }
         };
         let told = secrets.get("told").and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
-        Pair {
+        Ok(Pair {
             access: Secret::new(secrets.remove("access").unwrap_or_default()),
             refresh: secrets.remove("refresh").map(Secret::new),
             told: Arc::new(told),
@@ -123,8 +123,13 @@ impl Engine {
             ends_us: secrets.get("ends").and_then(|text| text.parse().ok()),
             renew_us: row.renew_at.map(Timestamp::micros),
             revision: row.revision,
-        }
+        })
     }
+}
+
+/// Where a token is sealed; it opens only there.
+fn sealed_at(connection: &str, place: &str) -> String {
+    SealedAt::Token { connection: connection.to_owned(), place: place.to_owned() }.place()
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]

@@ -72,7 +72,6 @@ pub use crate::{
     gate::Forecast,
     health::{Health, HealthView},
     intake::{Event, Intake, IntakeError},
-    keeper::token_place,
     lease::LeaseState,
     live::Live,
     not_yet::not_yet,

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use connector::{Connection, Connector, Secret};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
-use store::{ActiveRecipe, ConnectionRow, RecipeId, RecipeRow, Store, StoreError, Timestamp, Vault};
+use store::{ActiveRecipe, ConnectionRow, RecipeId, RecipeRow, SealedAt, Store, StoreError, Timestamp, Vault};
 
 use crate::{
     catalogue,
@@ -146,10 +146,12 @@ impl Registry {
         }
         for row in store.connections().await? {
             catalogue.connection_revisions.insert(row.name.clone(), row.revision);
-            match open(&self.vault, &row) {
+            match open(&self.vault, &row).await {
                 Ok(connection) => {
                     catalogue.connections.insert(row.name, Arc::new(connection));
                 }
+                // Its key could not be looked up; that says nothing of the secrets.
+                Err(error @ StoreError::Unavailable(_)) => return Err(error),
                 Err(error) => {
                     tracing::error!(connection = row.name, %error, "connection.open: its secrets cannot be read");
                     catalogue.sealed.insert(row.name, error.to_string());
@@ -230,8 +232,8 @@ impl Registry {
 }
 
 /// A connection with its secrets opened.
-pub(crate) fn open(vault: &Vault, row: &ConnectionRow) -> Result<Connection, StoreError> {
-    let secrets: BTreeMap<String, String> = vault.open(&row.id.to_string(), &row.sealed)?;
+pub(crate) async fn open(vault: &Vault, row: &ConnectionRow) -> Result<Connection, StoreError> {
+    let secrets: BTreeMap<String, String> = vault.open(&SealedAt::Connection(row.id).place(), &row.sealed).await?;
     Ok(Connection {
         name: row.name.clone(),
         connector: row.connector.clone(),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use connector::{Connection, ErrorClass, Secret, StepError, oauth};
 use sha2::{Digest, Sha256};
-use store::{BegunSignIn, ConnectionRow, Put, StoreError, Timestamp};
+use store::{BegunSignIn, ConnectionRow, Put, SealedAt, StoreError, Timestamp};
 
 use crate::{Engine, registry};
 
@@ -62,8 +62,11 @@ impl Engine {
         let mut secrets = BTreeMap::from([("redirect".to_owned(), redirect.clone())]);
         secrets.extend(begun.verifier.as_ref().map(|verifier| ("verifier".to_owned(), verifier.expose().to_owned())));
         secrets.extend(session.map(|session| ("session".to_owned(), hex::encode(session))));
-        let sealed = self.vault.seal(&sealed_place(&hash), &secrets)?;
-        self.store.begin_sign_in(&BegunSignIn { hash, connection: row.id, sealed, who: who.to_owned(), expires_at }).await?;
+        let keep = |sealed| async move {
+            let begun = BegunSignIn { hash, connection: row.id, sealed, who: who.to_owned(), expires_at };
+            self.store.begin_sign_in(&begun).await
+        };
+        self.vault.keep(&SealedAt::SignIn(hash).place(), &secrets, keep).await?;
         Ok(Begun { url: begun.url.into(), redirect, expires_at })
     }
 
@@ -74,7 +77,7 @@ impl Engine {
     pub async fn take_sign_in(&self, state: &str, session: Option<[u8; 32]>) -> Result<PendingSignIn, SignInError> {
         let hash = hash(state);
         let begun = self.store.spend_sign_in(&hash, self.now()).await?.ok_or(SignInError::Over)?;
-        let mut secrets = self.vault.open(&sealed_place(&hash), &begun.sealed)?;
+        let mut secrets = self.vault.open(&SealedAt::SignIn(hash).place(), &begun.sealed).await?;
         if secrets.get("session").is_some_and(|wanted| Some(wanted) != session.map(hex::encode).as_ref()) {
             return Err(SignInError::Over);
         }
@@ -103,7 +106,7 @@ impl Engine {
         let mut kept = false;
         for _ in 0..KEEP_TRIES {
             pair.revision = self.store.token(&place.connection, &place.name).await?.map_or(0, |row| row.revision);
-            kept = self.store.keep_token(&self.seal_token(&place, &pair)?, "").await?;
+            kept = self.keep_token(&place, "", &pair).await?;
             if kept {
                 break;
             }
@@ -136,7 +139,7 @@ impl Engine {
 
     async fn opened(&self, name: &str) -> Result<(ConnectionRow, Arc<Connection>), SignInError> {
         let row = self.store.connection(name).await?.ok_or_else(|| SignInError::NotFound(name.to_owned()))?;
-        let connection = registry::open(&self.vault, &row)?;
+        let connection = registry::open(&self.vault, &row).await?;
         Ok((row, Arc::new(connection)))
     }
 
@@ -157,8 +160,8 @@ impl Engine {
     ///
     /// # Errors
     /// When its secrets cannot be opened.
-    pub fn signs_in_by_browser(&self, row: &ConnectionRow) -> Result<bool, StoreError> {
-        let connection = registry::open(&self.vault, row)?;
+    pub async fn signs_in_by_browser(&self, row: &ConnectionRow) -> Result<bool, StoreError> {
+        let connection = registry::open(&self.vault, row).await?;
         Ok(self.authorize(&connection).is_ok())
     }
 }
@@ -189,8 +192,4 @@ impl SignInError {
 
 fn hash(state: &str) -> [u8; 32] {
     Sha256::digest(state.as_bytes()).into()
-}
-
-fn sealed_place(hash: &[u8; 32]) -> String {
-    format!("sign-in {}", hex::encode(hash))
 }

@@ -12,8 +12,8 @@ use crate::{
     program::{Kind, Program, Wait, WaitKind},
 };
 
-/// The setting that holds the secret of one-time addresses, sealed.
-const KEY_SETTING: &str = "callback_key";
+/// The secret of one-time addresses.
+const KEY_SECRET: &str = "callback_key";
 /// Another process may write the answer: its runs are looked at this often.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
 
@@ -52,15 +52,15 @@ pub struct Decision {
 
 /// The addresses of this installation; their secret is made once and kept sealed.
 pub(crate) async fn addresses(store: &dyn Store, vault: &Vault, base: &str) -> Result<Addresses, StoreError> {
-    let fresh = vault.seal(KEY_SETTING, &BTreeMap::from([("key".to_owned(), hex::encode(Vault::new_key()?))]))?;
-    let kept = hex::decode(store.setting(KEY_SETTING, &hex::encode(fresh)).await?).map_err(|_| damaged())?;
-    let secrets = vault.open(KEY_SETTING, &kept)?;
+    let fresh = BTreeMap::from([("key".to_owned(), hex::encode(store::new_key()?))]);
+    let kept = vault.keep(KEY_SECRET, &fresh, |sealed| async move { store.secret(KEY_SECRET, &sealed).await }).await?;
+    let secrets = vault.open(KEY_SECRET, &kept).await?;
     let key = secrets.get("key").and_then(|key| hex::decode(key).ok()).and_then(|key| <[u8; 32]>::try_from(key).ok());
     Ok(Addresses::new(base, key.ok_or_else(damaged)?))
 }
 
 fn damaged() -> StoreError {
-    StoreError::Corrupt(format!("the setting {KEY_SETTING} cannot be read"))
+    StoreError::Corrupt(format!("the secret {KEY_SECRET} cannot be read"))
 }
 
 impl Engine {

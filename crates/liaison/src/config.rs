@@ -4,10 +4,13 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::{Args, builder::BoolishValueParser};
+use connector::Secret;
 use engine::{EngineSettings, Retention};
 use serde::Deserialize;
 use server::{InboundSettings, ServerSettings};
 use store::InboundBounds;
+
+use crate::key;
 
 /// A duration as recipes write it: `500ms`, `30s`, `5m`, `12h`, `7d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -89,6 +92,10 @@ settings! {
     environment: String = "\"Production\"" ["LIAISON_ENVIRONMENT"];
     /// File with the master key that seals secrets; made at first start. Default: master.key in the data folder; on PostgreSQL, the database itself.
     master_key_file: PathBuf = "\"\"" ["LIAISON_MASTER_KEY_FILE", value_name = "FILE"];
+    /// Command that writes the master key to its standard output, instead of a file. LIAISON_MASTER_KEY may hold it, too.
+    master_key_command: String = "\"\"" ["LIAISON_MASTER_KEY_COMMAND", value_name = "COMMAND"];
+    /// That command may take so long.
+    master_key_command_timeout: Span = "\"10s\"" ["LIAISON_MASTER_KEY_COMMAND_TIMEOUT"];
     /// Webhook addresses by recipe slug work; otherwise only the unguessable form does.
     hooks_by_slug: bool = "true" ["LIAISON_HOOKS_BY_SLUG", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new()];
     /// A webhook body may have so many bytes.
@@ -201,6 +208,8 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     pub(crate) data_dir: PathBuf,
     pub(crate) connections_max: usize,
+    /// The master key, if the environment holds it.
+    pub(crate) master_key: Option<Secret>,
     /// Where connector files are; a run in a folder of its own keeps those of the installation.
     pub(crate) connector_folders: Vec<PathBuf>,
 }
@@ -227,6 +236,7 @@ impl Layer {
             connector_folders: std::iter::once(data_dir.join("connectors")).chain(named).collect(),
             listen: layer.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080))),
             data_dir,
+            master_key: std::env::var(key::VARIABLE).ok().filter(|text| !text.trim().is_empty()).map(Secret::new),
             connections_max: layer.connections_max.unwrap_or(10_000).max(1),
             layer,
         })

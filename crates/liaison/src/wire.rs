@@ -83,7 +83,7 @@ pub(crate) async fn start_engine(
     works: bool,
     schedules: bool,
 ) -> anyhow::Result<Arc<Engine>> {
-    let vault = key::open_vault(config, &*store).await?;
+    let vault = key::open_vault(config, &store).await?;
     let shared = config.database_url().is_some();
     if !shared {
         // The folder's lock is ours, so whoever is registered in it is dead: its runs go on at once.

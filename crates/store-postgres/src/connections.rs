@@ -4,6 +4,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use store::{ConnectionId, ConnectionRow, Put, StoreError, sound};
 
 use crate::{
+    data_keys::key_id,
+    error::sealed_failed,
     failed, gate,
     recipes::touch_catalogue,
     rows::{CONNECTION_COLUMNS, clean, connection},
@@ -12,20 +14,21 @@ use crate::{
 pub(crate) async fn create(db: &mut PgConnection, row: &ConnectionRow) -> Result<Put, StoreError> {
     let mut transaction = db.begin().await.map_err(failed)?;
     let done = sqlx::query(
-        "insert into connections (id, name, connector, config, sealed, revision, created_at, updated_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (name) do nothing",
+        "insert into connections (id, name, connector, config, sealed, key_id, revision, created_at, updated_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (name) do nothing",
     )
     .bind(row.id.0)
     .bind(clean(&row.name))
     .bind(clean(&row.connector))
     .bind(row.config.to_string())
     .bind(row.sealed.as_slice())
+    .bind(key_id(&row.sealed))
     .bind(row.revision)
     .bind(row.created_at.micros())
     .bind(row.updated_at.micros())
     .execute(&mut *transaction)
     .await
-    .map_err(failed)?;
+    .map_err(sealed_failed)?;
     if done.rows_affected() == 0 {
         return Ok(Put::NameTaken);
     }
@@ -37,16 +40,18 @@ pub(crate) async fn create(db: &mut PgConnection, row: &ConnectionRow) -> Result
 pub(crate) async fn update(db: &mut PgConnection, row: &ConnectionRow) -> Result<Put, StoreError> {
     let mut transaction = db.begin().await.map_err(failed)?;
     let done = sqlx::query(
-        "update connections set config = $1, sealed = $2, revision = revision + 1, updated_at = $3 where id = $4 and revision = $5",
+        "update connections set config = $1, sealed = $2, key_id = $3, revision = revision + 1, updated_at = $4 \
+         where id = $5 and revision = $6",
     )
     .bind(row.config.to_string())
     .bind(row.sealed.as_slice())
+    .bind(key_id(&row.sealed))
     .bind(row.updated_at.micros())
     .bind(row.id.0)
     .bind(row.revision)
     .execute(&mut *transaction)
     .await
-    .map_err(failed)?;
+    .map_err(sealed_failed)?;
     if done.rows_affected() == 0 {
         return Ok(Put::Gone);
     }

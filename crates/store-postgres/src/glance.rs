@@ -27,8 +27,9 @@ pub async fn look(url: &str, options: &PostgresOptions) -> Result<Glance, OpenEr
 }
 
 async fn read(connection: &mut PgConnection) -> Result<Glance, sqlx::Error> {
-    let (migrated, settled, connected): (bool, bool, bool) = sqlx::query_as(
-        "select to_regclass('_sqlx_migrations') is not null, to_regclass('settings') is not null, to_regclass('connections') is not null",
+    let (migrated, settled, connected, keyed): (bool, bool, bool, bool) = sqlx::query_as(
+        "select to_regclass('_sqlx_migrations') is not null, to_regclass('settings') is not null, to_regclass('connections') is not null, \
+         to_regclass('data_keys') is not null",
     )
     .fetch_one(&mut *connection)
     .await?;
@@ -44,7 +45,10 @@ async fn read(connection: &mut PgConnection) -> Result<Glance, sqlx::Error> {
     } else {
         BTreeMap::new()
     };
-    let sealed = if connected {
+    // Before there were data keys, credentials were sealed under the master key itself.
+    let sealed = if keyed {
+        sqlx::query_scalar("select wrapped from data_keys limit 1").fetch_optional(&mut *connection).await?
+    } else if connected {
         sqlx::query_scalar("select sealed from connections where length(sealed) > 0 limit 1")
             .fetch_optional(&mut *connection)
             .await?

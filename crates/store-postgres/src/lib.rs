@@ -212,6 +212,7 @@ macro_rules! ask {
 mod alarms;
 mod blobs;
 mod care;
+mod data_keys;
 mod forget;
 mod gate;
 mod polls;

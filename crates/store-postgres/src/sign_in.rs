@@ -11,7 +11,8 @@ use store::{
 
 use crate::{
     PostgresStore, TRIES_MAX,
-    error::{failed, in_the_way},
+    data_keys::key_id,
+    error::{failed, in_the_way, sealed_failed},
     gate::keep_audit,
     rows::{clean, get, instant},
 };
@@ -36,14 +37,6 @@ impl SignIns for PostgresStore {
 
     async fn keep_token(&self, row: &TokenRow, holder: &str) -> Result<bool, StoreError> {
         ask!(self, connection => keep_token(connection, row, holder))
-    }
-
-    async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        ask!(self, connection => tokens(connection))
-    }
-
-    async fn reseal_token(&self, row: &TokenRow) -> Result<bool, StoreError> {
-        ask!(self, connection => reseal_token(connection, row))
     }
 
     async fn connection_states(&self) -> Result<Vec<ConnectionState>, StoreError> {
@@ -120,8 +113,8 @@ async fn end_turn(db: &mut PgConnection, connection: &str, place: &str, holder: 
 
 async fn keep_token(db: &mut PgConnection, row: &TokenRow, holder: &str) -> Result<bool, StoreError> {
     let done = sqlx::query(
-        "insert into tokens (connection, place, sealed, renew_at, revision) values ($1, $2, $3, $4, $5::bigint + 1) \
-         on conflict (connection, place) do update set sealed = excluded.sealed, renew_at = excluded.renew_at, \
+        "insert into tokens (connection, place, sealed, renew_at, revision, key_id) values ($1, $2, $3, $4, $5::bigint + 1, $7) \
+         on conflict (connection, place) do update set sealed = excluded.sealed, key_id = excluded.key_id, renew_at = excluded.renew_at, \
          revision = excluded.revision, holder = case when tokens.holder = $6 then null else tokens.holder end, \
          holder_until = case when tokens.holder = $6 then null else tokens.holder_until end where tokens.revision = $5",
     )
@@ -131,27 +124,10 @@ async fn keep_token(db: &mut PgConnection, row: &TokenRow, holder: &str) -> Resu
     .bind(row.renew_at.map(Timestamp::micros))
     .bind(row.revision)
     .bind(clean(holder))
+    .bind(key_id(&row.sealed))
     .execute(db)
     .await
-    .map_err(failed)?;
-    Ok(done.rows_affected() == 1)
-}
-
-async fn tokens(db: &mut PgConnection) -> Result<Vec<TokenRow>, StoreError> {
-    let sql = "select connection, place, sealed, renew_at, revision from tokens order by connection, place";
-    let rows = sqlx::query(sql).fetch_all(db).await.map_err(failed)?;
-    Ok(sound(&rows, token).collect())
-}
-
-async fn reseal_token(db: &mut PgConnection, row: &TokenRow) -> Result<bool, StoreError> {
-    let done = sqlx::query("update tokens set sealed = $1 where connection = $2 and place = $3 and revision = $4")
-        .bind(row.sealed.as_slice())
-        .bind(clean(&row.connection))
-        .bind(clean(&row.place))
-        .bind(row.revision)
-        .execute(db)
-        .await
-        .map_err(failed)?;
+    .map_err(sealed_failed)?;
     Ok(done.rows_affected() == 1)
 }
 
@@ -231,16 +207,19 @@ async fn note_use(db: &mut PgConnection, connection: &str, at: Timestamp) -> Res
 }
 
 async fn begin_sign_in(db: &mut PgConnection, begun: &BegunSignIn) -> Result<(), StoreError> {
-    sqlx::query("insert into begun_sign_ins (hash, connection_id, sealed, who, expires_at) values ($1, $2, $3, $4, $5)")
-        .bind(begun.hash.as_slice())
-        .bind(begun.connection.0)
-        .bind(begun.sealed.as_slice())
-        .bind(clean(&begun.who))
-        .bind(begun.expires_at.micros())
-        .execute(db)
-        .await
-        .map(drop)
-        .map_err(failed)
+    sqlx::query(
+        "insert into begun_sign_ins (hash, connection_id, sealed, key_id, who, expires_at) values ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(begun.hash.as_slice())
+    .bind(begun.connection.0)
+    .bind(begun.sealed.as_slice())
+    .bind(key_id(&begun.sealed))
+    .bind(clean(&begun.who))
+    .bind(begun.expires_at.micros())
+    .execute(db)
+    .await
+    .map(drop)
+    .map_err(sealed_failed)
 }
 
 async fn spend_sign_in(db: &mut PgConnection, hash: &[u8; 32], now: Timestamp) -> Result<Option<BegunSignIn>, StoreError> {

@@ -4,6 +4,8 @@ use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool};
 use store::{ConnectionId, ConnectionRow, Put, StoreError, sound};
 
 use crate::{
+    data_keys::key_id,
+    error::sealed_failed,
     failed, gate,
     recipes::touch_catalogue,
     rows::{CONNECTION_COLUMNS, connection},
@@ -12,20 +14,21 @@ use crate::{
 pub(crate) async fn create(db: &mut SqliteConnection, row: ConnectionRow) -> Result<Put, StoreError> {
     let mut transaction = db.begin_with("begin immediate").await.map_err(failed)?;
     let done = sqlx::query(
-        "insert into connections (id, name, connector, config, sealed, revision, created_at, updated_at) \
-         values (?, ?, ?, ?, ?, ?, ?, ?) on conflict (name) do nothing",
+        "insert into connections (id, name, connector, config, sealed, key_id, revision, created_at, updated_at) \
+         values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict (name) do nothing",
     )
     .bind(row.id.0)
     .bind(&row.name)
     .bind(&row.connector)
     .bind(row.config.to_string())
     .bind(row.sealed.as_slice())
+    .bind(key_id(&row.sealed))
     .bind(row.revision)
     .bind(row.created_at.micros())
     .bind(row.updated_at.micros())
     .execute(&mut *transaction)
     .await
-    .map_err(failed)?;
+    .map_err(sealed_failed)?;
     if done.rows_affected() == 0 {
         return Ok(Put::NameTaken);
     }
@@ -37,16 +40,17 @@ pub(crate) async fn create(db: &mut SqliteConnection, row: ConnectionRow) -> Res
 pub(crate) async fn update(db: &mut SqliteConnection, row: ConnectionRow) -> Result<Put, StoreError> {
     let mut transaction = db.begin_with("begin immediate").await.map_err(failed)?;
     let done = sqlx::query(
-        "update connections set config = ?, sealed = ?, revision = revision + 1, updated_at = ? where id = ? and revision = ?",
+        "update connections set config = ?, sealed = ?, key_id = ?, revision = revision + 1, updated_at = ? where id = ? and revision = ?",
     )
     .bind(row.config.to_string())
     .bind(row.sealed.as_slice())
+    .bind(key_id(&row.sealed))
     .bind(row.updated_at.micros())
     .bind(row.id.0)
     .bind(row.revision)
     .execute(&mut *transaction)
     .await
-    .map_err(failed)?;
+    .map_err(sealed_failed)?;
     if done.rows_affected() == 0 {
         return Ok(Put::Gone);
     }

@@ -7,6 +7,14 @@ pub(crate) fn failed(error: sqlx::Error) -> StoreError {
     store::counted(sorted(error))
 }
 
+/// The same of an error while something sealed was written: its key may be gone.
+pub(crate) fn sealed_failed(error: sqlx::Error) -> StoreError {
+    match &error {
+        sqlx::Error::Database(inner) if inner.is_foreign_key_violation() => StoreError::KeyGone,
+        _ => failed(error),
+    }
+}
+
 fn sorted(error: sqlx::Error) -> StoreError {
     match &error {
         sqlx::Error::Database(inner) => {

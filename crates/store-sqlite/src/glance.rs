@@ -51,7 +51,10 @@ async fn read(connection: &mut SqliteConnection) -> Result<Glance, sqlx::Error> 
     } else {
         BTreeMap::new()
     };
-    let sealed = if has("connections") {
+    // Before there were data keys, credentials were sealed under the master key itself.
+    let sealed = if has("data_keys") {
+        sqlx::query_scalar("select wrapped from data_keys limit 1").fetch_optional(&mut *connection).await?
+    } else if has("connections") {
         sqlx::query_scalar("select sealed from connections where length(sealed) > 0 limit 1")
             .fetch_optional(&mut *connection)
             .await?

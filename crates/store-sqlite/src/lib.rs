@@ -13,6 +13,7 @@ mod claim;
 mod connections;
 mod control;
 mod copy;
+mod data_keys;
 mod error;
 mod forget;
 mod gate;

@@ -8,7 +8,10 @@ use store::{
 };
 
 use crate::{
-    SqliteStore, failed,
+    SqliteStore,
+    data_keys::key_id,
+    error::sealed_failed,
+    failed,
     gate::keep_audit,
     rows::{get, instant},
 };
@@ -60,8 +63,8 @@ impl SignIns for SqliteStore {
 
     async fn keep_token(&self, row: &TokenRow, holder: &str) -> Result<bool, StoreError> {
         let done = sqlx::query(
-            "insert into tokens (connection, place, sealed, renew_at, revision) values (?1, ?2, ?3, ?4, ?5 + 1) \
-             on conflict (connection, place) do update set sealed = excluded.sealed, renew_at = excluded.renew_at, \
+            "insert into tokens (connection, place, sealed, renew_at, revision, key_id) values (?1, ?2, ?3, ?4, ?5 + 1, ?7) \
+             on conflict (connection, place) do update set sealed = excluded.sealed, key_id = excluded.key_id, renew_at = excluded.renew_at, \
              revision = excluded.revision, holder = case when holder = ?6 then null else holder end, \
              holder_until = case when holder = ?6 then null else holder_until end where revision = ?5",
         )
@@ -71,27 +74,10 @@ impl SignIns for SqliteStore {
         .bind(row.renew_at.map(Timestamp::micros))
         .bind(row.revision)
         .bind(holder)
+        .bind(key_id(&row.sealed))
         .execute(&mut *self.writer().await)
         .await
-        .map_err(failed)?;
-        Ok(done.rows_affected() == 1)
-    }
-
-    async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        let sql = "select connection, place, sealed, renew_at, revision from tokens order by connection, place";
-        let rows = sqlx::query(sql).fetch_all(&self.readers).await.map_err(failed)?;
-        Ok(sound(&rows, token).collect())
-    }
-
-    async fn reseal_token(&self, row: &TokenRow) -> Result<bool, StoreError> {
-        let done = sqlx::query("update tokens set sealed = ? where connection = ? and place = ? and revision = ?")
-            .bind(row.sealed.as_slice())
-            .bind(&row.connection)
-            .bind(&row.place)
-            .bind(row.revision)
-            .execute(&mut *self.writer().await)
-            .await
-            .map_err(failed)?;
+        .map_err(sealed_failed)?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -173,16 +159,17 @@ impl SignIns for SqliteStore {
     }
 
     async fn begin_sign_in(&self, begun: &BegunSignIn) -> Result<(), StoreError> {
-        sqlx::query("insert into begun_sign_ins (hash, connection_id, sealed, who, expires_at) values (?, ?, ?, ?, ?)")
+        sqlx::query("insert into begun_sign_ins (hash, connection_id, sealed, key_id, who, expires_at) values (?, ?, ?, ?, ?, ?)")
             .bind(begun.hash.as_slice())
             .bind(begun.connection.0)
             .bind(begun.sealed.as_slice())
+            .bind(key_id(&begun.sealed))
             .bind(&begun.who)
             .bind(begun.expires_at.micros())
             .execute(&mut *self.writer().await)
             .await
             .map(drop)
-            .map_err(failed)
+            .map_err(sealed_failed)
     }
 
     async fn spend_sign_in(&self, hash: &[u8; 32], now: Timestamp) -> Result<Option<BegunSignIn>, StoreError> {

@@ -16,6 +16,7 @@ pub mod commit;
 pub mod connections;
 pub mod control;
 pub mod damage;
+pub mod data_keys;
 pub mod faulty;
 pub mod forget;
 pub mod gates;
@@ -129,6 +130,8 @@ macro_rules! conformance {
                 given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address;
             sign_in: a_token_is_kept, one_of_many_renews, a_turn_ends, a_sign_in_is_needed_once, a_use_is_noted,
                 a_begun_sign_in_is_spent_once, it_goes_with_its_connection;
+            data_keys: keys_follow_each_other, what_is_sealed_is_found, sealed_anew, a_key_that_is_gone,
+                writers_and_a_change_of_keys, another_master_key;
             notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;
             alarms: alarms_are_set_and_removed, one_cause_gives_one_notice, notices_are_delivered;
             watch: how_things_stand, how_far_the_tables_are;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::Vault;
+use crate::MasterKey;
 
 /// The setting that holds a text sealed with the master key, by which a wrong key is told at once.
 pub const KEY_CHECK_SETTING: &str = "master_key_check";
@@ -18,7 +18,7 @@ pub struct Glance {
     pub schema: i64,
     /// The small facts it keeps.
     pub settings: BTreeMap<String, String>,
-    /// One sealed credential, if it keeps any.
+    /// Something sealed under the master key, if it keeps anything: a data key; before there were those, a credential.
     pub sealed: Option<Vec<u8>>,
 }
 
@@ -33,7 +33,7 @@ impl Glance {
     #[must_use]
     pub fn sealed_with(&self) -> Option<String> {
         let sealed = self.key_check().or_else(|| self.sealed.clone())?;
-        Vault::sealed_with(&sealed)
+        MasterKey::sealed_with(&sealed)
     }
 
     /// The master key is in the database itself.

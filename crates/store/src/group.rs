@@ -123,7 +123,7 @@ async fn write_group(store: &dyn Store, settings: GroupSettings, wishes: Vec<Wis
             commit_replies.into_iter().zip(commits).for_each(|(reply, committed)| drop(reply.send(Ok(committed))));
         }
         // One bad transition must not fail its neighbours: each is tried by itself.
-        Err(StoreError::Corrupt(_) | StoreError::Internal(_) | StoreError::WrongKey { .. })
+        Err(StoreError::Corrupt(_) | StoreError::Internal(_) | StoreError::WrongKey { .. } | StoreError::KeyGone)
             if batch.accepts.len() + batch.commits.len() > 1 =>
         {
             for (run, reply) in batch.accepts.into_iter().zip(accept_replies) {

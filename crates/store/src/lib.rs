@@ -16,6 +16,7 @@ mod cause;
 pub mod conformance;
 mod connection;
 mod damage;
+mod data_key;
 mod forget;
 mod gate;
 mod glance;
@@ -23,6 +24,7 @@ mod group;
 mod ids;
 mod inbound;
 mod journal;
+mod master;
 #[cfg(feature = "conformance")]
 pub mod memory;
 mod operation;
@@ -30,6 +32,7 @@ mod poll;
 mod recipe;
 mod rounds;
 mod run;
+mod sealing;
 mod sign_in;
 mod time;
 mod told;
@@ -54,6 +57,7 @@ pub use crate::{
     cause::{BadFingerprint, CAUSE_HOURS, Cause, CauseHours, Fingerprint, HOUR_US, Sorted, Unsorted, by_hour, hours_begin},
     connection::{ConnectionRow, Put},
     damage::{DAMAGED_MAX, sound, sound_page},
+    data_key::{DataKeyId, DataKeyRow, DataKeys, Rewrap, Sealed, SealedAt},
     forget::{Forgets, Forgettable, Forgetting, Keeps},
     gate::{AuditRow, GateClass, GateRow, GateState, Gates},
     glance::{Glance, KEY_CHECK_PLACE, KEY_CHECK_SETTING, SHARED_KEY_SETTING},
@@ -65,6 +69,7 @@ pub use crate::{
         JournalReader, Lived, LoopRows, Packed, Row, StepPath, StepState, Stream, file_path, filled_by, for_each_row, open_chunk,
         pack_chunk, page_path, read_chunk, write_chunk,
     },
+    master::MasterKey,
     operation::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
         OperationState, Selection,
@@ -76,6 +81,7 @@ pub use crate::{
         Accepted, Batch, BatchOutcome, CLAIM_CHUNKS_MAX, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter,
         RunRow, RunStatus, Then, Via, WaitingFor,
     },
+    sealing::new_key,
     sign_in::{BegunSignIn, ConnectionState, SignInRefused, SignIns, TokenRow, Turn, TurnAsk},
     time::{Clock, ManualClock, SystemClock, Timestamp},
     told::{Day, Told},
@@ -100,6 +106,9 @@ pub enum StoreError {
         /// The key in use.
         ours: String,
     },
+    /// The data key it is sealed under was replaced and removed; nothing was written. It must be sealed anew.
+    #[error("the key it was sealed under was replaced just now; try again")]
+    KeyGone,
     /// A fault of ours.
     #[error("{0}")]
     Internal(String),
@@ -110,7 +119,7 @@ pub const NO_ROOM: &str = "there is no room left on the disk";
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages + Gates + SignIns + Watch + Alarms + Care + Blobs + Forgets + Polls {
+pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Blobs + Forgets + Polls {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.

@@ -6,6 +6,7 @@
 mod alarms;
 mod blobs;
 mod care;
+mod data_keys;
 mod forget;
 mod model;
 mod outside;
@@ -67,6 +68,8 @@ struct Model {
     forgets: BTreeMap<RunId, (Keeps, Option<Timestamp>)>,
     blobs: blobs::Kept,
     outside: outside::Kept,
+    data_keys: BTreeMap<DataKeyId, DataKeyRow>,
+    secrets: BTreeMap<String, Vec<u8>>,
 }
 
 /// The run a key belongs to, until when, and the fingerprint of its event.
@@ -406,11 +409,15 @@ impl Store for MemoryStore {
     }
 
     async fn create_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
-        Ok(self.model.lock().create_connection(row))
+        let mut model = self.model.lock();
+        model.check_key(&row.sealed)?;
+        Ok(model.create_connection(row))
     }
 
     async fn update_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {
-        Ok(self.model.lock().update_connection(row))
+        let mut model = self.model.lock();
+        model.check_key(&row.sealed)?;
+        Ok(model.update_connection(row))
     }
 
     async fn delete_connection(&self, id: ConnectionId) -> Result<bool, StoreError> {

@@ -129,12 +129,6 @@ pub trait SignIns: Send + Sync + 'static {
     /// when another one came meanwhile.
     async fn keep_token(&self, row: &TokenRow, holder: &str) -> Result<bool, StoreError>;
 
-    /// All tokens, to seal them anew.
-    async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError>;
-
-    /// Seals a token anew; `row.revision` stays. False when another one came meanwhile.
-    async fn reseal_token(&self, row: &TokenRow) -> Result<bool, StoreError>;
-
     /// What is known of connections that were ever used or refused.
     async fn connection_states(&self) -> Result<Vec<ConnectionState>, StoreError>;
 

@@ -41,6 +41,10 @@ pub fn filling(schema: i64, id: Bytes, bytes: Bytes) -> Vec<String> {
                  ({recipe}, 1, 'steps: []', 'one', {now}, 'ann'), ({recipe}, 2, 'steps: [two]', 'two', {now}, 'bob')"
             ),
             "insert into settings (name, value) values ('master_key_check', 'kept')".to_owned(),
+            match schema {
+                ..17 => "insert into settings (name, value) values ('callback_key', '01fe')".to_owned(),
+                _ => format!("insert into secrets (name, sealed) values ('callback_key', {})", bytes(&[1, 0xfe])),
+            },
         ],
         (1..=3)
             .flat_map(|number| {
@@ -146,6 +150,7 @@ pub async fn read_back(store: Arc<dyn Store>, schema: i64) -> Result<(), StoreEr
     assert_eq!(store.version(recipe(), 2).await?.expect("both versions").text, "steps: [two]");
     assert_eq!(store.active_recipes().await?.len(), 1);
     assert_eq!(store.setting("master_key_check", "another").await?, "kept");
+    assert_eq!(store.secret("callback_key", b"another").await?, [1, 0xfe]);
     if since(2) {
         runs(&*store).await?;
     }

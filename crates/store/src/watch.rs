@@ -59,6 +59,7 @@ pub fn counted(error: StoreError) -> StoreError {
         StoreError::Unavailable(_) => "unavailable",
         StoreError::Corrupt(_) => "corrupt",
         StoreError::WrongKey { .. } => "wrong_key",
+        StoreError::KeyGone => "key_gone",
         StoreError::Internal(_) => "internal",
     };
     metrics::counter!("liaison_store_errors_total", "kind" => kind).increment(1);

@@ -56,6 +56,8 @@ store::conformance_tests! { crate::bed;
     blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,
         unreferenced_blobs_go_after_a_time, unfinished_uploads_go, references_come_with_the_commit;
     connections: made_and_read, a_taken_name, changed_and_stale, removed, the_catalogue_changes;
+    data_keys: keys_follow_each_other, what_is_sealed_is_found, sealed_anew, a_key_that_is_gone, writers_and_a_change_of_keys,
+        another_master_key;
     gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,
         calls_in_flight_are_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
         who_did_what, a_removed_connection_is_forgotten;

@@ -14,7 +14,7 @@ use connector::http::{Http, HttpOptions};
 use engine::{Engine, EngineSettings, Parts};
 use serde_json::{Value, json};
 use store::{
-    Clock, GroupSettings, NewVersion, Pages as _, RecipeId, RunFilter, Saved, Store, Timestamp, Vault, Writer,
+    Clock, GroupSettings, MasterKey, NewVersion, Pages as _, RecipeId, RunFilter, Saved, Store, Timestamp, Vault, Writer,
     memory::MemoryStore, text_hash,
 };
 
@@ -85,9 +85,9 @@ impl Stage {
         let store = Arc::clone(&self.store) as Arc<dyn Store>;
         let parts = Parts {
             writer: Writer::start(Arc::clone(&store), GroupSettings::default()),
+            vault: Arc::new(Vault::new(MasterKey::new([7; 32]), Arc::clone(&store))),
             store,
             connectors: Arc::new(Vec::new()),
-            vault: Arc::new(Vault::new([7; 32])),
             http: Http::new(HttpOptions::default()).unwrap(),
             clock: Arc::new(Hand { ahead_us, ..self.time.clone() }),
             seed,

@@ -16,8 +16,8 @@ use engine::{Engine, EngineSettings, Event, Intake, Parts};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use store::{
-    Clock, ConnectionId, ConnectionRow, Entry, GroupSettings, NewVersion, Put, RecipeId, RunFilter, RunId, RunRow, RunStatus,
-    Saved, Store, Timestamp, Vault, Via, WorkerId, Writer, text_hash,
+    Clock, ConnectionId, ConnectionRow, Entry, GroupSettings, MasterKey, NewVersion, Put, RecipeId, RunFilter, RunId, RunRow,
+    RunStatus, Saved, Store, Timestamp, Vault, Via, WorkerId, Writer, text_hash,
 };
 use store_sqlite::SqliteStore;
 use tokio::time::Instant;
@@ -280,9 +280,9 @@ impl World {
         let store = Arc::clone(&self.store) as Arc<dyn Store>;
         let parts = Parts {
             writer: Writer::start(Arc::clone(&store), GroupSettings::default()),
+            vault: Arc::new(Vault::new(MasterKey::new([7; 32]), Arc::clone(&store))),
             store,
             connectors: Arc::new(connectors(&self.systems, self.began)),
-            vault: Arc::new(Vault::new([7; 32])),
             http: Http::new(connector::http::HttpOptions::default()).unwrap(),
             clock: Arc::new(PausedClock(self.began)),
             seed,

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use connector::http::{Http, HttpOptions};
 use engine::{Engine, EngineSettings, Parts, Retention};
 use store::{
-    Clock, GroupSettings, Store, StoreError, Timestamp, Vault, Writer,
+    Clock, GroupSettings, MasterKey, Store, StoreError, Timestamp, Vault, Writer,
     conformance::faulty::{FaultyStore, Guard},
 };
 
@@ -126,8 +126,8 @@ impl Clock for Wrong {
 }
 
 /// What seals secrets in every process.
-pub(crate) fn vault() -> Vault {
-    Vault::new([3; 32])
+pub(crate) fn vault(store: &Arc<dyn Store>) -> Vault {
+    Vault::new(MasterKey::new([3; 32]), Arc::clone(store))
 }
 
 /// A process.
@@ -156,9 +156,9 @@ impl Process {
         };
         let parts = Parts {
             writer: Writer::start(Arc::clone(&store), GroupSettings { group_max: 8, ..GroupSettings::default() }),
+            vault: Arc::new(vault(&store)),
             store,
             connectors: Arc::new(connectors(world, &life)),
-            vault: Arc::new(vault()),
             http: Http::new(HttpOptions::default()).ok()?,
             clock: Arc::new(Wrong { world: world.clone(), ahead_us }),
             seed: world.dice(u64::MAX),

@@ -8,9 +8,7 @@ use engine::{
     resume::{Resumption, Said},
 };
 use serde_json::{Value, json};
-use store::{
-    DeadLetter, Entry, NewVersion, Pages as _, RecipeId, RunFilter, RunId, RunStatus, Saved, Store as _, Via, text_hash,
-};
+use store::{DeadLetter, Entry, NewVersion, Pages as _, RecipeId, RunFilter, RunId, RunStatus, Saved, Store, Via, text_hash};
 
 use crate::{
     crm::{CRM, Crm},
@@ -103,8 +101,9 @@ impl Story {
         // Secrets come from the machine's dice; this one shows in addresses, and a seed must replay.
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let secret = BTreeMap::from([("key".to_owned(), hex(&[9; 32]))]);
-        let sealed = vault().seal("callback_key", &secret).expect("it can be sealed");
-        self.world.store.setting("callback_key", &hex(&sealed)).await.expect("it is kept");
+        let store = Arc::clone(&self.world.store) as Arc<dyn Store>;
+        let sealed = vault(&store).seal("callback_key", &secret).await.expect("it can be sealed");
+        store.secret("callback_key", &sealed).await.expect("it is kept");
         if self.sent_to.contains(&"gated") {
             Crm::connect(&self.world).await;
         }

@@ -17,8 +17,8 @@ use connector::{
 use engine::{Engine, EngineSettings, Event, Intake, Parts};
 use serde_json::{Value, json};
 use store::{
-    Apart, BlobId, Clock, Entry, Field, GroupSettings, NewVersion, RecipeId, RunId, RunRow, RunStatus, Saved, Store, StoreError,
-    Timestamp, Vault, Via, Writer,
+    Apart, BlobId, Clock, Entry, Field, GroupSettings, MasterKey, NewVersion, RecipeId, RunId, RunRow, RunStatus, Saved, Store,
+    StoreError, Timestamp, Vault, Via, Writer,
     conformance::faulty::{FaultyStore, Guard},
     memory::MemoryStore,
     open_chunk, text_hash,
@@ -179,9 +179,9 @@ impl World {
         let store: Arc<dyn Store> = Arc::new(FaultyStore::guarded(self.store(), Arc::clone(&life) as Arc<dyn Guard>));
         let parts = Parts {
             writer: Writer::start(Arc::clone(&store), GroupSettings::default()),
+            vault: Arc::new(Vault::new(MasterKey::new([7; 32]), Arc::clone(&store))),
             store,
             connectors: Arc::new(connectors(&self.system)),
-            vault: Arc::new(Vault::new([7; 32])),
             http: Http::new(HttpOptions::default()).unwrap(),
             clock: Arc::new(PausedClock(self.began)),
             seed,

@@ -2,6 +2,7 @@
 
 mod backup;
 mod doctor;
+mod rotate;
 mod verify;
 
 use std::{process::ExitCode, time::Duration};
@@ -26,6 +27,8 @@ pub(crate) enum Admin {
     Verify(verify::Verify),
     /// Looks at disk, database, key and limits, and says what to do; exit code 1 when something is bad.
     Doctor(doctor::Doctor),
+    /// Seals all secrets anew under a new data key, or the data keys under a new master key, while servers work.
+    RotateSecret(rotate::RotateSecret),
     /// Writes SQLite's database anew without gaps, while no server runs.
     Compact(Migrate),
     /// Makes an API key and shows it, once.
@@ -65,6 +68,7 @@ pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
         Admin::Restore(restore) => backup::restore(restore),
         Admin::Verify(verify) => verify::verify(verify),
         Admin::Doctor(doctor) => doctor::doctor(doctor),
+        Admin::RotateSecret(rotate) => rotate::rotate(rotate),
         Admin::Compact(compact) => {
             let config = compact.layer.resolve()?;
             if config.database_url().is_some() {

@@ -13,7 +13,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use recipe::{Recipe, Severity, TriggerSource};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use store::{ConnectionId, ConnectionRow, NewVersion, Put, RecipeId, RunId, RunStatus, Saved};
+use store::{ConnectionId, ConnectionRow, NewVersion, Put, RecipeId, RunId, RunStatus, Saved, SealedAt};
 
 use self::systems::Systems;
 use super::{print, serve::signin_link};
@@ -159,7 +159,7 @@ async fn put_connection(
     let (store, now) = (engine.store(), engine.now());
     let known = store.connection(name).await?;
     let id = known.as_ref().map_or_else(|| ConnectionId::new(now, engine.random()), |row| row.id);
-    let sealed = if credentials.is_empty() { Vec::new() } else { engine.vault.seal(&id.to_string(), credentials)? };
+    let sealed = engine.vault.seal(&SealedAt::Connection(id).place(), credentials).await?;
     let put = match known {
         Some(row) => store.update_connection(ConnectionRow { config, sealed, updated_at: now, ..row }).await?,
         None => {

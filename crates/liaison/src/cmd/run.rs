@@ -8,7 +8,7 @@ use engine::{Event, Intake};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use server::detail::{RunReader, StepStatus};
-use store::{ConnectionId, ConnectionRow, NewVersion, RecipeId, RunStatus, Saved, Via};
+use store::{ConnectionId, ConnectionRow, NewVersion, RecipeId, RunStatus, Saved, SealedAt, Via};
 
 use super::{FAILED, block_on, check::draw, print, runs::tell, serve};
 use crate::{config::Layer, declared, telemetry, wire};
@@ -77,6 +77,8 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
     let folder = tempfile::tempdir().context("cannot make a folder for the run")?;
     config.layer.database_url = None;
     config.layer.master_key_file = None;
+    config.layer.master_key_command = None;
+    config.master_key = None;
     config.data_dir = folder.path().to_owned();
     if config.layer.log.is_none() {
         config.layer.log = Some("warn".to_owned());
@@ -88,14 +90,13 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
         let now = engine.now();
         for connection in given {
             let id = ConnectionId::new(now, engine.random());
-            let sealed = engine.vault.seal(&id.to_string(), &connection.credentials)?;
             let config = if connection.config.is_null() { json!({}) } else { connection.config };
             let row = ConnectionRow {
                 id,
                 name: connection.name,
                 connector: connection.connector,
                 config,
-                sealed,
+                sealed: engine.vault.seal(&SealedAt::Connection(id).place(), &connection.credentials).await?,
                 revision: 1,
                 created_at: now,
                 updated_at: now,

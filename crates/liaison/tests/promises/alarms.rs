@@ -11,8 +11,8 @@ use engine::{Engine, EngineSettings, Event, Parts};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use store::{
-    AlarmRow, Clock as _, GroupSettings, ManualClock, NewVersion, NoticeRow, NoticeState, RecipeId, Saved, Store, Timestamp,
-    Vault, Via, Writer,
+    AlarmRow, Clock as _, GroupSettings, ManualClock, MasterKey, NewVersion, NoticeRow, NoticeState, RecipeId, Saved, Store,
+    Timestamp, Vault, Via, Writer,
 };
 use store_sqlite::SqliteStore;
 
@@ -101,7 +101,7 @@ async fn process(store: &Arc<dyn Store>, clock: &Arc<ManualClock>) -> Arc<Engine
         store: Arc::clone(store),
         writer: Writer::start(Arc::clone(store), GroupSettings::default()),
         connectors: Arc::new(connectors::all()),
-        vault: Arc::new(Vault::new([7; 32])),
+        vault: Arc::new(Vault::new(MasterKey::new([7; 32]), Arc::clone(store))),
         http: Http::new(HttpOptions { policy: AddressPolicy::with_private(), ..HttpOptions::default() }).unwrap(),
         clock: Arc::clone(clock) as Arc<dyn store::Clock>,
         seed: rand::random(),

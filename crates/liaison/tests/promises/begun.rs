@@ -6,9 +6,9 @@ use connector::http::{Http, HttpOptions};
 use engine::{Engine, EngineSettings, Event, Intake, Parts, operations::NewOperation};
 use serde_json::json;
 use store::{
-    Clock, DeadLetter, Entry, GroupSettings, ItemState, ManualClock, NewVersion, Operation, OperationId, OperationKind,
-    OperationOptions, OperationState, RecipeId, RunFilter, RunId, RunStatus, Saved, Selection, Store, Timestamp, Vault, Via,
-    WorkerId, Writer,
+    Clock, DeadLetter, Entry, GroupSettings, ItemState, ManualClock, MasterKey, NewVersion, Operation, OperationId,
+    OperationKind, OperationOptions, OperationState, RecipeId, RunFilter, RunId, RunStatus, Saved, Selection, Store, Timestamp,
+    Vault, Via, WorkerId, Writer,
 };
 use store_sqlite::SqliteStore;
 
@@ -44,7 +44,7 @@ impl Bed {
             writer: Writer::start(Arc::clone(&store), GroupSettings::default()),
             store: Arc::clone(&store),
             connectors: Arc::new(connectors::all()),
-            vault: Arc::new(Vault::new([7; 32])),
+            vault: Arc::new(Vault::new(MasterKey::new([7; 32]), Arc::clone(&store))),
             http: Http::new(HttpOptions::default()).unwrap(),
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             seed: 3,

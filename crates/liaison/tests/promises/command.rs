@@ -30,7 +30,13 @@ impl Ended {
 
 /// Runs `liaison` with these arguments on a data folder, or on a PostgreSQL.
 pub(crate) fn liaison(arguments: &[&str], folder: &Path, database: Option<&str>) -> Ended {
+    liaison_in(&[], arguments, folder, database)
+}
+
+/// The same with variables in its environment.
+pub(crate) fn liaison_in(variables: &[(&str, &str)], arguments: &[&str], folder: &Path, database: Option<&str>) -> Ended {
     let mut command = Command::new(env!("CARGO_BIN_EXE_liaison"));
+    command.envs(variables.iter().copied());
     command.args(arguments).arg("--data-dir").arg(folder).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(url) = database {
         command.args(["--database-url", url]);

@@ -6,7 +6,8 @@ use connector::http::{Http, HttpOptions};
 use engine::{Engine, EngineSettings, Parts};
 use serde_json::Value;
 use store::{
-    Clock as _, GroupSettings, ManualClock, NewVersion, RecipeId, RunFilter, RunRow, Saved, Store, Timestamp, Vault, Writer,
+    Clock as _, GroupSettings, ManualClock, MasterKey, NewVersion, RecipeId, RunFilter, RunRow, Saved, Store, Timestamp, Vault,
+    Writer,
 };
 use store_sqlite::SqliteStore;
 
@@ -69,7 +70,7 @@ impl Stage {
             store: Arc::clone(&self.store),
             writer: Writer::start(Arc::clone(&self.store), GroupSettings::default()),
             connectors: Arc::new(connectors::all()),
-            vault: Arc::new(Vault::new([7; 32])),
+            vault: Arc::new(Vault::new(MasterKey::new([7; 32]), Arc::clone(&self.store))),
             http: Http::new(HttpOptions::default()).unwrap(),
             clock: Arc::clone(&self.clock) as Arc<dyn store::Clock>,
             seed: rand::random(),

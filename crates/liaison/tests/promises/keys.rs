@@ -36,7 +36,7 @@ fn settled(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 /// The id that messages call the key of a file by.
 fn key_id(file: &Path) -> String {
     let key: [u8; 32] = hex::decode(std::fs::read_to_string(file).unwrap().trim()).unwrap().try_into().unwrap();
-    store::Vault::new(key).key_id()
+    store::MasterKey::new(key).id()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,6 +34,7 @@ mod payloads;
 mod proxy;
 mod ready;
 mod retention;
+mod rotate;
 mod schedule;
 mod scopes;
 mod scrape;

@@ -10,7 +10,7 @@ use axum::{
 use connector::Secret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use store::{ConnectionId, ConnectionRow, Put, StoreError};
+use store::{ConnectionId, ConnectionRow, Put, SealedAt, StoreError};
 use utoipa::ToSchema;
 
 use super::{
@@ -103,8 +103,8 @@ pub(crate) struct TriggerOut {
 }
 
 /// One whose credentials cannot be opened is shown as what it is: it hides none of the others.
-fn out(app: &Shared, row: ConnectionRow, health: HealthOut) -> Result<ConnectionOut, ApiError> {
-    let (credentials, damaged) = match app.engine.vault.open(&row.id.to_string(), &row.sealed) {
+async fn out(app: &Shared, row: ConnectionRow, health: HealthOut) -> Result<ConnectionOut, ApiError> {
+    let (credentials, damaged) = match app.engine.vault.open(&SealedAt::Connection(row.id).place(), &row.sealed).await {
         Ok(secrets) => (secrets.into_keys().collect(), None),
         Err(StoreError::Corrupt(_)) => (Vec::new(), Some(DAMAGED.to_owned())),
         Err(error @ StoreError::WrongKey { .. }) => (Vec::new(), Some(format!("{error}. {WRONG_KEY}"))),
@@ -129,7 +129,7 @@ async fn one(app: &Shared, row: ConnectionRow) -> Result<ConnectionOut, ApiError
     let forecast = ForecastOut::of_one(app, &row.name, app.now()).await?;
     let health = HealthOut::of_all(app, std::slice::from_ref(&row)).await?;
     let health = health.into_iter().next().ok_or_else(|| StoreError::Internal("a connection was left out".to_owned()))?;
-    Ok(ConnectionOut { forecast: Some(forecast), ..out(app, row, health)? })
+    Ok(ConnectionOut { forecast: Some(forecast), ..out(app, row, health).await? })
 }
 
 const DAMAGED: &str = "The credentials of this connection are damaged in the database and cannot be opened; calls through it fail. \
@@ -183,8 +183,11 @@ pub(crate) async fn list(
     caller.need(Scope::ConnectionsRead)?;
     let rows = app.store().connections().await?;
     let health = HealthOut::of_all(&app, &rows).await?;
-    let rows = rows.into_iter().zip(health).map(|(row, health)| out(&app, row, health)).collect::<Result<_, _>>()?;
-    Ok(Json(Page::part(rows, asked.limit, asked.cursor, |row| row.name.clone(), |row: &ConnectionOut| row.name.clone())?))
+    let mut all = Vec::with_capacity(rows.len());
+    for (row, health) in rows.into_iter().zip(health) {
+        all.push(out(&app, row, health).await?);
+    }
+    Ok(Json(Page::part(all, asked.limit, asked.cursor, |row| row.name.clone(), |row: &ConnectionOut| row.name.clone())?))
 }
 
 /// One connection.
@@ -214,22 +217,21 @@ pub(crate) async fn create(
     let has_refresh_token = new.credentials.contains_key("refresh_token");
     let now = app.now();
     let id = ConnectionId::new(now, app.engine.random());
-    let sealed =
-        if new.credentials.is_empty() { Vec::new() } else { app.engine.vault.seal(&id.to_string(), &new.credentials)? };
     let row = ConnectionRow {
         id,
         name: new.name,
         connector: new.connector,
         config,
-        sealed,
+        sealed: Vec::new(),
         revision: 1,
         created_at: now,
         updated_at: now,
     };
-    match app.store().create_connection(row).await? {
+    let create = |sealed| app.store().create_connection(ConnectionRow { sealed, ..row.clone() });
+    match app.engine.vault.keep(&SealedAt::Connection(id).place(), &new.credentials, create).await? {
         Put::Done(row) => {
             app.engine.refresh().await?;
-            if app.engine.signs_in_by_browser(&row)? && !has_refresh_token {
+            if app.engine.signs_in_by_browser(&row).await? && !has_refresh_token {
                 app.engine.awaits_sign_in(&row.name).await?;
             }
             Ok((StatusCode::CREATED, Json(one(&app, row).await?)))
@@ -290,9 +292,9 @@ pub(crate) async fn update(
 ) -> Result<Json<ConnectionOut>, ApiError> {
     caller.need(Scope::ConnectionsWrite)?;
     let mut row = find(&app, &name).await?;
-    let place = row.id.to_string();
+    let place = SealedAt::Connection(row.id).place();
     // What cannot be opened is replaced as a whole; the connector says what is missing then.
-    let mut secrets = match app.engine.vault.open(&place, &row.sealed) {
+    let mut secrets = match app.engine.vault.open(&place, &row.sealed).await {
         Err(StoreError::Corrupt(_) | StoreError::WrongKey { .. }) if change.credentials.is_some() => BTreeMap::new(),
         opened => opened?,
     };
@@ -306,9 +308,9 @@ pub(crate) async fn update(
         row.config = config;
     }
     validate(&app, &row.connector, &row.config, &secrets)?;
-    row.sealed = if secrets.is_empty() { Vec::new() } else { app.engine.vault.seal(&place, &secrets)? };
     row.updated_at = app.now();
-    match app.store().update_connection(row).await? {
+    let update = |sealed| app.store().update_connection(ConnectionRow { sealed, ..row.clone() });
+    match app.engine.vault.keep(&place, &secrets, update).await? {
         Put::Done(row) => {
             app.engine.refresh().await?;
             let note = format!("{} changed its settings or credentials.", caller.name);

@@ -21,6 +21,7 @@ use crate::{
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
 use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, Told, WaitingFor, Watch};
 use crate::{BegunSignIn, ConnectionState, SignInRefused, SignIns, TokenRow, Turn, TurnAsk};
+use crate::{DataKeyId, DataKeyRow, DataKeys, Rewrap, Sealed, SealedAt};
 use crate::{Forgets, Forgettable, Forgetting, Keeps};
 
 /// What happens to one write.
@@ -252,8 +253,6 @@ pass_on! {
     take_turn(ask: &TurnAsk<'_>) -> Reply<Turn>;
     end_turn(connection: &str, place: &str, holder: &str) -> Reply<()>;
     keep_token(row: &TokenRow, holder: &str) -> Reply<bool>;
-    tokens() -> Reply<Vec<TokenRow>>;
-    reseal_token(row: &TokenRow) -> Reply<bool>;
     connection_states() -> Reply<Vec<ConnectionState>>;
     need_sign_in(refused: &SignInRefused<'_>, audit: &AuditRow) -> Reply<bool>;
     try_sign_in(connection: &str, now: Timestamp, next: Timestamp) -> Reply<bool>;
@@ -261,6 +260,17 @@ pass_on! {
     note_use(connection: &str, at: Timestamp) -> Reply<()>;
     begin_sign_in(begun: &BegunSignIn) -> Reply<()>;
     spend_sign_in(hash: &[u8; 32], now: Timestamp) -> Reply<Option<BegunSignIn>>;
+}
+
+pass_on! {
+    DataKeys {}
+    data_keys() -> Reply<Vec<DataKeyRow>>;
+    add_data_key(row: &DataKeyRow) -> Reply<bool>;
+    remove_data_keys() -> Reply<Vec<DataKeyId>>;
+    rewrap(rewrap: &Rewrap) -> Reply<bool>;
+    secret(name: &str, initial: &[u8]) -> Reply<Vec<u8>>;
+    sealed(after: Option<&SealedAt>, limit: u32) -> Reply<Vec<Sealed>>;
+    reseal(known: &Sealed, anew: &[u8]) -> Reply<bool>;
 }
 
 pass_on! {

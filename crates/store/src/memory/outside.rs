@@ -10,7 +10,7 @@ use crate::*;
 /// What is kept of connections.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    connections: BTreeMap<String, ConnectionRow>,
+    pub(super) connections: BTreeMap<String, ConnectionRow>,
     gates: BTreeMap<(String, i16), GateRow>,
     budgets: BTreeMap<String, (BudgetRow, Vec<BudgetHolder>)>,
     pub(super) audit: BTreeMap<AuditId, AuditRow>,

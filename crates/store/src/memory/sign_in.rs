@@ -10,15 +10,15 @@ use crate::*;
 /// What is kept of sign-ins.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    tokens: BTreeMap<(String, String), Held>,
+    pub(super) tokens: BTreeMap<(String, String), Held>,
     states: BTreeMap<String, ConnectionState>,
-    begun: BTreeMap<[u8; 32], BegunSignIn>,
+    pub(super) begun: BTreeMap<[u8; 32], BegunSignIn>,
 }
 
 /// A token, and whose turn it is until when.
 #[derive(Debug)]
-struct Held {
-    row: TokenRow,
+pub(super) struct Held {
+    pub(super) row: TokenRow,
     turn: Option<(String, Timestamp)>,
 }
 
@@ -84,7 +84,9 @@ impl SignIns for MemoryStore {
     }
 
     async fn keep_token(&self, row: &TokenRow, holder: &str) -> Result<bool, StoreError> {
-        let tokens = &mut self.model.lock().outside.sign_ins.tokens;
+        let mut model = self.model.lock();
+        model.check_key(&row.sealed)?;
+        let tokens = &mut model.outside.sign_ins.tokens;
         let next = TokenRow { revision: row.revision + 1, ..row.clone() };
         match tokens.get_mut(&place(&row.connection, &row.place)) {
             Some(held) if held.row.revision != row.revision => return Ok(false),
@@ -95,16 +97,6 @@ impl SignIns for MemoryStore {
             None => drop(tokens.insert(place(&row.connection, &row.place), Held { row: next, turn: None })),
         }
         Ok(true)
-    }
-
-    async fn tokens(&self) -> Result<Vec<TokenRow>, StoreError> {
-        Ok(self.model.lock().outside.sign_ins.tokens.values().map(|held| held.row.clone()).collect())
-    }
-
-    async fn reseal_token(&self, row: &TokenRow) -> Result<bool, StoreError> {
-        let tokens = &mut self.model.lock().outside.sign_ins.tokens;
-        let held = tokens.get_mut(&place(&row.connection, &row.place)).filter(|held| held.row.revision == row.revision);
-        Ok(held.map(|held| held.row.sealed = row.sealed.clone()).is_some())
     }
 
     async fn connection_states(&self) -> Result<Vec<ConnectionState>, StoreError> {
@@ -147,7 +139,9 @@ impl SignIns for MemoryStore {
     }
 
     async fn begin_sign_in(&self, begun: &BegunSignIn) -> Result<(), StoreError> {
-        self.model.lock().outside.sign_ins.begun.insert(begun.hash, begun.clone());
+        let mut model = self.model.lock();
+        model.check_key(&begun.sealed)?;
+        model.outside.sign_ins.begun.insert(begun.hash, begun.clone());
         Ok(())
     }
 

@@ -300,7 +300,7 @@ async fn check(config: &Config, manifest: &Manifest, draft: &Path) -> anyhow::Re
     if let Some(fault) = faults.first() {
         bail!("the backup is damaged ({} faults, first: {fault}). Nothing was changed; use another one", faults.len());
     }
-    let place = Place::of(config);
+    let place = Place::of(config)?;
     if key_is_there(&place) {
         key::check_against(&place, None, &glance)?;
     }
@@ -308,7 +308,11 @@ async fn check(config: &Config, manifest: &Manifest, draft: &Path) -> anyhow::Re
 }
 
 fn key_is_there(place: &Place) -> bool {
-    matches!(place, Place::File(file) if file.exists())
+    match place {
+        Place::File(file) => file.exists(),
+        Place::Variable(..) | Place::Command(..) => true,
+        Place::Database => false,
+    }
 }
 
 fn tell_restore(
@@ -318,7 +322,7 @@ fn tell_restore(
     glance: &Glance,
     aside: Option<&Path>,
 ) -> anyhow::Result<ExitCode> {
-    let place = Place::of(config);
+    let place = Place::of(config)?;
     let wanted = glance.sealed_with().filter(|_| !key_is_there(&place));
     if restore.json {
         return print(&json!({ "backup": manifest, "put_aside": aside, "key_missing": wanted }).to_string());

@@ -2,6 +2,7 @@
 
 mod disk;
 mod place;
+mod secrets;
 
 use std::{fmt::Write as _, process::ExitCode};
 
@@ -101,6 +102,7 @@ async fn database(config: &Config) -> Vec<Finding> {
     }
     match wire::open_store_beside(config).await {
         Ok(store) => {
+            findings.push(secrets::look(&*store).await);
             findings.push(clock(&*store).await);
             if config.database_url().is_none() {
                 findings.extend(place::sizes(config, &*store).await);
@@ -129,18 +131,19 @@ fn schema(there: i64, newest: i64) -> Finding {
 }
 
 fn key_of(config: &Config, glance: &Glance) -> Finding {
-    let place = Place::of(config);
+    let todo = "Liaison does not start without the right key, so that no secret is lost. Bring back the key file, or correct the \
+        settings that name the key.";
+    let place = match Place::of(config) {
+        Ok(place) => place,
+        Err(error) => return Finding::bad("master key", format!("{error:#}"), todo),
+    };
     match key::check_against(&place, config.database_url(), glance) {
-        Ok(Some(vault)) if glance.sealed_with().is_some() => {
-            Finding::good("master key", format!("{place} holds key {}, the one the secrets are sealed with", vault.key_id()))
+        Ok(Some(key)) if glance.sealed_with().is_some() => {
+            Finding::good("master key", format!("{place} holds key {}, the one the secrets are sealed with", key.id()))
         }
-        Ok(Some(vault)) => Finding::good("master key", format!("{place} holds key {}; no secret is sealed yet", vault.key_id())),
+        Ok(Some(key)) => Finding::good("master key", format!("{place} holds key {}; no secret is sealed yet", key.id())),
         Ok(None) => Finding::good("master key", format!("there is none yet; the first start makes one in {place}")),
-        Err(error) => Finding::bad(
-            "master key",
-            format!("{error:#}"),
-            "Liaison does not start without the right key, so that no secret is lost. Bring back the key file.",
-        ),
+        Err(error) => Finding::bad("master key", format!("{error:#}"), todo),
     }
 }
 

@@ -1,13 +1,16 @@
 //! `liaison admin verify`: reads everything that is kept, and names what is damaged.
 
 mod payloads;
+mod secrets;
+
+pub(super) use self::secrets::name as name_of;
 
 use std::{collections::HashSet, fmt, process::ExitCode, sync::Arc};
 
 use anyhow::bail;
 use clap::Args;
 use serde::Serialize;
-use store::{JournalCheck, RunId, Store, StoreError, Vault};
+use store::{JournalCheck, MasterKey, RunId, Store, StoreError};
 
 use crate::{
     cmd::{FAILED, block_on, print},
@@ -35,7 +38,7 @@ pub(crate) struct Verify {
 /// One thing that is not as it was written.
 #[derive(Debug, Serialize)]
 struct Damage {
-    /// `database`, `run`, `journal`, `payload`, `connection` or `setting`.
+    /// `database`, `run`, `journal`, `payload`, `connection`, `token`, `sign_in`, `secret`, `data_key` or `setting`.
     what: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
@@ -108,24 +111,24 @@ pub(crate) fn verify(verify: Verify) -> anyhow::Result<ExitCode> {
                 glance.schema
             );
         }
-        let vault = key::check_against(&Place::of(&config), config.database_url(), &glance);
+        let master = key::check_against(&Place::of(&config)?, config.database_url(), &glance);
         let store = wire::open_store_beside(&config).await?;
         let mut report = Report::default();
-        let looked = look(&store, &vault, &mut report).await;
+        let looked = look(&store, master, &mut report).await;
         store.close().await;
         looked?;
         tell(&report, verify.json, &config)
     })
 }
 
-async fn look(store: &Arc<dyn Store>, vault: &anyhow::Result<Option<Vault>>, report: &mut Report) -> Result<(), StoreError> {
+async fn look(store: &Arc<dyn Store>, master: anyhow::Result<Option<MasterKey>>, report: &mut Report) -> Result<(), StoreError> {
     for fault in tolerate(store.faults().await, report, "database", None)?.unwrap_or_default() {
         report.add("database", None, None, fault);
     }
     runs(&**store, report).await?;
     strays(&**store, report).await?;
     payloads::contents(store, report).await?;
-    secrets(&**store, vault, report).await
+    secrets::look(store, master, report).await
 }
 
 /// Damage is noted and looked past; a database that does not answer ends the look.
@@ -228,28 +231,6 @@ async fn known(store: &dyn Store, after: Option<RunId>, last: RunId, expected: u
         }
         from = Some(end);
     }
-}
-
-/// Every sealed credential.
-async fn secrets(store: &dyn Store, vault: &anyhow::Result<Option<Vault>>, report: &mut Report) -> Result<(), StoreError> {
-    if let Err(error) = vault {
-        report.add("setting", Some("master key".to_owned()), None, format!("{error:#}"));
-        return Ok(());
-    }
-    for connection in tolerate(store.connections().await, report, "connection", None)?.unwrap_or_default() {
-        if connection.sealed.is_empty() {
-            continue;
-        }
-        report.secrets += 1;
-        let opened = match vault {
-            Ok(Some(vault)) => vault.open(&connection.id.to_string(), &connection.sealed).map(drop),
-            _ => Err(StoreError::Corrupt("there is no master key to open its secrets with".to_owned())),
-        };
-        if let Err(error) = opened {
-            report.add("connection", Some(connection.name), None, plain(&error));
-        }
-    }
-    Ok(())
 }
 
 fn plain(error: &StoreError) -> String {
