@@ -199,6 +199,7 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         test: None,
         limits: Limits::default(),
         errors: &[],
+        notes: &[],
         shapes: None,
         sign_in: Some(SignIn::new(|_| {
             let url = |text: &str| text.parse().map_err(|error| format!("{error}"));
