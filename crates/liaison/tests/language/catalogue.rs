@@ -14,7 +14,7 @@ pub(crate) fn catalogue() -> Catalogue {
 fn action(id: &str, effect: Effect, input: Json, output: Json) -> ActionInfo {
     let (id, title) = (id.to_owned(), id.to_owned());
     let summary = String::new();
-    ActionInfo { id, title, summary, input, output, needs_connection: true, effect: effect.into(), pages: false }
+    ActionInfo { id, title, summary, input, output, needs_connection: true, effect: effect.into(), pages: false, shaped: None }
 }
 
 fn salesforce() -> ConnectorInfo {
