@@ -215,6 +215,7 @@ mod care;
 mod forget;
 mod gate;
 mod polls;
+mod shapes;
 mod sign_in;
 mod watch;
 

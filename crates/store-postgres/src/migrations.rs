@@ -18,6 +18,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (14, "payloads", include_str!("../../../migrations/postgres/0014_payloads.sql")),
     (15, "sign_in", include_str!("../../../migrations/postgres/0015_sign_in.sql")),
     (16, "polls", include_str!("../../../migrations/postgres/0016_polls.sql")),
+    (17, "shapes", include_str!("../../../migrations/postgres/0017_shapes.sql")),
 ];
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub(crate) mod parts;
 pub mod polls;
 pub mod races;
 pub mod recipes;
+pub mod shapes;
 pub mod sign_in;
 pub mod watch;
 pub mod workers;
@@ -129,6 +130,7 @@ macro_rules! conformance {
                 given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address;
             sign_in: a_token_is_kept, one_of_many_renews, a_turn_ends, a_sign_in_is_needed_once, a_use_is_noted,
                 a_begun_sign_in_is_spent_once, it_goes_with_its_connection;
+            shapes: kept_and_read, the_oldest_go, they_go_with_their_connection;
             notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;
             alarms: alarms_are_set_and_removed, one_cause_gives_one_notice, notices_are_delivered;
             watch: how_things_stand, how_far_the_tables_are;

@@ -30,6 +30,7 @@ mod poll;
 mod recipe;
 mod rounds;
 mod run;
+mod shape;
 mod sign_in;
 mod time;
 mod told;
@@ -76,6 +77,7 @@ pub use crate::{
         Accepted, Batch, BatchOutcome, CLAIM_CHUNKS_MAX, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter,
         RunRow, RunStatus, Then, Via, WaitingFor,
     },
+    shape::{ShapeRow, Shapes},
     sign_in::{BegunSignIn, ConnectionState, SignInRefused, SignIns, TokenRow, Turn, TurnAsk},
     time::{Clock, ManualClock, SystemClock, Timestamp},
     told::{Day, Told},
@@ -110,7 +112,7 @@ pub const NO_ROOM: &str = "there is no room left on the disk";
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages + Gates + SignIns + Watch + Alarms + Care + Blobs + Forgets + Polls {
+pub trait Store: Pages + Gates + SignIns + Watch + Alarms + Care + Blobs + Forgets + Polls + Shapes {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.
