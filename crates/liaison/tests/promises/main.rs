@@ -38,6 +38,7 @@ mod schedule;
 mod scopes;
 mod scrape;
 mod several;
+mod shapes;
 mod signatures;
 mod streams;
 mod tokens;
