@@ -18,7 +18,7 @@ use store::{ConnectionRow, RecipeId, RunId, ShapeRow, StoreError, Timestamp, Via
 use crate::{
     Engine, catalogue,
     drive::guarded,
-    gate::{Held, Seat},
+    gate::{self, Held, Seat},
 };
 
 /// How long one question for the fields of an object, or for all objects, may take.
@@ -228,7 +228,22 @@ impl Engine {
         self.may_call(name).await?;
         let run = RunId::new(self.now(), self.random());
         let seat = Seat::of(self, RecipeId(uuid::Uuid::nil()), run, Via::Api);
-        let pass = seat.ask_reading(name, ASK_TIMEOUT, self.now()).map_err(|gate| held(name, &gate))?;
+        let began = self.now();
+        let pass = loop {
+            let shut = match seat.ask_reading(name, ASK_TIMEOUT, self.now()) {
+                Ok(pass) => break pass,
+                Err(shut) => shut,
+            };
+            // Calls of a shared budget are fetched in a moment.
+            let pause = shut.until.since(self.now());
+            if !gate::briefly(shut.reason, pause) || self.now().since(began) >= ASK_TIMEOUT {
+                return Err(held(name, &shut).into());
+            }
+            tokio::select! {
+                () = gate::called(Some(&seat)) => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        };
         let cx = Cx {
             http: self.http.clone(),
             connection: Some(connection),
