@@ -38,7 +38,6 @@ mod schedule;
 mod scopes;
 mod scrape;
 mod several;
-mod shapes;
 mod signatures;
 mod streams;
 mod tokens;
