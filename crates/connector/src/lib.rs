@@ -145,6 +145,8 @@ pub struct Connector {
     pub limits: Limits,
     /// Its errors, as people are told of them.
     pub errors: &'static [api::ErrorRow],
+    /// What people should know of it, and what its makers' documents leave open: sentences, each note of its own.
+    pub notes: &'static [&'static str],
     /// Tells the objects of the system and their fields, where only the system knows them.
     pub shapes: Option<Shapes>,
     /// How people sign in to it with a browser, where they do.
@@ -171,6 +173,7 @@ impl Connector {
             test: None,
             limits: Limits::default(),
             errors: &[],
+            notes: &[],
             shapes: None,
             sign_in: None,
             actions: Vec::new(),
@@ -206,6 +209,13 @@ impl Connector {
     #[must_use]
     pub fn errors(mut self, errors: &'static [api::ErrorRow]) -> Self {
         self.errors = errors;
+        self
+    }
+
+    /// What people should know of it, and what its makers' documents leave open.
+    #[must_use]
+    pub fn notes(mut self, notes: &'static [&'static str]) -> Self {
+        self.notes = notes;
         self
     }
 

@@ -21,6 +21,9 @@ pub(crate) fn connector() -> Connector {
         test: Some(TestCall { action: "check", input: json!({}), fine: &[] }),
         limits: connector::Limits::default(),
         errors: &[],
+        notes: &[
+            "Mail servers do not tell a message that is sent twice from two messages. When the connection breaks before the server has answered, the run asks a person; the message id is the same in every try, so that the mail server's log can tell.",
+        ],
         shapes: None,
         sign_in: None,
         actions: vec![

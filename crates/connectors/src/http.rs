@@ -46,6 +46,10 @@ pub(crate) fn connector() -> Connector {
         }),
         limits: connector::Limits::default(),
         errors: &[],
+        notes: &[
+            "A step without a connection names the whole address; through a connection it names a path below the connection's address, and can reach no other host.",
+            "Every answer of 400 and more is an error, judged by its status; `accept` takes some of them as answers.",
+        ],
         shapes: None,
         sign_in: Some(oauth::sign_in()),
         actions: vec![Action {

@@ -57,6 +57,29 @@ mod tests {
     }
 
     #[test]
+    fn every_object_is_named_by_an_input_and_its_fields_are_where_they_are_said_to_be() {
+        for connector in &super::all() {
+            for action in &connector.actions {
+                let Some(shaped) = action.shaped else { continue };
+                let at = format!("{}.{}", connector.id, action.id);
+                assert!(connector.shapes.is_some(), "{at}: nobody tells its objects");
+                assert_eq!(action.input["properties"][shaped.named_by]["type"], "string", "{at}");
+                if let Some(writes) = shaped.writes {
+                    assert_eq!(action.input["properties"][writes]["type"], "object", "{at}");
+                }
+                if let Some(gives) = shaped.gives {
+                    let place = match gives.strip_suffix("[]") {
+                        Some(list) => &action.output["properties"][list]["items"],
+                        None if gives.is_empty() => &action.output,
+                        None => &action.output["properties"][gives],
+                    };
+                    assert!(place.is_object(), "{at}: the output holds no {gives}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn every_sample_fits_its_schema_and_every_name_is_one_of_a_kind() {
         for connector in &super::all() {
             let mut names = std::collections::HashSet::new();

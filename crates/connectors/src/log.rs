@@ -30,6 +30,7 @@ pub(crate) fn connector() -> Connector {
         test: None,
         limits: connector::Limits::default(),
         errors: &[],
+        notes: &[],
         shapes: None,
         sign_in: None,
         actions: vec![Action {

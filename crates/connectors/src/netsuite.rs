@@ -1,9 +1,6 @@
 //! NetSuite: records, SuiteQL, RESTlets, saved searches and changes of one account.
 //!
-//! What the vendor's documentation leaves open is read carefully: the codes of 409 and 429 are guessed from their
-//! status, a 401 may also mean too many calls at once, SuiteQL's `deletedrecord` may be hidden from a role, the
-//! results of a batch are taken to come in the order of its records, and `changed_at` is in the account's time zone.
-//! Fields the catalog names are not known to be required: it never says.
+//! What the vendor's documentation leaves open, and what was chosen then, stands in [`NOTES`].
 
 mod api;
 mod others;
@@ -20,6 +17,15 @@ use serde_json::json;
 /// Calls at the same time: the smallest account has 15 for all its integrations, a development account 5.
 const IN_FLIGHT: u32 = 4;
 
+const NOTES: &[&str] = &[
+    "The codes of answers with status 409 and 429 are not documented; they are judged by their status.",
+    "A 401 may also mean too many calls at once; the sentence of the error says so.",
+    "SuiteQL's `deletedrecord` may be hidden from the role of the connection; deleted records are not seen then.",
+    "The results of a batch are taken to come in the order of its records.",
+    "`changed_at` is in the time zone of the account, which the connection names.",
+    "The catalog never says which fields are required, so a missing field is first told by NetSuite.",
+];
+
 pub(crate) fn connector() -> Connector {
     Connector::new(
         "netsuite",
@@ -31,6 +37,7 @@ pub(crate) fn connector() -> Connector {
     .test("run_suiteql", json!({ "query": "SELECT 1 AS ok FROM dual" }))
     .limits(Limits { budget: Budget { in_flight: Some(IN_FLIGHT), ..Budget::default() }, ..Limits::default() })
     .errors(api::ERRORS)
+    .notes(NOTES)
     .shapes(Shapes::new(others::objects, others::object))
     .actions(records::actions())
     .actions(suiteql::actions())

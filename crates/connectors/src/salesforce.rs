@@ -1,9 +1,6 @@
 //! Salesforce: records, queries, bulk loads, files, approvals, events of one org.
 //!
-//! Facts: Salesforce's REST, Bulk API 2.0, OAuth and outbound message documentation for API versions 46.0 to 67.0.
-//! What is not documented is read carefully: a record that is created has no key of its own, so that only a create with
-//! an external id may be sent again; a query's cursor may die with its session, so that searches walk by id where they can;
-//! ids are never sorted here, because the order of their letters is the org's own.
+//! What is known of the system and what was chosen where it is silent stands in [`NOTES`].
 
 mod api;
 mod approvals;
@@ -28,6 +25,13 @@ use serde_json::{Value as Json, json};
 /// Calls at the same time; an org takes 25 that last longer than 20 seconds, a Developer Edition 5.
 const IN_FLIGHT_MAX: u32 = 10;
 
+const NOTES: &[&str] = &[
+    "Made by Salesforce's documentation of its REST API, Bulk API 2.0, OAuth and outbound messages, for API versions 46.0 to 67.0.",
+    "Salesforce knows no key for a record that is created, so only a create with a key field may be sent again by itself.",
+    "A query's cursor may end with its session (not documented), so searches walk by id where they can.",
+    "Ids are never sorted here: the order of their letters is the org's own.",
+];
+
 pub(crate) fn connector() -> Connector {
     Connector::new("salesforce", "Salesforce", "Reads and writes records of a Salesforce org and reacts to their changes.")
         .connections(settings::config_schema(), settings::credentials_schema(), settings::validate)
@@ -35,6 +39,7 @@ pub(crate) fn connector() -> Connector {
         .limits(Limits { budget: Budget { in_flight: Some(IN_FLIGHT_MAX), ..Budget::default() }, ..Limits::default() })
         .sign_in(api::sign_in())
         .errors(errors::ERRORS)
+        .notes(NOTES)
         .shapes(Shapes::new(describe::objects, describe::object))
         .actions(records::actions())
         .actions(query::actions())

@@ -1,9 +1,6 @@
 //! ServiceNow: records of any table, import sets, attachments, the catalog and events of one instance.
 //!
-//! Facts: ServiceNow's documentation of its REST APIs (releases Xanadu to Australia) and the behaviour its official
-//! Python client tests. What is marked as unverified there is read carefully: a second insert under a known `sys_id`
-//! may fail in any way, so the record is looked up; the names of an import set's result fields are those of the
-//! dictionary; a value with `^` is refused because no way to write it is documented.
+//! What is known of the system and what was chosen where it is silent stands in [`NOTES`].
 
 mod api;
 mod attachments;
@@ -27,6 +24,14 @@ use self::dictionary::Dictionary;
 /// Calls at the same time: more only wait in the instance's queue (its semaphores; the number is unverified).
 const IN_FLIGHT_MAX: u32 = 4;
 
+const NOTES: &[&str] = &[
+    "Made by ServiceNow's documentation of its REST APIs (releases Xanadu to Australia) and the behaviour its official Python client tests.",
+    "A second insert under a known `sys_id` may fail in any way (not documented), so the record is looked up.",
+    "The names of an import set's result fields are taken to be those of the dictionary.",
+    "A value with `^` in a condition is refused, because no way to write it is documented.",
+    "More than four calls at the same time only wait in the instance's queue; how long that queue is is not documented.",
+];
+
 pub(crate) fn connector() -> Connector {
     let dictionary = Arc::new(Dictionary::default());
     let kept = Arc::clone(&dictionary);
@@ -35,6 +40,7 @@ pub(crate) fn connector() -> Connector {
         .test("who_am_i", json!({}))
         .limits(Limits { budget: Budget { in_flight: Some(IN_FLIGHT_MAX), ..Budget::default() }, ..Limits::default() })
         .errors(api::ERRORS)
+        .notes(NOTES)
         .shapes(Shapes::new(dictionary::objects, move |cx, name| dictionary::object(Arc::clone(&kept), cx, name)))
         .actions(records::actions(&dictionary))
         .actions(tickets::actions(&dictionary))

@@ -1,8 +1,6 @@
 //! Stripe: payments, invoices, subscriptions and what belongs to them, over API version `2026-10-28.endive`.
 //!
-//! Where our sources were silent the careful reading was taken: at most 20 names of events in one question, the words of
-//! some refusals, and the limit of calls. Left-out and null fields are never sent, so that nothing is cleared by mistake;
-//! `clear` names what is to be emptied. Secrets in answers, such as a payment's `client_secret`, are dropped.
+//! What people should know, and what was chosen where our sources were silent, stands in [`NOTES`].
 
 mod actions;
 mod client;
@@ -20,6 +18,13 @@ mod walk;
 use connector::{Budget, Connector, ErrorClass, Limits, TestCall};
 use serde_json::json;
 
+const NOTES: &[&str] = &[
+    "Fields that are left out or null are never sent, so that nothing is cleared by mistake; `clear` names what is to be emptied.",
+    "Secrets in answers, such as a payment's `client_secret`, are dropped.",
+    "Amounts are in the smallest unit of their currency: 1050 is 10.50 EUR. Beside each of them stands the same as people write it, such as `amount_decimal`.",
+    "Not documented in our sources: at most 20 names of events in one question, the words of some refusals, and the exact limit of calls.",
+];
+
 pub(crate) fn connector() -> Connector {
     // The vendor takes 25 calls a second in test mode and 100 live; others use the account, too.
     let budget = Budget { per_second: Some(15.0), burst: Some(20), per_day: None, in_flight: Some(8) };
@@ -27,6 +32,7 @@ pub(crate) fn connector() -> Connector {
         .connections(settings::config(), settings::credentials(), settings::validate)
         .limits(Limits { budget, ..Limits::default() })
         .errors(errors::ERRORS)
+        .notes(NOTES)
         .actions(actions::all())
         .actions(pages::all())
         .actions(special::all())

@@ -44,6 +44,11 @@ pub(crate) fn connector() -> Connector {
         test: None,
         limits: connector::Limits::default(),
         errors: &[],
+        notes: &[
+            "Signatures are checked on the exact bytes received, before the body is read as anything.",
+            "Where the sender gives each event an id, the same event starts one run, however often it is sent.",
+            "basic and bearer prove who sends, not that the body is as it was sent.",
+        ],
         shapes: None,
         sign_in: None,
         actions: Vec::new(),

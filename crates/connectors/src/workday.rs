@@ -1,14 +1,7 @@
 //! Workday: workers and their changes over web services, everything else over REST, queries and reports.
 //!
-//! Little of Workday is documented in public, and tenants differ. What could not be verified, and what was chosen then:
-//! - A lost refresh token answers 400 `invalid_grant`; the connection needs a person then.
-//! - `Run_Now` is never sent; `Auto_Complete` only where the step asks for it.
-//! - References and criteria are never sent in one request; the version stands in the address and in the request.
-//! - Options of a WQL data source are written as the user writes them; nothing is added.
-//! - Names in the service `Staffing`, and journals over REST, are those of the simulated system; call_operation and
-//!   call_rest reach whatever a tenant has under other names.
-//! - Whether `total` is right is not known: lists go on until a page is not full.
-//! - A rescinded hire vanishes from the answers, log and all: only a full comparison finds it.
+//! Little of Workday is documented in public, and tenants differ. What could not be verified, and what was chosen then, stands
+//! in [`NOTES`].
 
 mod api;
 mod changes;
@@ -29,6 +22,17 @@ use connector::{Budget, Connector, Limits};
 /// for by many at once.
 const BUDGET: Budget = Budget { per_second: Some(8.0), burst: Some(10), per_day: None, in_flight: Some(4) };
 
+const NOTES: &[&str] = &[
+    "Little of Workday is documented in public, and tenants differ. What follows could not be verified.",
+    "A lost refresh token answers 400 `invalid_grant`; the connection needs a person then.",
+    "`Run_Now` is never sent; `Auto_Complete` only where the step asks for it.",
+    "References and criteria are never sent in one request; the version stands in the address and in the request.",
+    "Options of a WQL data source are written as the user writes them; nothing is added.",
+    "Names in the service `Staffing`, and journals over REST, are those of the simulated system; `call_operation` and `call_rest` reach whatever a tenant has under other names.",
+    "Whether `total` is right is not known: lists go on until a page is not full.",
+    "A rescinded hire vanishes from the answers, log and all: only a full comparison finds it.",
+];
+
 pub(crate) fn connector() -> Connector {
     let actions = people::actions()
         .into_iter()
@@ -42,6 +46,7 @@ pub(crate) fn connector() -> Connector {
         .test("get_server_time", serde_json::json!({}))
         .limits(Limits { budget: BUDGET, reads: &[], writes: &[] })
         .errors(api::ERRORS)
+        .notes(NOTES)
         .shapes(shapes::shapes())
         .actions(actions)
         .triggers(triggers::all())

@@ -8,7 +8,7 @@ use connector::Connector;
 use formula::Expression;
 use recipe::{
     ActionInfo, Catalogue, ConnectorInfo, Effect, EffectOf, ExpressionInfo, ExpressionProblem, FunctionDoc, Reference, Segment,
-    TriggerInfo,
+    ShapedInfo, Shapes, TriggerInfo,
 };
 
 use crate::cron::Schedule;
@@ -28,6 +28,7 @@ pub fn of(connectors: &[Connector]) -> Catalogue {
                 .map_err(|problem| (problem.field.to_owned(), sentences(&problem.message, problem.hint.as_deref())))
         },
         functions,
+        shapes: Shapes::default(),
     }
 }
 
@@ -59,6 +60,7 @@ fn connector_info(connector: &Connector) -> ConnectorInfo {
                 needs_connection: action.needs_connection,
                 effect: effect(action),
                 pages: action.pages.is_some(),
+                shaped: action.shaped.map(shaped),
             })
             .collect(),
         triggers: connector
@@ -74,6 +76,14 @@ fn connector_info(connector: &Connector) -> ConnectorInfo {
                 dedupes: true,
             })
             .collect(),
+    }
+}
+
+fn shaped(shaped: connector::Shaped) -> ShapedInfo {
+    ShapedInfo {
+        named_by: shaped.named_by.to_owned(),
+        writes: shaped.writes.map(str::to_owned),
+        gives: shaped.gives.map(str::to_owned),
     }
 }
 

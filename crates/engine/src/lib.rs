@@ -40,6 +40,7 @@ mod retention;
 pub mod retry;
 pub mod schedule;
 mod settings;
+mod shapes;
 mod sign_in;
 mod spill;
 mod talk;
@@ -80,6 +81,7 @@ pub use crate::{
     registry::{Catalogue, LiveRecipe},
     retention::Retention,
     settings::EngineSettings,
+    shapes::{Known, ShapeError},
     sign_in::{Begun, CALLBACK_PATH, PendingSignIn, SignInError},
     talk::{Decision, TalkError},
 };
@@ -145,6 +147,7 @@ pub struct Engine {
     pub(crate) schedules: schedule::Memory,
     pub(crate) alarms: alarm::Memory,
     pub(crate) addresses: Arc<Addresses>,
+    pub(crate) asking: shapes::Asking,
     /// What all blobs take, when it was last counted.
     pub(crate) blob_bytes: AtomicU64,
     pub(crate) time: SharedClock,
@@ -171,6 +174,7 @@ impl Engine {
         let addresses = Arc::new(talk::addresses(&*parts.store, &parts.vault, &parts.settings.public_url).await?);
         let engine = Arc::new(Self {
             addresses,
+            asking: shapes::Asking::default(),
             blob_bytes: AtomicU64::new(0),
             time,
             registry: Registry::new(Arc::clone(&parts.connectors), Arc::clone(&parts.vault), compile),

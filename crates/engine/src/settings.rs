@@ -48,6 +48,10 @@ pub struct EngineSettings {
     pub poll_pause_min: Duration,
     /// The longest.
     pub poll_pause_max: Duration,
+    /// What systems told of their objects is believed for so long.
+    pub shape_age_max: Duration,
+    /// How long checking a recipe waits for systems to tell of their objects; what comes later is there for the next check.
+    pub shape_patience: Duration,
     /// How often alarms are looked at.
     pub alarm_interval: Duration,
     /// How often what ran out is removed.
@@ -91,6 +95,8 @@ impl Default for EngineSettings {
             poll_timeout: Duration::from_secs(60),
             poll_pause_min: Duration::from_secs(10),
             poll_pause_max: Duration::from_secs(3600),
+            shape_age_max: Duration::from_secs(24 * 3600),
+            shape_patience: Duration::from_secs(2),
             alarm_interval: Duration::from_secs(10),
             prune_interval: Duration::from_secs(600),
             prune_rows_max: 10_000,

@@ -275,6 +275,7 @@ mod tests {
             test: None,
             limits: connector::Limits::default(),
             errors: &[],
+            notes: &[],
             shapes: None,
             sign_in: None,
             actions: vec![action],

@@ -180,6 +180,10 @@ settings! {
     poll_pause_min: Span = "\"10s\"" ["LIAISON_POLL_PAUSE_MIN"];
     /// The longest.
     poll_pause_max: Span = "\"1h\"" ["LIAISON_POLL_PAUSE_MAX"];
+    /// What systems told of their objects and fields is believed for so long.
+    shape_age_max: Span = "\"24h\"" ["LIAISON_SHAPE_AGE_MAX"];
+    /// Saving a recipe waits so long for systems to tell of their objects; without an answer their fields are not checked.
+    shape_patience: Span = "\"2s\"" ["LIAISON_SHAPE_PATIENCE"];
     /// A process whose worker has not asked for work for so long is not ready.
     ready_within: Span = "\"60s\"" ["LIAISON_READY_WITHIN"];
     /// Collector that is sent traces over OTLP (HTTP), such as http://127.0.0.1:4318. The standard OTEL_ variables work, too.
@@ -282,6 +286,8 @@ impl Config {
             poll_timeout: span(layer.poll_timeout, default.poll_timeout),
             poll_pause_min: span(layer.poll_pause_min, default.poll_pause_min),
             poll_pause_max: span(layer.poll_pause_max, default.poll_pause_max),
+            shape_age_max: span(layer.shape_age_max, default.shape_age_max),
+            shape_patience: span(layer.shape_patience, default.shape_patience),
             retention: retention(layer, default.retention),
             payload_inline_bytes_max: layer.payload_inline_bytes_max.unwrap_or(default.payload_inline_bytes_max),
             file_bytes_max: layer.file_bytes_max.unwrap_or(default.file_bytes_max),

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::time::Instant;
 
-use recipe::{Catalogue, Change, ExpressionInfo, FieldPath, NewValue, Place, edit};
+use recipe::{Catalogue, Change, ExpressionInfo, FieldPath, NewValue, Place, Shapes, edit};
 
 const ROUNDS: u32 = 20;
 
@@ -25,6 +25,7 @@ fn main() {
         schedule: |_, _| Ok(()),
         instant: |_| true,
         functions: Vec::new,
+        shapes: Shapes::default(),
     };
     println!("{} bytes, 500 steps", text.len());
     let url =

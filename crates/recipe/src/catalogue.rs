@@ -1,5 +1,6 @@
 //! What the checker must know from outside: connectors, and how to judge expressions and schedules.
 
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -22,6 +23,21 @@ pub struct Catalogue {
     pub schedule: fn(&str, &str) -> Result<(), ScheduleProblem>,
     /// The functions of formulas, for help and completion.
     pub functions: fn() -> Vec<FunctionDoc>,
+    /// What systems told of their objects.
+    pub shapes: Shapes,
+}
+
+/// JSON Schemas of records: `properties` with `title`, `type`, `enum`, `readOnly`. A field that is not among them cannot be
+/// written, unless `additionalProperties` is true, and may be there to be read, unless that is false.
+pub type Shapes = HashMap<ShapeOf, Json>;
+
+/// An object of the system behind a connection.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ShapeOf {
+    /// The connection's name.
+    pub connection: String,
+    /// The object's name, as the system has it.
+    pub object: String,
 }
 
 /// One function of formulas, for help and completion.
@@ -76,6 +92,19 @@ pub struct ActionInfo {
     pub effect: EffectOf,
     /// It can give its result page by page.
     pub pages: bool,
+    /// It is about an object whose fields the connection can tell.
+    pub shaped: Option<ShapedInfo>,
+}
+
+/// Where an action names its object, and where that object's fields are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShapedInfo {
+    /// The input that names it.
+    pub named_by: String,
+    /// The input that holds a record of it.
+    pub writes: Option<String>,
+    /// Where the output holds a record: `` for the output itself, `record`, `records[]` for a list of them.
+    pub gives: Option<String>,
 }
 
 /// Tells what repeating an action with some input does.

@@ -133,6 +133,7 @@ codes! {
     FIELD_TYPE "L0403" "Value of another type": "The field takes another type of value.";
     FIELD_CHOICE "L0404" "Value not one of the choices": "The field takes only the listed values.";
     FIELD_RANGE "L0405" "Value out of range": "The value is smaller, larger, shorter or longer than the field takes.";
+    READ_ONLY "L0406" "Field can only be read": "The other system sets the field by itself: a formula, a sum, a time of a change. A value written to it is refused or lost.";
 
     ROOT "L0501" "Unknown name": "Expressions see trigger, steps, meta, params, run and, inside loops, item and index.";
     STEP "L0502" "Unknown step": "No step has this id.";

@@ -189,7 +189,7 @@ pub(crate) fn nearest<'n>(written: &str, names: impl IntoIterator<Item = &'n str
         .into_iter()
         .take(NAMES_MAX)
         .filter(|name| name.len() <= BYTES_MAX && fits_anywhere(name))
-        .map(|name| (name, strsim::jaro_winkler(&lower, name)))
+        .map(|name| (name, strsim::jaro_winkler(&lower, &name.to_lowercase())))
         .filter(|(name, score)| *score > 0.8 && *name != written)
         .max_by(|a, b| a.1.total_cmp(&b.1))
         .map(|(name, _)| name)

@@ -37,9 +37,9 @@ mod yaml;
 pub use ast::*;
 pub use catalogue::{
     ActionInfo, Catalogue, ConnectorInfo, Effect, EffectOf, ExpressionInfo, ExpressionProblem, FunctionDoc, Reference,
-    ScheduleProblem, Segment, TriggerInfo,
+    ScheduleProblem, Segment, ShapeOf, ShapedInfo, Shapes, TriggerInfo,
 };
-pub use check::check_together;
+pub use check::{check_together, shapes_wanted};
 pub use codes::{CodeInfo, codes, example};
 pub use diagnostic::{Diagnostic, Edit, LineIndex, Severity};
 pub use diff::{DiffError, Difference, DifferenceKind, NOTHING_CHANGES, diff};

@@ -243,6 +243,7 @@ pub(crate) async fn forget(connection: &mut PgConnection, id: ConnectionId) -> R
         "delete from tokens where connection in (select name from connections where id = $1)",
         "delete from connection_states where connection in (select name from connections where id = $1)",
         "delete from begun_sign_ins where connection_id = $1",
+        "delete from shapes where connection_id = $1",
     ] {
         sqlx::query(sql).bind(id.0).execute(&mut *connection).await.map_err(failed)?;
     }

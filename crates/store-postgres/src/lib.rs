@@ -216,6 +216,7 @@ mod data_keys;
 mod forget;
 mod gate;
 mod polls;
+mod shapes;
 mod sign_in;
 mod watch;
 

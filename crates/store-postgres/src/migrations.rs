@@ -19,6 +19,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (15, "sign_in", include_str!("../../../migrations/postgres/0015_sign_in.sql")),
     (16, "polls", include_str!("../../../migrations/postgres/0016_polls.sql")),
     (17, "data_keys", include_str!("../../../migrations/postgres/0017_data_keys.sql")),
+    (18, "shapes", include_str!("../../../migrations/postgres/0018_shapes.sql")),
 ];
 
 #[cfg(test)]

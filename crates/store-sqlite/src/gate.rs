@@ -164,6 +164,7 @@ pub(crate) async fn forget(connection: &mut SqliteConnection, id: ConnectionId) 
         "delete from tokens where connection in (select name from connections where id = ?)",
         "delete from connection_states where connection in (select name from connections where id = ?)",
         "delete from begun_sign_ins where connection_id = ?",
+        "delete from shapes where connection_id = ?",
     ] {
         sqlx::query(sql).bind(id.0).execute(&mut *connection).await.map_err(failed)?;
     }

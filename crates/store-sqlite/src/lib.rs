@@ -26,6 +26,7 @@ mod pages;
 mod polls;
 mod recipes;
 mod rows;
+mod shapes;
 mod shrink;
 mod sign_in;
 mod watch;

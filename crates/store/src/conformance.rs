@@ -29,6 +29,7 @@ pub(crate) mod parts;
 pub mod polls;
 pub mod races;
 pub mod recipes;
+pub mod shapes;
 pub mod sign_in;
 pub mod watch;
 pub mod workers;
@@ -132,6 +133,7 @@ macro_rules! conformance {
                 a_begun_sign_in_is_spent_once, it_goes_with_its_connection;
             data_keys: keys_follow_each_other, what_is_sealed_is_found, sealed_anew, a_key_that_is_gone,
                 writers_and_a_change_of_keys, another_master_key;
+            shapes: kept_and_read, the_oldest_go, they_go_with_their_connection;
             notice: somebody_else_queues_a_run, somebody_else_frees_a_run, the_catalogue_changes, several_count_as_one;
             alarms: alarms_are_set_and_removed, one_cause_gives_one_notice, notices_are_delivered;
             watch: how_things_stand, how_far_the_tables_are;

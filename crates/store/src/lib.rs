@@ -33,6 +33,7 @@ mod recipe;
 mod rounds;
 mod run;
 mod sealing;
+mod shape;
 mod sign_in;
 mod time;
 mod told;
@@ -82,6 +83,7 @@ pub use crate::{
         RunRow, RunStatus, Then, Via, WaitingFor,
     },
     sealing::new_key,
+    shape::{ShapeRow, Shapes},
     sign_in::{BegunSignIn, ConnectionState, SignInRefused, SignIns, TokenRow, Turn, TurnAsk},
     time::{Clock, ManualClock, SystemClock, Timestamp},
     told::{Day, Told},
@@ -119,7 +121,7 @@ pub const NO_ROOM: &str = "there is no room left on the disk";
 
 /// What the engine and the API ask of a store. Each verb is one transaction.
 #[async_trait]
-pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Blobs + Forgets + Polls {
+pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Blobs + Forgets + Polls + Shapes {
     /// Makes many transitions durable together. A commit whose run is owned by somebody else, or
     /// under another epoch, fails alone. A new run whose key is known is a duplicate. Writing the
     /// same batch twice (after a lost answer) changes nothing the second time.

@@ -12,6 +12,7 @@ mod model;
 mod outside;
 mod pages;
 mod polls;
+mod shapes;
 mod sign_in;
 mod watch;
 

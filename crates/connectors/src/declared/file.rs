@@ -57,6 +57,7 @@ pub struct File {
     pub id: String,
     title: String,
     summary: String,
+    note: Option<String>,
     settings: Json,
     credentials: Json,
     check: Option<hook::Check>,
@@ -105,6 +106,7 @@ impl File {
         let system = Arc::new(system);
         let mut connector = Connector::new(self.id.leak(), title, self.summary.leak());
         connector.errors = system.dialect.errors;
+        connector.notes = leaked(self.note.into_iter().collect());
         connector.sign_in = system.auth.sign_in();
         connector.limits = Limits { reads: leaked(self.reads), writes: leaked(self.writes), ..self.limits };
         connector.test = self.test.map(|(action, input, fine)| TestCall { action: action.leak(), input, fine: fine.leak() });
@@ -161,6 +163,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<File> {
     let id = record::name(&record, "id", "a connector", problems);
     let title = record.need_text("title", "a connector file", problems);
     let summary = record.need_text("summary", "a connector file", problems);
+    let note = record.text("note", problems).map(|note| note.split_whitespace().collect::<Vec<_>>().join(" "));
     let connection = record
         .need("connection", "a connector file", problems)
         .and_then(|node| Record::read(node, "connection", &CONNECTION_KEYS, problems));
@@ -209,6 +212,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<File> {
         id: id?.to_owned(),
         title: title?.to_owned(),
         summary: summary?.to_owned(),
+        note,
         settings,
         credentials: json!({"type": "object", "properties": credentials, "additionalProperties": false}),
         check,

@@ -40,12 +40,24 @@ pub(super) fn schema(described: &Json) -> Json {
         let Some(name) = field["name"].as_str() else { continue };
         let is = |flag: &str| field[flag] == true;
         properties.insert(name.to_owned(), property(field));
+        if let Some(relation) = field["relationshipName"].as_str() {
+            properties.insert(relation.to_owned(), parent(field));
+        }
         // Booleans are never empty and always have a default.
         if is("createable") && !is("nillable") && !is("defaultedOnCreate") {
             required.push(name);
         }
     }
-    json!({ "type": "object", "title": described["label"], "properties": properties, "required": required, "additionalProperties": true })
+    json!({ "type": "object", "title": described["label"], "properties": properties, "required": required, "additionalProperties": false })
+}
+
+/// The record that a field leads to: read through it, or named by its own key when it is written.
+fn parent(field: &Json) -> Json {
+    let mut out = json!({ "title": field["label"], "type": ["object", "null"], "description": "The record itself: to name it by a key of its own, or to read through it." });
+    if field["createable"] != true && field["updateable"] != true {
+        out["readOnly"] = json!(true);
+    }
+    out
 }
 
 fn property(field: &Json) -> Json {

@@ -319,10 +319,11 @@ pub(super) async fn object(dictionary: Arc<Dictionary>, cx: Cx, name: String) ->
     let mut required = Vec::new();
     for (name, field) in table.fields.iter().filter(|(_, field)| field.kind != Kind::Hidden) {
         let mut schema = json!({"title": field.label});
+        // All is text where it is kept: it may be written as text, and what does not look like its type is read as text.
         schema["type"] = match field.kind {
-            Kind::Boolean => json!("boolean"),
-            Kind::Integer => json!("integer"),
-            Kind::Decimal => json!("number"),
+            Kind::Boolean => json!(["boolean", "string"]),
+            Kind::Integer => json!(["integer", "string"]),
+            Kind::Decimal => json!(["number", "string"]),
             _ => json!("string"),
         };
         match field.kind {
@@ -334,12 +335,14 @@ pub(super) async fn object(dictionary: Arc<Dictionary>, cx: Cx, name: String) ->
             Kind::Text if field.length > 0 => schema["maxLength"] = json!(field.length),
             _ => {}
         }
-        if field.read_only {
+        // A record may be given its id when it is made.
+        if field.read_only && name != "sys_id" {
             schema["readOnly"] = json!(true);
         }
         if let Some(choices) = choices.get(name) {
-            schema["anyOf"] =
-                choices.iter().map(|(value, label)| json!({"const": typed(field.kind, value), "title": label})).collect();
+            let known = choices.iter().map(|(value, label)| json!({"const": typed(field.kind, value), "title": label}));
+            // ServiceNow takes others, too, and labels where the step says so.
+            schema["anyOf"] = known.chain([json!({"type": schema["type"]})]).collect();
         }
         // A hint only: forms and policies may ask for more, or for less.
         if field.mandatory {

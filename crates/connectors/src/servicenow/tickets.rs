@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connector::{Action, Cx, Effect, ErrorClass, Shaped, StepError};
+use connector::{Action, Cx, Effect, ErrorClass, StepError};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -71,8 +71,7 @@ pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
             .reads()
             .input(input(json!({"user": person("Person")}), &["user"]))
             .output(record_schema())
-            .sample(json!({"sys_id": "6816f79cc0a8016401c5a33be04be441", "name": "System Administrator", "email": "admin@example.com"}))
-            .shaped(Shaped { named_by: "", writes: None, gives: None }),
+            .sample(json!({"sys_id": "6816f79cc0a8016401c5a33be04be441", "name": "System Administrator", "email": "admin@example.com"})),
         action(dictionary, "find_group", "Find a group", "Finds the only group of a name.", find_group)
             .reads()
             .input(input(json!({"group": group()}), &["group"]))

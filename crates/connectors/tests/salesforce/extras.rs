@@ -112,6 +112,11 @@ async fn shapes_follow_the_org() {
     let account = (shapes.object)(sf.cx("a"), "Account".to_owned()).await.unwrap();
     assert_eq!(account["properties"]["Region__c"]["enum"], json!(["EMEA", "APAC", null]));
     assert_eq!((&account["properties"]["CreatedDate"]["readOnly"], &account["required"]), (&json!(true), &json!(["Name"])));
+    assert_eq!(account["properties"]["Parent"]["type"], json!(["object", "null"]), "records are named by keys of their own");
+    assert_eq!(
+        (&account["properties"]["CreatedBy"]["readOnly"], &account["additionalProperties"]),
+        (&json!(true), &json!(false))
+    );
     assert_eq!(account["properties"]["NumberOfEmployees"]["type"], json!(["integer", "null"]));
     let described = sf.call("describe_object", json!({"object": "Account"})).await.unwrap();
     assert_eq!(described["schema"], account);

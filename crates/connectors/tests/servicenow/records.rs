@@ -242,8 +242,11 @@ async fn the_dictionary_tells_the_shape_of_records() {
     assert!(objects.iter().any(|object| object.name == "incident" && object.title == "Incident"));
     let incident = (shapes.object)(vendor.cx("x"), "incident".to_owned()).await.unwrap();
     let field = |name: &str| incident["properties"][name].clone();
-    assert_eq!((&field("active")["type"], &field("priority")["type"]), (&json!("boolean"), &json!("integer")));
+    assert_eq!(field("active")["type"], json!(["boolean", "string"]));
+    assert_eq!(field("priority")["type"], json!(["integer", "string"]));
     assert_eq!(field("state")["anyOf"][0], json!({"const": 1, "title": "New"}), "the child's choices win");
+    assert_eq!(field("state")["anyOf"].as_array().unwrap().last(), Some(&json!({"type": ["integer", "string"]})), "and others");
+    assert_eq!(field("sys_id").get("readOnly"), None, "a new record may be given its id");
     assert_eq!((&field("number")["readOnly"], &field("comments")["writeOnly"]), (&json!(true), &json!(true)));
     assert!(incident["required"].as_array().unwrap().contains(&json!("caller_id")));
 }

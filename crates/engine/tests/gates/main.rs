@@ -9,4 +9,5 @@ mod health;
 mod late;
 mod parked;
 mod polls;
+mod shapes;
 mod world;

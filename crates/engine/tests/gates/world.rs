@@ -7,7 +7,8 @@ use std::{
 };
 
 use connector::{
-    Action, Connector, Cx, Doubt, Effect, ErrorClass, Limits, Occurrence, Page, Poll, Polled, Position, StepError, Trigger,
+    Action, Connector, Cx, Doubt, Effect, ErrorClass, Limits, Object, Occurrence, Page, Poll, Polled, Position, Shaped, Shapes,
+    StepError, Trigger,
     hint::{Hint, Window},
     http::Http,
     oauth::{Authorize, SignIn},
@@ -68,9 +69,18 @@ pub(crate) struct System {
     pub(crate) day: Option<(u64, u64, Option<Duration>)>,
     /// What happened there: when, in microseconds since the epoch, and its id. In the order of both.
     pub(crate) things: BTreeSet<(i64, u64)>,
+    /// The objects it tells of, as JSON Schemas.
+    objects: HashMap<String, Value>,
 }
 
 impl System {
+    /// Tells of an object with these fields, all text, and of no others.
+    pub(crate) fn tells(&mut self, object: &str, fields: &[&str]) {
+        let fields: serde_json::Map<_, _> = fields.iter().map(|name| ((*name).to_owned(), json!({ "type": "string" }))).collect();
+        let schema = json!({ "type": "object", "properties": fields, "additionalProperties": false });
+        self.objects.insert(object.to_owned(), schema);
+    }
+
     fn hint(&mut self) -> Option<Hint> {
         let (left, limit, resets_in) = self.day.as_mut()?;
         *left = left.saturating_sub(1);
@@ -88,6 +98,7 @@ impl Default for System {
             in_flight_most: 0,
             day: None,
             things: BTreeSet::new(),
+            objects: HashMap::new(),
         }
     }
 }
@@ -147,6 +158,31 @@ fn thing(systems: &Systems, began: Instant) -> Trigger {
     Trigger::new("thing", "Thing", "Something happened").config(json!({ "type": "object" })).poll(Poll::new(MINUTE, ask))
 }
 
+/// The objects a system tells of.
+fn shapes(systems: &Systems, began: Instant) -> Shapes {
+    async fn asked(systems: &Systems, began: Instant, cx: Cx, input: Value) -> Result<HashMap<String, Value>, StepError> {
+        let name = cx.connection.unwrap().name.clone();
+        call(Arc::clone(systems), began, name.clone(), input).await?;
+        Ok(systems.lock().entry(name).or_default().objects.clone())
+    }
+    let (all, one) = (Arc::clone(systems), Arc::clone(systems));
+    let objects = move |cx| {
+        let systems = Arc::clone(&all);
+        async move {
+            let told = asked(&systems, began, cx, json!({ "object": null })).await?;
+            Ok(told.into_keys().map(|name| Object { title: name.clone(), name }).collect())
+        }
+    };
+    let object = move |cx, name: String| {
+        let systems = Arc::clone(&one);
+        async move {
+            let mut told = asked(&systems, began, cx, json!({ "object": name })).await?;
+            told.remove(&name).ok_or_else(|| StepError::new(ErrorClass::NotFound, "NOT_FOUND", "there is no such object"))
+        }
+    };
+    Shapes::new(objects, object)
+}
+
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
@@ -199,7 +235,8 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         test: None,
         limits: Limits::default(),
         errors: &[],
-        shapes: None,
+        notes: &[],
+        shapes: Some(shapes(systems, began)),
         sign_in: Some(SignIn::new(|_| {
             let url = |text: &str| text.parse().map_err(|error| format!("{error}"));
             Ok(Some(Authorize {
@@ -217,6 +254,10 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         actions: vec![
             action("get", |_| Effect::None),
             list,
+            action("write", |_| Effect::Once).shaped(Shaped { named_by: "object", writes: Some("fields"), gives: None }),
+            action("read", |_| Effect::None)
+                .output(json!({ "type": "object", "properties": { "record": { "type": "object" } } }))
+                .shaped(Shaped { named_by: "object", writes: None, gives: Some("record") }),
             action("put", |_| Effect::Idempotent),
             action("post", |_| Effect::Once),
         ],

@@ -37,6 +37,7 @@ pub(crate) fn connectors() -> Vec<Connector> {
         test: None,
         limits: Limits::default(),
         errors: &[],
+        notes: &[],
         shapes: None,
         sign_in: None,
         actions: vec![

@@ -223,6 +223,7 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
         validate: Arc::new(|_, _| Ok(())),
         test: None,
         errors: &[],
+        notes: &[],
         shapes: None,
         sign_in: None,
         actions: vec![
@@ -239,6 +240,7 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
         id: CRM,
         builtin: false,
         errors: &[],
+        notes: &[],
         shapes: None,
         sign_in: None,
         actions: vec![

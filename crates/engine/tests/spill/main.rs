@@ -135,6 +135,7 @@ fn connectors(system: &Arc<System>) -> Vec<Connector> {
         test: None,
         limits: Limits::default(),
         errors: &[],
+        notes: &[],
         shapes: None,
         sign_in: None,
         actions,

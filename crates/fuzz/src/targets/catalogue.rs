@@ -17,6 +17,7 @@ pub fn catalogue() -> Catalogue {
             _ => Err(("cron".to_owned(), "A schedule has five fields.".to_owned())),
         },
         functions: Vec::new,
+        shapes: recipe::Shapes::default(),
     }
 }
 
@@ -59,7 +60,7 @@ fn action(id: &str, effect: Effect, needs_connection: bool, input: &Json) -> Act
     let output =
         record(&json!({"status": {"type": "integer"}, "records": {"type": "array", "items": {"type": "object"}}, "body": {}}));
     let (id, title, input, effect) = (id.to_owned(), id.to_owned(), record(input), effect.into());
-    ActionInfo { id, title, summary: String::new(), input, output, needs_connection, effect, pages: true }
+    ActionInfo { id, title, summary: String::new(), input, output, needs_connection, effect, pages: true, shaped: None }
 }
 
 fn record(properties: &Json) -> Json {

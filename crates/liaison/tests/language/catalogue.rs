@@ -1,6 +1,6 @@
 //! The connectors that are shipped, and in the place of one of them a small system with queries, as examples need it.
 
-use recipe::{ActionInfo, Catalogue, ConnectorInfo, Effect, TriggerInfo};
+use recipe::{ActionInfo, Catalogue, ConnectorInfo, Effect, ShapeOf, ShapedInfo, TriggerInfo};
 use serde_json::{Value as Json, json};
 
 pub(crate) fn catalogue() -> Catalogue {
@@ -8,13 +8,16 @@ pub(crate) fn catalogue() -> Catalogue {
     // Examples show what the checker says; they must not change with a vendor's actions.
     catalogue.connectors.retain(|connector| connector.id != "salesforce");
     catalogue.connectors.push(salesforce());
+    let invoice = ShapeOf { connection: "sf".to_owned(), object: "Invoice__c".to_owned() };
+    let fields = json!({"Amount__c": {"type": "number"}, "Total__c": {"type": "number", "readOnly": true}});
+    catalogue.shapes.insert(invoice, json!({"type": "object", "properties": fields, "additionalProperties": false}));
     catalogue
 }
 
 fn action(id: &str, effect: Effect, input: Json, output: Json) -> ActionInfo {
     let (id, title) = (id.to_owned(), id.to_owned());
     let summary = String::new();
-    ActionInfo { id, title, summary, input, output, needs_connection: true, effect: effect.into(), pages: false }
+    ActionInfo { id, title, summary, input, output, needs_connection: true, effect: effect.into(), pages: false, shaped: None }
 }
 
 fn salesforce() -> ConnectorInfo {
@@ -64,6 +67,7 @@ fn salesforce() -> ConnectorInfo {
         output: json!({"type": "object", "properties": {"id": {"type": "string"}, "data": {}}, "additionalProperties": false}),
         dedupes: true,
     };
+    let shaped = ShapedInfo { named_by: "object".to_owned(), writes: Some("fields".to_owned()), gives: None };
     ConnectorInfo {
         id: "salesforce".to_owned(),
         title: "Salesforce".to_owned(),
@@ -71,7 +75,7 @@ fn salesforce() -> ConnectorInfo {
         actions: vec![
             query,
             action("upsert", Effect::Idempotent, write.clone(), written.clone()),
-            action("create", Effect::Once, write.clone(), written.clone()),
+            ActionInfo { shaped: Some(shaped), ..action("create", Effect::Once, write.clone(), written.clone()) },
             action("delete", Effect::Idempotent, write, json!({"type": "null"})),
         ],
         triggers: vec![event],

@@ -276,16 +276,9 @@ impl<'s> Walker<'s, '_> {
             if let Some(property) = property.or(rest.filter(|rest| rest.is_object())) {
                 self.check(&inner, *item, property, depth + 1);
             } else if closed {
-                let names = || properties.keys().map(String::as_str);
-                let near = nearest(key, names());
+                let (diagnostic, near) = unknown_field(target.name, key, *key_span, properties.keys().map(String::as_str));
                 meant.extend(near);
-                let message = format!("\"{}\" has no field \"{}\".", target.name, shown(key));
-                let diagnostic = Diagnostic::error(codes::UNKNOWN_FIELD, *key_span, message);
-                self.found.push(match near {
-                    Some(_) => diagnostic.suggest(*key_span, near),
-                    None if properties.is_empty() => diagnostic.help("It takes no fields."),
-                    None => diagnostic.help(format!("It has {}.", one_of(names()))),
-                });
+                self.found.push(diagnostic);
             }
         }
         for name in required {
@@ -301,6 +294,14 @@ impl<'s> Walker<'s, '_> {
 }
 
 impl<'v> View<'v> {
+    /// A text that stands there as it is.
+    pub(super) fn text(self) -> Option<&'v str> {
+        match self.known() {
+            Known::Scalar(Json::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// The fields of a record, literal or not, with the places of their names.
     pub(super) fn fields(self) -> Vec<(&'v str, Span, View<'v>)> {
         match self.known() {
@@ -308,6 +309,24 @@ impl<'v> View<'v> {
             _ => Vec::new(),
         }
     }
+}
+
+/// A field that is none of those there are, and the one that was probably meant.
+pub(super) fn unknown_field<'n>(
+    owner: &str,
+    key: &str,
+    span: Span,
+    names: impl Iterator<Item = &'n str> + Clone,
+) -> (Diagnostic, Option<&'n str>) {
+    let near = nearest(key, names.clone());
+    let message = format!("\"{}\" has no field \"{}\".", owner, shown(key));
+    let diagnostic = Diagnostic::error(codes::UNKNOWN_FIELD, span, message);
+    let told = match near {
+        Some(_) => diagnostic.suggest(span, near),
+        None if names.clone().next().is_none() => diagnostic.help("It takes no fields."),
+        None => diagnostic.help(format!("It has {}.", one_of(names))),
+    };
+    (told, near)
 }
 
 /// The place of a value, or of its key if the value has no width.

@@ -10,6 +10,7 @@ mod look;
 mod outputs;
 mod places;
 mod reach;
+mod shapes;
 mod steps;
 mod tests;
 mod together;
@@ -31,6 +32,7 @@ use inputs::View;
 use known::Known;
 use places::{Index, Seen};
 
+pub use shapes::shapes_wanted;
 pub use together::check_together;
 
 pub(crate) use look::{MARK, Named, doc, properties};
@@ -38,7 +40,8 @@ pub(crate) use look::{MARK, Named, doc, properties};
 /// What can follow a path where [`MARK`] stands in a recipe; `None` if it stands nowhere.
 pub(crate) fn in_reach(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, path: Vec<Segment>) -> Option<Vec<Named>> {
     let mut out = Diagnostics::default();
-    let mut checker = Checker::new(recipe, catalogue, gaps, &mut out);
+    let shaped = shapes::outputs(recipe, catalogue);
+    let mut checker = Checker::new(recipe, catalogue, &shaped, gaps, &mut out);
     checker.question = Some(look::Question { path, answer: None });
     checker.settings();
     checker.steps(&recipe.steps, &Rc::from([]), &Rc::from([]));
@@ -47,7 +50,8 @@ pub(crate) fn in_reach(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, path
 
 /// Holds a recipe against a catalogue.
 pub(crate) fn run(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, out: &mut Diagnostics) {
-    let mut checker = Checker::new(recipe, catalogue, gaps, out);
+    let shaped = shapes::outputs(recipe, catalogue);
+    let mut checker = Checker::new(recipe, catalogue, &shaped, gaps, out);
     checker.connections();
     checker.trigger();
     checker.settings();
@@ -59,6 +63,8 @@ pub(crate) fn run(recipe: &Recipe, catalogue: &Catalogue, gaps: &Gaps, out: &mut
 struct Checker<'a> {
     recipe: &'a Recipe,
     catalogue: &'a Catalogue,
+    /// What steps give whose records are known.
+    shaped: &'a shapes::Outputs,
     gaps: &'a Gaps,
     out: &'a mut Diagnostics,
     index: Index<'a>,
@@ -99,11 +105,18 @@ struct Owner<'a> {
 }
 
 impl<'a> Checker<'a> {
-    fn new(recipe: &'a Recipe, catalogue: &'a Catalogue, gaps: &'a Gaps, out: &'a mut Diagnostics) -> Self {
+    fn new(
+        recipe: &'a Recipe,
+        catalogue: &'a Catalogue,
+        shaped: &'a shapes::Outputs,
+        gaps: &'a Gaps,
+        out: &'a mut Diagnostics,
+    ) -> Self {
         let through = recipe.connections.iter().map(|c| (c.name.value.as_str(), c.connector.value.as_str())).collect();
         Self {
             recipe,
             catalogue,
+            shaped,
             gaps,
             out,
             index: Index::new(recipe),

@@ -52,6 +52,9 @@ pub(super) fn meta_known<'a>() -> Known<'a> {
 impl<'a> Checker<'a> {
     /// What a step gives, once it was checked. `value` is what its own value was found to be.
     pub(super) fn output(&self, step: &'a Step, value: Known<'a>) -> Known<'a> {
+        if let Some(known) = self.shaped_output(step) {
+            return known;
+        }
         match &step.kind {
             StepKind::Do { stream: true, .. } => Known::List(Rc::new(Known::Any)),
             StepKind::Do { connection, action, .. } => {

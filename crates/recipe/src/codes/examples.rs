@@ -197,6 +197,11 @@ pub(super) static EXAMPLES: &[(&str, &str, &str)] = &[
         "- id: post\n  do: sf.query\n  with: { soql: SELECT Id FROM Lead, limit: 0 }\n- id: done\n  return: ${ steps.post.total_size }",
         "- id: post\n  do: sf.query\n  with: { soql: SELECT Id FROM Lead, limit: 1 }\n- id: done\n  return: ${ steps.post.total_size }",
     ),
+    (
+        "L0406",
+        "- id: add\n  do: sf.create\n  with: { object: Invoice__c, fields: { Amount__c: 5, Total__c: 5 } }\n- id: done\n  return: ${ steps.add.id }",
+        "- id: add\n  do: sf.create\n  with: { object: Invoice__c, fields: { Amount__c: 5 } }\n- id: done\n  return: ${ steps.add.id }",
+    ),
     ("L0501", "- id: done\n  return: ${ event.id }", "- id: done\n  return: ${ trigger.id }"),
     (
         "L0502",

@@ -2,12 +2,20 @@
 
 use recipe::{
     ActionInfo, Catalogue, ConnectorInfo, Effect, ExpressionInfo, ExpressionProblem, FunctionDoc, Reference, ScheduleProblem,
-    Segment, TriggerInfo,
+    Segment, Shapes, TriggerInfo,
 };
 use serde_json::json;
 
 pub(crate) fn catalogue() -> Catalogue {
-    Catalogue { connectors: connectors(), expression, script, instant: |text| text.ends_with('Z'), schedule, functions }
+    Catalogue {
+        connectors: connectors(),
+        expression,
+        script,
+        instant: |text| text.ends_with('Z'),
+        schedule,
+        functions,
+        shapes: Shapes::default(),
+    }
 }
 
 /// The same with the formulas of the product.
@@ -53,6 +61,7 @@ fn connectors() -> Vec<ConnectorInfo> {
         needs_connection: true,
         effect: Effect::None.into(),
         pages: false,
+        shaped: None,
         input: json!({
             "type": "object",
             "properties": {
@@ -91,6 +100,7 @@ fn connectors() -> Vec<ConnectorInfo> {
         needs_connection: false,
         effect: Effect::Once.into(),
         pages: true,
+        shaped: None,
         input: json!({"type": "object", "properties": {"url": {"type": "string"}, "json": {}}, "additionalProperties": false}),
         output: json!({
             "type": "object",

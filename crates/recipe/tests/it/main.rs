@@ -17,6 +17,7 @@ mod merge;
 mod merge_properties;
 mod properties;
 mod schema;
+mod shapes;
 mod yaml_suite;
 
 use recipe::{Diagnostic, LineIndex, Parsed, Severity};

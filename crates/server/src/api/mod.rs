@@ -9,6 +9,7 @@ pub(crate) mod files;
 mod gates;
 mod health;
 mod inbound;
+mod objects;
 pub(crate) mod operations;
 mod polls;
 mod recipes;
@@ -122,6 +123,8 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(connections::list, connections::create))
                 .routes(routes!(connections::get, connections::update, connections::delete))
                 .routes(routes!(connections::test))
+                .routes(routes!(objects::list))
+                .routes(routes!(objects::get))
                 .routes(routes!(sign_in::begin))
                 .routes(routes!(gates::get, gates::set))
                 .routes(routes!(gates::audit))

@@ -9,7 +9,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use engine::{ActivateError, catalogue};
+use engine::ActivateError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{NewVersion, RecipeId, RecipeRow, RunStatus, Saved, Timestamp};
@@ -212,7 +212,7 @@ pub(crate) async fn put(
         })?),
     };
     let bytes = bytes(request, &app).await?;
-    let parsed = recipe::parse_and_check(&bytes, &catalogue::of(&app.engine.connectors));
+    let parsed = app.engine.check(&bytes).await;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     let mut found = diagnostics(&text, &parsed.diagnostics);
     let broken = parsed.diagnostics.iter().any(|problem| problem.severity == recipe::Severity::Error);

@@ -23,6 +23,7 @@ use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates
 use crate::{BegunSignIn, ConnectionState, SignInRefused, SignIns, TokenRow, Turn, TurnAsk};
 use crate::{DataKeyId, DataKeyRow, DataKeys, Rewrap, Sealed, SealedAt};
 use crate::{Forgets, Forgettable, Forgetting, Keeps};
+use crate::{ShapeRow, Shapes};
 
 /// What happens to one write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -295,6 +296,12 @@ pass_on! {
     next_poll() -> Result<Option<Timestamp>, StoreError>;
     polls(after: Option<RecipeId>, limit: u32) -> Result<Vec<PollRow>, StoreError>;
     poll(recipe: RecipeId) -> Result<Option<PollRow>, StoreError>;
+}
+
+pass_on! {
+    Shapes {}
+    keep_shape(row: &ShapeRow, rows_max: u32) -> Result<(), StoreError>;
+    shape(connection: ConnectionId, object: &str) -> Result<Option<ShapeRow>, StoreError>;
 }
 
 pass_on! {

@@ -15,6 +15,7 @@ pub(super) struct Kept {
     budgets: BTreeMap<String, (BudgetRow, Vec<BudgetHolder>)>,
     pub(super) audit: BTreeMap<AuditId, AuditRow>,
     pub(super) sign_ins: super::sign_in::Kept,
+    pub(super) shapes: super::shapes::Kept,
 }
 
 impl Model {
@@ -43,6 +44,7 @@ impl Model {
         self.outside.gates.retain(|(connection, _), _| *connection != name);
         self.outside.budgets.remove(&name);
         self.outside.sign_ins.forget(&name, id);
+        self.outside.shapes.retain(|(connection, _), _| *connection != id);
         self.revision += 1;
         true
     }
