@@ -39,6 +39,7 @@ mod schedule;
 mod scopes;
 mod scrape;
 mod several;
+mod shapes;
 mod signatures;
 mod streams;
 mod tokens;

@@ -1,0 +1,182 @@
+//! Objects whose fields only the system knows, through the real binary: listed, described, and held against recipes as they
+//! are saved.
+
+use std::time::{Duration, Instant};
+
+use sandbox::{Fault, Kind, Options, Sandbox};
+use serde_json::{Value, json};
+
+use crate::harness::Process;
+
+/// Settings and credentials of a connection to a simulated system.
+fn connection(sandbox: &Sandbox, connector: &str) -> (Value, Value) {
+    let told = sandbox.vendor(connector).expect("a system").credentials();
+    let picked =
+        |names: &[(&str, &str)]| -> Value { names.iter().map(|(to, from)| ((*to).to_owned(), told[*from].clone())).collect() };
+    let same = |names: &[&'static str]| picked(&names.iter().map(|name| (*name, *name)).collect::<Vec<_>>());
+    let url = sandbox.url(connector).as_str().trim_end_matches('/').to_owned();
+    match connector {
+        "salesforce" => (
+            json!({"login_url": told["login_url"], "sign_in": "client_credentials", "client_id": told["client_id"]}),
+            same(&["client_secret"]),
+        ),
+        "netsuite" => (
+            json!({"account": told["account"], "base_url": url, "auth": "certificate", "certificate_id": told["certificate_id"], "signature": "ES256"}),
+            same(&["client_id", "private_key"]),
+        ),
+        "servicenow" => (json!({"base_url": url}), picked(&[("username", "user_name"), ("password", "password")])),
+        _ => (
+            json!({"rest_endpoint": told["rest_endpoint"], "token_endpoint": told["token_endpoint"]}),
+            same(&["client_id", "client_secret", "refresh_token", "username", "password"]),
+        ),
+    }
+}
+
+async fn connect(server: &Process, sandbox: &Sandbox, connector: &str) {
+    let (config, credentials) = connection(sandbox, connector);
+    let body = json!({"name": "sys", "connector": connector, "config": config, "credentials": credentials});
+    let (status, answer) = server.api("POST", "/api/v1/connections", Some(&body.to_string())).await;
+    assert_eq!(status, 201, "{answer}");
+}
+
+/// Saves a recipe with these steps; the status, and its problems as code and help.
+async fn save(server: &Process, connector: &str, steps: &str) -> (u16, Vec<(String, String)>) {
+    let text =
+        format!("liaison: 1\nrecipe: story\nconnections: {{ sys: {connector} }}\ntrigger: {{ from: api }}\nsteps:\n{steps}");
+    let (status, answer) = server.api("PUT", "/api/v1/recipes/story", Some(&text)).await;
+    let told = |problem: &Value| {
+        let words = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
+        (words("code"), format!("{} {}", words("message"), words("help")))
+    };
+    let problems = answer["diagnostics"].as_array().unwrap_or_else(|| panic!("{status} {answer}"));
+    // Advice is no matter here.
+    (status, problems.iter().map(told).filter(|(code, _)| !code.starts_with("L06")).collect())
+}
+
+/// The codes, and that the words hold what is wanted.
+fn holds(found: &(u16, Vec<(String, String)>), status: u16, wanted: &[(&str, &str)]) {
+    assert_eq!((found.0, found.1.len()), (status, wanted.len()), "{:?}", found.1);
+    for ((code, words), (wanted_code, part)) in found.1.iter().zip(wanted) {
+        assert!(code == wanted_code && words.contains(part), "{code} {words}: {wanted_code} {part} was expected");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_field_is_found_when_the_recipe_is_saved() {
+    let (sandbox, folder) = (Sandbox::start(Options::default()).await.unwrap(), tempfile::tempdir().unwrap());
+    let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
+    connect(&server, &sandbox, "salesforce").await;
+    let opportunity = |fields: &str| {
+        format!("  - {{ id: a, do: sys.update, with: {{ object: Opportunity, id: 006000000000001, fields: {fields} }} }}\n")
+    };
+    holds(&save(&server, "salesforce", &opportunity("{ Amonut: 5 }")).await, 422, &[("L0402", "Did you mean \"Amount\"?")]);
+    holds(&save(&server, "salesforce", &opportunity("{ Amount: five }")).await, 422, &[("L0403", "a number")]);
+    holds(&save(&server, "salesforce", &opportunity("{ CreatedDate: \"2026-01-01\" }")).await, 422, &[("L0406", "CreatedDate")]);
+    let read = |field: &str| {
+        format!(
+            "  - {{ id: a, do: sys.search, with: {{ object: Opportunity }} }}\n  - {{ id: b, return: \"${{ steps.a.records[0].{field} }}\" }}\n"
+        )
+    };
+    holds(&save(&server, "salesforce", &read("Nmae")).await, 422, &[("L0506", "Did you mean \"Name\"?")]);
+    holds(&save(&server, "salesforce", &read("Account.Name")).await, 201, &[]);
+    holds(&save(&server, "salesforce", &opportunity("{ Amount: 5, Account: { External_Id__c: C-1 } }")).await, 200, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_in_the_system_is_seen_after_a_refresh() {
+    let (sandbox, folder) = (Sandbox::start(Options::default()).await.unwrap(), tempfile::tempdir().unwrap());
+    let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
+    connect(&server, &sandbox, "salesforce").await;
+    let get = async |path: &str| server.api("GET", &format!("/api/v1/connections/sys/objects{path}"), None).await;
+    let (status, all) = get("?limit=2").await;
+    assert_eq!((status, all["data"].as_array().unwrap().len(), &all["pagination"]["has_more"]), (200, 2, &json!(true)), "{all}");
+    let (status, first) = get("/Account").await;
+    assert_eq!((status, &first["schema"]["properties"]["Region__c"]), (200, &Value::Null));
+    assert!(first["age_s"].as_u64().unwrap() < 60 && first["asked_at"].is_string(), "{first}");
+    let account = "  - { id: a, do: sys.update, with: { object: Account, id: 001000000000001, fields: { Region__c: EMEA } } }\n";
+    holds(&save(&server, "salesforce", account).await, 422, &[("L0402", "Region__c")]);
+    let salesforce = sandbox.vendor("salesforce").unwrap();
+    let with = json!({"object": "Account", "field": "Region__c picklist restricted \"Region\" = EMEA | APAC"});
+    salesforce.happen("add_field", &with).unwrap();
+    assert_eq!(get("/Account").await.1, first_again(&first, &get("/Account").await.1), "what was told is kept");
+    let (status, anew) = get("/Account?refresh=true").await;
+    assert_eq!((status, &anew["schema"]["properties"]["Region__c"]["enum"]), (200, &json!(["EMEA", "APAC", null])));
+    holds(&save(&server, "salesforce", account).await, 201, &[]);
+    holds(&save(&server, "salesforce", &account.replace("EMEA", "MOON")).await, 422, &[("L0404", "MOON")]);
+    salesforce.happen("remove_field", &json!({"object": "Account", "field": "Region__c"})).unwrap();
+    assert_eq!(get("/Account?refresh=true").await.0, 200);
+    holds(&save(&server, "salesforce", account).await, 422, &[("L0402", "Region__c")]);
+    // A system that is away is told as such, and what it said before is still there.
+    sandbox.world().faults().add(Fault::new("salesforce", Kind::Unavailable));
+    let (status, refused) = get("/Account?refresh=true").await;
+    assert_eq!((status, &refused["error"]["code"]), (502, &json!("SYSTEM_DID_NOT_TELL")), "{refused}");
+    assert_eq!(get("/Account").await.0, 200);
+    for (path, expected) in [("/a%2Fb", 422), ("/%2E%2E", 422)] {
+        assert_eq!(get(path).await.0, expected, "{path}");
+    }
+    assert_eq!(server.api("GET", "/api/v1/connections/none/objects", None).await.0, 404);
+}
+
+/// The same answer, as old as the other.
+fn first_again(first: &Value, other: &Value) -> Value {
+    let mut first = first.clone();
+    first["age_s"] = other["age_s"].clone();
+    first
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn saving_does_not_wait_for_a_system_that_hangs() {
+    let (sandbox, folder) = (Sandbox::start(Options::default()).await.unwrap(), tempfile::tempdir().unwrap());
+    let server = Process::serve_with(folder.path(), &["--shape-patience", "300ms"]);
+    connect(&server, &sandbox, "salesforce").await;
+    sandbox.world().faults().add(Fault::new("salesforce", Kind::Hang { ms: 25_000 }));
+    let began = Instant::now();
+    let lead = "  - { id: a, do: sys.update, with: { object: Lead, id: 00Q000000000001, fields: { Nmae: x } } }\n";
+    holds(&save(&server, "salesforce", lead).await, 201, &[]);
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn catalogues_dictionaries_and_data_sources_are_told() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let systems = [
+        (
+            "netsuite",
+            "customer",
+            "companyName",
+            Some(("sys.update_record, with: { type: customer, id: \"1\", fields: { companyNmae: x } }", "companyName")),
+        ),
+        (
+            "servicenow",
+            "incident",
+            "short_description",
+            Some((
+                "sys.update_record, with: { table: incident, sys_id: 46c5bf6ca9fe1981010713e3ac7d3384, fields: { short_descripton: x } }",
+                "short_description",
+            )),
+        ),
+        ("workday", "allWorkers", "currentlyActive", None),
+    ];
+    for (connector, object, field, misspelt) in systems {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
+        connect(&server, &sandbox, connector).await;
+        let (status, all) = server.api("GET", "/api/v1/connections/sys/objects", None).await;
+        assert_eq!(status, 200, "{connector}: {all}");
+        assert!(all["data"].as_array().unwrap().iter().any(|one| one["name"] == object), "{connector}: {all}");
+        let (status, one) = server.api("GET", &format!("/api/v1/connections/sys/objects/{object}"), None).await;
+        assert_eq!(status, 200, "{connector}: {one}");
+        assert!(one["schema"]["properties"][field].is_object(), "{connector}: {one}");
+        if let Some((call, meant)) = misspelt {
+            let steps = format!("  - {{ id: a, do: {call} }}\n");
+            holds(&save(&server, connector, &steps).await, 422, &[("L0402", &format!("Did you mean \"{meant}\"?"))]);
+        }
+    }
+    // A connector without objects says so.
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    let body = json!({"name": "web", "connector": "http", "config": {"base_url": "https://a.example"}, "credentials": {}});
+    assert_eq!(server.api("POST", "/api/v1/connections", Some(&body.to_string())).await.0, 201);
+    let (status, told) = server.api("GET", "/api/v1/connections/web/objects", None).await;
+    assert_eq!((status, &told["error"]["code"]), (409, &json!("NO_OBJECTS")), "{told}");
+}
