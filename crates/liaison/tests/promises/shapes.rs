@@ -67,7 +67,7 @@ async fn a_misspelt_field_is_found_when_the_recipe_is_saved() {
     let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
     connect(&server, &sandbox, "salesforce").await;
     let opportunity = |fields: &str| {
-        format!("  - {{ id: a, do: sys.update, with: {{ object: Opportunity, id: 006000000000001, fields: {fields} }} }}\n")
+        format!("  - {{ id: a, do: sys.update, with: {{ object: Opportunity, id: \"006000000000001\", fields: {fields} }} }}\n")
     };
     holds(&save(&server, "salesforce", &opportunity("{ Amonut: 5 }")).await, 422, &[("L0402", "Did you mean \"Amount\"?")]);
     holds(&save(&server, "salesforce", &opportunity("{ Amount: five }")).await, 422, &[("L0403", "a number")]);
@@ -93,7 +93,8 @@ async fn a_change_in_the_system_is_seen_after_a_refresh() {
     let (status, first) = get("/Account").await;
     assert_eq!((status, &first["schema"]["properties"]["Region__c"]), (200, &Value::Null));
     assert!(first["age_s"].as_u64().unwrap() < 60 && first["asked_at"].is_string(), "{first}");
-    let account = "  - { id: a, do: sys.update, with: { object: Account, id: 001000000000001, fields: { Region__c: EMEA } } }\n";
+    let account =
+        "  - { id: a, do: sys.update, with: { object: Account, id: \"001000000000001\", fields: { Region__c: EMEA } } }\n";
     holds(&save(&server, "salesforce", account).await, 422, &[("L0402", "Region__c")]);
     let salesforce = sandbox.vendor("salesforce").unwrap();
     let with = json!({"object": "Account", "field": "Region__c picklist restricted \"Region\" = EMEA | APAC"});
