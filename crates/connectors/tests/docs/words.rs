@@ -181,8 +181,8 @@ pub(crate) fn cell(text: &str) -> String {
 pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs();
     let (count, unit) = match seconds {
-        _ if seconds % 3600 == 0 => (seconds / 3600, "hour"),
-        _ if seconds % 60 == 0 => (seconds / 60, "minute"),
+        _ if seconds.is_multiple_of(3600) => (seconds / 3600, "hour"),
+        _ if seconds.is_multiple_of(60) => (seconds / 60, "minute"),
         _ => (seconds, "second"),
     };
     let plural = if count == 1 { "" } else { "s" };
