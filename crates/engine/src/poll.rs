@@ -30,6 +30,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_secs(1);
 /// A question that found no room for runs is put off for so long.
 const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// A question this much before its time was let ask by somebody.
+const HASTENED_BY: Duration = Duration::from_secs(1);
 /// Events of one answer; a connector gives fewer.
 const EVENTS_MAX: usize = 10_000;
 /// Beyond the time of a question, for writing down what came of it.
@@ -253,13 +255,19 @@ impl Engine {
         Ok(PollDone { due_at, pause_us: micros(pause), answer, ..self.put_off(row, now) })
     }
 
-    /// A pause somebody chose stays; any other is halved when there was something and grows by half when not.
+    /// A pause somebody chose stays; any other is halved when there was something, and grows by half when not.
     fn pause_after(&self, recipe: &LiveRecipe, row: &PollRow, asking: &Asking, found: bool) -> Duration {
         if let Some(every) = recipe.program.poll.every {
             return every;
         }
         let last = if row.asked_at.is_none() { asking.poll.every } else { Duration::from_micros(row.pause_us.unsigned_abs()) };
-        let next = if found { last / 2 } else { last + last / 2 };
+        // Somebody let it ask before its time: that nothing was there yet says little.
+        let hastened = row.asked_at.is_some_and(|asked| asked.after(last) > self.now().after(HASTENED_BY));
+        let next = match (found, hastened) {
+            (true, _) => last / 2,
+            (false, true) => last,
+            (false, false) => last + last / 2,
+        };
         next.clamp(self.settings.poll_pause_min, self.settings.poll_pause_max)
     }
 

@@ -91,7 +91,8 @@ pub(super) fn lost(_: impl std::fmt::Display) -> StepError {
 fn place(from: &Position) -> Result<Place, StepError> {
     match from {
         Position::Since(micros) => {
-            let at = soql_moment(Timestamp::from_microsecond(*micros).map_err(lost)?);
+            // Stamps of records have whole seconds: what happens within the first one must not seem to be before it.
+            let at = soql_moment(Timestamp::from_second(micros.div_euclid(1_000_000)).map_err(lost)?);
             Ok(Place { at: at.clone(), id: String::new(), floor: at })
         }
         Position::After(cursor) => {

@@ -13,7 +13,7 @@ impl Vendor {
     }
 
     fn now(&self) -> Position {
-        Position::Since(self.sandbox.world().clock().now().as_microsecond() / 1_000_000 * 1_000_000)
+        Position::Since(self.sandbox.world().clock().now().as_microsecond())
     }
 
     /// Asks until there is no more to have; every key that came, and the place after it.

@@ -166,3 +166,18 @@ async fn questions_that_share_a_budget_are_all_asked() {
     let asked = world.system("crm", |crm| crm.calls.len());
     assert!((16..=20).contains(&asked), "{asked} questions of four recipes in 90 s");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_was_hastened_in_vain_does_not_lengthen_the_pause() {
+    let world = world(1, WATCH).await;
+    world.pass(Duration::from_secs(2)).await;
+    let pause = async || world.store().polls(None, 10).await.unwrap().remove(0).pause_us;
+    let (before, asked) = (pause().await, world.system("crm", |crm| crm.calls.len()));
+    let recipe = world.engines[0].catalogue().recipes["watch"].clone();
+    for _ in 0..5 {
+        world.engines[0].hasten_poll(&recipe).await.unwrap();
+        world.pass(Duration::from_secs(3)).await;
+    }
+    assert_eq!(world.system("crm", |crm| crm.calls.len()), asked + 5, "it was asked each time");
+    assert_eq!(pause().await, before);
+}

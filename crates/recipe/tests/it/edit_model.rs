@@ -51,6 +51,8 @@ fn walk(json: &Json, list: &str, found: &mut Vec<Found>) {
     }
 }
 
+/// Stands where a step was until all is done; no recipe says that.
+const GONE: &str = "\u{0}gone";
 /// The keys of a step that hold steps, and its id.
 const OWN: &[&str] = &["id", "steps", "choose", "parallel", "try", "catch", "finally"];
 
@@ -223,7 +225,7 @@ pub(crate) fn changed(json: &Json, change: &Change) -> Option<Json> {
             }
             let from = step(id)?;
             let slot = json.pointer_mut(&from.list)?.get_mut(from.index)?;
-            let step = std::mem::replace(slot, json!("gone"));
+            let step = std::mem::replace(slot, json!(GONE));
             insert(&mut json, &steps, to, step, Some(&from))?;
             without_gone(&mut json);
         }
@@ -246,7 +248,7 @@ pub(crate) fn changed(json: &Json, change: &Change) -> Option<Json> {
 fn without_gone(json: &mut Json) {
     match json {
         Json::Array(items) => {
-            items.retain(|item| item != "gone");
+            items.retain(|item| item != GONE);
             items.iter_mut().for_each(without_gone);
         }
         Json::Object(fields) => fields.values_mut().for_each(without_gone),
