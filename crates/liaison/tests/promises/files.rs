@@ -22,8 +22,9 @@ use crate::harness::{KEY, Process, database};
 
 const PIECE_BYTES: usize = 64 * 1024;
 const PIECES: usize = 2_400;
-/// What one such run may need beside what the process needs anyway.
-const EXTRA_KB_MAX: u64 = 75 * 1024;
+/// What one such run may need beside what the process needs anyway: well below the file. 80 MB were seen on a machine
+/// that was busy with other tests.
+const EXTRA_KB_MAX: u64 = 100 * 1024;
 
 /// A system that gives a large file, which does not get shorter, and notes what it is sent.
 #[derive(Default)]
