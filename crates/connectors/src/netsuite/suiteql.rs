@@ -44,7 +44,7 @@ fn bound(query: &str, values: &Json) -> Result<String, StepError> {
         let name: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         if letter == ':' && !quoted && name.starts_with(|c: char| c.is_ascii_alphabetic()) {
             let value =
-                values.get(&name).ok_or_else(|| invalid(format!("the query has :{name}, and \"values\" has no such name")))?;
+                values.get(&name).ok_or_else(|| invalid(format!("the query has :{name}, and \"params\" has no such name")))?;
             out.push_str(&literal(value)?);
             rest = &after[name.len()..];
         } else {

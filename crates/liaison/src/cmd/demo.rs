@@ -10,7 +10,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context, bail};
 use engine::Engine;
 use hmac::{Hmac, KeyInit, Mac};
-use recipe::{Recipe, Severity, TriggerSource};
+use recipe::{Catalogue, Recipe, Severity, TriggerSource};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use store::{ConnectionId, ConnectionRow, NewVersion, Put, RecipeId, RunId, RunStatus, Saved, SealedAt};
@@ -70,7 +70,8 @@ pub(crate) async fn run(engine: Arc<Engine>, url: String, mood: Mood) {
 async fn set_up_and_send(engine: &Arc<Engine>, url: &str, mood: Mood) -> anyhow::Result<()> {
     let desk = desk::start().await?;
     let secret = signing_secret(engine, &desk).await?;
-    let recipes = RECIPES.iter().map(|text| read(engine, text)).collect::<anyhow::Result<Vec<_>>>()?;
+    let catalogue = engine::catalogue::of(&engine.connectors);
+    let recipes = RECIPES.iter().map(|text| read(&catalogue, text)).collect::<anyhow::Result<Vec<_>>>()?;
     let systems = Systems::start(engine.now().micros().unsigned_abs()).await?;
     let known = connect(engine, &systems, url, &recipes).await?;
     for (recipe, text) in recipes.iter().zip(RECIPES) {
@@ -105,8 +106,8 @@ async fn set_up_and_send(engine: &Arc<Engine>, url: &str, mood: Mood) -> anyhow:
 }
 
 /// A sample recipe, which has no errors.
-fn read(engine: &Engine, text: &str) -> anyhow::Result<Recipe> {
-    let parsed = recipe::parse_and_check(text.as_bytes(), &engine::catalogue::of(&engine.connectors));
+fn read(catalogue: &Catalogue, text: &str) -> anyhow::Result<Recipe> {
+    let parsed = recipe::parse_and_check(text.as_bytes(), catalogue);
     let broken = parsed.diagnostics.iter().find(|problem| problem.severity == Severity::Error);
     if let Some(problem) = broken {
         let name = text.lines().find(|line| line.starts_with("recipe:")).unwrap_or_default();
