@@ -108,6 +108,9 @@ impl RunDetail {
 const PASSES_SHOWN_EACH_END: usize = 200;
 /// Passes in between that are shown because something in them failed or is not over.
 const TROUBLED_SHOWN_MAX: usize = 600;
+/// Bytes of the values that are shown, about, of the passes at the beginning, at the end, and in between each: pages
+/// of a stream are large. The first and the last pass are there in any case.
+const VALUES_SHOWN_EACH: usize = 4 << 20;
 /// Chunks read in one look.
 const PART_CHUNKS: u32 = 64;
 
@@ -209,6 +212,8 @@ struct Telling {
     taken: usize,
     /// Passes among the steps, about.
     passes: usize,
+    /// Bytes of the values of these, about.
+    weight: usize,
     /// Some were left out.
     forgot: bool,
     /// The pass that is not left out.
@@ -252,6 +257,9 @@ impl Telling {
                 Some(place) => *place,
                 None => self.reach(path, &entry),
             };
+            if pass_of(path).is_some() {
+                self.weight += entry.values().map(|(_, value)| weight(value)).sum::<usize>();
+            }
             self.steps[place].take(&entry);
             if !matches!(entry, Entry::Paged { .. }) {
                 self.steps[place].take_apart(&entry, apart);
@@ -264,7 +272,7 @@ impl Telling {
         if pass_of(path).is_some() {
             let same = self.steps.last().is_some_and(|last| pass_of(&last.path) == pass_of(path));
             self.passes += usize::from(!same);
-            if self.passes > 2 * (2 * PASSES_SHOWN_EACH_END + TROUBLED_SHOWN_MAX) {
+            if self.passes > 2 * (2 * PASSES_SHOWN_EACH_END + TROUBLED_SHOWN_MAX) || self.weight > 6 * VALUES_SHOWN_EACH {
                 self.leave_out();
             }
         }
@@ -290,42 +298,59 @@ impl Telling {
 
     /// Forgets passes in the middle, first those in which all went well.
     fn leave_out(&mut self) {
-        let (mut order, mut troubled) = (Vec::new(), HashSet::new());
-        let mut known = HashSet::new();
+        let (mut order, mut troubled, mut weights) = (Vec::new(), HashSet::new(), HashMap::new());
         for step in &self.steps {
             let Some(pass) = pass_of(&step.path) else { continue };
-            if known.insert(pass) {
+            *weights.entry(pass).or_insert_with(|| {
                 order.push(pass);
-            }
+                0
+            }) += step.weight();
             if !matches!(step.status, StepStatus::Succeeded | StepStatus::Skipped) {
                 troubled.insert(pass);
             }
         }
-        let last = order.len().saturating_sub(PASSES_SHOWN_EACH_END);
-        let mut room = TROUBLED_SHOWN_MAX;
-        let kept: HashSet<String> = order
-            .iter()
-            .enumerate()
-            .filter(|(place, pass)| {
-                let an_end = *place < PASSES_SHOWN_EACH_END || *place >= last;
-                let in_trouble = !an_end && room > 0 && troubled.contains(**pass);
-                room -= usize::from(in_trouble);
-                an_end || in_trouble
-            })
-            .map(|(_, pass)| (*pass).to_owned())
-            .collect();
+        // The first of `passes`, at most so many and so heavy; `least` of them in any case.
+        let first = |passes: &mut dyn Iterator<Item = &str>, most: usize, least: usize| -> Vec<String> {
+            let mut bytes = 0;
+            let mut fits = |(count, pass): &(usize, &str)| {
+                bytes += weights[pass];
+                *count < least || bytes <= VALUES_SHOWN_EACH
+            };
+            passes.take(most).enumerate().take_while(|one| fits(one)).map(|(_, pass)| pass.to_owned()).collect()
+        };
+        let mut kept: HashSet<String> = first(&mut order.iter().copied(), PASSES_SHOWN_EACH_END, 1).into_iter().collect();
+        kept.extend(first(&mut order.iter().rev().copied(), PASSES_SHOWN_EACH_END, 1));
+        let mut between = order.iter().copied().filter(|pass| troubled.contains(pass) && !kept.contains(*pass));
+        let between = first(&mut between, TROUBLED_SHOWN_MAX, 0);
+        kept.extend(between);
         self.passes = kept.len();
         self.forgot = true;
         // The passes of a loop inside the one asked for are many, too: they go by the rule for all.
         let pinned = |pass: &str| self.pinned.as_deref() == Some(pass);
         let stays = |path: &str| pass_of(path).is_none_or(|pass| kept.contains(pass) || pinned(pass));
         self.steps.retain(|step| stays(&step.path));
+        self.weight = self.steps.iter().filter(|step| pass_of(&step.path).is_some()).map(StepDetail::weight).sum();
         self.entries.retain(|entry| entry.path().is_none_or(|path| stays(path)));
         self.places = self.steps.iter().enumerate().map(|(place, step)| (Arc::clone(&step.path), place)).collect();
     }
 }
 
+/// Bytes a value takes in memory, about.
+fn weight(value: &Json) -> usize {
+    const EACH: usize = 32;
+    EACH + match value {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(weight).sum(),
+        Json::Object(fields) => fields.iter().map(|(name, value)| name.len() + EACH + weight(value)).sum(),
+        _ => 0,
+    }
+}
+
 impl StepDetail {
+    fn weight(&self) -> usize {
+        [&self.input, &self.output].into_iter().flatten().map(|value| weight(value)).sum()
+    }
+
     fn take(&mut self, entry: &Entry) {
         let at = entry.at();
         match entry {

@@ -64,6 +64,24 @@ fn so_is_one_in_which_everything_fails() {
 }
 
 #[test]
+fn so_is_one_with_large_pages() {
+    let page = |n: usize| {
+        let out = Arc::new(json!({ "items": "x".repeat(200_000), "page": n }));
+        let page = Entry::Computed { p: format!("walk.pages[{n}]").into(), at: Timestamp::from_micros(1), out };
+        [page, computed(&format!("walk[{n}].one"))]
+    };
+    let mut told = Telling::default();
+    let mut most = 0;
+    for entry in (0..1_500).flat_map(page) {
+        told.take(entry, |_| None);
+        most = most.max(told.entries.iter().flat_map(Entry::values).map(|(_, value)| weight(value)).sum::<usize>());
+    }
+    assert!(most < 30 << 20, "{most} bytes are held");
+    assert!(shows(&told, "walk.pages[0]") && shows(&told, "walk.pages[1499]") && !shows(&told, "walk.pages[700]"));
+    assert_eq!((told.reached, told.taken), (3_000, 3_000));
+}
+
+#[test]
 fn short_runs_are_told_whole() {
     let (told, _) = told(None, passes(900, |_| false));
     assert_eq!((told.steps.len(), told.reached), (1_803, 1_803));

@@ -71,6 +71,12 @@ impl Table {
         self.rows.iter().flatten()
     }
 
+    /// All records from a number on, in the order of their ids, those in the recycle bin too.
+    pub(super) fn from(&self, serial: u64) -> impl DoubleEndedIterator<Item = &Arc<Row>> {
+        let place = usize::try_from(serial.saturating_sub(self.base)).unwrap_or(usize::MAX).min(self.rows.len());
+        self.rows[place..].iter().flatten()
+    }
+
     /// Numbers of records that were stamped in a span of milliseconds, oldest first.
     pub(super) fn stamped(&self, from_ms: i64, to_ms: i64) -> impl DoubleEndedIterator<Item = u64> {
         let (from, to) = ((from_ms, 0), (to_ms.max(from_ms), u64::MAX));

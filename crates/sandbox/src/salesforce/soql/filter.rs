@@ -14,6 +14,7 @@ use super::{
 };
 use crate::salesforce::{
     errors::Outcome,
+    ids,
     org::{Org, Row},
     schema::place,
     value::Value,
@@ -150,6 +151,18 @@ impl Check {
         }
     }
 
+    /// The number of a record before which the condition cannot hold, for an object whose ids begin with `prefix`.
+    pub(super) fn first(&self, prefix: &str) -> u64 {
+        match self {
+            Self::And(list) => list.iter().map(|check| check.first(prefix)).max().unwrap_or(0),
+            Self::Compare(path, ">" | ">=", Ready::Value(Value::Text(id), _)) if path.hops.is_empty() && path.field == place::ID => {
+                // Ids of one object sort as their numbers do.
+                ids::read(id).filter(|(of, serial)| of == prefix && *serial != u64::MAX).map_or(0, |(_, serial)| serial)
+            }
+            _ => 0,
+        }
+    }
+
     /// Values one of which an indexed field of the record must have.
     pub(super) fn keys(&self) -> Option<(usize, Vec<Value>)> {
         match self {
@@ -169,7 +182,7 @@ impl Check {
 
 /// Texts as a set of them is searched: ids as they are, others in small letters.
 fn folded(text: &str) -> Arc<str> {
-    if text.len() == 18 && crate::salesforce::ids::read(text).is_some() { text.into() } else { text.to_lowercase().into() }
+    if text.len() == 18 && ids::read(text).is_some() { text.into() } else { text.to_lowercase().into() }
 }
 
 fn texts(values: &[Ready]) -> Option<HashSet<Arc<str>>> {

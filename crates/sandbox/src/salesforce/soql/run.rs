@@ -105,7 +105,8 @@ fn candidates(org: &Org, bound: &Bound, check: Option<&Check>, look: &Look, want
         serials.sort_unstable();
         return serials.into_iter().filter_map(|serial| table.row(serial)).filter(fits).take(wanted).cloned().collect();
     }
-    table.all().filter(fits).take(wanted).cloned().collect()
+    let first = check.map_or(0, |check| check.first(&org.schema.objects[bound.object].prefix));
+    table.from(first).filter(fits).take(wanted).cloned().collect()
 }
 
 /// Numbers of records an index finds; `None` when the field has none.
