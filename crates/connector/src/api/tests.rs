@@ -33,6 +33,7 @@ const DIALECT: Dialect = Dialect {
         let refusal = Refusal::new(code.clone(), body["words"].as_str().unwrap_or_default());
         Some(if code == "SIGNED_OUT" { refusal.signed_out() } else { refusal })
     },
+    fails_late: false,
 };
 
 /// Gives `one`, then `two`.
@@ -128,6 +129,7 @@ async fn a_refusal_is_told_in_the_words_of_the_table_without_secrets_whatever_it
 async fn statuses_without_a_refusal_are_judged_by_themselves() {
     for (answer, class) in [
         ("500 oh", ErrorClass::Server),
+        ("503 away", ErrorClass::Server),
         ("429 slow", ErrorClass::RateLimited),
         ("403 no", ErrorClass::Denied),
         ("404 none", ErrorClass::NotFound),
@@ -138,6 +140,25 @@ async fn statuses_without_a_refusal_are_judged_by_themselves() {
         assert_eq!(error.class, class, "{answer}");
         assert_eq!(error.doubt, Doubt::Settled, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_gateway_does_not_know_what_the_system_did() {
+    for answer in ["502 <html>Bad gateway</html>", "504 late"] {
+        let error = asked(vec![answer].leak()).await.0.err().unwrap();
+        assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::MayHaveHappened), "{answer}");
+    }
+    let late = Dialect { fails_late: true, ..DIALECT };
+    let doubt = async |answer: &'static str| {
+        let (url, served) = server(vec![answer].leak()).await;
+        let (cx, tokens) = (cx(), Tokens(AtomicUsize::new(0)));
+        let error = Call::new(&cx, &late, &tokens, Method::POST, url).json(&json!({})).send().await.err().unwrap();
+        served.await.unwrap();
+        error.doubt
+    };
+    assert_eq!(doubt("500 oh").await, Doubt::MayHaveHappened);
+    assert_eq!(doubt("500 {\"code\":\"NO_FIELD\"}").await, Doubt::Settled, "the table knows what it means");
+    assert_eq!(doubt("503 away").await, Doubt::Settled);
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::http::{HeaderMap, StatusCode, header};
+use ::http::{HeaderMap, Method, StatusCode, header};
 use serde_json::{Value as Json, json};
 
 use super::{Answer, Dialect, Refusal, Sent};
@@ -36,7 +36,17 @@ pub(super) fn refused(dialect: &Dialect, answer: &Answer, refusal: Refusal) -> S
     if class.is_transient() {
         error.retry_after = refusal.retry_after.or_else(|| retry_after(&answer.headers)).map(|wait| wait.min(RETRY_AFTER_MAX));
     }
+    if row.is_none() && answer.sent.method != Method::GET && (unanswered(status) || (dialect.fails_late && status == 500)) {
+        error.doubt = Doubt::MayHaveHappened;
+    }
     answer.sent.describe(error, Some(answer))
+}
+
+/// True for the answers of a gateway that had none of the system itself: what the system did is not known
+/// (RFC 9110, 15.6.3 and 15.6.5).
+#[must_use]
+pub fn unanswered(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT)
 }
 
 pub(super) fn unreadable(answer: &Answer, why: &str) -> StepError {

@@ -102,7 +102,7 @@ impl File {
     pub fn connector(self) -> Connector {
         let title: &'static str = self.title.leak();
         let mut system = self.system;
-        system.dialect = Dialect { system: title, errors: system.errors.table(), refusal: |_| None };
+        system.dialect = Dialect { system: title, errors: system.errors.table(), refusal: |_| None, fails_late: false };
         let system = Arc::new(system);
         let mut connector = Connector::new(self.id.leak(), title, self.summary.leak());
         connector.errors = system.dialect.errors;
@@ -217,7 +217,7 @@ fn read(root: &Node, problems: &mut Problems) -> Option<File> {
         credentials: json!({"type": "object", "properties": credentials, "additionalProperties": false}),
         check,
         system: System {
-            dialect: Dialect { system: "", errors: &[], refusal: |_| None },
+            dialect: Dialect { system: "", errors: &[], refusal: |_| None, fails_late: false },
             base_url: base_url?,
             headers,
             auth: Arc::new(auth),

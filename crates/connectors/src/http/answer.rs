@@ -1,7 +1,11 @@
 //! From what came back to a step's output, or to an error people can act on.
 
 use ::http::{HeaderMap, StatusCode};
-use connector::{Cx, Doubt, ErrorClass, Mask, StepError, api::retry_after, http::Response};
+use connector::{
+    Cx, Doubt, ErrorClass, Mask, StepError,
+    api::{retry_after, unanswered},
+    http::Response,
+};
 use serde_json::{Map, Value as Json, json};
 use url::Position;
 
@@ -91,6 +95,9 @@ pub(super) fn refused(cx: &Cx, input: &Json, with: With<'_>, response: &Response
         .with_next(next(status, cx.connection.is_some()));
     if class.is_transient() {
         error.retry_after = retry_after(&response.headers);
+    }
+    if unanswered(status) {
+        error.doubt = Doubt::MayHaveHappened;
     }
     error.response = Some(json!({"status": status.as_u16(), "headers": mask.headers(&response.headers), "body": shown}));
     error

@@ -105,7 +105,7 @@ const fn row(code: &'static str, class: ErrorClass, sentence: &'static str, next
     ErrorRow { code, class, sentence, next }
 }
 
-pub(super) static DIALECT: Dialect = Dialect { system: "NetSuite", errors: ERRORS, refusal };
+pub(super) static DIALECT: Dialect = Dialect { system: "NetSuite", errors: ERRORS, refusal, fails_late: true };
 
 /// The errors of an answer: REST's `o:errorDetails`, a RESTlet's `error`, a script's own.
 fn refusal(answer: &Answer) -> Option<Refusal> {

@@ -19,7 +19,7 @@ const ROWS_MAX: usize = 10_000;
 /// Rows of a page; the service takes 5 to 1,000.
 const PAGE_ROWS: u64 = 500;
 
-static DIALECT: Dialect = Dialect { system: "NetSuite", errors: ERRORS, refusal };
+static DIALECT: Dialect = Dialect { system: "NetSuite", errors: ERRORS, refusal, fails_late: true };
 
 /// The passport in the message is the proof.
 struct InMessage;

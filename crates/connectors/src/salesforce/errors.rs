@@ -6,7 +6,7 @@ use connector::{
 };
 use serde_json::Value as Json;
 
-pub(super) const DIALECT: Dialect = Dialect { system: "Salesforce", errors: ERRORS, refusal };
+pub(super) const DIALECT: Dialect = Dialect { system: "Salesforce", errors: ERRORS, refusal, fails_late: false };
 /// How long a connection rests when the day's calls are used up: they come back little by little.
 const QUOTA_PAUSE: std::time::Duration = std::time::Duration::from_secs(300);
 

@@ -91,7 +91,7 @@ pub(super) const ERRORS: &[ErrorRow] = &[
     },
 ];
 
-pub(super) const DIALECT: Dialect = Dialect { system: "ServiceNow", errors: ERRORS, refusal };
+pub(super) const DIALECT: Dialect = Dialect { system: "ServiceNow", errors: ERRORS, refusal, fails_late: true };
 
 /// Finds what an answer refuses. A query that took too long is told inside an answer of 200.
 fn refusal(answer: &Answer) -> Option<Refusal> {

@@ -189,7 +189,7 @@ pub(super) const ERRORS: &[ErrorRow] = &[
     row("api_error", ErrorClass::Server, "Stripe failed on its side", WAIT),
 ];
 
-pub(super) const DIALECT: Dialect = Dialect { system: "Stripe", errors: ERRORS, refusal };
+pub(super) const DIALECT: Dialect = Dialect { system: "Stripe", errors: ERRORS, refusal, fails_late: false };
 
 /// The refusal in an answer.
 fn refusal(answer: &Answer) -> Option<Refusal> {

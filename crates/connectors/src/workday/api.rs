@@ -122,7 +122,7 @@ const fn row(code: &'static str, class: ErrorClass, sentence: &'static str, next
 }
 
 /// How Workday refuses.
-pub(super) const WORKDAY: Dialect = Dialect { system: "Workday", errors: ERRORS, refusal };
+pub(super) const WORKDAY: Dialect = Dialect { system: "Workday", errors: ERRORS, refusal, fails_late: false };
 
 fn refusal(answer: &Answer) -> Option<Refusal> {
     let body = answer.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&answer.body);

@@ -155,7 +155,9 @@ impl Check {
     pub(super) fn first(&self, prefix: &str) -> u64 {
         match self {
             Self::And(list) => list.iter().map(|check| check.first(prefix)).max().unwrap_or(0),
-            Self::Compare(path, ">" | ">=", Ready::Value(Value::Text(id), _)) if path.hops.is_empty() && path.field == place::ID => {
+            Self::Compare(path, ">" | ">=", Ready::Value(Value::Text(id), _))
+                if path.hops.is_empty() && path.field == place::ID =>
+            {
                 // Ids of one object sort as their numbers do.
                 ids::read(id).filter(|(of, serial)| of == prefix && *serial != u64::MAX).map_or(0, |(_, serial)| serial)
             }
