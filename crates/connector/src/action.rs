@@ -30,6 +30,22 @@ pub struct Page {
     pub next: Option<Json>,
 }
 
+impl Page {
+    /// This page, asked for with a cursor, unless its items would come again and again: it leads back to itself.
+    ///
+    /// # Errors
+    /// `PAGES_ENDLESS` then; what the passes before did would be done for ever.
+    pub fn onward(self, cursor: Option<&Json>) -> Result<Self, StepError> {
+        // A page without items may say that it is too early: nothing is done with it.
+        if self.items.is_empty() || self.next.is_none() || self.next.as_ref() != cursor {
+            return Ok(self);
+        }
+        let message = "the system's answer leads back to the same page, so the rest of the list cannot be had";
+        Err(StepError::new(crate::ErrorClass::Server, "PAGES_ENDLESS", message)
+            .with_next("It is tried again. If it stays, tell whoever runs the other system; what came before is kept."))
+    }
+}
+
 /// The future of one page.
 pub type PageAttempt = Pin<Box<dyn Future<Output = Result<Page, StepError>> + Send>>;
 
@@ -158,9 +174,9 @@ where
     R: Future<Output = Result<Page, StepError>>,
 {
     let mut items = Vec::new();
-    let mut cursor = None;
+    let mut cursor: Option<Json> = None;
     loop {
-        let found = page(cursor.take()).await?;
+        let found = page(cursor.clone()).await?.onward(cursor.as_ref())?;
         items.extend(found.items);
         if items.len() > items_max {
             return Err(StepError::new(
@@ -174,5 +190,34 @@ where
             Some(next) => cursor = Some(next),
             None => return Ok(items),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_page_that_leads_back_to_itself_is_not_read_again() {
+        let mut asked = 0;
+        let outcome = whole(1_000, |cursor| {
+            asked += 1;
+            let next = cursor.clone().map_or(json!(1), |_| json!(2));
+            async move { Ok(Page { items: vec![json!("same")], next: Some(next) }) }
+        });
+        assert_eq!((outcome.await.unwrap_err().code.as_str(), asked), ("PAGES_ENDLESS", 3));
+    }
+
+    #[tokio::test]
+    async fn a_page_that_is_not_ready_may_be_asked_for_again() {
+        let mut asked = 0;
+        let items = whole(10, |_| {
+            asked += 1;
+            let page = if asked < 4 { (vec![], Some(json!("report"))) } else { (vec![json!(1)], None) };
+            async move { Ok(Page { items: page.0, next: page.1 }) }
+        });
+        assert_eq!(items.await.unwrap(), [json!(1)]);
     }
 }

@@ -156,6 +156,8 @@ pub struct Poll {
     pub ask: Arc<dyn Fn(Cx, Json, Position) -> PollAttempt + Send + Sync>,
     /// How long to wait between two questions when nothing else is said.
     pub every: Duration,
+    /// True when that pause stays whatever is found, as with a question that is asked by the clock.
+    pub steady: bool,
 }
 
 impl Poll {
@@ -165,7 +167,13 @@ impl Poll {
         F: Fn(Cx, Json, Position) -> R + Send + Sync + 'static,
         R: Future<Output = Result<Polled, StepError>> + Send + 'static,
     {
-        Self { ask: Arc::new(move |cx, with, from| Box::pin(ask(cx, with, from))), every }
+        Self { ask: Arc::new(move |cx, with, from| Box::pin(ask(cx, with, from))), every, steady: false }
+    }
+
+    /// Asks by the clock: the pause stays whatever is found.
+    #[must_use]
+    pub fn steady(self) -> Self {
+        Self { steady: true, ..self }
     }
 }
 

@@ -286,7 +286,9 @@ async fn act(
     let input = Json::clone(&attempt.input);
     let call = async {
         match (&attempt.page, &attempt.step.action.pages) {
-            (Some(page), Some(pages)) => pages(cx, input, page.cursor.clone()).await.map(page_output),
+            (Some(page), Some(pages)) => {
+                pages(cx, input, page.cursor.clone()).await?.onward(page.cursor.as_ref()).map(page_output)
+            }
             _ => (attempt.step.action.run)(cx, input).await,
         }
     };

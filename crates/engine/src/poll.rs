@@ -225,7 +225,6 @@ impl Engine {
 
     async fn page(&self, recipe: &LiveRecipe, row: &PollRow, asking: &Asking, polled: Polled) -> Result<PollDone, StoreError> {
         let now = self.now();
-        let found = !polled.events.is_empty();
         let mut runs = Vec::with_capacity(polled.events.len());
         let mut filtered = 0;
         for event in polled.events {
@@ -249,16 +248,25 @@ impl Engine {
             metrics::counter!("liaison_events_filtered_total", "recipe" => measure::recipe(&recipe.program.slug))
                 .increment(filtered);
         }
-        let pause = self.pause_after(recipe, row, asking, found);
-        let due_at = if polled.more { now } else { now.after(pause) };
-        let answer = PollAnswer::Page { runs, position: PollPosition::After(polled.cursor) };
-        Ok(PollDone { due_at, pause_us: micros(pause), answer, ..self.put_off(row, now) })
+        let next = |found| {
+            let pause = self.pause_after(recipe, row, asking, found);
+            (if polled.more { now } else { now.after(pause) }, micros(pause))
+        };
+        let ((due_at, pause_us), quiet) = (next(true), next(false));
+        let position = PollPosition::After(polled.cursor);
+        // How long keys of its own count is the recipe's business.
+        let answer = PollAnswer::Page { runs, position, quiet, renews: recipe.program.dedupe.is_none() };
+        Ok(PollDone { due_at, pause_us, answer, ..self.put_off(row, now) })
     }
 
-    /// A pause somebody chose stays; any other is halved when there was something, and grows by half when not.
+    /// A pause somebody chose stays, and that of a schedule; any other is halved when there was something new, and grows
+    /// by half when not.
     fn pause_after(&self, recipe: &LiveRecipe, row: &PollRow, asking: &Asking, found: bool) -> Duration {
         if let Some(every) = recipe.program.poll.every {
             return every;
+        }
+        if asking.poll.steady {
+            return asking.poll.every;
         }
         let last = if row.asked_at.is_none() { asking.poll.every } else { Duration::from_micros(row.pause_us.unsigned_abs()) };
         // Somebody let it ask before its time: that nothing was there yet says little.

@@ -1,12 +1,12 @@
 //! Triggers that ask.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Connection, PgConnection, postgres::PgRow, types::Uuid};
 use store::{
-    Accepted, Batch, NewPoll, PollAnswer, PollDone, PollPosition, PollRow, Polls, RecipeId, StoreError, Timestamp, WorkerId,
-    sound,
+    Accepted, Batch, NewPoll, NewRun, PollAnswer, PollDone, PollPosition, PollRow, Polls, RecipeId, StoreError, Timestamp,
+    WorkerId, sound,
 };
 
 use crate::{
@@ -107,6 +107,28 @@ async fn take(
     Ok(taken)
 }
 
+/// Keeps the keys of known events for as long as those of new ones. One that was renewed lately stays as it is.
+async fn renew(connection: &mut PgConnection, runs: &[Arc<NewRun>], accepts: &[Accepted]) -> Result<(), StoreError> {
+    let mut known: Vec<_> = store::known_keys(runs, accepts).collect();
+    // In one order everywhere, so that two transactions cannot wait for each other.
+    known.sort_by_key(|(run, key)| (run.recipe.0, key.hash));
+    let recipes: Vec<Uuid> = known.iter().map(|(run, _)| run.recipe.0).collect();
+    let (keys, until): (Vec<&[u8]>, Vec<i64>) =
+        known.iter().map(|(_, key)| (key.hash.as_slice(), key.expires_at.micros())).unzip();
+    sqlx::query(
+        "update event_keys k set expires_at = w.until from unnest($1::uuid[], $2::bytea[], $3::bigint[]) as w (recipe_id, key, until) \
+         where k.recipe_id = w.recipe_id and k.key = w.key and k.expires_at <= w.until - $4",
+    )
+    .bind(recipes)
+    .bind(keys)
+    .bind(until)
+    .bind(store::KEY_RENEWED_EVERY_US)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(())
+}
+
 async fn finish(connection: &mut PgConnection, done: &PollDone) -> Result<Option<Vec<Accepted>>, StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
     let mine = sqlx::query("select 1 from polls where recipe_id = $1 and seq = $2 and owner = $3 for update")
@@ -121,14 +143,18 @@ async fn finish(connection: &mut PgConnection, done: &PollDone) -> Result<Option
     }
     let mut accepts = Vec::new();
     let (position, error) = match &done.answer {
-        PollAnswer::Page { runs, position } => {
+        PollAnswer::Page { runs, position, renews, .. } => {
             let batch = Batch { accepts: runs.clone(), commits: Vec::new() };
             accepts = write::group(&mut transaction, &batch).await?.accepts;
+            if *renews {
+                renew(&mut transaction, runs, &accepts).await?;
+            }
             (Some(clean(&position.text()).into_owned()), None)
         }
         PollAnswer::Failed { error } => (None, error.as_ref().map(|error| clean(&error.to_string()).into_owned())),
     };
     let new = accepts.iter().filter(|accepted| **accepted == Accepted::New).count();
+    let (due_at, pause_us) = done.next(new);
     sqlx::query(
         "update polls set position = coalesce($2::text, position), seq = seq + 1, due_at = $3, pause_us = $4, \
          asked_at = case when $2::text is null then asked_at else $5 end, \
@@ -139,8 +165,8 @@ async fn finish(connection: &mut PgConnection, done: &PollDone) -> Result<Option
     )
     .bind(done.recipe.0)
     .bind(position)
-    .bind(done.due_at.micros())
-    .bind(done.pause_us)
+    .bind(due_at.micros())
+    .bind(pause_us)
     .bind(done.now.micros())
     .bind(i64::try_from(new).unwrap_or(i64::MAX))
     .bind(error)

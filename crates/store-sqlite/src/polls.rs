@@ -1,9 +1,12 @@
 //! Triggers that ask.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteRow};
 use store::{
-    Accepted, NewPoll, PollAnswer, PollDone, PollPosition, PollRow, Polls, RecipeId, StoreError, Timestamp, WorkerId, sound,
+    Accepted, NewPoll, NewRun, PollAnswer, PollDone, PollPosition, PollRow, Polls, RecipeId, StoreError, Timestamp, WorkerId,
+    sound,
 };
 
 use crate::{
@@ -128,6 +131,21 @@ impl Polls for SqliteStore {
     }
 }
 
+/// Keeps the keys of known events for as long as those of new ones. One that was renewed lately stays as it is.
+async fn renew(connection: &mut SqliteConnection, runs: &[Arc<NewRun>], accepts: &[Accepted]) -> Result<(), StoreError> {
+    for (run, key) in store::known_keys(runs, accepts) {
+        sqlx::query("update event_keys set expires_at = ?1 where recipe_id = ?2 and key = ?3 and expires_at <= ?1 - ?4")
+            .bind(key.expires_at.micros())
+            .bind(run.recipe.0)
+            .bind(key.hash.as_slice())
+            .bind(store::KEY_RENEWED_EVERY_US)
+            .execute(&mut *connection)
+            .await
+            .map_err(failed)?;
+    }
+    Ok(())
+}
+
 async fn finish(connection: &mut SqliteConnection, done: &PollDone) -> Result<Option<Vec<Accepted>>, StoreError> {
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
     let mine = sqlx::query("select 1 from polls where recipe_id = ? and seq = ? and owner = ?")
@@ -142,15 +160,19 @@ async fn finish(connection: &mut SqliteConnection, done: &PollDone) -> Result<Op
     }
     let mut accepts = Vec::new();
     let (position, error) = match &done.answer {
-        PollAnswer::Page { runs, position } => {
+        PollAnswer::Page { runs, position, renews, .. } => {
             for runs in runs.chunks(RUNS_AT_ONCE) {
                 accepts.extend(write::accept(&mut transaction, runs).await?);
+            }
+            if *renews {
+                renew(&mut transaction, runs, &accepts).await?;
             }
             (Some(position.text()), None)
         }
         PollAnswer::Failed { error } => (None, error.as_ref()),
     };
     let new = accepts.iter().filter(|accepted| **accepted == Accepted::New).count();
+    let (due_at, pause_us) = done.next(new);
     sqlx::query(
         "update polls set position = coalesce(?2, position), seq = seq + 1, due_at = ?3, pause_us = ?4, \
          asked_at = case when ?2 is null then asked_at else ?5 end, \
@@ -161,8 +183,8 @@ async fn finish(connection: &mut SqliteConnection, done: &PollDone) -> Result<Op
     )
     .bind(done.recipe.0)
     .bind(position)
-    .bind(done.due_at.micros())
-    .bind(done.pause_us)
+    .bind(due_at.micros())
+    .bind(pause_us)
     .bind(done.now.micros())
     .bind(i64::try_from(new).unwrap_or(i64::MAX))
     .bind(error.map(ToString::to_string))

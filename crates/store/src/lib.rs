@@ -75,7 +75,7 @@ pub use crate::{
         ItemOutcome, ItemState, OPERATION_RUNS_MAX, Operation, OperationChange, OperationItem, OperationKind, OperationOptions,
         OperationState, Selection,
     },
-    poll::{NewPoll, PollAnswer, PollDone, PollPosition, PollRow, Polls},
+    poll::{KEY_RENEWED_EVERY_US, NewPoll, PollAnswer, PollDone, PollPosition, PollRow, Polls, known_keys},
     recipe::{Activated, ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
     rounds::{RECIPES_VISITED_MAX, Round, Rounds, Visited},
     run::{

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::{Accepted, NewRun, RecipeId, StoreError, Timestamp, WorkerId};
+use crate::{Accepted, EventKey, NewRun, RecipeId, StoreError, Timestamp, WorkerId};
 
 /// Where a trigger goes on.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -96,6 +96,17 @@ pub struct PollDone {
     pub answer: PollAnswer,
 }
 
+impl PollDone {
+    /// When to ask again and the usual pause, when so many of its runs are new.
+    #[must_use]
+    pub fn next(&self, new: usize) -> (Timestamp, i64) {
+        match &self.answer {
+            PollAnswer::Page { quiet, .. } if new == 0 => *quiet,
+            _ => (self.due_at, self.pause_us),
+        }
+    }
+}
+
 /// What came of a question.
 #[derive(Debug, Clone)]
 pub enum PollAnswer {
@@ -105,12 +116,27 @@ pub enum PollAnswer {
         runs: Vec<Arc<NewRun>>,
         /// The position after them.
         position: PollPosition,
+        /// When to ask again, and the usual pause in microseconds, when none of them is new: a system that is asked
+        /// with an overlap tells again what is known.
+        quiet: (Timestamp, i64),
+        /// Keys of events that are still told are kept for as long as those of new ones, so that what a system lists
+        /// for years starts one run.
+        renews: bool,
     },
     /// It failed, or could not be asked. The position stays.
     Failed {
         /// Why; `None` when the question was only put off.
         error: Option<Json>,
     },
+}
+
+/// How much longer a known key would have to be kept before it is renewed, in microseconds: a day.
+pub const KEY_RENEWED_EVERY_US: i64 = 24 * 3_600 * 1_000_000;
+
+/// The runs that were not made because their events are known, with the keys of these.
+pub fn known_keys<'a>(runs: &'a [Arc<NewRun>], accepts: &'a [Accepted]) -> impl Iterator<Item = (&'a NewRun, &'a EventKey)> {
+    let known = runs.iter().zip(accepts).filter(|(_, accepted)| matches!(accepted, Accepted::Duplicate { .. }));
+    known.filter_map(|(run, _)| Some((&**run, run.key.as_ref()?)))
 }
 
 /// What triggers that ask need of a store. Each verb is one transaction.

@@ -147,7 +147,7 @@ impl Spec {
             let (spec, system) = (Arc::clone(&spec), Arc::clone(&system));
             Box::pin(async move { spec.ask(&cx, &system, with, &from).await })
         };
-        Poll { ask: Arc::new(ask), every }
+        Poll { ask: Arc::new(ask), every, steady: false }
     }
 
     async fn ask(&self, cx: &Cx, system: &System, with: Json, from: &From) -> Result<Polled, StepError> {

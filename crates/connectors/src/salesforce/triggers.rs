@@ -63,7 +63,7 @@ pub(super) fn triggers() -> Vec<Trigger> {
                 "skip_empty": {"type": "boolean", "default": false, "title": "Not when nothing is found"}}), &["soql"]))
             .output(json!({"type": "object", "additionalProperties": false, "required": ["total_size", "records"], "properties": {"records": {"type": "array", "items": {"type": "object"}}, "total_size": {"type": "integer"}}}))
             .sample(json!({"records": [{"Id": "001xx000003DGb1AAG"}], "total_size": 1}))
-            .poll(Poll::new(Duration::from_secs(3_600), scheduled)),
+            .poll(Poll::new(Duration::from_secs(3_600), scheduled).steady()),
     ]
 }
 

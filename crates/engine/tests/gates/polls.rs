@@ -67,6 +67,7 @@ async fn a_pause_follows_how_much_happens_unless_somebody_chose_it() {
     let asked_between = async |recipe: &str, busy: bool| {
         let world = world(1, recipe).await;
         let mut id = 0;
+        happens(&world, world.now(), id);
         for _ in 0..16 {
             if busy {
                 id += 1;
@@ -83,6 +84,10 @@ async fn a_pause_follows_how_much_happens_unless_somebody_chose_it() {
     assert!(quiet.is_sorted() && quiet.len() <= 5 && *quiet.last().unwrap() > 130_000, "{quiet:?}");
     let busy = asked_between(WATCH, true).await;
     assert!(busy.len() >= 12 && busy.iter().all(|pause| *pause < 70_000), "{busy:?}");
+    let known = asked_between(&WATCH.replace("crm.thing", "crm.list"), false).await;
+    assert!(known.is_sorted() && known.len() <= 5, "what is told again is nothing new: {known:?}");
+    let by_the_clock = asked_between(&WATCH.replace("crm.thing", "crm.report"), true).await;
+    assert!(by_the_clock.len() >= 6 && by_the_clock.iter().all(|pause| (59_900..61_000).contains(pause)), "{by_the_clock:?}");
     let chosen = asked_between(EVERY_20_S, false).await;
     assert!(chosen.len() >= 22 && chosen.iter().all(|pause| (19_900..21_000).contains(pause)), "{chosen:?}");
 }

@@ -158,6 +158,23 @@ fn thing(systems: &Systems, began: Instant) -> Trigger {
     Trigger::new("thing", "Thing", "Something happened").config(json!({ "type": "object" })).poll(Poll::new(MINUTE, ask))
 }
 
+/// All things there are, each time; as a report by the clock, each of them is new each time.
+fn listing(systems: &Systems, began: Instant, by_the_clock: bool) -> Trigger {
+    let systems = Arc::clone(systems);
+    let poll = Poll::new(MINUTE, move |cx: Cx, with: Value, _: Position| {
+        let (systems, name) = (Arc::clone(&systems), cx.connection.unwrap().name.clone());
+        async move {
+            call(Arc::clone(&systems), began, name.clone(), with).await?;
+            let turn = if by_the_clock { format!("{:?}", began.elapsed()) } else { String::new() };
+            let things = systems.lock().entry(name).or_default().things.clone();
+            let events = things.iter().map(|(_, id)| Occurrence { key: format!("{id}{turn}"), data: json!({ "id": id }) });
+            Ok(Polled { events: events.collect(), cursor: json!(null), more: false })
+        }
+    });
+    let (id, poll) = if by_the_clock { ("report", poll.steady()) } else { ("list", poll) };
+    Trigger::new(id, "List", "What is there").config(json!({ "type": "object" })).poll(poll)
+}
+
 /// The objects a system tells of.
 fn shapes(systems: &Systems, began: Instant) -> Shapes {
     async fn asked(systems: &Systems, began: Instant, cx: Cx, input: Value) -> Result<HashMap<String, Value>, StepError> {
@@ -261,7 +278,7 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
             action("put", |_| Effect::Idempotent),
             action("post", |_| Effect::Once),
         ],
-        triggers: vec![thing(systems, began)],
+        triggers: vec![thing(systems, began), listing(systems, began, false), listing(systems, began, true)],
     }]
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Succeeded runs go after 10 s, failed ones after 20 s, those nobody dealt with after 30 s.
-fn purge(recipe: RecipeId, now: i64) -> Purge {
+pub(super) fn purge(recipe: RecipeId, now: i64) -> Purge {
     Purge {
         recipe,
         after: None,
@@ -29,7 +29,7 @@ fn purge(recipe: RecipeId, now: i64) -> Purge {
     }
 }
 
-async fn purge_all(store: &dyn Store, ask: Purge) -> (u64, u64) {
+pub(super) async fn purge_all(store: &dyn Store, ask: Purge) -> (u64, u64) {
     let (mut ask, mut runs, mut dead_letters) = (ask, 0, 0);
     loop {
         let part = store.purge(&ask).await.unwrap();

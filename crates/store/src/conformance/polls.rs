@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::{
     Bed,
-    parts::{at, keyed, new_run, recipe, worker},
+    care::{purge, purge_all},
+    parts::{at, keyed, new_run, recipe, succeeded, worker},
 };
 use crate::{
     Accepted, NewPoll, NewRun, PollAnswer, PollDone, PollPosition, PollRow, RecipeId, RunFilter, Store, Timestamp, WorkerId,
@@ -30,6 +31,8 @@ fn page(row: &PollRow, worker: WorkerId, now: Timestamp, runs: Vec<NewRun>, curs
     let answer = PollAnswer::Page {
         runs: runs.into_iter().map(Arc::new).collect(),
         position: PollPosition::After(json!({ "at": cursor })),
+        quiet: (Timestamp::from_micros(now.micros() + 2 * MINUTE_US), 2 * MINUTE_US),
+        renews: true,
     };
     let due_at = Timestamp::from_micros(now.micros() + MINUTE_US);
     PollDone { recipe: row.recipe, seq: row.seq, worker, now, due_at, pause_us: MINUTE_US, answer }
@@ -65,6 +68,46 @@ pub async fn a_page_is_one_commit(bed: Arc<dyn Bed>) {
         "{outcome:?}"
     );
     assert_eq!((runs(&*store).await, store.poll(recipe).await.unwrap().unwrap().events), (3, 3));
+}
+
+/// A page without anything new is followed by the other pause.
+pub async fn nothing_new(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let recipe = asking(&*store, "sync").await;
+    let me = worker(&*store).await;
+    for (now, expected) in [(11, 71), (72, 192)] {
+        let row = take(&*store, me, at(now)).await.remove(0);
+        store.finish_poll(&page(&row, me, at(now), vec![event(recipe, 1)], "b")).await.unwrap().unwrap();
+        let kept = store.poll(recipe).await.unwrap().unwrap();
+        assert_eq!((kept.due_at, kept.pause_us), (at(expected), (expected - i64::from(now)) * 1_000_000));
+    }
+}
+
+/// What is told for years starts one run, though its run is long removed; unless the recipe's own key says otherwise.
+pub async fn told_for_years(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let recipe = asking(&*store, "sync").await;
+    let me = worker(&*store).await;
+    let day = 24 * 3_600;
+    let told = async |now: i64, number: u64, key: u8, renews: bool| {
+        let run = NewRun { then: succeeded(now), ..new_run(recipe, number) };
+        let row = take(&*store, me, at(now)).await.remove(0);
+        let mut done = page(&row, me, at(now), vec![keyed(run, key, at(now + 7 * day))], "b");
+        if let PollAnswer::Page { renews: slot, .. } = &mut done.answer {
+            *slot = renews;
+        }
+        let outcome = store.finish_poll(&done).await.unwrap().unwrap();
+        purge_all(&*store, purge(recipe, now + day)).await;
+        store.forget_keys(None, at(now + day), 100).await.unwrap();
+        outcome[0] == Accepted::New
+    };
+    assert!(told(11, 1, 1, true).await);
+    for (week, number) in (1..6).zip(2..) {
+        assert!(!told(week * 6 * day, number, 1, true).await, "week {week}");
+    }
+    assert!(told(40 * day, 20, 2, false).await);
+    assert!(!told(46 * day, 21, 2, false).await);
+    assert!(told(48 * day, 22, 2, false).await, "a key of the recipe's own is kept as long as the recipe says");
 }
 
 /// A page with more runs than one statement takes.

@@ -93,11 +93,11 @@ pub(super) fn all() -> Vec<Trigger> {
             .config(raas::input(&shared()))
             .output(output())
             .sample(json!({ "rows": [{ "Employee_ID": "21001", "Worker": "Logan McNeil" }] }))
-            .poll(Poll::new(EVERY, |cx, with, position| ask(Source::Report, cx, with, position))),
+            .poll(Poll::new(EVERY, |cx, with, position| ask(Source::Report, cx, with, position)).steady()),
         Trigger::new("query_scheduled", "Scheduled query", "Runs a WQL query again and again and gives its rows.")
             .config(schema::input(&query, &["query"]))
             .output(output())
             .sample(json!({ "rows": [{ "employeeID": "21001" }] }))
-            .poll(Poll::new(EVERY, |cx, with, position| ask(Source::Query, cx, with, position))),
+            .poll(Poll::new(EVERY, |cx, with, position| ask(Source::Query, cx, with, position)).steady()),
     ]
 }
