@@ -10,7 +10,7 @@ mod script;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use store::{Entry, ErrorRecord, RunId, StepPath, StepState, Then, Timestamp, WaitingFor};
 
 pub use self::{
@@ -18,6 +18,7 @@ pub use self::{
     script::{Failing, Script},
 };
 use crate::{
+    beside::saved,
     decide::{Attempt, Next, RunState, decide},
     drive::settled,
     intake::{event_scope, wanted},
@@ -162,6 +163,8 @@ struct Walker<'a> {
     state: RunState,
     under_way: VecDeque<Attempt>,
     now: Timestamp,
+    /// What it saved, once it is over.
+    keeps: Map<String, Json>,
     trial: Trial,
 }
 
@@ -169,7 +172,7 @@ impl<'a> Walker<'a> {
     fn new(program: &'a Program, script: &'a Script, state: RunState, now: Timestamp) -> Self {
         // What the end is until there is one.
         let trial = Trial::empty(now, End::Endless);
-        Self { program, script, state, under_way: VecDeque::new(), now, trial }
+        Self { program, script, state, under_way: VecDeque::new(), now, keeps: Map::new(), trial }
     }
 
     fn walk(mut self) -> Trial {
@@ -183,10 +186,7 @@ impl<'a> Walker<'a> {
         self.trial.ended = self.now;
         self.trial.response = self.state.response.as_deref().cloned();
         let mut state = self.script.kept(self.program).as_object().cloned().unwrap_or_default();
-        if self.trial.end == End::Succeeded {
-            // What a run saves is written with its end, and a failed run saves nothing.
-            state.extend(std::mem::take(&mut self.state.saved));
-        }
+        state.append(&mut self.keeps);
         self.trial.state = Json::Object(state);
         self.trial
     }
@@ -256,6 +256,7 @@ impl<'a> Walker<'a> {
     }
 
     fn over(&mut self, then: Then) -> End {
+        self.keeps = saved(&self.state, &then).cloned().unwrap_or_default();
         for entry in &self.state.pending {
             if let Entry::Ended { out, err, .. } = entry {
                 self.trial.output.clone_from(out);

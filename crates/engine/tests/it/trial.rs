@@ -108,6 +108,21 @@ fn events_the_trigger_does_not_want_and_events_that_do_not_fit() {
     assert!(matches!(run(&picky, &unknown).end, End::Unfit(_)));
 }
 
+#[test]
+fn a_run_whose_items_failed_keeps_what_it_saved_as_it_does_live() {
+    let steps = "state: { last: { type: integer, default: 0 } }\nsteps:\n  - id: push\n    each: ${ trigger.rows }\n    partial: HOW\n    \
+                 steps: [ { id: up, do: sys.put } ]\n  - { id: remember, save: { last: \"${ len(trigger.rows) }\" } }\n";
+    for (how, kept) in [("dead_letter", 2), ("stop", 0)] {
+        let program = program(&steps.replace("HOW", how));
+        let mut script = script(json!({ "rows": ["a", "b"] }));
+        script.given = vec![("up".to_owned(), Arc::new(json!({})))];
+        script.fails = vec![failing("push[1].up", ErrorClass::Invalid, None)];
+        let trial = run(&program, &script);
+        assert_eq!((&trial.end, &trial.state), (&End::Failed, &json!({ "last": kept })), "{how}");
+        crash(&program, &script, &trial).unwrap_or_else(|differs| panic!("{how}: {differs:?}"));
+    }
+}
+
 fn program_with_trigger(trigger: &str) -> engine::Program {
     use engine::{CompileSettings, Program, catalogue};
     let text = format!("liaison: 1\nrecipe: story\ntrigger:\n  from: api\n{trigger}steps:\n  - id: a\n    set: {{ x: 1 }}\n");
