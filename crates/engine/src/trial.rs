@@ -62,6 +62,8 @@ pub enum End {
 pub struct Missing {
     /// The step's path.
     pub path: StepPath,
+    /// Whether its answer is a list that is gone through page by page.
+    pub is_stream: bool,
     /// What it calls, as written: `sf.query`.
     pub calls: String,
     /// What it would have sent.
@@ -71,8 +73,10 @@ pub struct Missing {
 /// One call a run made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// The step's path.
+    /// The step's path; of a page of a stream the path of the call that fetched it.
     pub path: StepPath,
+    /// The step that began the stream, when a page of one was fetched.
+    pub stream: Option<Arc<str>>,
     /// What it sent.
     pub input: Arc<Json>,
     /// How many attempts it took.
@@ -100,6 +104,17 @@ pub struct Trial {
     pub began: Timestamp,
     /// The instant it ended.
     pub ended: Timestamp,
+}
+
+impl Call {
+    /// Whether an id or a path names the step that made it.
+    #[must_use]
+    pub fn is_of(&self, name: &str) -> bool {
+        match &self.stream {
+            Some(step) => name == &**step,
+            None => name == &*self.path || name == short_name(&self.path),
+        }
+    }
 }
 
 impl Trial {
@@ -224,8 +239,10 @@ impl<'a> Walker<'a> {
                 None
             }
             None => {
-                let Attempt { path, step, input, .. } = attempt;
-                Some(End::Missing(Missing { path, calls: step.name.clone(), input }))
+                let Attempt { path, step, input, page, .. } = attempt;
+                // What a stream gives is given for the step that begins it.
+                let path = step.stream.clone().unwrap_or(path);
+                Some(End::Missing(Missing { path, calls: step.name.clone(), input, is_stream: page.is_some() }))
             }
         }
     }
@@ -236,7 +253,7 @@ impl<'a> Walker<'a> {
             Some(call) => call.attempts += 1,
             None => {
                 let (path, input) = (Arc::clone(&attempt.path), Arc::clone(&attempt.input));
-                self.trial.calls.push(Call { path, input, attempts: 1 });
+                self.trial.calls.push(Call { path, stream: attempt.step.stream.clone(), input, attempts: 1 });
             }
         }
         self.under_way.push_back(attempt);

@@ -109,6 +109,29 @@ fn events_the_trigger_does_not_want_and_events_that_do_not_fit() {
 }
 
 #[test]
+fn a_stream_gives_what_is_given_for_its_step_and_is_one_of_the_calls() {
+    let steps = "steps:\n  - { id: rows, do: sys.list, with: { of: \"${ trigger.of }\" }, stream: true }\n  \
+                 - { id: push, each: \"${ steps.rows }\", collect: \"${ item.n }\", steps: [ { id: x, set: { a: 1 } } ] }\n  \
+                 - { id: end, return: \"${ steps.push.results }\" }\n";
+    let program = program(steps);
+    for (given, output) in
+        [(json!([{ "n": 1 }, { "n": 2 }]), json!([1, 2])), (json!([]), json!([])), (json!({ "n": 5 }), json!([5]))]
+    {
+        let mut script = script(json!({ "of": "orders" }));
+        script.given = vec![("rows".to_owned(), Arc::new(given))];
+        let trial = run(&program, &script);
+        assert_eq!((&trial.end, trial.output.as_deref()), (&End::Succeeded, Some(&output)));
+        let made: Vec<_> = trial.calls.iter().filter(|call| call.is_of("rows")).map(|call| Value::clone(&call.input)).collect();
+        assert_eq!(made, [json!({ "of": "orders" })]);
+        assert!(!trial.calls[0].is_of("push") && !trial.calls[0].is_of("pages"));
+    }
+    let mut script = script(json!({ "of": "orders" }));
+    script.given.clear();
+    let End::Missing(missing) = run(&program, &script).end else { panic!("nothing answers the stream") };
+    assert_eq!((&*missing.path, missing.is_stream), ("rows", true), "it is told of the step that can be given for");
+}
+
+#[test]
 fn a_run_whose_items_failed_keeps_what_it_saved_as_it_does_live() {
     let steps = "state: { last: { type: integer, default: 0 } }\nsteps:\n  - id: push\n    each: ${ trigger.rows }\n    partial: HOW\n    \
                  steps: [ { id: up, do: sys.put } ]\n  - { id: remember, save: { last: \"${ len(trigger.rows) }\" } }\n";
