@@ -39,6 +39,7 @@ mod schedule;
 mod scopes;
 mod scrape;
 mod several;
+mod several_events;
 mod shapes;
 mod signatures;
 mod streams;
