@@ -152,8 +152,12 @@ fn program_with_trigger(trigger: &str) -> engine::Program {
     let connectors = crate::bench::connectors();
     let parsed = recipe::parse_and_check(text.as_bytes(), &catalogue::of(&connectors));
     let recipe = parsed.recipe.expect("a recipe");
-    Program::compile(&recipe, &connectors, CompileSettings { step_timeout: std::time::Duration::from_secs(60) })
-        .expect("compiles")
+    Program::compile(
+        &recipe,
+        &connectors,
+        CompileSettings { step_timeout: std::time::Duration::from_secs(60), skips_waits: false },
+    )
+    .expect("compiles")
 }
 
 #[test]

@@ -43,6 +43,7 @@ mod several_events;
 mod shapes;
 mod signatures;
 mod streams;
+mod terminal;
 mod tokens;
 mod traces;
 mod words;
