@@ -18,6 +18,7 @@ mod limits;
 pub mod mask;
 mod net;
 pub mod oauth;
+pub mod query;
 pub mod secret;
 mod shape;
 pub mod strict;

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 use store::{
     Answer, Approval, ApprovalId, Beside, Entry, ErrorRecord, ITEMS_FAILED, Journal, Parent, RecipeId, RunId, StepPath,
     StepState, StoreError, Then, Timestamp, Via, answer_place,
@@ -43,13 +43,8 @@ impl Engine {
         }
         changes.extend(entries.iter().filter_map(|entry| self.question(state.id, about.recipe, entry)));
         let Some(at) = then.ended_at() else { return changes };
-        // What it keeps is kept once: when everything is done but some items, and not again when those are, too.
-        let (done, before) = match then {
-            Then::Succeeded { .. } => (true, state.journal.partial_ends),
-            _ => (then.error().is_some_and(|error| error.code == ITEMS_FAILED), state.journal.partial_ends.saturating_sub(1)),
-        };
-        if done && before == 0 && !state.saved.is_empty() {
-            changes.push(Beside::Keep { recipe: about.recipe, values: state.saved.clone(), at });
+        if let Some(values) = saved(state, then) {
+            changes.push(Beside::Keep { recipe: about.recipe, values: values.clone(), at });
         }
         let out = entries.iter().rev().find_map(|entry| match entry {
             Entry::Ended { out, .. } => Some(out.clone()),
@@ -114,6 +109,16 @@ impl Engine {
         };
         self.queued(recipe, event).map(|run| Beside::Start(Arc::new(run)))
     }
+}
+
+/// What a run that ends like this keeps for later ones. It does so once: when everything is done but some items, and
+/// not again when those are, too.
+pub(crate) fn saved<'a>(state: &'a RunState, then: &Then) -> Option<&'a Map<String, Json>> {
+    let (done, before) = match then {
+        Then::Succeeded { .. } => (true, state.journal.partial_ends),
+        _ => (then.error().is_some_and(|error| error.code == ITEMS_FAILED), state.journal.partial_ends.saturating_sub(1)),
+    };
+    (done && before == 0 && !state.saved.is_empty()).then_some(&state.saved)
 }
 
 /// What a called run's end means for its caller.

@@ -109,6 +109,50 @@ impl Frame {
         self.scope.set_in("steps", &step.id, Arc::clone(output));
         if self.keeps_meta {
             self.scope.set_in("meta", &step.id, Arc::new(meta(step, path, journal, self.address(step, path))));
+            if let Kind::Parallel { branches, .. } = &step.kind {
+                // What a branch does after it was waited for is not told: it would change what later steps saw.
+                self.see_branches(branches, Some(output), journal);
+            }
+        }
+    }
+
+    /// How the steps of branches went is known outside of them, too; of branches that are over, only of the steps
+    /// `output` names.
+    pub(crate) fn see_branches(&mut self, branches: &[(Arc<str>, Vec<Step>)], output: Option<&Json>, journal: &Journal) {
+        if !self.keeps_meta {
+            return;
+        }
+        for (name, steps) in branches {
+            let told = |step: &&Step| output.is_none_or(|output| output[&**name].get(&*step.id).is_some());
+            steps.iter().filter(told).for_each(|step| self.see(step, journal, true));
+        }
+    }
+
+    /// What the journal knows of the steps in a step that is passed over: later steps see it as if it had been gone
+    /// through. Steps in loops are not seen, as they went in each pass in their own way.
+    pub(crate) fn see_inside(&mut self, step: &Step, output: Option<&Json>, journal: &Journal, branch: bool) {
+        match &step.kind {
+            Kind::Parallel { branches, .. } => self.see_branches(branches, output, journal),
+            Kind::Each(_) | Kind::Repeat(_) => {}
+            kind => kind.blocks().into_iter().flatten().for_each(|step| self.see(step, journal, branch)),
+        }
+    }
+
+    /// One of them, and those in it; what a step of a branch gives is read through the whole.
+    fn see(&mut self, step: &Step, journal: &Journal, branch: bool) {
+        let path: StepPath =
+            if self.prefix.is_empty() { Arc::clone(&step.id) } else { format!("{}.{}", self.prefix, step.id).into() };
+        let output = match (journal.caught.get(&path), journal.steps.get(&path)) {
+            (Some((_, Some(output))), _) | (_, Some(StepState::Succeeded { output })) => Arc::clone(output),
+            (_, Some(StepState::Skipped)) => Arc::default(),
+            _ => return self.see_inside(step, None, journal, branch),
+        };
+        self.see_inside(step, Some(&output), journal, branch);
+        if !branch {
+            self.scope.set_in("steps", &step.id, output);
+        }
+        if self.keeps_meta {
+            self.scope.set_in("meta", &step.id, Arc::new(meta(step, &path, journal, self.address(step, &path))));
         }
     }
 

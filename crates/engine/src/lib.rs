@@ -168,7 +168,7 @@ impl Engine {
     pub async fn start(parts: Parts) -> Result<Arc<Self>, StoreError> {
         let time = SharedClock::start(Arc::clone(&parts.clock), &*parts.store).await?;
         let now = time.now();
-        let compile = Compile { step_timeout: parts.settings.step_timeout };
+        let compile = Compile { step_timeout: parts.settings.step_timeout, skips_waits: parts.settings.skips_waits };
         let (lease_until, good_until) = lease::terms(now, parts.settings.lease, time.error());
         let worker = parts.store.register_worker(&parts.settings.worker_name, now, lease_until).await?;
         let addresses = Arc::new(talk::addresses(&*parts.store, &parts.vault, &parts.settings.public_url).await?);

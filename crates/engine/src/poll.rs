@@ -6,13 +6,14 @@
 
 mod people;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use connector::{Cx, Poll, Polled, Position, StepError};
 use recipe::ast::TriggerSource;
 use serde_json::{Value as Json, json};
 use store::{
-    Accepted, NewPoll, NewRun, PollAnswer, PollDone, PollPosition, PollRow, RunId, StoreError, Timestamp, Via, WaitingFor,
+    Accepted, NewPoll, NewRun, PollAnswer, PollDone, PollPosition, PollRow, RecipeId, RunId, StoreError, Timestamp, Via,
+    WaitingFor,
 };
 use tokio::task::JoinSet;
 
@@ -42,7 +43,7 @@ const DOUBLINGS_MAX: u32 = 10;
 /// The loop of a scheduling process.
 pub(crate) async fn ask(engine: Arc<Engine>) {
     let mut questions = JoinSet::new();
-    let mut opened = None;
+    let mut opened = Opened::default();
     while !engine.is_stopping() {
         let (changed, woken) = (engine.catalogue_changed.notified(), engine.polls.notified());
         tokio::pin!(changed, woken);
@@ -76,6 +77,35 @@ pub(crate) struct Asking {
     poll: Poll,
 }
 
+/// The triggers a process made known to the store: each once for every state of its recipe.
+#[derive(Default)]
+struct Opened {
+    /// The revision of the catalogue they were read from; `None` when they are to be gone through again.
+    catalogue: Option<i64>,
+    /// The revisions their recipes had.
+    recipes: HashMap<RecipeId, i64>,
+}
+
+impl Opened {
+    /// What to remember of the triggers that are switched on now, and those of them that must be opened.
+    fn against(&self, asking: impl Iterator<Item = (NewPoll, i64)>) -> (HashMap<RecipeId, i64>, Vec<NewPoll>) {
+        let (mut recipes, mut new) = (HashMap::new(), Vec::new());
+        for (poll, revision) in asking {
+            recipes.insert(poll.recipe, revision);
+            if self.recipes.get(&poll.recipe) != Some(&revision) {
+                new.push(poll);
+            }
+        }
+        (recipes, new)
+    }
+
+    /// One of them is not as this process left it.
+    fn again(&mut self, recipe: RecipeId) {
+        self.recipes.remove(&recipe);
+        self.catalogue = None;
+    }
+}
+
 impl Engine {
     /// How a recipe's trigger asks, if it does.
     pub(crate) fn asking(&self, recipe: &LiveRecipe) -> Option<Asking> {
@@ -87,18 +117,15 @@ impl Engine {
     }
 
     /// Lets every question begin that is due and has room; says how long nothing more will be due.
-    async fn begin_questions(
-        self: &Arc<Self>,
-        opened: &mut Option<i64>,
-        questions: &mut JoinSet<()>,
-    ) -> Result<Duration, StoreError> {
+    async fn begin_questions(self: &Arc<Self>, opened: &mut Opened, questions: &mut JoinSet<()>) -> Result<Duration, StoreError> {
         let catalogue = self.catalogue();
-        if *opened != Some(catalogue.revision) {
-            let new = catalogue.recipes.values().filter_map(|recipe| self.new_poll(recipe)).collect::<Vec<_>>();
+        if opened.catalogue != Some(catalogue.revision) {
+            let asking = catalogue.recipes.values().filter_map(|recipe| Some((self.new_poll(recipe)?, recipe.row.revision)));
+            let (recipes, new) = opened.against(asking);
             if !new.is_empty() {
                 self.store.open_polls(&new, self.now()).await?;
             }
-            *opened = Some(catalogue.revision);
+            *opened = Opened { catalogue: Some(catalogue.revision), recipes };
         }
         let room = self.settings.polls_at_once.saturating_sub(questions.len());
         if room == 0 {
@@ -109,6 +136,11 @@ impl Engine {
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
         for row in self.store.take_polls(self.worker(), now, lease_until, limit).await? {
             let recipe = catalogue.recipes.values().find(|recipe| recipe.row.id == row.recipe).map(Arc::clone);
+            let asking = recipe.as_ref().and_then(|recipe| self.asking(recipe));
+            if asking.is_some_and(|asking| asking.source != row.source) {
+                // A process that did not know of the newest version yet opened it after us.
+                opened.again(row.recipe);
+            }
             let engine = Arc::clone(self);
             questions.spawn(async move { engine.ask_and_keep(recipe, row).await });
         }
@@ -345,4 +377,31 @@ fn bounded(polled: Polled) -> Result<Polled, StepError> {
 
 fn micros(length: Duration) -> i64 {
     i64::try_from(length.as_micros()).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_triggers_of_recipes_that_changed_are_opened_again() {
+        let id = |number: u8| RecipeId::new(Timestamp::from_micros(1), [number; 10]);
+        let poll = |number: u8| {
+            let since = Timestamp::from_micros(1);
+            NewPoll { recipe: id(number), source: "crm.thing".to_owned(), since, pause_us: 1 }
+        };
+        let mut opened = Opened::default();
+        let mut see = |again: Option<u8>, now: &[(u8, i64)]| {
+            again.into_iter().for_each(|number| opened.again(id(number)));
+            let (recipes, new) = opened.against(now.iter().map(|(number, revision)| (poll(*number), *revision)));
+            opened = Opened { catalogue: Some(1), recipes };
+            new.into_iter().map(|poll| poll.recipe).collect::<Vec<_>>()
+        };
+        assert_eq!(see(None, &[(1, 1), (2, 1), (3, 1)]), [id(1), id(2), id(3)]);
+        assert_eq!(see(None, &[(1, 1), (2, 1), (3, 1)]), []);
+        assert_eq!(see(None, &[(1, 1), (2, 2), (3, 1), (4, 1)]), [id(2), id(4)], "one changed, one is new");
+        assert_eq!(see(None, &[(1, 1), (2, 2)]), [], "those that are off are not opened");
+        assert_eq!(see(None, &[(1, 1), (2, 2), (3, 1)]), [id(3)], "one that is on again is");
+        assert_eq!(see(Some(1), &[(1, 1), (2, 2), (3, 1)]), [id(1)], "one that somebody else opened otherwise is, too");
+    }
 }

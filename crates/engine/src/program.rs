@@ -226,6 +226,8 @@ pub(crate) struct Repeat {
 pub(crate) struct Wait {
     pub(crate) what: WaitKind,
     pub(crate) timeout: Option<Duration>,
+    /// Its time is taken as past.
+    pub(crate) skipped: bool,
 }
 
 /// What ends a wait.
@@ -271,6 +273,8 @@ impl std::fmt::Debug for DoStep {
 pub struct CompileSettings {
     /// How long one attempt may take when the step does not say.
     pub step_timeout: Duration,
+    /// Steps that wait for a time are over as soon as they are reached.
+    pub skips_waits: bool,
 }
 
 /// How a trigger that asks does so.
@@ -502,7 +506,8 @@ impl Compiler<'_> {
                         form: form(&approval.form),
                     },
                 };
-                Kind::Wait(Box::new(Wait { what, timeout: wait.timeout.or(step.timeout) }))
+                let skipped = self.settings.skips_waits && matches!(what, WaitKind::For(_) | WaitKind::Until(_));
+                Kind::Wait(Box::new(Wait { what, timeout: wait.timeout.or(step.timeout), skipped }))
             }
             StepKind::Call { recipe, with } => Kind::Do(Arc::new(self.recipe_call(step, "call", &recipe.value, with)?)),
             StepKind::Start { recipe, with } => Kind::Do(Arc::new(self.recipe_call(step, "start", &recipe.value, with)?)),

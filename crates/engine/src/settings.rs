@@ -38,6 +38,8 @@ pub struct EngineSettings {
     pub retry_in_memory_max: Duration,
     /// How long one attempt may take when the step does not say.
     pub step_timeout: Duration,
+    /// Steps that wait for a time are over as soon as they are reached: for trying a recipe out.
+    pub skips_waits: bool,
     /// How long an orderly stop waits for attempts under way.
     pub stop_patience: Duration,
     /// Triggers that ask their systems at the same time, in one process.
@@ -90,6 +92,7 @@ impl Default for EngineSettings {
             gates_interval: Duration::from_millis(500),
             retry_in_memory_max: Duration::from_secs(2),
             step_timeout: Duration::from_secs(60),
+            skips_waits: false,
             stop_patience: Duration::from_secs(20),
             polls_at_once: 16,
             poll_timeout: Duration::from_secs(60),

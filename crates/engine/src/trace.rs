@@ -282,7 +282,7 @@ mod tests {
             triggers: Vec::new(),
         };
         let text = b"liaison: 1\nrecipe: story\ntrigger: { from: api }\nsteps:\n  - { id: a, do: sys.get }\n";
-        let settings = crate::CompileSettings { step_timeout: std::time::Duration::from_secs(60) };
+        let settings = crate::CompileSettings { step_timeout: std::time::Duration::from_secs(60), skips_waits: false };
         let program = Program::compile(&recipe::parse(text).recipe.unwrap(), &[sys], settings).unwrap();
         let now = Timestamp::from_micros(1_000_000);
         let mut state = RunState::new(RunId::new(now, [7; 10]), "api", Arc::default(), Arc::default(), now);

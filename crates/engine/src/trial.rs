@@ -10,7 +10,7 @@ mod script;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use store::{Entry, ErrorRecord, RunId, StepPath, StepState, Then, Timestamp, WaitingFor};
 
 pub use self::{
@@ -18,6 +18,7 @@ pub use self::{
     script::{Failing, Script},
 };
 use crate::{
+    beside::saved,
     decide::{Attempt, Next, RunState, decide},
     drive::settled,
     intake::{event_scope, wanted},
@@ -61,6 +62,8 @@ pub enum End {
 pub struct Missing {
     /// The step's path.
     pub path: StepPath,
+    /// Whether its answer is a list that is gone through page by page.
+    pub is_stream: bool,
     /// What it calls, as written: `sf.query`.
     pub calls: String,
     /// What it would have sent.
@@ -70,8 +73,10 @@ pub struct Missing {
 /// One call a run made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Call {
-    /// The step's path.
+    /// The step's path; of a page of a stream the path of the call that fetched it.
     pub path: StepPath,
+    /// The step that began the stream, when a page of one was fetched.
+    pub stream: Option<Arc<str>>,
     /// What it sent.
     pub input: Arc<Json>,
     /// How many attempts it took.
@@ -99,6 +104,17 @@ pub struct Trial {
     pub began: Timestamp,
     /// The instant it ended.
     pub ended: Timestamp,
+}
+
+impl Call {
+    /// Whether an id or a path names the step that made it.
+    #[must_use]
+    pub fn is_of(&self, name: &str) -> bool {
+        match &self.stream {
+            Some(step) => name == &**step,
+            None => name == &*self.path || name == short_name(&self.path),
+        }
+    }
 }
 
 impl Trial {
@@ -162,6 +178,8 @@ struct Walker<'a> {
     state: RunState,
     under_way: VecDeque<Attempt>,
     now: Timestamp,
+    /// What it saved, once it is over.
+    keeps: Map<String, Json>,
     trial: Trial,
 }
 
@@ -169,7 +187,7 @@ impl<'a> Walker<'a> {
     fn new(program: &'a Program, script: &'a Script, state: RunState, now: Timestamp) -> Self {
         // What the end is until there is one.
         let trial = Trial::empty(now, End::Endless);
-        Self { program, script, state, under_way: VecDeque::new(), now, trial }
+        Self { program, script, state, under_way: VecDeque::new(), now, keeps: Map::new(), trial }
     }
 
     fn walk(mut self) -> Trial {
@@ -183,10 +201,7 @@ impl<'a> Walker<'a> {
         self.trial.ended = self.now;
         self.trial.response = self.state.response.as_deref().cloned();
         let mut state = self.script.kept(self.program).as_object().cloned().unwrap_or_default();
-        if self.trial.end == End::Succeeded {
-            // What a run saves is written with its end, and a failed run saves nothing.
-            state.extend(std::mem::take(&mut self.state.saved));
-        }
+        state.append(&mut self.keeps);
         self.trial.state = Json::Object(state);
         self.trial
     }
@@ -224,8 +239,10 @@ impl<'a> Walker<'a> {
                 None
             }
             None => {
-                let Attempt { path, step, input, .. } = attempt;
-                Some(End::Missing(Missing { path, calls: step.name.clone(), input }))
+                let Attempt { path, step, input, page, .. } = attempt;
+                // What a stream gives is given for the step that begins it.
+                let path = step.stream.clone().unwrap_or(path);
+                Some(End::Missing(Missing { path, calls: step.name.clone(), input, is_stream: page.is_some() }))
             }
         }
     }
@@ -236,7 +253,7 @@ impl<'a> Walker<'a> {
             Some(call) => call.attempts += 1,
             None => {
                 let (path, input) = (Arc::clone(&attempt.path), Arc::clone(&attempt.input));
-                self.trial.calls.push(Call { path, input, attempts: 1 });
+                self.trial.calls.push(Call { path, stream: attempt.step.stream.clone(), input, attempts: 1 });
             }
         }
         self.under_way.push_back(attempt);
@@ -256,6 +273,7 @@ impl<'a> Walker<'a> {
     }
 
     fn over(&mut self, then: Then) -> End {
+        self.keeps = saved(&self.state, &then).cloned().unwrap_or_default();
         for entry in &self.state.pending {
             if let Entry::Ended { out, err, .. } = entry {
                 self.trial.output.clone_from(out);

@@ -83,6 +83,16 @@ pub(crate) async fn start_engine(
     works: bool,
     schedules: bool,
 ) -> anyhow::Result<Arc<Engine>> {
+    let settings = engine::EngineSettings { works, schedules, ..config.engine() };
+    start_engine_with(config, store, settings).await
+}
+
+/// The same with settings of the caller's own.
+pub(crate) async fn start_engine_with(
+    config: &Config,
+    store: Arc<dyn Store>,
+    settings: engine::EngineSettings,
+) -> anyhow::Result<Arc<Engine>> {
     let vault = key::open_vault(config, &store).await?;
     let shared = config.database_url().is_some();
     if !shared {
@@ -94,7 +104,6 @@ pub(crate) async fn start_engine(
         lanes: if shared { 2 } else { 1 },
         ..GroupSettings::default()
     };
-    let settings = engine::EngineSettings { works, schedules, ..config.engine() };
     let mut seed = [0; 8];
     getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
     let parts = Parts {

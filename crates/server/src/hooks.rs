@@ -14,11 +14,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use connector::Reading;
+use connector::Occurrence;
 use engine::{Event, Intake, LiveRecipe};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Map, Value, json};
-use store::{Verdict, Via};
+use store::{RunId, Verdict, Via};
+use tokio::time::Instant;
 
 use self::judge::{Judged, Unfit, judge};
 pub(crate) use self::{body::parse, mask::Mask};
@@ -116,83 +117,108 @@ async fn take(app: &Shared, place: &Place<'_>, parts: &Parts, body: Body) -> Res
         Unfit::Unverified(error) => turned(Verdict::Unverified, bytes.clone())(error),
         Unfit::Unreadable(error) => turned(Verdict::Unparsable, bytes.clone())(error),
     })?;
-    let key = match judged {
-        Judged::Request(key) => key,
-        Judged::Events(reading) => return Ok(take_events(app, recipe, parts, reading).await?),
-    };
-    let body = parse(Some(&app.engine), &headers, &bytes).await.map_err(|error| match error.status {
-        StatusCode::SERVICE_UNAVAILABLE => error.into(),
-        _ => turned(Verdict::Unparsable, bytes.clone())(error),
-    })?;
-    let mask = Mask::of(&app.engine, &catalogue, recipe);
-    let event = event(parts.method.as_str(), place.rest, parts.uri.query().unwrap_or_default(), &mask, &headers, body);
-    let event = Event { key: key.map(Into::into), ..event };
-    let (run, answer) = match app.engine.accept_traced(recipe, event, trace(&parts.headers)).await.map_err(ApiError::from)? {
-        Intake::Accepted { run, .. } => {
-            count("accepted");
-            (run, (StatusCode::ACCEPTED, Json(json!({ "run_id": run }))))
-        }
-        Intake::Duplicate { run, .. } => {
-            count("duplicate");
-            (run, (StatusCode::OK, Json(json!({ "run_id": run, "duplicate": true }))))
-        }
-        Intake::Filtered => {
-            count(Verdict::Filtered.as_str());
-            if app.settings.inbound.keep_filtered {
-                let (verdict, code, reason) = (Verdict::Filtered, "FILTERED", "The condition of the recipe's trigger was false.");
-                let turn = Turn { place, parts, body: bytes, verdict, bucket: slug.to_string(), code, reason };
-                app.inbound.keep(app, turn).await;
-            }
-            return Ok((StatusCode::OK, Json(json!({ "filtered": true }))).into_response());
+    let (events, answer) = match judged {
+        Judged::Events(reading) => (reading.events.into_iter().map(sent).collect(), reading.answer),
+        Judged::Request(key) => {
+            let body = parse(Some(&app.engine), &headers, &bytes).await.map_err(|error| match error.status {
+                StatusCode::SERVICE_UNAVAILABLE => error.into(),
+                _ => turned(Verdict::Unparsable, bytes.clone())(error),
+            })?;
+            let mask = Mask::of(&app.engine, &catalogue, recipe);
+            let event = event(parts.method.as_str(), place.rest, parts.uri.query().unwrap_or_default(), &mask, &headers, body);
+            (vec![Event { key: key.map(Into::into), ..event }], None)
         }
     };
-    // A repeated event gets the answer its run gave.
-    let said = app.engine.response(&recipe.program, run, app.settings.respond_max).await.map_err(ApiError::from)?;
-    Ok(match said {
-        Some(said) => crate::answer::of(&said, run),
-        None => answer.into_response(),
-    })
-}
-
-/// Takes the events a connector read out of a request. The sender is answered when all of them are durable; when one
-/// could not be kept it sends the request again, and those that were are known then.
-async fn take_events(app: &Shared, recipe: &Arc<LiveRecipe>, parts: &Parts, reading: Reading) -> Result<Response, ApiError> {
-    let (mut runs, mut new) = (Vec::new(), false);
-    for event in reading.events {
-        let event = Event {
-            data: Arc::new(event.data),
-            via: Via::Webhook,
-            key: Some(event.key.into()),
-            key_wins: false,
-            fingerprint: None,
-            replay_of: None,
-        };
-        match app.engine.accept_traced(recipe, event, trace(&parts.headers)).await? {
-            Intake::Accepted { run, .. } => {
-                count("accepted");
-                new = true;
-                runs.push(run);
-            }
-            Intake::Duplicate { run, .. } => {
-                count("duplicate");
-                runs.push(run);
-            }
-            Intake::Filtered => count(Verdict::Filtered.as_str()),
-        }
+    let taken = accept(app, recipe, events, trace(&parts.headers)).await?;
+    count(taken.outcome());
+    if taken.runs.is_empty() && taken.refused && app.settings.inbound.keep_filtered {
+        let (verdict, code, reason) = (Verdict::Filtered, "FILTERED", "The condition of the recipe's trigger was false.");
+        app.inbound.keep(app, Turn { place, parts, body: bytes, verdict, bucket: slug.to_string(), code, reason }).await;
     }
-    if let Some(answer) = reading.answer {
+    // A sender with a form of its own understands no other answer.
+    if let Some(answer) = answer {
         let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
         return Ok((status, [(header::CONTENT_TYPE, answer.content_type)], answer.body).into_response());
     }
-    Ok(match runs[..] {
-        [] => {
-            count(Verdict::Filtered.as_str());
-            (StatusCode::OK, Json(json!({ "filtered": true }))).into_response()
-        }
-        [run] if new => (StatusCode::ACCEPTED, Json(json!({ "run_id": run }))).into_response(),
-        [run] => (StatusCode::OK, Json(json!({ "run_id": run, "duplicate": true }))).into_response(),
-        _ => (if new { StatusCode::ACCEPTED } else { StatusCode::OK }, Json(json!({ "run_ids": runs }))).into_response(),
+    Ok(match said(app, recipe, &taken.runs).await? {
+        Some((said, run)) => crate::answer::of(&said, run),
+        None => taken.told(),
     })
+}
+
+/// What became of the events in a request.
+#[derive(Default)]
+struct Taken {
+    /// Their runs, in the order of the events.
+    runs: Vec<RunId>,
+    /// One of the runs did not exist before.
+    new: bool,
+    /// The trigger's condition refused one of the events.
+    refused: bool,
+}
+
+impl Taken {
+    fn outcome(&self) -> &'static str {
+        match self.runs[..] {
+            [] => Verdict::Filtered.as_str(),
+            _ if self.new => "accepted",
+            _ => "duplicate",
+        }
+    }
+
+    /// The answer where the recipe gives none.
+    fn told(&self) -> Response {
+        match self.runs[..] {
+            [] => (StatusCode::OK, Json(json!({ "filtered": true }))).into_response(),
+            [run] if self.new => (StatusCode::ACCEPTED, Json(json!({ "run_id": run }))).into_response(),
+            [run] => (StatusCode::OK, Json(json!({ "run_id": run, "duplicate": true }))).into_response(),
+            _ => {
+                let status = if self.new { StatusCode::ACCEPTED } else { StatusCode::OK };
+                (status, Json(json!({ "run_ids": self.runs }))).into_response()
+            }
+        }
+    }
+}
+
+/// Takes the events of a request. The sender is answered when all of them are durable; when one could not be kept it
+/// sends the request again, and those that were are known then.
+async fn accept(app: &Shared, recipe: &Arc<LiveRecipe>, events: Vec<Event>, trace: Option<Arc<str>>) -> Result<Taken, ApiError> {
+    let mut taken = Taken::default();
+    for event in events {
+        match app.engine.accept_traced(recipe, event, trace.clone()).await? {
+            Intake::Accepted { run, .. } => {
+                taken.new = true;
+                taken.runs.push(run);
+            }
+            Intake::Duplicate { run, .. } => taken.runs.push(run),
+            Intake::Filtered => taken.refused = true,
+        }
+    }
+    Ok(taken)
+}
+
+/// What the first of the runs that answers says, and which that is. A repeated event gets the answer its run gave.
+async fn said(app: &Shared, recipe: &LiveRecipe, runs: &[RunId]) -> Result<Option<(Arc<Value>, RunId)>, ApiError> {
+    let until = Instant::now() + app.settings.respond_max;
+    for run in runs {
+        let patience = until.saturating_duration_since(Instant::now());
+        if let Some(said) = app.engine.response(&recipe.program, *run, patience).await? {
+            return Ok(Some((said, *run)));
+        }
+    }
+    Ok(None)
+}
+
+/// An event that a connector read out of a request.
+fn sent(event: Occurrence) -> Event {
+    Event {
+        data: Arc::new(event.data),
+        via: Via::Webhook,
+        key: Some(event.key.into()),
+        key_wins: false,
+        fingerprint: None,
+        replay_of: None,
+    }
 }
 
 /// The trace the caller wants its run to be part of.

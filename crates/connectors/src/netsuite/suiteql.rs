@@ -1,7 +1,7 @@
 //! SuiteQL: queries, their pages, and the ready ones.
 
 use ::http::Method;
-use connector::{Action, Cx, Page, StepError, whole};
+use connector::{Action, Cx, Page, StepError, query::Part, whole};
 use serde_json::{Value as Json, json};
 
 use super::api::{self, PREFER, invalid, needed, text};
@@ -30,29 +30,13 @@ pub(super) fn literal(value: &Json) -> Result<String, StepError> {
 
 /// Puts values in the places `:name` of a query, outside of its texts.
 fn bound(query: &str, values: &Json) -> Result<String, StepError> {
-    let mut out = String::with_capacity(query.len());
-    let mut quoted = false;
-    let mut rest = query;
-    while let Some(letter) = rest.chars().next() {
-        let after = &rest[letter.len_utf8()..];
-        if letter == '\'' {
-            quoted = !quoted;
-        }
-        if letter == ';' && !quoted {
-            return Err(invalid("a SuiteQL query is one query without a semicolon"));
-        }
-        let name: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        if letter == ':' && !quoted && name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-            let value =
-                values.get(&name).ok_or_else(|| invalid(format!("the query has :{name}, and \"params\" has no such name")))?;
-            out.push_str(&literal(value)?);
-            rest = &after[name.len()..];
-        } else {
-            out.push(letter);
-            rest = after;
-        }
-    }
-    Ok(out)
+    connector::query::bound(query, false, &mut |part| match part {
+        Part::Name(name) => match values.get(name) {
+            Some(value) => literal(value),
+            None => Err(invalid(format!("the query has :{name}, and \"params\" has no such name"))),
+        },
+        Part::Semicolon => Err(invalid("a SuiteQL query is one query without a semicolon")),
+    })
 }
 
 /// A name of a table or column, which cannot be quoted.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     api::{Api, flag, invalid, text},
-    csv_rows::{Edges, Rows, cell, line},
+    csv_rows::{Edges, Rows, cell, given_back, line},
     errors::of_row,
     field_input,
     filter::bound,
@@ -33,7 +33,7 @@ const LOOK_LAST: Duration = Duration::from_secs(30);
 const KEPT_BACK: Duration = Duration::from_secs(5);
 
 pub(super) fn actions() -> Vec<Action> {
-    let refused = json!({"type": "array", "items": {"type": "object", "required": ["error", "row"], "properties": {"id": {"type": ["string", "null"]}, "error": {"type": "object"}, "row": {"type": "object"}}}});
+    let refused = json!({"type": "array", "description": "Rows that were refused, as they were given, each with its error.", "items": {"type": "object", "required": ["error", "row"], "properties": {"id": {"type": ["string", "null"]}, "error": {"type": "object"}, "row": {"type": "object"}}}});
     let load = json!({"type": "object", "additionalProperties": false, "required": ["jobs", "state", "processed", "succeeded", "failed", "refused", "unprocessed"], "properties": {
         "jobs": {"type": "array", "items": {"type": "string"}, "description": "Ids of the bulk jobs."}, "state": {"type": "string", "description": "complete, failed, aborted or running."},
         "processed": {"type": "integer"}, "succeeded": {"type": "integer"}, "failed": {"type": "integer"}, "refused": refused, "refused_cut": {"type": "boolean", "description": "True when there are more refused rows than are told here."},
@@ -281,7 +281,7 @@ fn csv(answer: &connector::api::Answer) -> Result<(), StepError> {
 fn result(mut row: Map<String, Json>) -> Json {
     let mut own = |name: &str| row.shift_remove(name).and_then(|value| value.as_str().map(str::to_owned));
     let (id, created, error) = (own("sf__Id"), own("sf__Created"), own("sf__Error"));
-    let mut out = json!({ "id": id.filter(|id| !id.is_empty()), "row": row });
+    let mut out = json!({ "id": id.filter(|id| !id.is_empty()), "row": given_back(row) });
     if let Some(created) = created {
         out["created"] = json!(created == "true");
     }

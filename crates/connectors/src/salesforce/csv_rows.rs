@@ -11,10 +11,13 @@ const ROW_BYTES_MAX: usize = 2_000_000;
 /// Longest cell, in characters.
 pub(super) const CELL_CHARS_MAX: usize = 131_072;
 
+/// How a load says that a field is to be emptied.
+const NOTHING: &str = "#N/A";
+
 /// A value as a cell. An empty cell leaves a field alone, so that nothing is written as `#N/A`.
 pub(super) fn cell(value: &Json) -> Result<String, String> {
     let text = match value {
-        Json::Null => "#N/A".to_owned(),
+        Json::Null => NOTHING.to_owned(),
         Json::String(text) => text.clone(),
         Json::Bool(_) | Json::Number(_) => value.to_string(),
         Json::Array(list) if list.iter().all(Json::is_string) => {
@@ -26,6 +29,13 @@ pub(super) fn cell(value: &Json) -> Result<String, String> {
         return Err(format!("is longer than {CELL_CHARS_MAX} characters"));
     }
     Ok(text)
+}
+
+/// A row of a load as it was given: what was to be emptied is null, what was left alone is left out.
+pub(super) fn given_back(mut row: Map<String, Json>) -> Map<String, Json> {
+    row.retain(|_, cell| *cell != "");
+    row.values_mut().filter(|cell| **cell == NOTHING).for_each(|cell| *cell = Json::Null);
+    row
 }
 
 /// One line of cells in quotes.

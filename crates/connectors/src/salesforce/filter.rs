@@ -1,6 +1,6 @@
 //! SOQL out of what people fill in: names are checked, values are written so that they stay values.
 
-use connector::StepError;
+use connector::{StepError, query::Part};
 use serde_json::{Value as Json, json};
 
 use super::api::{invalid, text};
@@ -162,32 +162,12 @@ pub(super) fn conditions(input: &Json) -> Result<Vec<String>, StepError> {
 
 /// A text of SOQL with the values of its `:name`s. What stands in quotes is text.
 pub(super) fn bound(soql: &str, params: Option<&Json>) -> Result<String, StepError> {
-    let (mut out, mut rest, mut quoted) = (String::with_capacity(soql.len()), soql, false);
-    while let Some(place) = rest.find(['\'', '\\', ':']) {
-        let (before, mark) = rest.split_at(place);
-        out.push_str(before);
-        let after = &mark[1..];
-        let long = after.find(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).unwrap_or(after.len());
-        match mark.as_bytes()[0] {
-            b'\\' if quoted => {
-                let escaped = after.chars().next().map_or(0, char::len_utf8);
-                out.push_str(&mark[..1 + escaped]);
-                rest = &after[escaped..];
-            }
-            // A name starts with a letter, so that `12:00:00Z` and `LAST_N_DAYS:7` stay what they are.
-            b':' if !quoted && after.starts_with(|letter: char| letter.is_ascii_alphabetic() || letter == '_') => {
-                out.push_str(&param(&after[..long], params)?);
-                rest = &after[long..];
-            }
-            byte => {
-                quoted ^= byte == b'\'';
-                out.push_str(&mark[..1]);
-                rest = after;
-            }
+    connector::query::bound(soql, true, &mut |part| match part {
+        Part::Name(name) => param(name, params),
+        Part::Semicolon => {
+            Err(invalid("INPUT_INVALID", "a SOQL query holds no semicolon", "Write one query, and texts in quotes."))
         }
-    }
-    out.push_str(rest);
-    Ok(out)
+    })
 }
 
 /// The value that stands for `:name`.

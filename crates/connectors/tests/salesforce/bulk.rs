@@ -63,6 +63,22 @@ async fn a_file_is_loaded_in_parts_and_null_empties_while_nothing_leaves_alone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_come_back_as_they_were_given() {
+    let sf = salesforce().await;
+    sf.configure(json!({"bulk_fail_after_rows": 2, "bulk_batch_rows": 1}));
+    let rows = json!([
+        {"External_Id__c": "G-1", "LastName": null, "Company": "Given", "Title": "Boss"},
+        {"External_Id__c": "G-2", "LastName": "B", "Company": "Given", "Title": null},
+        {"External_Id__c": "G-3", "LastName": "C", "Company": "Given", "Phone": null},
+    ]);
+    let load = json!({"object": "Lead", "operation": "upsert", "key_field": "External_Id__c", "rows": rows});
+    let done = sf.call("bulk_load", load).await.unwrap();
+    assert_eq!((&done["refused"][0]["row"], &done["unprocessed"]), (&rows[0], &json!([rows[2]])), "{done}");
+    let written = sf.call("bulk_results", json!({"job": done["jobs"][0], "which": "written"})).await.unwrap();
+    assert_eq!(written["rows"][0]["row"], rows[1]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_fails_half_way_gives_back_what_it_did_not_look_at() {
     let sf = salesforce().await;
     sf.configure(json!({"bulk_fail_after_rows": 3, "bulk_batch_rows": 2}));

@@ -330,7 +330,10 @@ impl Walk<'_> {
             }
         }
         match failure {
-            Some(error) if !blocked => Flow::Stop(Stop::Failed(error)),
+            Some(error) if !blocked => {
+                frame.see_branches(branches, None, &self.state.journal);
+                Flow::Stop(Stop::Failed(error))
+            }
             _ => Flow::Blocked,
         }
     }

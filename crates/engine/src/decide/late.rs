@@ -14,12 +14,12 @@ use crate::{
 impl Walk<'_> {
     /// Goes on with the late passes inside a loop or beside branches that are done, however deep; `None`
     /// when there are none, or all are over. Nothing else in there is begun.
-    pub(super) fn late_inside(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Option<Flow> {
+    pub(super) fn late_inside(&mut self, step: &Step, path: &StepPath, frame: &Frame) -> Option<Flow> {
         if self.looking || self.state.journal.late.is_empty() {
             return None;
         }
         let before = self.late.replace(Late::default());
-        let (flow, _) = self.look(|walk| walk.holder(step, path, frame));
+        let (flow, _) = self.look(|walk| walk.holder(step, path, &mut frame.side()));
         let found = std::mem::replace(&mut self.late, before).unwrap_or_default();
         match flow {
             stop @ Flow::Stop(_) => Some(stop),

@@ -54,6 +54,7 @@ impl Walk<'_> {
         let Some(rescue) = &step.rescue else { return self.step(step, path, frame) };
         if let Some((_, Some(output))) = self.state.journal.caught.get(path) {
             let output = Arc::clone(output);
+            frame.see_inside(step, None, &self.state.journal, false);
             // What was done in it before it failed can still be taken back.
             if self.looking
                 && let doubt @ Flow::Stop(Stop::Doubt(_)) = self.step(step, path, frame)
@@ -179,7 +180,10 @@ impl Walk<'_> {
             Kind::Each(each) => self.each(each, path, frame),
             Kind::Repeat(repeat) if self.looking => self.look_at_turns(repeat, path, frame),
             Kind::Repeat(repeat) => self.repeat(repeat, path, frame),
-            Kind::Parallel { branches, .. } if self.looking => self.look_at_branches(branches, frame),
+            Kind::Parallel { branches, .. } if self.looking => {
+                frame.see_branches(branches, None, &self.state.journal);
+                self.look_at_branches(branches, frame)
+            }
             Kind::Parallel { branches, needed } => self.parallel(branches, *needed, path, frame),
             Kind::Try { .. } => self.r#try(step, path, frame),
             _ => Flow::Blocked,
@@ -196,7 +200,8 @@ impl Walk<'_> {
             Kind::Each(_) | Kind::Repeat(_) | Kind::Parallel { .. } => {
                 if self.looking || self.saves_unseen(step, path) {
                     self.state.saves.insert(Arc::clone(path));
-                    if let (doubt @ Flow::Stop(Stop::Doubt(_)), _) = self.look(|walk| walk.holder(step, path, frame)) {
+                    if let (doubt @ Flow::Stop(Stop::Doubt(_)), _) = self.look(|walk| walk.holder(step, path, &mut frame.side()))
+                    {
                         return doubt;
                     }
                 }

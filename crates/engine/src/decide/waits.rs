@@ -71,7 +71,7 @@ impl Walk<'_> {
             _ => WaitingFor::Timer,
         };
         match until {
-            Some(until) if until <= self.now => {
+            Some(until) if until <= self.now || wait.skipped => {
                 let out = Arc::new(match &wait.what {
                     WaitKind::For(_) | WaitKind::Until(_) if what == LIMIT => json!({ "outcome": "timed_out" }),
                     WaitKind::For(_) | WaitKind::Until(_) => json!({ "outcome": "done" }),

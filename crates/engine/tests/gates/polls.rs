@@ -186,3 +186,39 @@ async fn a_question_that_was_hastened_in_vain_does_not_lengthen_the_pause() {
     assert_eq!(world.system("crm", |crm| crm.calls.len()), asked + 5, "it was asked each time");
     assert_eq!(pause().await, before);
 }
+
+const OTHER: &str = "trigger: { from: erp.thing, poll: { every: 20s } }\nconnections: { erp: sys }\nsteps:\n  - id: seen\n    set: { id: \"${ trigger.id }\" }\n";
+
+/// What one process knew of a recipe and another did not does not keep its trigger from asking.
+#[tokio::test(start_paused = true)]
+async fn a_recipe_that_is_changed_and_switched_off_and_on_misses_nothing() {
+    let recipes = [("watch", EVERY_20_S), ("idle", EVERY_20_S)];
+    let mut world = World::with(2, &[("crm", json!({})), ("erp", json!({}))], &recipes, SHARED()).await;
+    world.pass(Duration::from_secs(5)).await;
+    let row = world.store().recipe("watch").await.unwrap().unwrap();
+    let switch = async |world: &World, version: Option<i32>| {
+        world.store().activate(row.id, version, &json!({}), world.now()).await.unwrap().unwrap();
+    };
+    switch(&world, None).await;
+    world.pass(MINUTE).await;
+    happens(&world, world.now(), 1);
+    world.pass(MINUTE).await;
+    switch(&world, Some(1)).await;
+    world.pass(MINUTE).await;
+    assert_eq!(runs_by_id(&world).await, [(1, 2)].into(), "both recipes saw what happened while one was off");
+    // It asks elsewhere for a while, and only one of the processes knows of it before it asks here again.
+    world.change(0, "watch", OTHER).await;
+    world.pass(Duration::from_secs(1)).await;
+    switch(&world, Some(1)).await;
+    world.engines[1].refresh().await.unwrap();
+    world.engines.remove(1).stop().await;
+    happens(&world, world.now(), 2);
+    world.pass(2 * MINUTE).await;
+    assert_eq!(runs_by_id(&world).await, [(1, 2), (2, 2)].into());
+    // A process that is behind opens it as it was.
+    let stale = store::NewPoll { recipe: row.id, source: "erp.thing".to_owned(), since: world.now(), pause_us: 1_000_000 };
+    world.store().open_polls(&[stale], world.now()).await.unwrap();
+    happens(&world, world.now(), 3);
+    world.pass(2 * MINUTE).await;
+    assert_eq!(runs_by_id(&world).await, [(1, 2), (2, 2), (3, 2)].into());
+}

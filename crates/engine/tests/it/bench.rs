@@ -60,7 +60,7 @@ pub(crate) fn program(rest: &str) -> Program {
     let parsed = recipe::parse_and_check(text.as_bytes(), &catalogue::of(&connectors));
     let errors: Vec<_> = parsed.diagnostics.iter().filter(|problem| problem.severity == recipe::Severity::Error).collect();
     assert!(errors.is_empty(), "{text}\n{errors:#?}");
-    let settings = CompileSettings { step_timeout: Duration::from_secs(60) };
+    let settings = CompileSettings { step_timeout: Duration::from_secs(60), skips_waits: false };
     Program::compile(&parsed.recipe.expect("no errors, so a recipe"), &connectors, settings).expect("checked text compiles")
 }
 

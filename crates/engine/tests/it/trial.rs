@@ -108,14 +108,56 @@ fn events_the_trigger_does_not_want_and_events_that_do_not_fit() {
     assert!(matches!(run(&picky, &unknown).end, End::Unfit(_)));
 }
 
+#[test]
+fn a_stream_gives_what_is_given_for_its_step_and_is_one_of_the_calls() {
+    let steps = "steps:\n  - { id: rows, do: sys.list, with: { of: \"${ trigger.of }\" }, stream: true }\n  \
+                 - { id: push, each: \"${ steps.rows }\", collect: \"${ item.n }\", steps: [ { id: x, set: { a: 1 } } ] }\n  \
+                 - { id: end, return: \"${ steps.push.results }\" }\n";
+    let program = program(steps);
+    for (given, output) in
+        [(json!([{ "n": 1 }, { "n": 2 }]), json!([1, 2])), (json!([]), json!([])), (json!({ "n": 5 }), json!([5]))]
+    {
+        let mut script = script(json!({ "of": "orders" }));
+        script.given = vec![("rows".to_owned(), Arc::new(given))];
+        let trial = run(&program, &script);
+        assert_eq!((&trial.end, trial.output.as_deref()), (&End::Succeeded, Some(&output)));
+        let made: Vec<_> = trial.calls.iter().filter(|call| call.is_of("rows")).map(|call| Value::clone(&call.input)).collect();
+        assert_eq!(made, [json!({ "of": "orders" })]);
+        assert!(!trial.calls[0].is_of("push") && !trial.calls[0].is_of("pages"));
+    }
+    let mut script = script(json!({ "of": "orders" }));
+    script.given.clear();
+    let End::Missing(missing) = run(&program, &script).end else { panic!("nothing answers the stream") };
+    assert_eq!((&*missing.path, missing.is_stream), ("rows", true), "it is told of the step that can be given for");
+}
+
+#[test]
+fn a_run_whose_items_failed_keeps_what_it_saved_as_it_does_live() {
+    let steps = "state: { last: { type: integer, default: 0 } }\nsteps:\n  - id: push\n    each: ${ trigger.rows }\n    partial: HOW\n    \
+                 steps: [ { id: up, do: sys.put } ]\n  - { id: remember, save: { last: \"${ len(trigger.rows) }\" } }\n";
+    for (how, kept) in [("dead_letter", 2), ("stop", 0)] {
+        let program = program(&steps.replace("HOW", how));
+        let mut script = script(json!({ "rows": ["a", "b"] }));
+        script.given = vec![("up".to_owned(), Arc::new(json!({})))];
+        script.fails = vec![failing("push[1].up", ErrorClass::Invalid, None)];
+        let trial = run(&program, &script);
+        assert_eq!((&trial.end, &trial.state), (&End::Failed, &json!({ "last": kept })), "{how}");
+        crash(&program, &script, &trial).unwrap_or_else(|differs| panic!("{how}: {differs:?}"));
+    }
+}
+
 fn program_with_trigger(trigger: &str) -> engine::Program {
     use engine::{CompileSettings, Program, catalogue};
     let text = format!("liaison: 1\nrecipe: story\ntrigger:\n  from: api\n{trigger}steps:\n  - id: a\n    set: {{ x: 1 }}\n");
     let connectors = crate::bench::connectors();
     let parsed = recipe::parse_and_check(text.as_bytes(), &catalogue::of(&connectors));
     let recipe = parsed.recipe.expect("a recipe");
-    Program::compile(&recipe, &connectors, CompileSettings { step_timeout: std::time::Duration::from_secs(60) })
-        .expect("compiles")
+    Program::compile(
+        &recipe,
+        &connectors,
+        CompileSettings { step_timeout: std::time::Duration::from_secs(60), skips_waits: false },
+    )
+    .expect("compiles")
 }
 
 #[test]

@@ -113,6 +113,48 @@ fn branches_go_side_by_side() {
 }
 
 #[test]
+fn how_steps_in_branches_went_is_known_outside_of_them() {
+    // A call comes between, so that what was known is found again in the journal.
+    let told = |holder: &str, read: &str| {
+        let then = "  - { id: then, do: sys.put }\n  - { id: end, return: \"${ READ }\" }\n".replace("READ", read);
+        output(&format!("steps:\n  - id: box\n{holder}\n{then}"), json!({}))
+    };
+    let status = "[meta.a.status, meta.b.attempts > 0, meta.c?.status]";
+    let both = "    parallel:\n      left:\n        - { id: a, do: sys.put }\n        - id: pick\n          choose:\n            - when: 1 == 1\n              steps: [ { id: b, do: sys.put } ]\n            \
+                - otherwise: [ { id: c, do: sys.put } ]\n      right:\n        - { id: d, if: 1 == 2, do: sys.put }";
+    assert_eq!(told(both, status), json!(["succeeded", true, null]));
+    assert_eq!(told(both, "[meta.d.status, meta.pick.status]"), json!(["skipped", "succeeded"]));
+    let choice = "    choose:\n      - when: 1 == 1\n        steps: [ { id: a, do: sys.put }, { id: b, do: sys.put } ]\n      - otherwise: [ { id: c, do: sys.put } ]";
+    assert_eq!(told(choice, status), json!(["succeeded", true, null]));
+    let tried = "    try: [ { id: a, do: sys.put }, { id: bad, do: sys.put } ]\n    catch: [ { id: b, do: sys.put } ]\n    finally: [ { id: c, do: sys.put } ]";
+    assert_eq!(told(tried, status), json!(["succeeded", true, "succeeded"]));
+    let rescued = |holder: &str| format!("{holder}\n    on_error: continue");
+    let choice =
+        rescued("    choose:\n      - when: 1 == 1\n        steps: [ { id: a, do: sys.put }, { id: bad, do: sys.put } ]");
+    assert_eq!(told(&choice, "[meta.a.status, steps.a.from, meta.bad?.status]"), json!(["succeeded", "a", null]));
+    let tried = rescued("    try: [ { id: a, do: sys.put }, { id: bad, do: sys.put } ]\n    finally: [ { id: c, do: sys.put } ]");
+    assert_eq!(told(&tried, "[meta.a.status, meta.c.status]"), json!(["succeeded", "succeeded"]));
+    let both = rescued("    parallel:\n      left: [ { id: a, do: sys.put } ]\n      right: [ { id: bad, do: sys.put } ]");
+    assert_eq!(told(&both, "[meta.a.status, meta.bad?.status]"), json!(["succeeded", null]));
+}
+
+#[test]
+fn a_catch_knows_how_steps_in_branches_went() {
+    let steps = "steps:\n  - id: t\n    try:\n      - id: both\n        parallel:\n          left: [ { id: a, do: sys.put } ]\n          right: [ { id: bad, do: sys.put } ]\n    \
+                 catch:\n      - { id: note, do: sys.put, with: { a: \"${ meta.a.status }\" } }\n      - { id: end, return: \"${ meta.a.status }\" }\n";
+    let (world, _) = run(steps, json!({}), &some_fail);
+    assert_eq!((&world.calls[2].2, world.output()), (&json!({ "a": "succeeded" }), Some(json!("succeeded"))));
+}
+
+#[test]
+fn what_a_branch_does_later_than_anybody_waits_is_not_told_outside() {
+    let steps = "steps:\n  - id: first\n    wait_for: any\n    parallel:\n      quick: [ { id: a, do: sys.put } ]\n      slow: [ { id: s, wait: { for: 1m } }, { id: c, do: sys.put } ]\n  \
+                 - { id: then, wait: { for: 5m } }\n  - { id: end, return: [\"${ meta.a.status }\", \"${ meta.s?.status }\", \"${ meta.c?.status }\"] }\n";
+    let (world, _) = run(steps, json!({}), &fine);
+    assert_eq!(world.output(), Some(json!(["succeeded", null, null])));
+}
+
+#[test]
 fn a_failed_branch_fails_its_step_when_the_others_are_done() {
     let steps = "steps:\n  - id: both\n    parallel:\n      left:\n        - { id: bad, do: sys.put }\n      right:\n        - { id: c, do: sys.put }\n        - { id: d, do: sys.put }\n";
     let (world, then) = run(steps, json!({}), &some_fail);

@@ -1,14 +1,14 @@
 //! `liaison run`: one run in the terminal, by the real engine on a store of its own.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{io::Write as _, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context, bail};
 use clap::Args;
-use engine::{Event, Intake};
+use engine::{EngineSettings, Event, Intake};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use server::detail::{RunReader, StepStatus};
-use store::{ConnectionId, ConnectionRow, NewVersion, RecipeId, RunStatus, Saved, SealedAt, Via};
+use server::detail::{RunDetail, RunReader, StepStatus};
+use store::{ConnectionId, ConnectionRow, NewVersion, RecipeId, RunStatus, Saved, SealedAt, Timestamp, Via, WaitingFor};
 
 use super::{FAILED, block_on, check::draw, print, runs::tell, serve};
 use crate::{config::Layer, declared, telemetry, wire};
@@ -27,12 +27,18 @@ pub(crate) struct Run {
     /// Values for the recipe's params, as a JSON record.
     #[arg(long, default_value = "{}")]
     params: String,
+    /// Go on at once where a step waits for a time: its `wait` is taken as over.
+    #[arg(long)]
+    skip_waits: bool,
     /// The result as JSON.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
     layer: Layer,
 }
+
+/// A wait that is looked at again after so long is one that only somebody ends.
+const ENDLESS: Duration = Duration::from_secs(9 * 365 * 24 * 3600);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,7 +92,8 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
     telemetry::start_logs(&config)?;
     block_on(async move {
         let store = wire::open_store(&config).await?;
-        let engine = wire::start_engine(&config, Arc::clone(&store), true, false).await?;
+        let settings = EngineSettings { works: true, schedules: false, skips_waits: run.skip_waits, ..config.engine() };
+        let engine = wire::start_engine_with(&config, Arc::clone(&store), settings).await?;
         let now = engine.now();
         for connection in given {
             let id = ConnectionId::new(now, engine.random());
@@ -132,7 +139,7 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
                 return Ok(ExitCode::SUCCESS);
             }
         };
-        let (mut told, mut reader) = (0, RunReader::new(id));
+        let (mut told, mut waits, mut reader) = (0, None, RunReader::new(id));
         let detail = loop {
             let detail = reader.read(&*store).await?.context("the run is gone")?;
             let over = detail.row.status.is_final();
@@ -148,9 +155,14 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
             if over {
                 break detail;
             }
+            let waiting = waiting(&detail, engine.now());
+            if let Some(words) = waiting.as_ref().filter(|_| waiting != waits) {
+                let _ = writeln!(std::io::stderr(), "  waiting    {words}");
+            }
+            waits = waiting;
             tokio::select! {
                 _ = changes.recv() => {}
-                () = tokio::time::sleep(std::time::Duration::from_millis(200)) => {}
+                () = tokio::time::sleep(Duration::from_millis(200)) => {}
             }
         };
         let succeeded = detail.row.status == RunStatus::Succeeded;
@@ -162,4 +174,20 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
         serve::stop(&engine, &config, &*store).await;
         Ok(if succeeded { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
     })
+}
+
+/// What a run that stands still waits for, until when, and what may be done about it.
+fn waiting(detail: &RunDetail, now: Timestamp) -> Option<String> {
+    let reason = detail.row.waiting_for.filter(|_| detail.row.status == RunStatus::Waiting)?;
+    let steps: Vec<&str> =
+        detail.steps.iter().filter(|step| step.status == StepStatus::Running).map(|step| &*step.path).collect();
+    let due = detail.row.due_at.filter(|due| due.since(now) < ENDLESS);
+    let due = due.and_then(|due| jiff::Timestamp::from_microsecond(due.micros()).ok());
+    let until = due.map_or_else(|| "without end".to_owned(), |due| format!("until {due:.0}"));
+    let advice = match reason {
+        WaitingFor::Timer => " (--skip-waits goes on at once)",
+        WaitingFor::Approval | WaitingFor::Callback => " (nobody can answer a run in the terminal)",
+        _ => "",
+    };
+    Some(format!("{} for {} {until}{advice}", steps.join(", "), reason.as_str()))
 }

@@ -49,6 +49,28 @@ fn numbers_compare_by_value_and_a_part_is_enough_unless_exact() {
 }
 
 #[test]
+fn a_stream_is_given_as_its_rows_and_is_a_call() {
+    let recipe = "liaison: 1\nrecipe: pages\nconnections: { sys: http }\ntrigger: { from: api }\nsteps:\n  - id: rows\n    do: sys.request\n    \
+                  with: { method: GET, path: /rows, query: { of: \"${ trigger.of }\" }, paginate: link }\n    stream: true\n  - id: push\n    each: ${ steps.rows }\n    \
+                  collect: ${ item.n * 2 }\n    steps: [ { id: note, set: { a: 1 } } ]\n  - { id: end, return: \"${ steps.push.results }\" }\ntests:\n  \
+                  - title: t\n    event: { of: orders }\nGIVEN    expect: { calls: { rows: { query: { of: orders } } }, not_run: [], OUT }\n";
+    let run = |given: &str, out: &str| {
+        let folder = folder(recipe.replace("GIVEN", given).replace("OUT", out));
+        let output = test(folder.path(), &["--json"]);
+        (output.status.code(), report(&output))
+    };
+    for (given, out) in [("[{ n: 1 }, { n: 2 }]", "[2, 4]"), ("[]", "[]"), ("{ n: 4 }", "[8]")] {
+        let (code, told) = run(&format!("    given: {{ rows: {given} }}\n"), &format!("output: {out}"));
+        assert_eq!(code, Some(0), "{given}: {told:#}");
+    }
+    let (code, told) = run("", "output: []");
+    let problem = &told["recipes"][0]["tests"][0]["problems"][0];
+    assert_eq!(code, Some(1), "{told:#}");
+    assert_eq!(problem["message"], "Step `rows` would call sys.request; add it under `given`.");
+    assert!(problem["help"].as_str().is_some_and(|help| help.contains("rows: [{}]")), "{problem:#}");
+}
+
+#[test]
 fn several_calls_are_a_list_in_their_order() {
     let event = "event: { rows: [{ id: a, cents: 1 }, { id: b, cents: 2 }] }\n    given: { up: {} }\n";
     let good =

@@ -34,7 +34,9 @@ impl<'a> Checker<'a> {
         }
         for given in &test.given {
             let Some(step) = self.test_step(&given.step) else { continue };
-            if let (StepKind::Do { connection, action, .. }, TestData::Inline(output)) = (&step.kind, &given.output)
+            // Of a stream the items are given, and no action says what those are.
+            if let (StepKind::Do { connection, action, stream: false, .. }, TestData::Inline(output)) =
+                (&step.kind, &given.output)
                 && !given.step.value.ends_with(UNDO)
                 && let Some(info) = self.known_action(&connection.value, &action.value)
             {

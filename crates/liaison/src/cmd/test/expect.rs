@@ -45,7 +45,11 @@ pub(super) fn differs(test: &Test, differs: &Differs) -> Problem {
 fn nothing_given(test: &Test, missing: &Missing) -> Problem {
     let id = engine::trial::short_name(&missing.path);
     let message = format!("Step `{id}` would call {}; add it under `given`.", missing.calls);
-    let output = if missing.calls.ends_with(".request") { "{ status: 200, body: {} }" } else { "{}" };
+    let output = match missing.calls.ends_with(".request") {
+        _ if missing.is_stream => "[{}]",
+        true => "{ status: 200, body: {} }",
+        false => "{}",
+    };
     let help =
         format!("Say what the system answers:\n    given:\n      {id}: {output}\nThe call would send {}", shown(&missing.input));
     let mut problem = Problem::new(whole(test), message).help(help);
@@ -133,7 +137,7 @@ impl Judge<'_> {
     }
 
     fn calls(&mut self, name: &Spanned<String>, expected: &Json) {
-        let made: Vec<_> = self.trial.calls.iter().filter(|call| names(&name.value, &call.path)).collect();
+        let made: Vec<_> = self.trial.calls.iter().filter(|call| call.is_of(&name.value)).collect();
         let base = [key("calls"), key(&name.value)];
         let wanted = match expected {
             Json::Array(several) => several.len(),

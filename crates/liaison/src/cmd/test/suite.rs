@@ -148,7 +148,7 @@ fn one(file: &Path, connectors: &[Connector], catalogue: &Catalogue, filter: Opt
     if !suite.diagnostics.is_empty() {
         return suite;
     }
-    let settings = CompileSettings { step_timeout: EngineSettings::default().step_timeout };
+    let settings = CompileSettings { step_timeout: EngineSettings::default().step_timeout, skips_waits: false };
     match Program::compile(&recipe, connectors, settings) {
         Ok(program) => cases(&mut suite, &recipe, &program, file, filter, crash),
         Err(sentence) => suite.refused = Some(format!("{}.", sentence.trim_end_matches('.'))),
