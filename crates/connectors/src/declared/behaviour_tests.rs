@@ -206,15 +206,13 @@ fn polled(way: &str) -> connector::Poll {
     File::read(&text).unwrap().connector().triggers.remove(0).poll.unwrap()
 }
 
-#[tokio::test]
-async fn a_strange_cursor_is_refused_and_a_system_that_is_away_moves_nothing() {
+fn shop_cx() -> connector::Cx {
     use connector::{
-        AddressPolicy, Connection, Cx, Position,
+        AddressPolicy, Connection, Cx,
         http::{Http, HttpOptions},
     };
-    let poll = polled("way: keyset");
     let options = HttpOptions { policy: AddressPolicy::with_private(), ..HttpOptions::default() };
-    let cx = Cx {
+    Cx {
         http: Http::new(options).unwrap(),
         connection: Some(std::sync::Arc::new(Connection {
             name: "shop".to_owned(),
@@ -229,7 +227,13 @@ async fn a_strange_cursor_is_refused_and_a_system_that_is_away_moves_nothing() {
         run_id: "r".into(),
         path: "p".into(),
         traceparent: None,
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_strange_cursor_is_refused_and_a_system_that_is_away_moves_nothing() {
+    use connector::Position;
+    let (poll, cx) = (polled("way: keyset"), shop_cx());
     let with = serde_json::json!({});
     let strange = (poll.ask)(cx.clone(), with.clone(), Position::After(serde_json::json!({"page": 3}))).await.unwrap_err();
     assert_eq!(strange.code, "CURSOR_INVALID");
@@ -272,4 +276,53 @@ tests:
     )
     .await;
     assert_eq!(problems, Vec::<String>::new());
+}
+
+/// A shop that lists what changed since a second, two on a page, those of one second in no order.
+async fn shop_of(things: &'static [(u32, &'static str)]) -> String {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = socket.accept().await {
+            let mut buffer = vec![0; 4096];
+            let length = stream.read(&mut buffer).await.unwrap();
+            let line = String::from_utf8_lossy(&buffer[..length]).lines().next().unwrap_or_default().to_owned();
+            let url = url::Url::parse("http://shop").unwrap().join(line.split(' ').nth(1).unwrap_or("/")).unwrap();
+            let asked = |name: &str| url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
+            let (since, page) = (asked("since"), asked("page").parse::<usize>().unwrap());
+            let found: Vec<_> = things.iter().filter(|(_, at)| *at >= since.as_str()).skip((page - 1) * 2).take(2).collect();
+            let data: Vec<_> = found.iter().map(|(id, at)| serde_json::json!({ "id": id, "at": at })).collect();
+            let body = serde_json::json!({ "data": data }).to_string();
+            let head = format!(
+                "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {}",
+                body.len()
+            );
+            stream.write_all(format!("{head}\r\n\r\n{body}").as_bytes()).await.unwrap();
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn records_of_one_instant_come_once_each_in_whatever_order_and_on_whatever_page() {
+    const T: [&str; 3] = ["2026-01-01T00:00:01Z", "2026-01-01T00:00:02Z", "2026-01-01T00:00:03Z"];
+    let url = shop_of(&[(1, T[0]), (9, T[1]), (7, T[1]), (4, T[1]), (8, T[1]), (2, T[1]), (3, T[2])]).await;
+    let text = format!(
+        "connector: 1\nid: shop\ntitle: Shop\nsummary: A shop.\nconnection: {{ base_url: '{url}' }}\ntriggers:\n  - id: thing\n    title: Thing\n    summary: A thing.\n    poll:\n      way: keyset\n      path: /things\n      query: {{ since: '${{ since }}' }}\n      at: '${{ item.at }}'\n      paginate: {{ kind: page, items: data, limit: 2, limit_param: size }}\n"
+    );
+    let poll = File::read(&text).unwrap().connector().triggers.remove(0).poll.unwrap();
+    let (mut from, mut seen) = (connector::Position::Since(0), Vec::new());
+    loop {
+        let polled = (poll.ask)(shop_cx(), serde_json::json!({}), from).await.unwrap();
+        seen.extend(polled.events.iter().map(|event| event.key.clone()));
+        let over = polled.events.is_empty() && !polled.more;
+        from = connector::Position::After(polled.cursor);
+        if over {
+            break;
+        }
+        assert!(seen.len() < 20, "{seen:?}");
+    }
+    seen.sort();
+    assert_eq!(seen, ["1", "2", "3", "4", "7", "8", "9"]);
 }

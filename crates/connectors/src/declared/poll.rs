@@ -1,6 +1,7 @@
 //! Polling triggers of a declared connector.
 //!
-//! `keyset`: the system gives records in the order of (time, id) from a place on; the cursor is the last record taken.
+//! `keyset`: the system gives records in the order of their time from a place on; the cursor is the last record taken, with
+//! the ids of that instant, because systems give those in any order.
 //! `since`: the system gives what changed since a time in any order; the pages of one look are walked one by one, and the
 //! time moves on when the look is over. What is read twice starts nothing twice: an occurrence has one key.
 
@@ -26,6 +27,8 @@ const EVERY: Duration = Duration::from_secs(60);
 const EVERY_MIN: Duration = Duration::from_secs(10);
 /// Pages read in one question while nothing new comes.
 const PAGES_MAX: usize = 50;
+/// Records of one instant that are told apart.
+const TIES_MAX: usize = 10_000;
 /// From here on a number is milliseconds: as seconds it would be the year 5138.
 const MILLISECONDS_FROM: f64 = 100_000_000_000.0;
 const KEYS: [&str; 10] = ["way", "every", "items", "id", "at", "key", "where", "lag", "overlap", "newest_first"];
@@ -59,6 +62,9 @@ struct Place {
     at: i64,
     /// The last record of that instant that came.
     id: String,
+    /// All records of that instant that came.
+    #[serde(default)]
+    ties: Vec<String>,
     /// How the system spells that time.
     told: Option<String>,
     /// The page of a look that is not over.
@@ -235,14 +241,22 @@ impl Spec {
             events.push(Occurrence { key, data });
         }
         if self.keyset {
-            if let Some(last) = found.into_iter().next_back() {
-                place = Place { at: last.at, id: last.id, told: Some(last.told), page: None, top: 0 };
+            if let Some(last) = found.last() {
+                let mut ties = if last.at == place.at { place.ties } else { Vec::new() };
+                ties.extend(found.iter().filter(|item| item.at == last.at).map(|item| item.id.clone()));
+                if ties.len() > TIES_MAX {
+                    let message = format!("more than {TIES_MAX} records carry one and the same time, {}", last.told);
+                    return Err(StepError::new(ErrorClass::Invalid, "POLL_TIES", message).with_next(
+                        "Move the trigger's start behind that time, and take those records in by a recipe of their own.",
+                    ));
+                }
+                place = Place { at: last.at, id: last.id.clone(), ties, told: Some(last.told.clone()), page: None, top: 0 };
             }
         } else if more {
             (place.page, place.top) = (next, top);
         } else {
             let at = place.at.max(top.saturating_sub(self.overlap_us));
-            place = Place { at, id: String::new(), told: None, page: None, top: 0 };
+            place = Place { at, id: String::new(), ties: Vec::new(), told: None, page: None, top: 0 };
         }
         Ok(Polled { events, cursor: json!(place), more })
     }
@@ -251,7 +265,7 @@ impl Spec {
 impl Place {
     fn of(from: &From) -> Result<Self, StepError> {
         match from {
-            From::Since(at) => Ok(Self { at: *at, id: String::new(), told: None, page: None, top: 0 }),
+            From::Since(at) => Ok(Self { at: *at, id: String::new(), ties: Vec::new(), told: None, page: None, top: 0 }),
             From::After(cursor) => serde_json::from_value(cursor.clone()).map_err(|_| {
                 StepError::new(
                     ErrorClass::Internal,
@@ -263,11 +277,11 @@ impl Place {
         }
     }
 
-    /// At the very instant of the cursor, only what follows the last id is new.
+    /// At the very instant of the cursor, only what did not come yet is new.
     fn is_new(&self, item: &Item, keyset: bool) -> bool {
         match item.at.cmp(&self.at) {
             Ordering::Greater => true,
-            Ordering::Equal => !keyset || self.id.is_empty() || order(&item.id, &self.id) == Ordering::Greater,
+            Ordering::Equal => !keyset || !self.ties.contains(&item.id),
             Ordering::Less => false,
         }
     }
