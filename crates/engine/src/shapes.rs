@@ -284,12 +284,13 @@ fn schemas(told: &HashMap<ShapeOf, Known<Json>>, seen: impl Fn(&Known<Json>) -> 
     told.iter().filter(|(_, known)| seen(known)).map(|(of, known)| (of.clone(), known.told.clone())).collect()
 }
 
-/// Names stand in addresses and queries: no more than letters, digits and what systems put between them.
+/// Names stand in addresses and queries: no more than letters, digits and what systems put between them. There may be an
+/// owner before the name: `owner/Report_Name`.
 fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    text.starts_with(|c: char| c.is_alphanumeric() || c == '_')
-        && text.chars().count() <= NAME_CHARS_MAX
-        && text.chars().all(plain)
+    let one = |part: &str| part.starts_with(|c: char| c.is_alphanumeric() || c == '_') && part.chars().all(plain);
+    let (owner, name) = text.split_once('/').unwrap_or(("owner", text));
+    one(owner) && one(name) && text.chars().count() <= NAME_CHARS_MAX
 }
 
 fn held(connection: &str, gate: &Held) -> StepError {
@@ -307,10 +308,12 @@ mod tests {
 
     #[test]
     fn a_name_can_stand_in_an_address() {
-        for name in ["Account", "Invoice__c", "sys_user", "customrecord_x1", "workers.all", "Größe"] {
+        for name in ["Account", "Invoice__c", "sys_user", "customrecord_x1", "workers.all", "Größe", "lmcneil/All_Workers"] {
             assert!(is_name(name), "{name}");
         }
-        for text in ["", "a/b", "..", ".hidden", "a b", "a^b", "a?x=1", "a\n", &"x".repeat(201)] {
+        for text in
+            ["", "/", "a/", "/a", "a/b/c", "a/..", "../a", "..", ".hidden", "a b", "a^b", "a?x=1", "a\n", &"x".repeat(201)]
+        {
             assert!(!is_name(text), "{text:?}");
         }
     }

@@ -271,10 +271,10 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         actions: vec![
             action("get", |_| Effect::None),
             list,
-            action("write", |_| Effect::Once).shaped(Shaped { named_by: "object", writes: Some("fields"), gives: None }),
+            action("write", |_| Effect::Once).shaped(Shaped::by("object").writes("fields")),
             action("read", |_| Effect::None)
                 .output(json!({ "type": "object", "properties": { "record": { "type": "object" } } }))
-                .shaped(Shaped { named_by: "object", writes: None, gives: Some("record") }),
+                .shaped(Shaped::by("object").gives("record")),
             action("put", |_| Effect::Idempotent),
             action("post", |_| Effect::Once),
         ],
