@@ -259,3 +259,61 @@ async fn the_columns_of_a_report_are_known() {
     let (status, told) = server.api("GET", "/api/v1/connections/sys/objects/isu%2FAll_Workers", None).await;
     assert_eq!((status, told["schema"]["properties"]["Email"].is_object()), (200, true), "{told}");
 }
+
+/// A command that checks files, and where it runs.
+fn terminal(folder: &std::path::Path, server: &Process, arguments: &[&str]) -> (Option<i32>, String) {
+    let url = format!("http://{}", server.address);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_liaison"));
+    command.current_dir(folder).args(arguments).args(["--server", &url]).env("LIAISON_API_KEY", crate::harness::KEY);
+    let output = command.output().expect("the binary runs");
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&told).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_held_against_a_server_s_systems_before_they_are_sent() {
+    let (sandbox, folder, files) =
+        (Sandbox::start(Options::default()).await.unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
+    connect(&server, &sandbox, "salesforce").await;
+    let write = |slug: &str, field: &str| {
+        let text = format!(
+            "liaison: 1\nrecipe: {slug}\nconnections: {{ sys: salesforce }}\ntrigger: {{ from: api }}\nsteps:\n  - {{ id: a, do: sys.update, with: {{ object: Account, id: \"001000000000001\", fields: {{ {field}: x }} }} }}\n"
+        );
+        std::fs::write(files.path().join(format!("{slug}.recipe.yaml")), text).unwrap();
+    };
+    let run = |arguments: &[&str]| terminal(files.path(), &server, arguments);
+    write("good", "Name");
+    write("other", "CreatedDate");
+    let (code, told) = run(&["check", "."]);
+    assert!(code == Some(1) && told.contains("L0406") && told.contains("other.recipe.yaml"), "{told}");
+    for arguments in [["apply", "."].as_slice(), &["apply", ".", "--dry-run"]] {
+        let (code, told) = run(arguments);
+        assert!(code == Some(1) && told.contains("L0406") && told.contains("nothing was sent"), "{told}");
+    }
+    let (_, all) = server.api("GET", "/api/v1/recipes", None).await;
+    assert_eq!(all["data"], json!([]), "not even the good one");
+    // A field that was added since is found: the system is asked again before anything is refused.
+    write("other", "Region__c");
+    assert!(run(&["check", "."]).1.contains("L0402"));
+    let with = json!({"object": "Account", "field": "Region__c string:80 \"Region\""});
+    sandbox.vendor("salesforce").unwrap().happen("add_field", &with).unwrap();
+    assert_eq!(server.api("GET", "/api/v1/connections/sys/objects/Account?refresh=true", None).await.0, 200);
+    let (code, told) = run(&["check", "."]);
+    assert!(code == Some(0), "{told}");
+    // A system that does not answer is told, and keeps nobody from anything.
+    sandbox.world().faults().add(Fault::new("salesforce", Kind::Unavailable));
+    write("other", "Name");
+    std::fs::write(
+        files.path().join("lead.recipe.yaml"),
+        std::fs::read_to_string(files.path().join("good.recipe.yaml"))
+            .unwrap()
+            .replace("recipe: good", "recipe: lead")
+            .replace("object: Account", "object: Lead")
+            .replace("Name:", "Nmae:"),
+    )
+    .unwrap();
+    let (code, told) = run(&["check", "."]);
+    assert!(code == Some(0) && told.contains("note: the fields of Lead are not known"), "{told}");
+    assert_eq!(run(&["apply", "."]).0, Some(0));
+}
