@@ -150,7 +150,8 @@ async fn a_change_in_the_system_is_seen_after_a_refresh() {
     let salesforce = sandbox.vendor("salesforce").unwrap();
     let with = json!({"object": "Account", "field": "Region__c picklist restricted \"Region\" = EMEA | APAC"});
     salesforce.happen("add_field", &with).unwrap();
-    assert_eq!(get("/Account").await.1, first_again(&first, &get("/Account").await.1), "what was told is kept");
+    let again = get("/Account").await.1;
+    assert_eq!(again, first_again(&first, &again), "what was told is kept");
     let (status, anew) = get("/Account?refresh=true").await;
     assert_eq!((status, &anew["schema"]["properties"]["Region__c"]["enum"]), (200, &json!(["EMEA", "APAC", null])));
     holds(&save(&server, "salesforce", account).await, 201, &[]);
@@ -237,13 +238,13 @@ async fn the_columns_of_a_report_are_known() {
     let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
     connect(&server, &sandbox, "workday").await;
     let run = |report: &str, rest: &str| format!("  - {{ id: a, do: sys.run_report, with: {{ report: {report} }}{rest} }}\n");
-    let first =
-        |column: &str| run("isu/All_Workers", "") + &format!("  - {{ id: b, return: \"${{ steps.a.rows[0].{column} }}\" }}\n");
+    let first = |column: &str| {
+        let read = format!("  - {{ id: b, return: \"${{ steps.a.rows[0].{column} }}\" }}\n");
+        run("isu/All_Workers", "") + read.as_str()
+    };
     let each = |column: &str| {
-        let rows = "  - id: b\n    each: ${ steps.a }\n    steps:\n";
-        run("isu/All_Workers", ", stream: true")
-            + rows
-            + &format!("      - {{ id: c, set: {{ x: \"${{ item.{column} }}\" }} }}\n")
+        let set = format!("      - {{ id: c, set: {{ x: \"${{ item.{column} }}\" }} }}\n");
+        [run("isu/All_Workers", ", stream: true"), "  - id: b\n    each: ${ steps.a }\n    steps:\n".to_owned(), set].concat()
     };
     holds(&save(&server, "workday", &first("Email")).await, 201, &[]);
     holds(&save(&server, "workday", &first("Emial")).await, 422, &[("L0506", "Did you mean \"Email\"?")]);
