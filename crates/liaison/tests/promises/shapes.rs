@@ -63,6 +63,9 @@ async fn read_of(server: &Process, connector: &str, trigger: &str, read: &str) -
     save_with(server, connector, trigger, &format!("  - {{ id: a, return: \"${{ trigger.{read} }}\" }}\n")).await
 }
 
+/// Codes of problems, and parts of their words.
+type Wanted = &'static [(&'static str, &'static str)];
+
 /// The codes, and that the words hold what is wanted.
 fn holds(found: &(u16, Vec<(String, String)>), status: u16, wanted: &[(&str, &str)]) {
     assert_eq!((found.0, found.1.len()), (status, wanted.len()), "{:?}", found.1);
@@ -96,7 +99,7 @@ async fn a_misspelt_field_is_found_when_the_recipe_is_saved() {
 async fn the_record_of_a_trigger_is_known_when_the_recipe_is_saved() {
     let sandbox = Sandbox::start(Options::default()).await.unwrap();
     let of = |trigger: &str, with: &str| format!("from: sys.{trigger}, with: {{ {with} }}");
-    let systems: [(&str, String, &str, &[(&str, &str)]); 8] = [
+    let systems: [(&str, String, &str, Wanted); 8] = [
         ("salesforce", of("new_record", "object: Opportunity"), "record.Amount", &[]),
         ("salesforce", of("new_record", "object: Opportunity"), "record.Amonut", &[("L0506", "Did you mean \"Amount\"?")]),
         (
