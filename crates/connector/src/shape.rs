@@ -12,10 +12,50 @@ use crate::{Cx, StepError};
 pub struct Shaped {
     /// The input (or setting) that names the object: `object`.
     pub named_by: &'static str,
+    /// It counts only when this input is true: `with_sublists`; `None` when it always does.
+    pub only_with: Option<&'static str>,
+    /// The inputs that name fields of the object, one or a list of them: `fields`, `by`.
+    pub names: &'static [&'static str],
     /// The input that holds a record of the object: `fields`; `None` when nothing is written.
     pub writes: Option<&'static str>,
     /// Where the output holds a record: `` for the output itself, `record`, `records[]` for a list of them.
     pub gives: Option<&'static str>,
+}
+
+impl Shaped {
+    /// The object is named by this input. Say more with the methods below.
+    #[must_use]
+    pub const fn by(input: &'static str) -> Self {
+        Self { named_by: input, only_with: None, names: &[], writes: None, gives: None }
+    }
+
+    /// Only when this input is true.
+    #[must_use]
+    pub const fn only_with(mut self, input: &'static str) -> Self {
+        self.only_with = Some(input);
+        self
+    }
+
+    /// These inputs name fields of the object.
+    #[must_use]
+    pub const fn names(mut self, inputs: &'static [&'static str]) -> Self {
+        self.names = inputs;
+        self
+    }
+
+    /// This input holds a record of the object.
+    #[must_use]
+    pub const fn writes(mut self, input: &'static str) -> Self {
+        self.writes = Some(input);
+        self
+    }
+
+    /// The output holds a record there: `` for the output itself, `record`, `records[]` for a list of them.
+    #[must_use]
+    pub const fn gives(mut self, place: &'static str) -> Self {
+        self.gives = Some(place);
+        self
+    }
 }
 
 /// An object of the system.

@@ -4,7 +4,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use serde_json::Value as Json;
 
-use crate::{Connection, Cx, StepError};
+use crate::{Connection, Cx, StepError, shape::Shaped};
 
 /// One raw HTTP request that reached a webhook address.
 #[derive(Debug, Clone, Copy)]
@@ -196,6 +196,8 @@ pub struct Trigger {
     pub webhook: Option<Webhook>,
     /// Events we ask for. With both, what was sent comes at once and what was missed comes by asking.
     pub poll: Option<Poll>,
+    /// It is about an object whose fields only the system knows.
+    pub shaped: Option<Shaped>,
 }
 
 impl Trigger {
@@ -211,6 +213,7 @@ impl Trigger {
             sample: None,
             webhook: None,
             poll: None,
+            shaped: None,
         }
     }
 
@@ -232,6 +235,13 @@ impl Trigger {
     #[must_use]
     pub fn sample(mut self, sample: Json) -> Self {
         self.sample = Some(sample);
+        self
+    }
+
+    /// It is about an object whose fields only the system knows.
+    #[must_use]
+    pub fn shaped(mut self, shaped: Shaped) -> Self {
+        self.shaped = Some(shaped);
         self
     }
 

@@ -78,6 +78,7 @@ pub(crate) fn connector() -> Connector {
             sample: None,
             webhook: Some(Webhook::new(verify::verify, verify::proofs)),
             poll: None,
+            shaped: None,
         }],
     }
 }

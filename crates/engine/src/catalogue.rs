@@ -72,6 +72,7 @@ fn connector_info(connector: &Connector) -> ConnectorInfo {
                 summary: trigger.summary.to_owned(),
                 config: trigger.config.clone(),
                 output: trigger.output.clone(),
+                shaped: trigger.shaped.map(shaped),
                 // Whether a webhook tells repeated events apart is up to its connection, which is not known here.
                 dedupes: true,
             })
@@ -82,6 +83,8 @@ fn connector_info(connector: &Connector) -> ConnectorInfo {
 fn shaped(shaped: connector::Shaped) -> ShapedInfo {
     ShapedInfo {
         named_by: shaped.named_by.to_owned(),
+        only_with: shaped.only_with.map(str::to_owned),
+        names: shaped.names.iter().map(|name| (*name).to_owned()).collect(),
         writes: shaped.writes.map(str::to_owned),
         gives: shaped.gives.map(str::to_owned),
     }

@@ -128,8 +128,8 @@ impl Engine {
 }
 
 /// Where a token is sealed; it opens only there.
-fn sealed_at(connection: &str, place: &str) -> String {
-    SealedAt::Token { connection: connection.to_owned(), place: place.to_owned() }.place()
+fn sealed_at(connection: &str, place: &str) -> SealedAt {
+    SealedAt::Token { connection: connection.to_owned(), place: place.to_owned() }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it stands where an error is mapped")]

@@ -81,7 +81,7 @@ pub use crate::{
     registry::{Catalogue, LiveRecipe},
     retention::Retention,
     settings::EngineSettings,
-    shapes::{Known, ShapeError},
+    shapes::{Known, ShapeError, Told, check_against},
     sign_in::{Begun, CALLBACK_PATH, PendingSignIn, SignInError},
     talk::{Decision, TalkError},
 };

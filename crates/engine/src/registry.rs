@@ -233,7 +233,7 @@ impl Registry {
 
 /// A connection with its secrets opened.
 pub(crate) async fn open(vault: &Vault, row: &ConnectionRow) -> Result<Connection, StoreError> {
-    let secrets: BTreeMap<String, String> = vault.open(&SealedAt::Connection(row.id).place(), &row.sealed).await?;
+    let secrets: BTreeMap<String, String> = vault.open(&SealedAt::Connection(row.id), &row.sealed).await?;
     Ok(Connection {
         name: row.name.clone(),
         connector: row.connector.clone(),

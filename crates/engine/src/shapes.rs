@@ -11,7 +11,7 @@ use std::{
 
 use connector::{Cx, ErrorClass, Object, StepError};
 use parking_lot::Mutex;
-use recipe::{Parsed, Severity, ShapeOf};
+use recipe::{Catalogue, Diagnostic, Parsed, Severity, ShapeOf};
 use serde_json::{Value as Json, json};
 use store::{ConnectionRow, RecipeId, RunId, ShapeRow, StoreError, Timestamp, Via, WaitingFor};
 
@@ -48,6 +48,15 @@ pub struct Known<T> {
     pub asked_at: Timestamp,
     /// Why it could not be asked for anew although it is old.
     pub problem: Option<StepError>,
+}
+
+/// What a system told of an object, for a check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    /// A JSON Schema of its records.
+    pub schema: Json,
+    /// It was told just now.
+    pub sure: bool,
 }
 
 /// Why nothing is told of a system's objects.
@@ -95,39 +104,22 @@ impl Engine {
 
     /// Reads and checks a recipe, also against what the systems behind its connections tell of their objects.
     pub async fn check(self: &Arc<Self>, text: &[u8]) -> Parsed {
-        let mut catalogue = catalogue::of(&self.connectors);
+        let catalogue = catalogue::of(&self.connectors);
         let plain = recipe::parse_and_check(text, &catalogue);
         let Some(read) = &plain.recipe else { return plain };
         let wanted = self.reachable(read, recipe::shapes_wanted(read, &catalogue));
-        let mut told = self.shapes(&wanted, self.settings.shape_age_max).await;
+        let told = self.shapes(&wanted, self.settings.shape_age_max).await;
         if told.is_empty() {
             return plain;
         }
         let errors = |parsed: &Parsed| parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-        catalogue.shapes = schemas(&told, |_| true);
-        let checked = recipe::parse_and_check(text, &catalogue);
+        let checked = check_against(text, &catalogue, &schemas(told, self.now()));
         if errors(&checked) <= errors(&plain) {
             return checked;
         }
         // A field that is missing may have been added since.
-        told = self.shapes(&wanted, JUST).await;
-        catalogue.shapes = schemas(&told, |_| true);
-        let mut checked = recipe::parse_and_check(text, &catalogue);
-        let now = self.now();
-        let sure = |asked_at: Timestamp| now.since(asked_at) < JUST;
-        if told.values().all(|known| sure(known.asked_at)) {
-            return checked;
-        }
-        // What an old answer says against a recipe must not keep it from being saved while the system cannot be asked.
-        catalogue.shapes = schemas(&told, |known| sure(known.asked_at));
-        let certain = recipe::parse_and_check(text, &catalogue);
-        for found in &mut checked.diagnostics {
-            if found.severity == Severity::Error && !certain.diagnostics.contains(found) {
-                found.severity = Severity::Warning;
-                found.message.push_str(" That is what its system said when it could last be asked.");
-            }
-        }
-        checked
+        let told = self.shapes(&wanted, JUST).await;
+        check_against(text, &catalogue, &schemas(told, self.now()))
     }
 
     /// Objects behind connections that are there and lead to the connector the recipe says.
@@ -279,17 +271,43 @@ impl Engine {
     }
 }
 
-/// The schemas that the checker shall see.
-fn schemas(told: &HashMap<ShapeOf, Known<Json>>, seen: impl Fn(&Known<Json>) -> bool) -> recipe::Shapes {
-    told.iter().filter(|(_, known)| seen(known)).map(|(of, known)| (of.clone(), known.told.clone())).collect()
+/// Checks a recipe also against what systems told. What is not sure to hold still must not keep a recipe from being saved
+/// while its system cannot be asked: it only warns.
+#[must_use]
+pub fn check_against(text: &[u8], catalogue: &Catalogue, told: &HashMap<ShapeOf, Told>) -> Parsed {
+    let check = |seen: fn(&Told) -> bool| {
+        let seen = told.iter().filter(|(_, told)| seen(told));
+        let shapes = seen.map(|(of, told)| (of.clone(), told.schema.clone())).collect();
+        recipe::parse_and_check(text, &Catalogue { shapes, ..catalogue.clone() })
+    };
+    let mut checked = check(|_| true);
+    let wrong = |found: &Diagnostic| found.severity == Severity::Error;
+    if told.values().all(|told| told.sure) || !checked.diagnostics.iter().any(wrong) {
+        return checked;
+    }
+    let certain = check(|told| told.sure);
+    for found in &mut checked.diagnostics {
+        if wrong(found) && !certain.diagnostics.contains(found) {
+            found.severity = Severity::Warning;
+            found.message.push_str(" That is what its system said when it could last be asked.");
+        }
+    }
+    checked
 }
 
-/// Names stand in addresses and queries: no more than letters, digits and what systems put between them.
+/// What the checker shall see.
+fn schemas(known: HashMap<ShapeOf, Known<Json>>, now: Timestamp) -> HashMap<ShapeOf, Told> {
+    let told = |known: Known<Json>| Told { sure: now.since(known.asked_at) < JUST, schema: known.told };
+    known.into_iter().map(|(of, known)| (of, told(known))).collect()
+}
+
+/// Names stand in addresses and queries: no more than letters, digits and what systems put between them. There may be an
+/// owner before the name: `owner/Report_Name`.
 fn is_name(text: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
-    text.starts_with(|c: char| c.is_alphanumeric() || c == '_')
-        && text.chars().count() <= NAME_CHARS_MAX
-        && text.chars().all(plain)
+    let one = |part: &str| part.starts_with(|c: char| c.is_alphanumeric() || c == '_') && part.chars().all(plain);
+    let (owner, name) = text.split_once('/').unwrap_or(("owner", text));
+    one(owner) && one(name) && text.chars().count() <= NAME_CHARS_MAX
 }
 
 fn held(connection: &str, gate: &Held) -> StepError {
@@ -307,10 +325,12 @@ mod tests {
 
     #[test]
     fn a_name_can_stand_in_an_address() {
-        for name in ["Account", "Invoice__c", "sys_user", "customrecord_x1", "workers.all", "Größe"] {
+        for name in ["Account", "Invoice__c", "sys_user", "customrecord_x1", "workers.all", "Größe", "lmcneil/All_Workers"] {
             assert!(is_name(name), "{name}");
         }
-        for text in ["", "a/b", "..", ".hidden", "a b", "a^b", "a?x=1", "a\n", &"x".repeat(201)] {
+        for text in
+            ["", "/", "a/", "/a", "a/b/c", "a/..", "../a", "..", ".hidden", "a b", "a^b", "a?x=1", "a\n", &"x".repeat(201)]
+        {
             assert!(!is_name(text), "{text:?}");
         }
     }

@@ -66,7 +66,7 @@ impl Engine {
             let begun = BegunSignIn { hash, connection: row.id, sealed, who: who.to_owned(), expires_at };
             self.store.begin_sign_in(&begun).await
         };
-        self.vault.keep(&SealedAt::SignIn(hash).place(), &secrets, keep).await?;
+        self.vault.keep(&SealedAt::SignIn(hash), &secrets, keep).await?;
         Ok(Begun { url: begun.url.into(), redirect, expires_at })
     }
 
@@ -76,8 +76,9 @@ impl Engine {
     /// [`SignInError`].
     pub async fn take_sign_in(&self, state: &str, session: Option<[u8; 32]>) -> Result<PendingSignIn, SignInError> {
         let hash = hash(state);
+        self.vault.learn().await?;
         let begun = self.store.spend_sign_in(&hash, self.now()).await?.ok_or(SignInError::Over)?;
-        let mut secrets = self.vault.open(&SealedAt::SignIn(hash).place(), &begun.sealed).await?;
+        let mut secrets = self.vault.open(&SealedAt::SignIn(hash), &begun.sealed).await?;
         if secrets.get("session").is_some_and(|wanted| Some(wanted) != session.map(hex::encode).as_ref()) {
             return Err(SignInError::Over);
         }

@@ -4,7 +4,9 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::{Map, Value as Json, json};
-use store::{Answer, Answered, Approval, ApprovalId, Entry, Journal, RunId, StepPath, StepState, Store, StoreError, Vault};
+use store::{
+    Answer, Answered, Approval, ApprovalId, Entry, Journal, RunId, SealedAt, StepPath, StepState, Store, StoreError, Vault,
+};
 use tokio::sync::broadcast::error::RecvError;
 
 use crate::{
@@ -52,9 +54,10 @@ pub struct Decision {
 
 /// The addresses of this installation; their secret is made once and kept sealed.
 pub(crate) async fn addresses(store: &dyn Store, vault: &Vault, base: &str) -> Result<Addresses, StoreError> {
+    let at = SealedAt::Secret(KEY_SECRET.to_owned());
     let fresh = BTreeMap::from([("key".to_owned(), hex::encode(store::new_key()?))]);
-    let kept = vault.keep(KEY_SECRET, &fresh, |sealed| async move { store.secret(KEY_SECRET, &sealed).await }).await?;
-    let secrets = vault.open(KEY_SECRET, &kept).await?;
+    let kept = vault.keep(&at, &fresh, |sealed| async move { store.secret(KEY_SECRET, &sealed).await }).await?;
+    let secrets = vault.open(&at, &kept).await?;
     let key = secrets.get("key").and_then(|key| hex::decode(key).ok()).and_then(|key| <[u8; 32]>::try_from(key).ok());
     Ok(Addresses::new(base, key.ok_or_else(damaged)?))
 }

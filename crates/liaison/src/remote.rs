@@ -73,6 +73,11 @@ impl Answer {
 }
 
 impl Remote {
+    /// A server that a command names by itself.
+    pub(crate) const fn new(server: String, api_key: Option<String>) -> Self {
+        Self { server, api_key, client: OnceLock::new() }
+    }
+
     /// Reads one page of a list; fields without a value are not asked for.
     pub(crate) async fn page(&self, path: &str, limit: u32, fields: &[(&str, &Option<String>)]) -> anyhow::Result<Value> {
         let mut query = form_urlencoded::Serializer::new(String::new());

@@ -96,11 +96,15 @@ pub struct ActionInfo {
     pub shaped: Option<ShapedInfo>,
 }
 
-/// Where an action names its object, and where that object's fields are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Where an action or trigger names its object, and where that object's fields are.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ShapedInfo {
     /// The input that names it.
     pub named_by: String,
+    /// It counts only when this input is true.
+    pub only_with: Option<String>,
+    /// The inputs that name fields of it, one or a list of them.
+    pub names: Vec<String>,
     /// The input that holds a record of it.
     pub writes: Option<String>,
     /// Where the output holds a record: `` for the output itself, `record`, `records[]` for a list of them.
@@ -150,6 +154,8 @@ pub struct TriggerInfo {
     pub output: Json,
     /// Its events carry an id that tells repeated ones by itself.
     pub dedupes: bool,
+    /// It is about an object whose fields the connection can tell.
+    pub shaped: Option<ShapedInfo>,
 }
 
 /// What an expression refers to and gives.

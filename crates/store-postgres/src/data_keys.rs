@@ -50,6 +50,10 @@ impl DataKeys for PostgresStore {
         ask!(self, connection => list(connection, after, limit))
     }
 
+    async fn sealed_at(&self, at: &SealedAt) -> Result<Option<Vec<u8>>, StoreError> {
+        ask!(self, connection => one(connection, at))
+    }
+
     async fn reseal(&self, known: &Sealed, anew: &[u8]) -> Result<bool, StoreError> {
         ask!(self, connection => reseal(connection, known, anew))
     }
@@ -167,6 +171,20 @@ async fn list(db: &mut PgConnection, after: Option<&SealedAt>, limit: u32) -> Re
         .await
         .map_err(failed)?;
     Ok(sound(&rows, sealed).collect())
+}
+
+async fn one(db: &mut PgConnection, at: &SealedAt) -> Result<Option<Vec<u8>>, StoreError> {
+    let (_, first, second) = at.key();
+    let query = match at {
+        SealedAt::Secret(_) => sqlx::query("select sealed from secrets where name = $1"),
+        SealedAt::Connection(_) => sqlx::query("select sealed from connections where id = $1::text::uuid"),
+        SealedAt::Token { .. } => sqlx::query("select sealed from tokens where connection = $1 and place = $2"),
+        SealedAt::SignIn(_) => sqlx::query("select sealed from begun_sign_ins where hash = decode($1, 'hex')"),
+    };
+    let query = query.bind(clean(&first));
+    let query = if let SealedAt::Token { .. } = at { query.bind(clean(&second)) } else { query };
+    let row = query.fetch_optional(db).await.map_err(failed)?;
+    row.map(|row| get(&row, "sealed")).transpose()
 }
 
 async fn reseal(db: &mut PgConnection, known: &Sealed, anew: &[u8]) -> Result<bool, StoreError> {

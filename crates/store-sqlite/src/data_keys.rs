@@ -129,6 +129,20 @@ impl DataKeys for SqliteStore {
         Ok(sound(&rows, sealed).collect())
     }
 
+    async fn sealed_at(&self, at: &SealedAt) -> Result<Option<Vec<u8>>, StoreError> {
+        let (_, first, second) = at.key();
+        let query = match at {
+            SealedAt::Secret(_) => sqlx::query("select sealed from secrets where name = ?1"),
+            SealedAt::Connection(_) => sqlx::query("select sealed from connections where id = unhex(?1)"),
+            SealedAt::Token { .. } => sqlx::query("select sealed from tokens where connection = ?1 and place = ?2"),
+            SealedAt::SignIn(_) => sqlx::query("select sealed from begun_sign_ins where hash = unhex(?1)"),
+        };
+        let query = query.bind(first);
+        let query = if let SealedAt::Token { .. } = at { query.bind(second) } else { query };
+        let row = query.fetch_optional(&self.readers).await.map_err(failed)?;
+        row.map(|row| get(&row, "sealed")).transpose()
+    }
+
     async fn reseal(&self, known: &Sealed, anew: &[u8]) -> Result<bool, StoreError> {
         let (_, first, second) = known.at.key();
         let query = match &known.at {

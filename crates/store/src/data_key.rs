@@ -193,6 +193,9 @@ pub trait DataKeys: Send + Sync + 'static {
     /// What is sealed, in the order of its places: what comes after `after`, at most `limit`.
     async fn sealed(&self, after: Option<&SealedAt>, limit: u32) -> Result<Vec<Sealed>, StoreError>;
 
+    /// What is sealed there now; `None` when there is no such record.
+    async fn sealed_at(&self, at: &SealedAt) -> Result<Option<Vec<u8>>, StoreError>;
+
     /// Replaces a sealed text by the same secrets sealed anew; nothing else of its record changes. False when it is not
     /// the text any more, or gone.
     async fn reseal(&self, known: &Sealed, anew: &[u8]) -> Result<bool, StoreError>;

@@ -6,7 +6,7 @@ use parking_lot::RwLock;
 use zeroize::Zeroizing;
 
 use crate::{
-    Clock, DataKeyId, DataKeyRow, MasterKey, Store, StoreError, SystemClock,
+    Clock, DataKeyId, DataKeyRow, MasterKey, SealedAt, Store, StoreError, SystemClock,
     data_key::HEAD_BYTES,
     sealing::{self, new_key},
 };
@@ -47,12 +47,12 @@ impl Vault {
     ///
     /// # Errors
     /// When the store does not answer, or the machine has no randomness to give.
-    pub async fn seal(&self, place: &str, secrets: &BTreeMap<String, String>) -> Result<Vec<u8>, StoreError> {
+    pub async fn seal(&self, at: &SealedAt, secrets: &BTreeMap<String, String>) -> Result<Vec<u8>, StoreError> {
         if secrets.is_empty() {
             return Ok(Vec::new());
         }
         let (id, key) = self.current().await?;
-        sealing::seal(&key, &id.head(), &bound(id, place), secrets)
+        sealing::seal(&key, &id.head(), &bound(id, &at.place()), secrets)
     }
 
     /// Seals and writes. When the key is replaced in between, nothing was written, and it is done again.
@@ -61,7 +61,7 @@ impl Vault {
     /// Those of sealing and of writing.
     pub async fn keep<T, F>(
         &self,
-        place: &str,
+        at: &SealedAt,
         secrets: &BTreeMap<String, String>,
         write: impl Fn(Vec<u8>) -> F,
     ) -> Result<T, StoreError>
@@ -70,26 +70,45 @@ impl Vault {
     {
         let mut tries = 1;
         loop {
-            match write(self.seal(place, secrets).await?).await {
+            match write(self.seal(at, secrets).await?).await {
                 Err(StoreError::KeyGone) if tries < KEEP_TRIES => tries += 1,
                 outcome => return outcome,
             }
         }
     }
 
-    /// Opens what was sealed for the same place.
+    /// Opens what was read there. When its key was replaced and removed since, what is sealed there now is read and opened
+    /// instead: a change of keys between reading and opening fails nobody.
     ///
     /// # Errors
     /// [`StoreError::WrongKey`] when it is sealed under another master key, [`StoreError::Corrupt`] when it was changed
     /// or its data key is not there.
-    pub async fn open(&self, place: &str, sealed: &[u8]) -> Result<BTreeMap<String, String>, StoreError> {
-        // Nothing, or sealed before there were data keys.
-        let Some(id) = DataKeyId::of(sealed) else { return self.master.open(place, sealed) };
-        let key = self.key(id).await?.ok_or_else(|| {
-            StoreError::Corrupt(format!("the secret of {place} is sealed under data key {id}, which this database does not have"))
-        })?;
-        sealing::open(&key, HEAD_BYTES, &bound(id, place), sealed)
-            .ok_or_else(|| StoreError::Corrupt(format!("the sealed secret of {place} is damaged")))
+    pub async fn open(&self, at: &SealedAt, sealed: &[u8]) -> Result<BTreeMap<String, String>, StoreError> {
+        let opened = match self.open_known(at, sealed).await {
+            Err(StoreError::KeyGone) => match self.store.sealed_at(at).await? {
+                Some(now) => self.open_known(at, &now).await,
+                None => Err(StoreError::KeyGone),
+            },
+            opened => opened,
+        };
+        opened.map_err(|error| match (error, DataKeyId::of(sealed)) {
+            (StoreError::KeyGone, Some(id)) => {
+                let place = at.place();
+                StoreError::Corrupt(format!(
+                    "the secret of {place} is sealed under data key {id}, which this database does not have"
+                ))
+            }
+            (error, _) => error,
+        })
+    }
+
+    /// Learns the keys there are. What is taken out of the store for good cannot be read again when its key is replaced
+    /// meanwhile; whoever takes it out learns its key before.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn learn(&self) -> Result<(), StoreError> {
+        self.look_up().await.map(drop)
     }
 
     /// Makes a new data key the current one. False when somebody else did so first.
@@ -139,6 +158,16 @@ impl Vault {
         }
         let row = rows.last().ok_or_else(|| StoreError::Corrupt("there is no data key, and none can be made".to_owned()))?;
         Ok((row.id, self.known_or_why(row)?))
+    }
+
+    /// [`StoreError::KeyGone`] when the key it names is not there.
+    async fn open_known(&self, at: &SealedAt, sealed: &[u8]) -> Result<BTreeMap<String, String>, StoreError> {
+        let place = at.place();
+        // Nothing, or sealed before there were data keys.
+        let Some(id) = DataKeyId::of(sealed) else { return self.master.open(&place, sealed) };
+        let key = self.key(id).await?.ok_or(StoreError::KeyGone)?;
+        sealing::open(&key, HEAD_BYTES, &bound(id, &place), sealed)
+            .ok_or_else(|| StoreError::Corrupt(format!("the sealed secret of {place} is damaged")))
     }
 
     async fn key(&self, id: DataKeyId) -> Result<Option<Key>, StoreError> {
@@ -196,6 +225,10 @@ mod tests {
         BTreeMap::from([("secret".to_owned(), "whsec_very_private".to_owned())])
     }
 
+    fn at(name: &str) -> SealedAt {
+        SealedAt::Secret(name.to_owned())
+    }
+
     fn vault(store: &Arc<MemoryStore>, master: u8) -> Vault {
         Vault::new(MasterKey::new([master; 32]), Arc::clone(store) as Arc<dyn Store>)
     }
@@ -204,73 +237,73 @@ mod tests {
     async fn what_is_sealed_opens_only_in_its_place_under_its_key() {
         let store = Arc::new(MemoryStore::default());
         let vault = vault(&store, 1);
-        let sealed = vault.seal("con_a", &secrets()).await.unwrap();
+        let sealed = vault.seal(&at("con_a"), &secrets()).await.unwrap();
         assert!(!sealed.windows(12).any(|window| window == b"very_private"));
         assert_eq!(DataKeyId::of(&sealed), Some(DataKeyId(1)));
-        assert_eq!(vault.open("con_a", &sealed).await.unwrap(), secrets());
-        assert_ne!(vault.seal("con_a", &secrets()).await.unwrap(), sealed, "never the same bytes");
-        assert!(matches!(vault.open("con_b", &sealed).await, Err(StoreError::Corrupt(_))), "moved");
+        assert_eq!(vault.open(&at("con_a"), &sealed).await.unwrap(), secrets());
+        assert_ne!(vault.seal(&at("con_a"), &secrets()).await.unwrap(), sealed, "never the same bytes");
+        assert!(matches!(vault.open(&at("con_b"), &sealed).await, Err(StoreError::Corrupt(_))), "moved");
         for position in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[position] ^= 1;
-            assert!(vault.open("con_a", &changed).await.is_err(), "byte {position}");
+            assert!(vault.open(&at("con_a"), &changed).await.is_err(), "byte {position}");
         }
-        assert!(vault.open("con_a", &sealed[..10]).await.is_err());
+        assert!(vault.open(&at("con_a"), &sealed[..10]).await.is_err());
         // A key that exists, but did not seal it.
         assert!(vault.add_key().await.unwrap());
         let mut other = sealed.clone();
         other[HEAD_BYTES - 1] = 2;
-        assert!(matches!(vault.open("con_a", &other).await, Err(StoreError::Corrupt(_))), "another key's number");
+        assert!(matches!(vault.open(&at("con_a"), &other).await, Err(StoreError::Corrupt(_))), "another key's number");
     }
 
     #[tokio::test]
     async fn nothing_is_sealed_as_nothing() {
         let vault = vault(&Arc::default(), 1);
-        assert!(vault.seal("a", &BTreeMap::new()).await.unwrap().is_empty());
-        assert!(vault.open("a", &[]).await.unwrap().is_empty());
+        assert!(vault.seal(&at("a"), &BTreeMap::new()).await.unwrap().is_empty());
+        assert!(vault.open(&at("a"), &[]).await.unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn what_was_sealed_before_there_were_data_keys_opens() {
         let vault = vault(&Arc::default(), 1);
         let sealed = MasterKey::new([1; 32]).seal("con_a", &secrets()).unwrap();
-        assert_eq!(vault.open("con_a", &sealed).await.unwrap(), secrets());
-        assert!(matches!(vault.open("con_b", &sealed).await, Err(StoreError::Corrupt(_))));
+        assert_eq!(vault.open(&at("con_a"), &sealed).await.unwrap(), secrets());
+        assert!(matches!(vault.open(&at("con_b"), &sealed).await, Err(StoreError::Corrupt(_))));
     }
 
     #[tokio::test]
     async fn a_running_process_learns_of_a_new_key() {
         let store = Arc::new(MemoryStore::default());
         let (one, two) = (vault(&store, 1), vault(&store, 1));
-        let old = one.seal("a", &secrets()).await.unwrap();
+        let old = one.seal(&at("a"), &secrets()).await.unwrap();
         assert!(two.add_key().await.unwrap());
-        let new = two.seal("a", &secrets()).await.unwrap();
+        let new = two.seal(&at("a"), &secrets()).await.unwrap();
         assert_eq!(DataKeyId::of(&new), Some(DataKeyId(2)));
-        assert_eq!(one.open("a", &new).await.unwrap(), secrets());
-        assert_eq!(two.open("a", &old).await.unwrap(), secrets());
-        assert_eq!(DataKeyId::of(&one.seal("a", &secrets()).await.unwrap()), Some(DataKeyId(2)), "the new one seals");
+        assert_eq!(one.open(&at("a"), &new).await.unwrap(), secrets());
+        assert_eq!(two.open(&at("a"), &old).await.unwrap(), secrets());
+        assert_eq!(DataKeyId::of(&one.seal(&at("a"), &secrets()).await.unwrap()), Some(DataKeyId(2)), "the new one seals");
     }
 
     #[tokio::test]
     async fn what_was_read_before_its_key_went_opens_afterwards() {
         let store = Arc::new(MemoryStore::default());
         let (server, keeper) = (vault(&store, 1), vault(&store, 1));
-        let read = keeper.seal("a", &secrets()).await.unwrap();
-        server.seal("b", &secrets()).await.unwrap();
+        let read = keeper.seal(&at("a"), &secrets()).await.unwrap();
+        server.seal(&at("b"), &secrets()).await.unwrap();
         assert!(keeper.add_key().await.unwrap());
         assert_eq!(store.remove_data_keys().await.unwrap(), [DataKeyId(1)]);
-        server.seal("b", &secrets()).await.unwrap();
-        assert_eq!(server.open("a", &read).await.unwrap(), secrets());
-        assert!(vault(&store, 1).open("a", &read).await.is_err(), "whoever comes later has no such key");
+        server.seal(&at("b"), &secrets()).await.unwrap();
+        assert_eq!(server.open(&at("a"), &read).await.unwrap(), secrets());
+        assert!(vault(&store, 1).open(&at("a"), &read).await.is_err(), "whoever comes later has no such key");
     }
 
     #[tokio::test]
     async fn another_master_key_opens_and_adds_nothing() {
         let store = Arc::new(MemoryStore::default());
-        let sealed = vault(&store, 1).seal("a", &secrets()).await.unwrap();
+        let sealed = vault(&store, 1).seal(&at("a"), &secrets()).await.unwrap();
         let wrong = vault(&store, 2);
-        assert!(matches!(wrong.open("a", &sealed).await, Err(StoreError::WrongKey { .. })));
-        assert!(matches!(wrong.seal("a", &secrets()).await, Err(StoreError::WrongKey { .. })));
+        assert!(matches!(wrong.open(&at("a"), &sealed).await, Err(StoreError::WrongKey { .. })));
+        assert!(matches!(wrong.seal(&at("a"), &secrets()).await, Err(StoreError::WrongKey { .. })));
         assert!(!wrong.add_key().await.unwrap());
     }
 
@@ -279,7 +312,7 @@ mod tests {
         let store = Arc::new(MemoryStore::default());
         let (server, keeper) = (vault(&store, 1), vault(&store, 1));
         let first = server
-            .keep("callback_key", &secrets(), |sealed| {
+            .keep(&at("callback_key"), &secrets(), |sealed| {
                 let (store, keeper) = (&store, &keeper);
                 async move {
                     if DataKeyId::of(&sealed) == Some(DataKeyId(1)) {
@@ -292,6 +325,33 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(DataKeyId::of(&first), Some(DataKeyId(2)));
-        assert_eq!(server.open("callback_key", &first).await.unwrap(), secrets());
+        assert_eq!(server.open(&at("callback_key"), &first).await.unwrap(), secrets());
+    }
+
+    /// Makes a new key, seals what is there under it, and removes the one before.
+    async fn change_keys(store: &MemoryStore, keeper: &Vault) {
+        assert!(keeper.add_key().await.unwrap());
+        for record in store.sealed(None, 100).await.unwrap() {
+            let secrets = keeper.open(&record.at, &record.sealed).await.unwrap();
+            assert!(store.reseal(&record, &keeper.seal(&record.at, &secrets).await.unwrap()).await.unwrap());
+        }
+        assert_eq!(store.remove_data_keys().await.unwrap().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_replaced_between_reading_and_opening_fails_nobody() {
+        let store = Arc::new(MemoryStore::default());
+        let (server, keeper) = (vault(&store, 1), vault(&store, 1));
+        let read = store.secret("word", &keeper.seal(&at("word"), &secrets()).await.unwrap()).await.unwrap();
+        change_keys(&store, &keeper).await;
+        assert_eq!(server.open(&at("word"), &read).await.unwrap(), secrets(), "this process never saw the key it was read under");
+        // What is not there any more cannot be read again: its key must be known before.
+        let gone = keeper.seal(&at("gone"), &secrets()).await.unwrap();
+        let late = vault(&store, 1);
+        server.learn().await.unwrap();
+        change_keys(&store, &keeper).await;
+        assert_eq!(server.open(&at("gone"), &gone).await.unwrap(), secrets());
+        let told = late.open(&at("gone"), &gone).await;
+        assert!(matches!(&told, Err(StoreError::Corrupt(why)) if why.contains("data key 2")), "{told:?}");
     }
 }

@@ -183,7 +183,7 @@ pub(super) fn actions() -> Vec<Action> {
         "external_id": {"type": "string", "title": "External id"}, "created_now": {"type": "boolean", "title": "Created now"}
     }, "required": ["id"]});
     let sample = json!({ "id": "647", "location": "https://1234567.suitetalk.api.netsuite.com/services/rest/record/v1/customer/647", "external_id": "C-0061" });
-    let writes = Shaped { named_by: "type", writes: Some("fields"), gives: None };
+    let writes = Shaped::by("type").writes("fields");
     let once_by_external = |input: &Json| if input.get("external_id").is_some() { Effect::Once } else { Effect::Idempotent };
     let update_effect = |input: &Json| {
         let appends = !sublists(&self::fields(input)).is_empty() && input.get("replace_sublists") != Some(&json!(true));
@@ -214,7 +214,7 @@ pub(super) fn actions() -> Vec<Action> {
             })), &["type"]))
             .output(json!({"type": "object", "properties": {"id": {"type": "string"}}, "required": ["id"]}))
             .sample(json!({ "id": "107", "externalId": "C-0001", "companyName": "Amber Analytics", "currency": { "id": "1", "refName": "US Dollar" } }))
-            .shaped(Shaped { named_by: "type", writes: None, gives: Some("") }),
+            .shaped(Shaped::by("type").names(&["fields"]).gives("")),
         Action::new("delete_record", "Delete record", "Deletes a record; false when it was gone already.", delete)
             .idempotent()
             .input(schema(one.clone(), &["type"]))

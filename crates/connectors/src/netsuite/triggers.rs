@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use connector::{
-    At, Connection, Cx, Inbound, Keyset, Occurrence, Poll, Polled, Position, Reading, Refused, StepError, Trigger, Verified,
-    Webhook,
+    At, Connection, Cx, Inbound, Keyset, Occurrence, Poll, Polled, Position, Reading, Refused, Shaped, StepError, Trigger,
+    Verified, Webhook,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use jiff::{SignedDuration, Timestamp};
@@ -276,13 +276,15 @@ pub(super) fn triggers() -> Vec<Trigger> {
         "changed_at": {"type": "string", "title": "When", "description": "In the account's time zone."}, "record": {"type": "object", "title": "Record"}
     }, "required": ["type", "id", "record"]});
     let sample = json!({ "type": "customer", "id": "107", "changed_at": "2026-11-16 04:00:00", "record": { "id": "107", "companyname": "Amber Analytics" } });
+    // Rows of SuiteQL have other names than records have; with its lines it is the record itself.
+    let whole = Shaped::by("type").only_with("with_sublists").gives("record");
     let row = json!({"type": "object", "properties": {"row": {"type": "object", "title": "Row"}}, "required": ["row"]});
     vec![
         Trigger::new("new_record", "New record", "Starts when a record was made.")
-            .config(settings_schema(properties.clone(), &["type"])).output(record.clone()).sample(sample.clone())
+            .config(settings_schema(properties.clone(), &["type"])).output(record.clone()).sample(sample.clone()).shaped(whole)
             .poll(Poll::new(EVERY, |cx, with, from| records(cx, with, from, false))),
         Trigger::new("changed_record", "New or updated record", "Starts when a record was made or changed.")
-            .config(settings_schema(properties, &["type"])).output(record).sample(sample)
+            .config(settings_schema(properties, &["type"])).output(record).sample(sample).shaped(whole)
             .poll(Poll::new(EVERY, |cx, with, from| records(cx, with, from, true))),
         Trigger::new("deleted_record", "Deleted record", "Starts when a record was deleted.")
             .config(settings_schema(json!({ "type": {"type": "string", "title": "Record type", "description": "Any when left out."} }), &[]))

@@ -17,7 +17,7 @@ const UNMODIFIED: HeaderName = HeaderName::from_static("if-unmodified-since");
 
 pub(super) fn actions() -> Vec<Action> {
     let written = json!({"type": "object", "additionalProperties": false, "required": ["id", "created"], "properties": {"id": {"type": "string"}, "created": {"type": "boolean"}}});
-    let writes = Shaped { named_by: "object", writes: Some("fields"), gives: None };
+    let writes = Shaped::by("object").writes("fields");
     let duplicates = json!({"type": "boolean", "default": false, "title": "Allow duplicates", "description": "Saves the record although a duplicate rule warns."});
     let assignment = json!({"type": "string", "title": "Assignment rule", "description": "For leads and cases: the id of a rule, or FALSE for none; the org's own rule decides when left out."});
     vec![
@@ -28,7 +28,7 @@ pub(super) fn actions() -> Vec<Action> {
                 "allow_duplicates": duplicates, "assignment_rule": assignment}), &["object", "fields"]))
             .output(written.clone())
             .sample(json!({"id": "001xx000003DGb1AAG", "created": true}))
-            .shaped(writes),
+            .shaped(writes.names(&["dedupe_key"])),
         Action::new("update", "Update a record", "Changes the given fields of one record.", update)
             .idempotent()
             .input(input(json!({"object": object_input(), "id": id_input(), "fields": fields_input(),
@@ -50,7 +50,7 @@ pub(super) fn actions() -> Vec<Action> {
                 "fields": {"type": "array", "items": {"type": "string"}, "title": "Fields", "description": "All when left out."}}), &["object"]))
             .output(json!({"type": "object", "additionalProperties": false, "required": ["record"], "properties": {"record": {"type": ["object", "null"]}}}))
             .sample(json!({"record": {"Id": "001xx000003DGb1AAG", "Name": "Acme"}}))
-            .shaped(Shaped { named_by: "object", writes: None, gives: Some("record") }),
+            .shaped(Shaped::by("object").names(&["fields"]).gives("record")),
         Action::new("delete", "Delete a record", "Puts one record into the recycle bin.", delete)
             .idempotent()
             .input(input(json!({"object": object_input(), "id": id_input(),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::{Cx, ErrorClass, Occurrence, Poll, Polled, Position, StepError, Trigger, api::Answer};
+use connector::{Cx, ErrorClass, Occurrence, Poll, Polled, Position, Shaped, StepError, Trigger, api::Answer};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -47,11 +47,13 @@ pub(super) fn triggers() -> Vec<Trigger> {
             .config(input(filter, &["object"]))
             .output(record.clone())
             .sample(sample.clone())
+            .shaped(Shaped::by("object").names(&["fields"]).gives("record"))
             .poll(Poll::new(EVERY, |cx, with, from| async move { walk(cx, with, from, false).await })),
         Trigger::new("new_or_updated_record", "New or updated record", "Fires for every record that is created or changed, each time it is.")
             .config(input(changed, &["object"]))
             .output(record)
             .sample(sample)
+            .shaped(Shaped::by("object").names(&["fields", "by"]).gives("record"))
             .poll(Poll::new(EVERY, |cx, with, from| async move { walk(cx, with, from, true).await })),
         Trigger::new("deleted_record", "Deleted record", "Fires for every record that is deleted; Salesforce tells those of the last 15 days.")
             .config(input(json!({"object": object_input()}), &["object"]))

@@ -60,7 +60,8 @@ pub(super) fn input(properties: Json, required: &[&str]) -> Json {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-const SHAPED: Shaped = Shaped { named_by: "table", writes: Some("fields"), gives: Some("") };
+pub(super) const READS: Shaped = Shaped::by("table").names(&["fields"]);
+const WRITES: Shaped = Shaped::by("table").writes("fields").gives("");
 
 pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
     let list = json!({
@@ -74,13 +75,13 @@ pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
             .input(input(json!({"table": table_schema(), "sys_id": id_schema(), "filter": filter::schema(), "fields": wanted_schema()}), &["table"]))
             .output(record_schema())
             .sample(sample())
-            .shaped(Shaped { writes: None, ..SHAPED }),
+            .shaped(READS.gives("")),
         action(dictionary, "search_records", "Search records", "Gets the records a filter finds, page by page or all at once.", search)
             .reads()
             .input(search_schema())
             .output(list)
             .sample(json!({"count": 1, "records": [sample()]}))
-            .shaped(Shaped { named_by: "table", writes: None, gives: Some("records[]") })
+            .shaped(READS.gives("records[]"))
             .pages(move |cx, input, cursor| page(Arc::clone(&kept), cx, input, cursor)),
         action(dictionary, "create_record", "Create a record", "Creates a record, once however often the step is tried.", create)
             .effect(create_effect)
@@ -93,7 +94,7 @@ pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
             ))
             .output(record_schema())
             .sample(sample())
-            .shaped(SHAPED),
+            .shaped(WRITES),
         action(dictionary, "update_record", "Update a record", "Changes fields of one record, by its sys_id or the only one a filter finds.", update)
             .effect(update_effect)
             .input(input(
@@ -105,7 +106,7 @@ pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
             ))
             .output(record_schema())
             .sample(sample())
-            .shaped(SHAPED),
+            .shaped(WRITES),
         action(dictionary, "upsert_record", "Create or update a record", "Updates the only record with a key, or creates it. Looking and writing are two calls; import_rows with a coalescing map does both in one.", upsert)
             .effect(update_effect)
             .input(input(
@@ -118,7 +119,7 @@ pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
             ))
             .output(json!({"type": "object", "required": ["status", "record"], "properties": {"status": {"type": "string", "enum": ["created", "updated"]}, "record": record_schema()}}))
             .sample(json!({"status": "updated", "record": sample()}))
-            .shaped(Shaped { gives: Some("record"), ..SHAPED }),
+            .shaped(WRITES.names(&["key_field"]).gives("record")),
         action(dictionary, "delete_record", "Delete a record", "Deletes one record.", delete)
             .idempotent()
             .input(input(

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use connector::{Cx, ErrorClass, Occurrence, Poll, Polled, Position, StepError, Trigger};
+use connector::{Cx, ErrorClass, Occurrence, Poll, Polled, Position, Shaped, StepError, Trigger};
 use serde_json::{Value as Json, json};
 
 use super::{
     api::{self, Api, Ask, flag, word, words},
     dictionary::Dictionary,
     filter::{self, Filter},
-    records::{input, record_schema, sample, table_schema},
+    records::{READS, input, record_schema, sample, table_schema},
     webhook,
 };
 
@@ -71,11 +71,13 @@ pub(super) fn triggers(dictionary: &Arc<Dictionary>) -> Vec<Trigger> {
             .config(records_settings())
             .output(record_schema())
             .sample(sample())
+            .shaped(READS.gives(""))
             .poll(poll(dictionary, EVERY, created)),
         Trigger::new("new_or_updated_record", "New or updated record", "Fires for every record that is created or changed; changes between two questions count once.")
             .config(records_settings())
             .output(record_schema())
             .sample(sample())
+            .shaped(READS.gives(""))
             .poll(poll(dictionary, EVERY, updated)),
         Trigger::new("deleted_record", "Deleted record", "Fires for every record that is deleted, where the table's audit remembers it. Reading sys_audit_delete needs a role.")
             .config(settings(json!({}), &["table"]))
@@ -92,6 +94,7 @@ pub(super) fn triggers(dictionary: &Arc<Dictionary>) -> Vec<Trigger> {
             .config(settings(kinds, &["table"]))
             .output(comment)
             .sample(json!({"entry": "a7f0c7f3db6623009a1f7b603b961951", "text": "Any news?", "kind": "comments", "at": "2026-01-02T03:04:05Z", "by": "admin", "table": "incident", "sys_id": "46e18c0fa9fe19810066a0083f76bd56", "record": sample()}))
+            .shaped(Shaped::by("table").gives("record"))
             .poll(poll(dictionary, EVERY, comments)),
         Trigger::new("scheduled_query", "Scheduled query", "Fires every so often with the records a filter finds then.")
             .config(input(
@@ -105,6 +108,7 @@ pub(super) fn triggers(dictionary: &Arc<Dictionary>) -> Vec<Trigger> {
             ))
             .output(json!({"type": "object", "required": ["due", "count", "records"], "properties": {"due": {"type": "string"}, "count": {"type": "integer"}, "records": {"type": "array", "items": record_schema()}}}))
             .sample(json!({"due": "2026-01-02T03:00:00Z", "count": 1, "records": [sample()]}))
+            .shaped(READS.gives("records[]"))
             .poll(poll(dictionary, EVERY, scheduled)),
     ]
 }

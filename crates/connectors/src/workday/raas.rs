@@ -1,6 +1,7 @@
 //! Reports: the whole report comes in one answer without a cursor, so it is taken apart while it comes. Rows are kept in
 //! files of one page each; only a page is ever in memory.
 
+mod columns;
 mod rows;
 
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use connector::{
-    Action, Cx, Doubt, ErrorClass, Page, StepError,
+    Action, Cx, Doubt, ErrorClass, Page, Shaped, StepError,
     api::{Answer, Call, Refusal},
     files::{File, FileWriter, Files},
     http::Sink,
@@ -18,6 +19,7 @@ use http::{Method, StatusCode};
 use serde_json::{Value as Json, json};
 use url::Url;
 
+pub(super) use self::columns::columns;
 use self::rows::Rows;
 use super::{
     api::{ROWS_MAX, User, WORKDAY, invalid},
@@ -32,6 +34,9 @@ const PAGE_ROWS_MAX: usize = 10_000;
 const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Pages of one report.
 const PAGES_MAX: usize = 20_000;
+
+/// Rows have the columns of their report.
+pub(super) const SHAPED: Shaped = Shaped::by("report").gives("rows[]");
 
 /// The address of a report: `owner/Name`, or the whole of it as "View URLs" shows it.
 fn address(settings: &Settings<'_>, report: &str) -> Result<Url, StepError> {
@@ -318,6 +323,7 @@ pub(super) fn actions() -> Vec<Action> {
         .input(run_input)
         .output(schema::rows("rows", json!({ "type": "object" })))
         .sample(json!({ "rows": [{ "Employee_ID": "21001", "Worker": "Logan McNeil", "Active": "1" }] }))
+        .shaped(SHAPED)
         .pages(report_page),
         Action::new("download_report", "Download a report", "Runs a custom report into a file.", download)
             .reads()

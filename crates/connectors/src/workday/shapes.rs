@@ -1,9 +1,9 @@
-//! Fields that only the tenant knows: data sources of WQL, by their names.
+//! Fields that only the tenant knows: data sources of WQL by their names, and reports by `owner/Report_Name`.
 
 use connector::{Cx, ErrorClass, Object, Shapes, StepError};
 use serde_json::{Map, Value as Json, json};
 
-use super::api;
+use super::{api, raas};
 
 /// Sources and fields read at most.
 const MOST: usize = 5_000;
@@ -15,8 +15,12 @@ async fn objects(cx: Cx) -> Result<Vec<Object>, StepError> {
     Ok(rows.iter().filter_map(object).collect())
 }
 
-/// The fields of a data source, as a record of a query that selects them all.
 async fn object(cx: Cx, name: String) -> Result<Json, StepError> {
+    if name.contains('/') { raas::columns(&cx, &name).await } else { source(cx, name).await }
+}
+
+/// The fields of a data source, as a record of a query that selects them all.
+async fn source(cx: Cx, name: String) -> Result<Json, StepError> {
     let query = [("alias", name.clone())];
     let found = connector::whole(MOST, |cursor| api::page(&cx, ("wql", &["dataSources"]), &query, cursor)).await?;
     let source = found.iter().find(|row| row["alias"] == name.as_str());

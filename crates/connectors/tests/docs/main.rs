@@ -115,6 +115,9 @@ fn a_page_holds_all_that_its_connector_declares() {
         }
         for trigger in &connector.triggers {
             said(&format!("`{}.{}`", connector.id, trigger.id));
+            if let Some(Shaped { named_by, .. }) = trigger.shaped {
+                said(&format!("`{named_by}`"));
+            }
         }
         for schema in [&connector.config, &connector.credentials] {
             for name in schema["properties"].as_object().into_iter().flat_map(serde_json::Map::keys) {

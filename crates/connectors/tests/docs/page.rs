@@ -119,9 +119,7 @@ fn action(connector: &str, action: &Action, told: &mut Told, page: &mut String) 
     if action.pages.is_some() {
         page.push_str(" Loops with `stream: true` go through it page by page.");
     }
-    if let Some(Shaped { named_by, .. }) = action.shaped {
-        page.push_str(&format!(" Fields are those of the object that `{named_by}` names."));
-    }
+    shaped(action.shaped, page);
     page.push('\n');
     let (shared, own): (Vec<Field>, Vec<Field>) =
         words::fields(&action.input).into_iter().partition(|field| told.shared.contains(field));
@@ -145,9 +143,16 @@ fn trigger(connector: &str, trigger: &Trigger, told: &mut Told, page: &mut Strin
         (None, Some(asked)) => page.push_str(&format!(" Liaison {asked}.")),
         (None, None) => {}
     }
+    shaped(trigger.shaped, page);
     page.push('\n');
     table("Setting", &words::fields(&trigger.config), page);
     gives(trigger.title, (&trigger.output, trigger.sample.as_ref()), told, page);
+}
+
+fn shaped(shaped: Option<Shaped>, page: &mut String) {
+    let Some(Shaped { named_by, only_with, .. }) = shaped else { return };
+    let begin = only_with.map_or_else(|| "Fields".to_owned(), |input| format!("With `{input}`, fields"));
+    page.push_str(&format!(" {begin} are those of the object that `{named_by}` names."));
 }
 
 fn table(head: &str, fields: &[Field], page: &mut String) {

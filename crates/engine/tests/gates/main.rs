@@ -6,6 +6,7 @@ mod circuits;
 mod clocks;
 mod fairness;
 mod health;
+mod keys;
 mod late;
 mod parked;
 mod polls;

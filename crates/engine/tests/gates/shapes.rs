@@ -38,6 +38,10 @@ async fn writing(world: &World, field: &str) -> Vec<Diagnostic> {
 
 async fn checked(world: &World, steps: &str) -> Vec<Diagnostic> {
     let text = format!("liaison: 1\nrecipe: a\nconnections: {{ crm: sys }}\ntrigger: {{ from: api }}\nsteps:\n{steps}");
+    problems(world, &text).await
+}
+
+async fn problems(world: &World, text: &str) -> Vec<Diagnostic> {
     let found = engine(world).check(text.as_bytes()).await.diagnostics;
     found.into_iter().filter(|problem| problem.code.starts_with("L04") || problem.code == "L0506").collect()
 }
@@ -89,9 +93,27 @@ async fn what_was_told_through_other_settings_does_not_count() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_connection_is_asked_for_itself() {
+    let world = World::new(1, &[("crm", json!({})), ("erp", json!({}))], &[]).await;
+    for (name, field) in [("crm", "Name"), ("erp", "Region")] {
+        world.system(name, |system| system.tells("Deal", &[field]));
+        assert_eq!(names(&engine(&world).object(name, "Deal", false).await.unwrap()), [field]);
+    }
+    let steps = |connection: &str, field: &str| {
+        format!("- {{ id: {connection}, do: {connection}.write, with: {{ object: Deal, fields: {{ {field}: x }} }} }}\n")
+    };
+    let text = |steps: &str| {
+        format!("liaison: 1\nrecipe: a\nconnections: {{ crm: sys, erp: sys }}\ntrigger: {{ from: api }}\nsteps:\n{steps}")
+    };
+    let found = async |steps: String| problems(&world, &text(&steps)).await;
+    assert_eq!(found([steps("crm", "Name"), steps("erp", "Region")].concat()).await, []);
+    assert_eq!(found([steps("crm", "Region"), steps("erp", "Name")].concat()).await.len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn nobody_is_asked_for_nonsense() {
     let world = world().await;
-    for name in ["", "..", "a/b"] {
+    for name in ["", "..", "a/../b"] {
         assert!(matches!(engine(&world).object("crm", name, true).await, Err(ShapeError::Name(_))), "{name}");
     }
     assert!(matches!(engine(&world).object("erp", "Deal", false).await, Err(ShapeError::NoConnection(_))));

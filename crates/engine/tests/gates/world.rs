@@ -271,10 +271,10 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         actions: vec![
             action("get", |_| Effect::None),
             list,
-            action("write", |_| Effect::Once).shaped(Shaped { named_by: "object", writes: Some("fields"), gives: None }),
+            action("write", |_| Effect::Once).shaped(Shaped::by("object").writes("fields")),
             action("read", |_| Effect::None)
                 .output(json!({ "type": "object", "properties": { "record": { "type": "object" } } }))
-                .shaped(Shaped { named_by: "object", writes: None, gives: Some("record") }),
+                .shaped(Shaped::by("object").gives("record")),
             action("put", |_| Effect::Idempotent),
             action("post", |_| Effect::Once),
         ],
@@ -335,10 +335,14 @@ impl World {
     }
 
     pub(crate) async fn add_engine(&mut self, seed: u64, settings: EngineSettings) {
-        let store = Arc::clone(&self.store) as Arc<dyn Store>;
+        self.add_engine_on(Arc::clone(&self.store) as Arc<dyn Store>, seed, settings).await;
+    }
+
+    /// One that sees the store through something else.
+    pub(crate) async fn add_engine_on(&mut self, store: Arc<dyn Store>, seed: u64, settings: EngineSettings) {
         let parts = Parts {
             writer: Writer::start(Arc::clone(&store), GroupSettings::default()),
-            vault: Arc::new(Vault::new(MasterKey::new([7; 32]), Arc::clone(&store))),
+            vault: Arc::new(vault(&store)),
             store,
             connectors: Arc::new(connectors(&self.systems, self.began)),
             http: Http::new(connector::http::HttpOptions::default()).unwrap(),
@@ -463,6 +467,11 @@ impl World {
     pub(crate) fn store(&self) -> &dyn Store {
         &*self.store
     }
+}
+
+/// Seals and opens in a store as its engines do.
+pub(crate) fn vault(store: &Arc<dyn Store>) -> Vault {
+    Vault::new(MasterKey::new([7; 32]), Arc::clone(store))
 }
 
 async fn keep_recipe(store: &dyn Store, connectors: &[Connector], number: usize, slug: &str, rest: &str) {

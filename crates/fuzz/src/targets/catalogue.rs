@@ -40,6 +40,7 @@ fn connectors() -> Vec<ConnectorInfo> {
         summary: String::new(),
         config: record(&json!({"types": {"type": "array", "items": {"type": "string"}}})),
         dedupes: true,
+        shaped: None,
         output: record(&json!({"id": {"type": "string"}, "data": {"type": "object"}})),
     };
     let connector = |id: &str, builtin, actions, triggers| ConnectorInfo {

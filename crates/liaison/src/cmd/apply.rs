@@ -12,6 +12,7 @@ use super::{
     block_on,
     check::draw,
     deployed::{self, Deployed},
+    objects::Objects,
     print, recipe_files,
 };
 use crate::remote::{Answer, Remote};
@@ -46,6 +47,7 @@ pub(crate) struct Apply {
 
 /// A recipe of a file.
 struct Local {
+    path: String,
     recipe: Recipe,
     text: String,
 }
@@ -54,6 +56,7 @@ pub(crate) fn apply(apply: &Apply) -> anyhow::Result<ExitCode> {
     let locals = read(&apply.paths)?;
     block_on(async {
         let there = deployed::recipes(&apply.remote).await?;
+        hold_against_objects(apply, &locals).await?;
         let mut plans = Vec::new();
         for (slug, local) in &locals {
             let change = change(apply, slug, there.get(slug).copied(), &local.text).await?;
@@ -91,15 +94,33 @@ fn read(paths: &[PathBuf]) -> anyhow::Result<BTreeMap<String, Local>> {
             }
         };
         let slug = recipe.slug.value.clone();
-        if locals.insert(slug.clone(), Local { recipe, text }).is_some() {
+        if locals.insert(slug.clone(), Local { path: path.display().to_string(), recipe, text }).is_some() {
             bail!("nothing was sent, because two files hold the recipe {slug}; the second is {}", path.display());
         }
     }
-    if !broken.is_empty() {
-        print(&broken)?;
-        bail!("nothing was sent, because some recipes have errors");
-    }
+    refuse(&broken)?;
     Ok(locals)
+}
+
+/// Refuses what the server would refuse because of fields that its systems do not have: before anything is saved.
+async fn hold_against_objects(apply: &Apply, locals: &BTreeMap<String, Local>) -> anyhow::Result<()> {
+    let catalogue = engine::catalogue::of(&crate::declared::here());
+    let mut objects = Objects::of(&apply.remote).await?;
+    let mut broken = String::new();
+    for Local { path, text, .. } in locals.values() {
+        let found = objects.check(text.as_bytes(), &catalogue).await?.diagnostics;
+        let errors: Vec<_> = found.into_iter().filter(|problem| problem.severity == recipe::Severity::Error).collect();
+        broken.push_str(&draw(path, text, &errors));
+    }
+    refuse(&broken)
+}
+
+fn refuse(broken: &str) -> anyhow::Result<()> {
+    if broken.is_empty() {
+        return Ok(());
+    }
+    print(broken)?;
+    bail!("nothing was sent, because some recipes have errors")
 }
 
 /// What sending a text would change.

@@ -6,10 +6,11 @@ use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use engine::catalogue;
-use recipe::{Diagnostic, LineIndex, Severity};
+use recipe::{Diagnostic, LineIndex, Parsed, Severity};
 use serde_json::{Value, json};
 
-use super::{FAILED, print, recipe_files};
+use super::{FAILED, block_on, objects::Objects, print, recipe_files};
+use crate::remote::Remote;
 
 /// Tells what is wrong with recipes.
 #[derive(Debug, Args)]
@@ -20,6 +21,12 @@ pub(crate) struct Check {
     /// How to tell it.
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
+    /// Also holds fields against what the systems behind this server's connections tell of their objects.
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// API key of the server.
+    #[arg(long, env = "LIAISON_API_KEY", hide_env_values = true)]
+    api_key: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,12 +43,9 @@ struct Checked {
 }
 
 pub(crate) fn check(check: &Check) -> anyhow::Result<ExitCode> {
-    let catalogue = catalogue::of(&crate::declared::here());
     let mut files = Vec::new();
     let mut recipes = Vec::new();
-    for path in recipe_files(&check.paths)? {
-        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let parsed = recipe::parse_and_check(&bytes, &catalogue);
+    for (path, bytes, parsed) in read(check)? {
         if let (true, Some(recipe)) = (parsed.is_sound(), &parsed.recipe) {
             recipes.push((files.len(), recipe.clone()));
         }
@@ -63,6 +67,34 @@ pub(crate) fn check(check: &Check) -> anyhow::Result<ExitCode> {
     print(&text)?;
     let broken = files.iter().flat_map(|file| &file.diagnostics).any(|problem| problem.severity == Severity::Error);
     Ok(if broken { ExitCode::from(FAILED) } else { ExitCode::SUCCESS })
+}
+
+/// Every file with what was found in it.
+fn read(check: &Check) -> anyhow::Result<Vec<(PathBuf, Vec<u8>, Parsed)>> {
+    let catalogue = catalogue::of(&crate::declared::here());
+    let bytes = |path: PathBuf| {
+        let bytes = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        anyhow::Ok((path, bytes))
+    };
+    let files = recipe_files(&check.paths)?.into_iter().map(bytes);
+    let Some(server) = &check.server else {
+        let plain = |(path, bytes): (PathBuf, Vec<u8>)| {
+            let parsed = recipe::parse_and_check(&bytes, &catalogue);
+            (path, bytes, parsed)
+        };
+        return files.map(|file| file.map(plain)).collect();
+    };
+    let remote = Remote::new(server.clone(), check.api_key.clone());
+    block_on(async {
+        let mut objects = Objects::of(&remote).await?;
+        let mut all = Vec::new();
+        for file in files {
+            let (path, bytes) = file?;
+            let parsed = objects.check(&bytes, &catalogue).await?;
+            all.push((path, bytes, parsed));
+        }
+        Ok(all)
+    })
 }
 
 /// Problems drawn under the lines they concern.

@@ -159,26 +159,22 @@ async fn put_connection(
 ) -> anyhow::Result<()> {
     let (store, now) = (engine.store(), engine.now());
     let known = store.connection(name).await?;
-    let id = known.as_ref().map_or_else(|| ConnectionId::new(now, engine.random()), |row| row.id);
-    let sealed = engine.vault.seal(&SealedAt::Connection(id).place(), credentials).await?;
-    let put = match known {
-        Some(row) => store.update_connection(ConnectionRow { config, sealed, updated_at: now, ..row }).await?,
-        None => {
-            let (name, connector) = (name.to_owned(), connector.to_owned());
-            store
-                .create_connection(ConnectionRow {
-                    id,
-                    name,
-                    connector,
-                    config,
-                    sealed,
-                    revision: 1,
-                    created_at: now,
-                    updated_at: now,
-                })
-                .await?
-        }
+    let there = known.is_some();
+    let row = known.unwrap_or_else(|| ConnectionRow {
+        id: ConnectionId::new(now, engine.random()),
+        name: name.to_owned(),
+        connector: connector.to_owned(),
+        config: Value::Null,
+        sealed: Vec::new(),
+        revision: 1,
+        created_at: now,
+        updated_at: now,
+    });
+    let write = |sealed| {
+        let row = ConnectionRow { config: config.clone(), sealed, updated_at: now, ..row.clone() };
+        async move { if there { store.update_connection(row).await } else { store.create_connection(row).await } }
     };
+    let put = engine.vault.keep(&SealedAt::Connection(row.id), credentials, write).await?;
     if !matches!(put, Put::Done(_)) {
         bail!("connection {name} changed while the demo was set up");
     }

@@ -15,6 +15,7 @@ pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod fmt;
 pub(crate) mod lsp;
+mod objects;
 pub(crate) mod operations;
 pub(crate) mod run;
 pub(crate) mod runs;

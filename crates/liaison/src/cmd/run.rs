@@ -103,12 +103,13 @@ pub(crate) fn run(run: Run) -> anyhow::Result<ExitCode> {
                 name: connection.name,
                 connector: connection.connector,
                 config,
-                sealed: engine.vault.seal(&SealedAt::Connection(id).place(), &connection.credentials).await?,
+                sealed: Vec::new(),
                 revision: 1,
                 created_at: now,
                 updated_at: now,
             };
-            store.create_connection(row).await?;
+            let create = |sealed| store.create_connection(ConnectionRow { sealed, ..row.clone() });
+            engine.vault.keep(&SealedAt::Connection(id), &connection.credentials, create).await?;
         }
         let slug = recipe.slug.value.clone();
         let saved = store

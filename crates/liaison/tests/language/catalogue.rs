@@ -66,8 +66,9 @@ fn salesforce() -> ConnectorInfo {
         config: json!({"type": "object", "properties": {"types": {"type": "array"}}, "additionalProperties": false}),
         output: json!({"type": "object", "properties": {"id": {"type": "string"}, "data": {}}, "additionalProperties": false}),
         dedupes: true,
+        shaped: None,
     };
-    let shaped = ShapedInfo { named_by: "object".to_owned(), writes: Some("fields".to_owned()), gives: None };
+    let shaped = ShapedInfo { named_by: "object".to_owned(), writes: Some("fields".to_owned()), ..ShapedInfo::default() };
     ConnectorInfo {
         id: "salesforce".to_owned(),
         title: "Salesforce".to_owned(),

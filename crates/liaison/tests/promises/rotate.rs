@@ -215,7 +215,7 @@ async fn credentials_changed_meanwhile_are_not_lost() {
     assert!(server.stop());
     let (store, vault) = opened(folder.path(), master(&folder.path().join("master.key"))).await;
     for row in store.connections().await.unwrap() {
-        let secrets = vault.open(&row.id.to_string(), &row.sealed).await.unwrap();
+        let secrets = vault.open(&SealedAt::Connection(row.id), &row.sealed).await.unwrap();
         let number = row.name.trim_start_matches('c');
         assert_eq!(secrets["token"], format!("new {number} 2"), "{}", row.name);
         assert_eq!(DataKeyId::of(&row.sealed), Some(DataKeyId(2)), "{}", row.name);
@@ -234,16 +234,16 @@ async fn everything_that_is_sealed_is_sealed_anew() {
     let secrets = BTreeMap::from([("access".to_owned(), "given".to_owned())]);
     let (connection, place) = ("crm".to_owned(), "user".to_owned());
     let at = SealedAt::Token { connection: connection.clone(), place: place.clone() };
-    let sealed = vault.seal(&at.place(), &secrets).await.unwrap();
+    let sealed = vault.seal(&at, &secrets).await.unwrap();
     assert!(store.keep_token(&TokenRow { connection, place, sealed, renew_at: None, revision: 0 }, "").await.unwrap());
     let (hash, id) = ([3; 32], store.connection("crm").await.unwrap().unwrap().id);
-    let sealed = vault.seal(&SealedAt::SignIn(hash).place(), &secrets).await.unwrap();
+    let sealed = vault.seal(&SealedAt::SignIn(hash), &secrets).await.unwrap();
     let begun = BegunSignIn { hash, connection: id, sealed, who: "ann".to_owned(), expires_at: Timestamp::from_micros(i64::MAX) };
     store.begin_sign_in(&begun).await.unwrap();
     let before = store.sealed(None, 100).await.unwrap();
     let mut opens = Vec::new();
     for record in &before {
-        opens.push(vault.open(&record.at.place(), &record.sealed).await.unwrap());
+        opens.push(vault.open(&record.at, &record.sealed).await.unwrap());
     }
     store.close().await;
     drop((store, vault));
@@ -254,12 +254,15 @@ async fn everything_that_is_sealed_is_sealed_anew() {
     let (store, vault) = opened(folder.path(), master(&key)).await;
     let after = store.sealed(None, 100).await.unwrap();
     assert_eq!(after.len(), 4);
+    assert_eq!(store.data_keys().await.unwrap().iter().map(|row| row.id).collect::<Vec<_>>(), [DataKeyId(2)]);
     for ((old, new), secrets) in before.iter().zip(&after).zip(opens) {
         assert_eq!((&old.at, DataKeyId::of(&new.sealed)), (&new.at, Some(DataKeyId(2))));
-        assert_eq!(vault.open(&new.at.place(), &new.sealed).await.unwrap(), secrets, "{new:?}");
-        // A copy of the old text is worth nothing without its key.
-        assert!(vault.open(&old.at.place(), &old.sealed).await.is_err());
+        assert_eq!(vault.open(&new.at, &new.sealed).await.unwrap(), secrets, "{new:?}");
     }
+    // A copy of an old text is worth nothing without its key: a record that is gone says nothing more.
+    assert!(store.delete_connection(id).await.unwrap());
+    let old = before.iter().find(|record| record.at == SealedAt::Connection(id)).unwrap();
+    assert!(vault.open(&old.at, &old.sealed).await.is_err());
     store.close().await;
     assert!(liaison(&["admin", "verify"], folder.path(), None).code == Some(0));
 }

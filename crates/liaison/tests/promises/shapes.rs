@@ -41,8 +41,13 @@ async fn connect(server: &Process, sandbox: &Sandbox, connector: &str) {
 
 /// Saves a recipe with these steps; the status, and its problems as code and help.
 async fn save(server: &Process, connector: &str, steps: &str) -> (u16, Vec<(String, String)>) {
+    save_with(server, connector, "from: api", steps).await
+}
+
+/// The same with another trigger.
+async fn save_with(server: &Process, connector: &str, trigger: &str, steps: &str) -> (u16, Vec<(String, String)>) {
     let text =
-        format!("liaison: 1\nrecipe: story\nconnections: {{ sys: {connector} }}\ntrigger: {{ from: api }}\nsteps:\n{steps}");
+        format!("liaison: 1\nrecipe: story\nconnections: {{ sys: {connector} }}\ntrigger: {{ {trigger} }}\nsteps:\n{steps}");
     let (status, answer) = server.api("PUT", "/api/v1/recipes/story", Some(&text)).await;
     let told = |problem: &Value| {
         let words = |name: &str| problem[name].as_str().unwrap_or_default().to_owned();
@@ -52,6 +57,14 @@ async fn save(server: &Process, connector: &str, steps: &str) -> (u16, Vec<(Stri
     // Advice is no matter here.
     (status, problems.iter().map(told).filter(|(code, _)| !code.starts_with("L06")).collect())
 }
+
+/// A recipe that begins with this trigger and reads this of its event.
+async fn read_of(server: &Process, connector: &str, trigger: &str, read: &str) -> (u16, Vec<(String, String)>) {
+    save_with(server, connector, trigger, &format!("  - {{ id: a, return: \"${{ trigger.{read} }}\" }}\n")).await
+}
+
+/// Codes of problems, and parts of their words.
+type Wanted = &'static [(&'static str, &'static str)];
 
 /// The codes, and that the words hold what is wanted.
 fn holds(found: &(u16, Vec<(String, String)>), status: u16, wanted: &[(&str, &str)]) {
@@ -83,6 +96,47 @@ async fn a_misspelt_field_is_found_when_the_recipe_is_saved() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_record_of_a_trigger_is_known_when_the_recipe_is_saved() {
+    let sandbox = Sandbox::start(Options::default()).await.unwrap();
+    let of = |trigger: &str, with: &str| format!("from: sys.{trigger}, with: {{ {with} }}");
+    let systems: [(&str, String, &str, Wanted); 8] = [
+        ("salesforce", of("new_record", "object: Opportunity"), "record.Amount", &[]),
+        ("salesforce", of("new_record", "object: Opportunity"), "record.Amonut", &[("L0506", "Did you mean \"Amount\"?")]),
+        (
+            "salesforce",
+            of("new_or_updated_record", "object: Opportunity, fields: [Nmae, Amount]"),
+            "record.Amount",
+            &[("L0402", "\"Name\"")],
+        ),
+        ("servicenow", of("new_record", "table: incident"), "short_description", &[]),
+        (
+            "servicenow",
+            of("new_record", "table: incident, fields: [short_descripton, caller_id.name]"),
+            "sys_id",
+            &[("L0402", "\"short_description\"")],
+        ),
+        ("netsuite", of("new_record", "type: customer, fields: [companyname]"), "record.companyname", &[]),
+        ("netsuite", of("new_record", "type: customer, with_sublists: true"), "record.companyName", &[]),
+        (
+            "netsuite",
+            of("changed_record", "type: customer, with_sublists: true"),
+            "record.companyName.Nmae",
+            &[("L0506", "trigger.record.companyName")],
+        ),
+    ];
+    for connector in ["salesforce", "servicenow", "netsuite"] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
+        connect(&server, &sandbox, connector).await;
+        for (number, (_, trigger, read, wanted)) in systems.iter().filter(|(one, ..)| *one == connector).enumerate() {
+            let found = read_of(&server, connector, trigger, read).await;
+            let saved = if number == 0 { 201 } else { 200 };
+            holds(&found, if wanted.is_empty() { saved } else { 422 }, wanted);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_in_the_system_is_seen_after_a_refresh() {
     let (sandbox, folder) = (Sandbox::start(Options::default()).await.unwrap(), tempfile::tempdir().unwrap());
     let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
@@ -99,7 +153,8 @@ async fn a_change_in_the_system_is_seen_after_a_refresh() {
     let salesforce = sandbox.vendor("salesforce").unwrap();
     let with = json!({"object": "Account", "field": "Region__c picklist restricted \"Region\" = EMEA | APAC"});
     salesforce.happen("add_field", &with).unwrap();
-    assert_eq!(get("/Account").await.1, first_again(&first, &get("/Account").await.1), "what was told is kept");
+    let again = get("/Account").await.1;
+    assert_eq!(again, first_again(&first, &again), "what was told is kept");
     let (status, anew) = get("/Account?refresh=true").await;
     assert_eq!((status, &anew["schema"]["properties"]["Region__c"]["enum"]), (200, &json!(["EMEA", "APAC", null])));
     holds(&save(&server, "salesforce", account).await, 201, &[]);
@@ -112,7 +167,7 @@ async fn a_change_in_the_system_is_seen_after_a_refresh() {
     let (status, refused) = get("/Account?refresh=true").await;
     assert_eq!((status, &refused["error"]["code"]), (502, &json!("SYSTEM_DID_NOT_TELL")), "{refused}");
     assert_eq!(get("/Account").await.0, 200);
-    assert_eq!(get("/a%2Fb").await.0, 422);
+    assert_eq!(get("/a%2F..").await.0, 422);
     assert_eq!(server.api("GET", "/api/v1/connections/none/objects", None).await.0, 404);
 }
 
@@ -178,4 +233,91 @@ async fn catalogues_dictionaries_and_data_sources_are_told() {
     assert_eq!(server.api("POST", "/api/v1/connections", Some(&body.to_string())).await.0, 201);
     let (status, told) = server.api("GET", "/api/v1/connections/web/objects", None).await;
     assert_eq!((status, &told["error"]["code"]), (409, &json!("NO_OBJECTS")), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_columns_of_a_report_are_known() {
+    let (sandbox, folder) = (Sandbox::start(Options::default()).await.unwrap(), tempfile::tempdir().unwrap());
+    let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
+    connect(&server, &sandbox, "workday").await;
+    let run = |report: &str, rest: &str| format!("  - {{ id: a, do: sys.run_report, with: {{ report: {report} }}{rest} }}\n");
+    let first = |column: &str| {
+        let read = format!("  - {{ id: b, return: \"${{ steps.a.rows[0].{column} }}\" }}\n");
+        run("isu/All_Workers", "") + read.as_str()
+    };
+    let each = |column: &str| {
+        let set = format!("      - {{ id: c, set: {{ x: \"${{ item.{column} }}\" }} }}\n");
+        [run("isu/All_Workers", ", stream: true"), "  - id: b\n    each: ${ steps.a }\n    steps:\n".to_owned(), set].concat()
+    };
+    holds(&save(&server, "workday", &first("Email")).await, 201, &[]);
+    holds(&save(&server, "workday", &first("Emial")).await, 422, &[("L0506", "Did you mean \"Email\"?")]);
+    holds(&save(&server, "workday", &each("Cost_Center")).await, 200, &[]);
+    holds(&save(&server, "workday", &each("Cost_Centre")).await, 422, &[("L0506", "Did you mean \"Cost_Center\"?")]);
+    // A report that is not there, or that an expression names, is left to the run.
+    let other = first("Emial").replace("isu/All_Workers", "isu/No_Such_Report");
+    holds(&save(&server, "workday", &other).await, 200, &[]);
+    let scheduled = "from: sys.report_scheduled, with: { report: isu/All_Workers, key_field: Employe_ID }";
+    holds(&read_of(&server, "workday", scheduled, "rows[0].Email").await, 422, &[("L0402", "Did you mean \"Employee_ID\"?")]);
+    let scheduled = scheduled.replace("Employe_ID", "Employee_ID");
+    holds(&read_of(&server, "workday", &scheduled, "rows[0].Emial").await, 422, &[("L0506", "Did you mean \"Email\"?")]);
+    let (status, told) = server.api("GET", "/api/v1/connections/sys/objects/isu%2FAll_Workers", None).await;
+    assert_eq!((status, told["schema"]["properties"]["Email"].is_object()), (200, true), "{told}");
+}
+
+/// A command that checks files, and where it runs.
+fn terminal(folder: &std::path::Path, server: &Process, arguments: &[&str]) -> (Option<i32>, String) {
+    let url = format!("http://{}", server.address);
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_liaison"));
+    command.current_dir(folder).args(arguments).args(["--server", &url]).env("LIAISON_API_KEY", crate::harness::KEY);
+    let output = command.output().expect("the binary runs");
+    let told = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8_lossy(&told).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_held_against_a_server_s_systems_before_they_are_sent() {
+    let (sandbox, folder, files) =
+        (Sandbox::start(Options::default()).await.unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let server = Process::serve_with(folder.path(), &["--shape-patience", "20s"]);
+    connect(&server, &sandbox, "salesforce").await;
+    let write = |slug: &str, field: &str| {
+        let text = format!(
+            "liaison: 1\nrecipe: {slug}\nconnections: {{ sys: salesforce }}\ntrigger: {{ from: api }}\nsteps:\n  - {{ id: a, do: sys.update, with: {{ object: Account, id: \"001000000000001\", fields: {{ {field}: x }} }} }}\n"
+        );
+        std::fs::write(files.path().join(format!("{slug}.recipe.yaml")), text).unwrap();
+    };
+    let run = |arguments: &[&str]| terminal(files.path(), &server, arguments);
+    write("good", "Name");
+    write("other", "CreatedDate");
+    let (code, told) = run(&["check", "."]);
+    assert!(code == Some(1) && told.contains("L0406") && told.contains("other.recipe.yaml"), "{told}");
+    for arguments in [["apply", "."].as_slice(), &["apply", ".", "--dry-run"]] {
+        let (code, told) = run(arguments);
+        assert!(code == Some(1) && told.contains("L0406") && told.contains("nothing was sent"), "{told}");
+    }
+    let (_, all) = server.api("GET", "/api/v1/recipes", None).await;
+    assert_eq!(all["data"], json!([]), "not even the good one");
+    // A field that was added since is found: the system is asked again before anything is refused.
+    write("other", "Region__c");
+    assert!(run(&["check", "."]).1.contains("L0402"));
+    let with = json!({"object": "Account", "field": "Region__c string:80 \"Region\""});
+    sandbox.vendor("salesforce").unwrap().happen("add_field", &with).unwrap();
+    assert_eq!(server.api("GET", "/api/v1/connections/sys/objects/Account?refresh=true", None).await.0, 200);
+    let (code, told) = run(&["check", "."]);
+    assert!(code == Some(0), "{told}");
+    // A system that does not answer is told, and keeps nobody from anything.
+    sandbox.world().faults().add(Fault::new("salesforce", Kind::Unavailable));
+    write("other", "Name");
+    std::fs::write(
+        files.path().join("lead.recipe.yaml"),
+        std::fs::read_to_string(files.path().join("good.recipe.yaml"))
+            .unwrap()
+            .replace("recipe: good", "recipe: lead")
+            .replace("object: Account", "object: Lead")
+            .replace("Name:", "Nmae:"),
+    )
+    .unwrap();
+    let (code, told) = run(&["check", "."]);
+    assert!(code == Some(0) && told.contains("note: the fields of Lead are not known"), "{told}");
+    assert_eq!(run(&["apply", "."]).0, Some(0));
 }

@@ -294,6 +294,19 @@ impl<'s> Walker<'s, '_> {
 }
 
 impl<'v> View<'v> {
+    /// `true` stands there.
+    pub(super) fn is_true(self) -> bool {
+        matches!(self.known(), Known::Scalar(Json::Bool(true)))
+    }
+
+    /// The items of a list, or the value itself.
+    pub(super) fn one_or_many(self) -> Vec<Self> {
+        match self.known() {
+            Known::List(items) => items,
+            _ => vec![self],
+        }
+    }
+
     /// A text that stands there as it is.
     pub(super) fn text(self) -> Option<&'v str> {
         match self.known() {

@@ -171,11 +171,12 @@ impl<'a> Checker<'a> {
         }
         match &trigger.from.value {
             TriggerSource::Schedule => self.schedule(),
-            TriggerSource::Connection { .. } => {
+            TriggerSource::Connection { connection, .. } => {
                 if let Some(info) = self.trigger_info() {
                     let with = View::Literal(&trigger.with, trigger.with_span, &trigger.with_places);
                     let name = self.trigger_name();
                     inputs::check(&name, trigger.from.span, with, &info.config, &self.found, self.out);
+                    self.held_against_shape(connection, info.shaped.as_ref(), with);
                 }
             }
             _ => {}

@@ -133,7 +133,10 @@ impl<'a> Checker<'a> {
                 ("error", error_known()),
                 ("trigger", Known::Any),
             ]),
-            TriggerSource::Connection { .. } => self.declared_trigger().map_or(Known::Any, |info| Known::schema(&info.output)),
+            TriggerSource::Connection { .. } => {
+                let declared = || self.declared_trigger().map(|info| Known::schema(&info.output));
+                self.shaped_trigger().or_else(declared).unwrap_or(Known::Any)
+            }
         };
         self.with_sample(declared)
     }

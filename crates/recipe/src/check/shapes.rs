@@ -1,4 +1,4 @@
-//! Objects whose fields only the system knows: what their systems told, against what steps write and read.
+//! Objects whose fields only the system knows: what their systems told, against what triggers and steps name, write and read.
 //!
 //! What is told comes with the catalogue ([`Shapes`](crate::Shapes)); an object whose name is an expression, or that nothing
 //! is known of, is left to the action's own schema.
@@ -11,64 +11,96 @@ use serde_json::Value as Json;
 use super::inputs::{self, View};
 use super::known::Known;
 use super::{Checker, codes};
-use crate::ast::{Recipe, Span, Spanned, Step, StepKind, Value, walk};
-use crate::catalogue::{ActionInfo, Catalogue, ShapeOf, ShapedInfo};
+use crate::ast::{Recipe, Span, Spanned, Step, StepKind, TriggerSource, Value, walk};
+use crate::catalogue::{ActionInfo, Catalogue, ConnectorInfo, ShapeOf, ShapedInfo, TriggerInfo};
 use crate::diagnostic::{Diagnostic, shown};
 
-/// The outputs of steps whose records are known, by the step's address in the tree.
-pub(super) type Outputs = HashMap<*const Step, Json>;
+/// The outputs whose records are known.
+#[derive(Default)]
+pub(super) struct Outputs {
+    /// Those of steps, by the step's address in the tree.
+    steps: HashMap<*const Step, Json>,
+    /// The trigger's.
+    trigger: Option<Json>,
+}
 
-/// The objects that steps of a recipe name, by the connections they are reached through.
+/// The objects that a recipe's trigger and steps name, by the connections they are reached through.
 #[must_use]
 pub fn shapes_wanted(recipe: &Recipe, catalogue: &Catalogue) -> BTreeSet<ShapeOf> {
-    let mut wanted = BTreeSet::new();
+    let mut wanted: BTreeSet<ShapeOf> = of_trigger(recipe, catalogue).map(|(of, _)| of).into_iter().collect();
     walk(&recipe.steps, &mut |step| {
         if let StepKind::Do { connection, action, with, .. } = &step.kind {
-            wanted.extend(object_of(recipe, catalogue, (connection, action, with)).map(|(of, _)| of));
+            wanted.extend(of_call(recipe, catalogue, (connection, action, with)).map(|(of, _)| of));
         }
         if let Some(undo) = &step.undo {
-            wanted.extend(object_of(recipe, catalogue, (&undo.connection, &undo.action, &undo.with)).map(|(of, _)| of));
+            wanted.extend(of_call(recipe, catalogue, (&undo.connection, &undo.action, &undo.with)).map(|(of, _)| of));
         }
     });
     wanted
 }
 
-/// What every step gives whose records its system told of.
+/// What the trigger and every step give whose records their systems told of.
 pub(super) fn outputs(recipe: &Recipe, catalogue: &Catalogue) -> Outputs {
-    let mut outputs = Outputs::new();
+    let mut outputs = Outputs::default();
     if catalogue.shapes.is_empty() {
         return outputs;
     }
+    let output = |of: &ShapeOf, shaped: Option<&ShapedInfo>, declared: &Json| {
+        let (shape, gives) = (catalogue.shapes.get(of)?, shaped?.gives.as_deref()?);
+        let mut output = declared.clone();
+        put(&mut output, gives, shape);
+        Some(output)
+    };
+    outputs.trigger = of_trigger(recipe, catalogue).and_then(|(of, info)| output(&of, info.shaped.as_ref(), &info.output));
     walk(&recipe.steps, &mut |step| {
         let StepKind::Do { connection, action, with, .. } = &step.kind else { return };
-        let Some((of, info)) = object_of(recipe, catalogue, (connection, action, with)) else { return };
-        let gives = info.shaped.as_ref().and_then(|shaped| shaped.gives.as_deref());
-        if let (Some(shape), Some(gives)) = (catalogue.shapes.get(&of), gives) {
-            let mut output = info.output.clone();
-            put(&mut output, gives, shape);
-            outputs.insert(std::ptr::from_ref(step), output);
+        let Some((of, info)) = of_call(recipe, catalogue, (connection, action, with)) else { return };
+        if let Some(output) = output(&of, info.shaped.as_ref(), &info.output) {
+            outputs.steps.insert(std::ptr::from_ref(step), output);
         }
     });
     outputs
 }
 
 /// The object a call names, with the connection it is reached through, and what is known of the action.
-fn object_of<'c>(
+fn of_call<'c>(
     recipe: &Recipe,
     catalogue: &'c Catalogue,
     (connection, action, with): (&Spanned<String>, &Spanned<String>, &Value),
 ) -> Option<(ShapeOf, &'c ActionInfo)> {
-    let bound = recipe.connections.iter().find(|bound| bound.name.value == connection.value)?;
-    let connector = catalogue.connectors.iter().find(|connector| connector.id == bound.connector.value)?;
-    let info = connector.actions.iter().find(|info| info.id == action.value)?;
-    let name = object(info.shaped.as_ref()?, with)?;
+    let info = connector(recipe, catalogue, &connection.value)?.actions.iter().find(|info| info.id == action.value)?;
+    let name = object(info.shaped.as_ref()?, View::Value(with))?;
     Some((ShapeOf { connection: connection.value.clone(), object: name.to_owned() }, info))
 }
 
+/// The same of the trigger.
+fn of_trigger<'c>(recipe: &Recipe, catalogue: &'c Catalogue) -> Option<(ShapeOf, &'c TriggerInfo)> {
+    let trigger = &recipe.trigger;
+    let TriggerSource::Connection { connection, trigger: id } = &trigger.from.value else { return None };
+    let info = connector(recipe, catalogue, connection)?.triggers.iter().find(|info| info.id == *id)?;
+    let with = View::Literal(&trigger.with, trigger.with_span, &trigger.with_places);
+    let name = object(info.shaped.as_ref()?, with)?;
+    Some((ShapeOf { connection: connection.clone(), object: name.to_owned() }, info))
+}
+
+/// The connector that a connection leads to, as the recipe says.
+fn connector<'c>(recipe: &Recipe, catalogue: &'c Catalogue, connection: &str) -> Option<&'c ConnectorInfo> {
+    let bound = recipe.connections.iter().find(|bound| bound.name.value == connection)?;
+    catalogue.connectors.iter().find(|connector| connector.id == bound.connector.value)
+}
+
 /// The object that an input names as it stands.
-fn object<'v>(shaped: &ShapedInfo, with: &'v Value) -> Option<&'v str> {
-    let (_, _, value) = View::Value(with).fields().into_iter().find(|(name, ..)| *name == shaped.named_by)?;
-    value.text().filter(|name| !name.is_empty())
+fn object<'v>(shaped: &ShapedInfo, with: View<'v>) -> Option<&'v str> {
+    if let Some(only_with) = &shaped.only_with
+        && !field(with, only_with).is_some_and(View::is_true)
+    {
+        return None;
+    }
+    field(with, &shaped.named_by)?.text().filter(|name| !name.is_empty())
+}
+
+fn field<'v>(with: View<'v>, name: &str) -> Option<View<'v>> {
+    with.fields().into_iter().find(|(known, ..)| *known == name).map(|(_, _, value)| value)
 }
 
 /// Puts the schema of a record where an output holds it: `` for the output itself, `record`, `records[]`.
@@ -92,30 +124,41 @@ fn put(output: &mut Json, gives: &str, shape: &Json) {
 }
 
 impl<'a> Checker<'a> {
-    /// Checks what a call writes against the fields its object has.
-    pub(super) fn written(&mut self, connection: &Spanned<String>, info: &ActionInfo, with: &Value) {
-        let Some(shaped) = &info.shaped else { return };
-        let (Some(writes), Some(name)) = (shaped.writes.as_deref(), object(shaped, with)) else { return };
-        let of = ShapeOf { connection: connection.value.clone(), object: name.to_owned() };
+    /// Checks the fields that a call or the trigger names and writes against those its object has.
+    pub(super) fn held_against_shape(&mut self, connection: &str, shaped: Option<&ShapedInfo>, with: View<'_>) {
+        let Some((shaped, name)) = shaped.and_then(|shaped| Some((shaped, object(shaped, with)?))) else { return };
+        let of = ShapeOf { connection: connection.to_owned(), object: name.to_owned() };
         let Some(shape) = self.catalogue.shapes.get(&of) else { return };
-        let Some((_, _, fields)) = View::Value(with).fields().into_iter().find(|(name, ..)| *name == writes) else { return };
         let open = shape["additionalProperties"] == true;
+        let known = || shape["properties"].as_object().into_iter().flat_map(serde_json::Map::keys).map(String::as_str);
+        if !open {
+            for named in shaped.names.iter().filter_map(|input| field(with, input)).flat_map(View::one_or_many) {
+                // Through a field other records are read, and systems take names in any case.
+                let first = named.text().and_then(|text| text.split('.').next());
+                if let Some(first) = first.filter(|first| !known().any(|known| known.eq_ignore_ascii_case(first))) {
+                    self.out.push(inputs::unknown_field(name, first, named.span(), known()).0);
+                }
+            }
+        }
+        let Some(fields) = shaped.writes.as_deref().and_then(|writes| field(with, writes)) else { return };
         for (field, span, value) in fields.fields() {
             match shape["properties"].get(field) {
                 Some(schema) if schema["readOnly"] == true => self.out.push(read_only(name, field, span)),
                 Some(schema) => inputs::check_field(field, value, schema, &self.found, self.out),
                 None if open => {}
-                None => {
-                    let names = shape["properties"].as_object().into_iter().flat_map(serde_json::Map::keys).map(String::as_str);
-                    self.out.push(inputs::unknown_field(name, field, span, names).0);
-                }
+                None => self.out.push(inputs::unknown_field(name, field, span, known()).0),
             }
         }
     }
 
+    /// What the trigger gives, where its records are known.
+    pub(super) fn shaped_trigger(&self) -> Option<Known<'a>> {
+        self.shaped.trigger.as_ref().map(Known::schema)
+    }
+
     /// What a step gives, where its records are known.
     pub(super) fn shaped_output(&self, step: &Step) -> Option<Known<'a>> {
-        let schema = self.shaped.get(&std::ptr::from_ref(step))?;
+        let schema = self.shaped.steps.get(&std::ptr::from_ref(step))?;
         let StepKind::Do { stream: true, connection, action, .. } = &step.kind else { return Some(Known::schema(schema)) };
         // Page by page only the items are there.
         let info = self.known_action(&connection.value, &action.value)?;

@@ -118,7 +118,7 @@ impl<'a> Checker<'a> {
             let name = format!("{}.{}", connection.value, action.value);
             let span = Span { start: connection.span.start, end: action.span.end };
             inputs::check(&name, span, View::Value(with), &info.input, &self.found, self.out);
-            self.written(connection, info, with);
+            self.held_against_shape(&connection.value, info.shaped.as_ref(), View::Value(with));
         }
     }
 

@@ -120,6 +120,7 @@ fn connectors() -> Vec<ConnectorInfo> {
         }),
         output: json!({"type": "object", "properties": {"id": {"type": "string"}, "data": {}}, "additionalProperties": false}),
         dedupes: true,
+        shaped: None,
     };
     let connector = |id: &str, title: &str, builtin, actions, triggers| ConnectorInfo {
         id: id.into(),

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use recipe::{ActionInfo, Catalogue, ConnectorInfo, Effect, ShapeOf, ShapedInfo, Shapes, parse, parse_and_check, shapes_wanted};
+use recipe::{
+    ActionInfo, Catalogue, ConnectorInfo, Effect, ShapeOf, ShapedInfo, Shapes, TriggerInfo, parse, parse_and_check, shapes_wanted,
+};
 use serde_json::{Value as Json, json};
 
 use crate::catalogue;
@@ -12,12 +14,36 @@ fn action(id: &str, writes: Option<&str>, gives: Option<&str>, output: Json) -> 
         id: id.into(),
         title: id.into(),
         summary: String::new(),
-        input: json!({"type": "object", "properties": {"object": {"type": "string"}, "fields": {"type": "object"}}, "required": ["object"], "additionalProperties": false}),
+        input: json!({"type": "object", "properties": {"object": {"type": "string"}, "fields": {"type": "object"}, "columns": {"type": "array"}}, "required": ["object"], "additionalProperties": false}),
         output,
         needs_connection: true,
         effect: Effect::None.into(),
         pages: true,
-        shaped: Some(ShapedInfo { named_by: "object".into(), writes: writes.map(Into::into), gives: gives.map(Into::into) }),
+        shaped: Some(ShapedInfo {
+            named_by: "object".into(),
+            names: vec!["columns".into()],
+            writes: writes.map(Into::into),
+            gives: gives.map(Into::into),
+            only_with: None,
+        }),
+    }
+}
+
+fn trigger() -> TriggerInfo {
+    let text = json!({"type": "string"});
+    TriggerInfo {
+        id: "changed".into(),
+        title: "Changed record".into(),
+        summary: String::new(),
+        config: json!({"type": "object", "properties": {"object": text, "fields": {"type": "array"}, "by": text, "whole": {"type": "boolean"}}, "required": ["object"], "additionalProperties": false}),
+        output: json!({"type": "object", "properties": {"at": text, "record": {"type": "object"}}, "additionalProperties": false}),
+        dedupes: true,
+        shaped: Some(ShapedInfo {
+            named_by: "object".into(),
+            names: vec!["fields".into(), "by".into()],
+            gives: Some("record".into()),
+            ..ShapedInfo::default()
+        }),
     }
 }
 
@@ -34,7 +60,7 @@ fn told(shape: Json) -> Catalogue {
             action("get", None, Some("record"), one),
             action("search", None, Some("records[]"), list),
         ],
-        triggers: Vec::new(),
+        triggers: vec![trigger()],
     };
     let of = ShapeOf { connection: "crm".into(), object: "Deal".into() };
     Catalogue { connectors: vec![connector], shapes: Shapes::from([(of, shape)]), ..catalogue::real() }
@@ -60,7 +86,11 @@ fn text(steps: &str) -> String {
 
 /// The problems of these steps, without advice.
 fn problems(steps: &str, shape: Json) -> Vec<String> {
-    let parsed = parse_and_check(text(steps).as_bytes(), &told(shape));
+    errors(&text(steps), &told(shape))
+}
+
+fn errors(text: &str, catalogue: &Catalogue) -> Vec<String> {
+    let parsed = parse_and_check(text.as_bytes(), catalogue);
     let errors = parsed.diagnostics.into_iter().filter(|problem| problem.severity == recipe::Severity::Error);
     errors.map(|problem| format!("{} {} {}", problem.code, problem.message, problem.help.unwrap_or_default())).collect()
 }
@@ -109,6 +139,65 @@ fn what_is_read_must_be_a_field_of_the_object() {
 }
 
 #[test]
+fn fields_that_are_asked_for_must_be_there() {
+    let names = |columns: &str| {
+        problems(&format!("- {{ id: a, do: crm.search, with: {{ object: Deal, columns: {columns} }} }}\n"), deal())
+    };
+    assert_eq!(names("[Name, stage, Name.Of.Another]"), [""; 0], "in any case, and through fields");
+    assert_eq!(names("[Name, Amonut]"), ["L0402 \"Deal\" has no field \"Amonut\". Did you mean \"Amount\"?"]);
+    assert!(names("[Owenr.Name]")[0].starts_with("L0402 \"Deal\" has no field \"Owenr\"."));
+    assert_eq!(names("[\"${ params.x }\"]").iter().filter(|problem| problem.starts_with("L0402")).count(), 0);
+}
+
+/// The problems of a recipe that begins with a change of a record.
+fn started(with: &str, step: &str, catalogue: &Catalogue) -> Vec<String> {
+    let text = format!(
+        "liaison: 1\nrecipe: a\nconnections: {{ crm: desk }}\ntrigger: {{ from: crm.changed, with: {{ {with} }}, if: \"trigger.record.Amount > 5\" }}\nsteps:\n- {{ id: b, {step} }}\n"
+    );
+    errors(&text, catalogue)
+}
+
+#[test]
+fn the_record_of_a_trigger_is_known() {
+    let catalogue = told(deal());
+    let read = |field: &str| started("object: Deal", &format!("return: \"${{ trigger.record.{field} }}\""), &catalogue);
+    assert_eq!(read("Name"), [""; 0]);
+    assert_eq!(read("Nmae"), ["L0506 `trigger.record` has no field \"Nmae\". Did you mean \"Name\"?"]);
+    let write = "do: crm.write, with: { object: Deal, fields: { Amount: \"${ trigger.record.Name }\" } }";
+    assert!(started("object: Deal", write, &catalogue)[0].starts_with("L0208"), "its values have types");
+    // Another object, or one that only the event decides on, is left alone.
+    let step = "return: \"${ trigger.record.Nmae }\"";
+    assert_eq!(started("object: Invoice", step, &catalogue), [""; 0]);
+    let mut closed = catalogue.clone();
+    closed.shapes.clear();
+    assert_eq!(started("object: Deal", step, &closed), [""; 0], "nobody told");
+    // Its condition sees the same record.
+    let other = json!({"properties": {"Name": {}}, "additionalProperties": false});
+    assert!(started("object: Deal", "return: 1", &told(other))[0].starts_with("L0506 `trigger.record` has no field \"Amount\"."));
+}
+
+#[test]
+fn fields_that_a_trigger_names_must_be_there() {
+    let catalogue = told(deal());
+    let set = |with: &str| started(&format!("object: Deal, {with}"), "return: 1", &catalogue);
+    assert_eq!(set("fields: [Name, amount], by: CreatedDate"), [""; 0]);
+    assert_eq!(set("fields: [Nmae]"), ["L0402 \"Deal\" has no field \"Nmae\". Did you mean \"Name\"?"]);
+    assert_eq!(set("by: CreatedDaet"), ["L0402 \"Deal\" has no field \"CreatedDaet\". Did you mean \"CreatedDate\"?"]);
+}
+
+#[test]
+fn a_record_that_is_whole_only_on_demand_is_known_only_then() {
+    let mut catalogue = told(deal());
+    let trigger = &mut catalogue.connectors[0].triggers[0];
+    trigger.shaped = trigger.shaped.clone().map(|shaped| ShapedInfo { only_with: Some("whole".into()), ..shaped });
+    let step = "return: \"${ trigger.record.Nmae }\"";
+    assert!(started("object: Deal, whole: true", step, &catalogue)[0].starts_with("L0506"));
+    for with in ["object: Deal", "object: Deal, whole: false"] {
+        assert_eq!(started(with, step, &catalogue), [""; 0]);
+    }
+}
+
+#[test]
 fn fields_of_loops_over_records_are_known() {
     let steps = |stream: &str, list: &str, field: &str| {
         format!(
@@ -149,7 +238,22 @@ fn nothing_is_said_of_what_nobody_told() {
 #[test]
 fn a_recipe_says_which_objects_it_wants_to_know() {
     let steps = "- { id: a, do: crm.search, with: { object: Deal } }\n- id: b\n  each: ${ steps.a.records }\n  steps:\n    - { id: c, do: crm.write, with: { object: Deal, fields: {} } }\n    - { id: d, do: crm.write, with: { object: \"${ item.type }\" }, undo: { do: crm.write, with: { object: Note } } }\n";
-    let recipe = parse(text(steps).as_bytes()).recipe.expect("a recipe");
+    let text = text(steps).replace("from: api", "from: crm.changed, with: { object: Task }");
+    let recipe = parse(text.as_bytes()).recipe.expect("a recipe");
     let of = |object: &str| ShapeOf { connection: "crm".into(), object: object.into() };
-    assert_eq!(shapes_wanted(&recipe, &told(deal())), BTreeSet::from([of("Deal"), of("Note")]));
+    assert_eq!(shapes_wanted(&recipe, &told(deal())), BTreeSet::from([of("Deal"), of("Note"), of("Task")]));
+}
+
+#[test]
+fn every_connection_has_its_own_objects() {
+    let mut catalogue = told(deal());
+    let other = json!({"type": "object", "properties": {"Region": {"type": "string"}}, "additionalProperties": false});
+    catalogue.shapes.insert(ShapeOf { connection: "erp".into(), object: "Deal".into() }, other);
+    let write = |connection: &str, field: &str| {
+        let text = text(&format!("- {{ id: a, do: {connection}.write, with: {{ object: Deal, fields: {{ {field}: x }} }} }}\n"));
+        errors(&text.replace("crm: desk", &format!("{connection}: desk")), &catalogue)
+    };
+    assert_eq!((write("crm", "Name"), write("erp", "Region")), (Vec::new(), Vec::new()));
+    assert!(write("crm", "Region")[0].starts_with("L0402") && write("erp", "Name")[0].starts_with("L0402"));
+    assert_eq!(write("other", "Region"), [""; 0], "it may be another account: nothing is known");
 }

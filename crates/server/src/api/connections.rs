@@ -104,7 +104,7 @@ pub(crate) struct TriggerOut {
 
 /// One whose credentials cannot be opened is shown as what it is: it hides none of the others.
 async fn out(app: &Shared, row: ConnectionRow, health: HealthOut) -> Result<ConnectionOut, ApiError> {
-    let (credentials, damaged) = match app.engine.vault.open(&SealedAt::Connection(row.id).place(), &row.sealed).await {
+    let (credentials, damaged) = match app.engine.vault.open(&SealedAt::Connection(row.id), &row.sealed).await {
         Ok(secrets) => (secrets.into_keys().collect(), None),
         Err(StoreError::Corrupt(_)) => (Vec::new(), Some(DAMAGED.to_owned())),
         Err(error @ StoreError::WrongKey { .. }) => (Vec::new(), Some(format!("{error}. {WRONG_KEY}"))),
@@ -228,7 +228,7 @@ pub(crate) async fn create(
         updated_at: now,
     };
     let create = |sealed| app.store().create_connection(ConnectionRow { sealed, ..row.clone() });
-    match app.engine.vault.keep(&SealedAt::Connection(id).place(), &new.credentials, create).await? {
+    match app.engine.vault.keep(&SealedAt::Connection(id), &new.credentials, create).await? {
         Put::Done(row) => {
             app.engine.refresh().await?;
             if app.engine.signs_in_by_browser(&row).await? && !has_refresh_token {
@@ -292,9 +292,9 @@ pub(crate) async fn update(
 ) -> Result<Json<ConnectionOut>, ApiError> {
     caller.need(Scope::ConnectionsWrite)?;
     let mut row = find(&app, &name).await?;
-    let place = SealedAt::Connection(row.id).place();
+    let at = SealedAt::Connection(row.id);
     // What cannot be opened is replaced as a whole; the connector says what is missing then.
-    let mut secrets = match app.engine.vault.open(&place, &row.sealed).await {
+    let mut secrets = match app.engine.vault.open(&at, &row.sealed).await {
         Err(StoreError::Corrupt(_) | StoreError::WrongKey { .. }) if change.credentials.is_some() => BTreeMap::new(),
         opened => opened?,
     };
@@ -310,7 +310,7 @@ pub(crate) async fn update(
     validate(&app, &row.connector, &row.config, &secrets)?;
     row.updated_at = app.now();
     let update = |sealed| app.store().update_connection(ConnectionRow { sealed, ..row.clone() });
-    match app.engine.vault.keep(&place, &secrets, update).await? {
+    match app.engine.vault.keep(&at, &secrets, update).await? {
         Put::Done(row) => {
             app.engine.refresh().await?;
             let note = format!("{} changed its settings or credentials.", caller.name);

@@ -119,6 +119,22 @@ pub async fn what_is_sealed_is_found(bed: Arc<dyn Bed>) {
     for limit in [1, 2, 4, 100] {
         assert_eq!(everything(&*other, limit).await, expected, "by {limit}");
     }
+    for record in expected {
+        assert_eq!(other.sealed_at(&record.at).await.unwrap(), Some(record.sealed), "{:?}", record.at);
+    }
+    let bare = SealedAt::Connection(crm(3, Vec::new()).id);
+    assert_eq!(other.sealed_at(&bare).await.unwrap(), Some(Vec::new()), "it is there, without secrets");
+    let token = |connection: &str, place: &str| SealedAt::Token { connection: connection.to_owned(), place: place.to_owned() };
+    let others = [
+        SealedAt::Secret("crm1".to_owned()),
+        SealedAt::Connection(crm(9, Vec::new()).id),
+        token("crm1", "other"),
+        token("crm2", "user"),
+        SealedAt::SignIn([8; 32]),
+    ];
+    for at in others {
+        assert_eq!(other.sealed_at(&at).await.unwrap(), None, "{at:?}");
+    }
 }
 
 /// Sealed anew, a record stays what it is; one that changed meanwhile is left alone.

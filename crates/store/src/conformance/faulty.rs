@@ -271,6 +271,7 @@ pass_on! {
     rewrap(rewrap: &Rewrap) -> Reply<bool>;
     secret(name: &str, initial: &[u8]) -> Reply<Vec<u8>>;
     sealed(after: Option<&SealedAt>, limit: u32) -> Reply<Vec<Sealed>>;
+    sealed_at(at: &SealedAt) -> Reply<Option<Vec<u8>>>;
     reseal(known: &Sealed, anew: &[u8]) -> Reply<bool>;
 }
 

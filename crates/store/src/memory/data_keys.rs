@@ -14,7 +14,7 @@ impl Model {
         }
     }
 
-    /// Everything that can be sealed, and its place.
+    /// Every record that may hold something sealed, and its place.
     fn sealed(&mut self) -> impl Iterator<Item = (SealedAt, &mut Vec<u8>)> {
         let secrets = self.secrets.iter_mut().map(|(name, sealed)| (SealedAt::Secret(name.clone()), sealed));
         let connections = &mut self.outside.connections;
@@ -24,7 +24,7 @@ impl Model {
             (SealedAt::Token { connection: connection.clone(), place: place.clone() }, &mut held.row.sealed)
         });
         let begun = sign_ins.begun.iter_mut().map(|(hash, begun)| (SealedAt::SignIn(*hash), &mut begun.sealed));
-        secrets.chain(connections).chain(tokens).chain(begun).filter(|(_, sealed)| !sealed.is_empty())
+        secrets.chain(connections).chain(tokens).chain(begun)
     }
 }
 
@@ -61,7 +61,7 @@ impl DataKeys for MemoryStore {
 
     async fn rewrap(&self, rewrap: &Rewrap) -> Result<bool, StoreError> {
         let mut model = self.model.lock();
-        let legacy = model.sealed().any(|(_, sealed)| DataKeyId::of(sealed).is_none());
+        let legacy = model.sealed().any(|(_, sealed)| !sealed.is_empty() && DataKeyId::of(sealed).is_none());
         let known = |id| model.data_keys.get(&id).is_some_and(|row| row.master_key == rewrap.from);
         if legacy || rewrap.wrapped.len() != model.data_keys.len() || !rewrap.wrapped.iter().all(|(id, _)| known(*id)) {
             return Ok(false);
@@ -88,11 +88,15 @@ impl DataKeys for MemoryStore {
 
     async fn sealed(&self, after: Option<&SealedAt>, limit: u32) -> Result<Vec<Sealed>, StoreError> {
         let mut model = self.model.lock();
-        let all = model.sealed().filter(|(at, _)| after.is_none_or(|after| at > after));
+        let all = model.sealed().filter(|(at, sealed)| !sealed.is_empty() && after.is_none_or(|after| at > after));
         let mut found: Vec<Sealed> = all.map(|(at, sealed)| Sealed { at, sealed: sealed.clone() }).collect();
         found.sort_by(|a, b| a.at.cmp(&b.at));
         found.truncate(limit as usize);
         Ok(found)
+    }
+
+    async fn sealed_at(&self, at: &SealedAt) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.model.lock().sealed().find(|(known, _)| known == at).map(|(_, sealed)| sealed.clone()))
     }
 
     async fn reseal(&self, known: &Sealed, anew: &[u8]) -> Result<bool, StoreError> {

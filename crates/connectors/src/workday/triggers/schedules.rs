@@ -93,6 +93,7 @@ pub(super) fn all() -> Vec<Trigger> {
             .config(raas::input(&shared()))
             .output(output())
             .sample(json!({ "rows": [{ "Employee_ID": "21001", "Worker": "Logan McNeil" }] }))
+            .shaped(raas::SHAPED.names(&["key_field"]))
             .poll(Poll::new(EVERY, |cx, with, position| ask(Source::Report, cx, with, position)).steady()),
         Trigger::new("query_scheduled", "Scheduled query", "Runs a WQL query again and again and gives its rows.")
             .config(schema::input(&query, &["query"]))

@@ -199,8 +199,7 @@ impl Work<'_> {
             after = Some(last.at.clone());
             let mut done = 0;
             for record in part.iter().filter(|record| unwanted(DataKeyId::of(&record.sealed))) {
-                let place = record.at.place();
-                let secrets = match self.vault.open(&place, &record.sealed).await {
+                let secrets = match self.vault.open(&record.at, &record.sealed).await {
                     Ok(secrets) => secrets,
                     Err(error @ StoreError::Unavailable(_)) => return Err(error.into()),
                     Err(error) => {
@@ -209,7 +208,7 @@ impl Work<'_> {
                         continue;
                     }
                 };
-                let anew = self.vault.seal(&place, &secrets).await?;
+                let anew = self.vault.seal(&record.at, &secrets).await?;
                 match self.store.reseal(record, &anew).await {
                     Ok(true) => {
                         *self.summary.resealed.entry(record.at.what()).or_default() += 1;

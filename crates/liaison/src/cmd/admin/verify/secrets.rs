@@ -33,7 +33,7 @@ pub(super) async fn look(
         for record in part {
             report.secrets += 1;
             let opened = match &vault {
-                Some(vault) => vault.open(&record.at.place(), &record.sealed).await.map(drop),
+                Some(vault) => vault.open(&record.at, &record.sealed).await.map(drop),
                 None => Err(StoreError::Corrupt("there is no master key to open its secrets with".to_owned())),
             };
             match opened {
