@@ -21,8 +21,12 @@ fn doubtful(mut error: StepError) -> StepError {
     error
 }
 
+/// A time limit, as people set it: what is left of one second when the call begins is still one second.
 fn seconds(length: Duration) -> String {
-    let ms = length.as_millis();
+    let ms = match length.as_millis() {
+        ms @ 0..100 => ms,
+        ms => ms.div_ceil(10) * 10,
+    };
     if ms.is_multiple_of(1000) { format!("{} s", ms / 1000) } else { format!("{ms} ms") }
 }
 

@@ -368,11 +368,17 @@ impl RetryOffer {
 }
 
 /// The first failing step: the innermost one of its block, never a handler, so that clean-up does not
-/// look like the cause.
+/// look like the cause, and never one inside of a block that went well, such as an item a loop passed over.
 fn first_failing(steps: &[StepRow]) -> Option<usize> {
     let failing =
         |step: &StepRow| step.kind != StepKind::Handler && matches!(step.status, StepStatus::Failed | StepStatus::Uncertain);
-    let mut at = steps.iter().position(failing)?;
+    let mut well: Option<u8> = None;
+    let mut at = steps.iter().position(|step| {
+        if well.is_none_or(|depth| step.depth <= depth) {
+            well = (step.status == StepStatus::Succeeded).then_some(step.depth);
+        }
+        well.is_none() && failing(step)
+    })?;
     // A failing block holds the failing step further down and deeper.
     let mut depth = steps[at].depth;
     for (place, step) in steps.iter().enumerate().skip(at + 1) {

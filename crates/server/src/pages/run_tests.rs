@@ -27,6 +27,20 @@ fn the_run_opens_on_the_first_failing_step() {
 }
 
 #[test]
+fn what_a_block_passed_over_is_not_where_a_run_failed() {
+    use StepKind::{Loop, Pass, Plain};
+    use StepStatus::{Failed, Succeeded};
+    let steps = [
+        step("push", 0, Loop, Succeeded),
+        step("push[0]", 1, Pass, Failed),
+        step("push[0].up", 2, Plain, Failed),
+        step("bye", 0, Plain, Failed),
+    ];
+    assert_eq!(chosen_at(&steps, None), Some(3));
+    assert_eq!(RetryOffer::of(&steps).map(|retry| retry.path).as_deref(), Some("bye"));
+}
+
+#[test]
 fn a_run_that_took_everything_back_offers_no_retry() {
     use StepStatus::{Failed, Succeeded};
     let mut steps = vec![step("book", 0, StepKind::Plain, Succeeded), step("deliver", 0, StepKind::Plain, Failed)];
