@@ -44,7 +44,10 @@ pub(super) async fn object(cx: Cx, name: String) -> Result<Json, StepError> {
 
 /// What triggers know of the objects they follow, by connection: a describe is large, and they ask often.
 #[derive(Clone, Default)]
-pub(super) struct Known(Arc<Mutex<HashMap<String, (Timestamp, Arc<Json>)>>>);
+pub(super) struct Known(Arc<Mutex<HashMap<String, Described>>>);
+
+/// When an object was asked for, and what it is.
+type Described = (Timestamp, Arc<Json>);
 
 impl Known {
     /// The name and the fields of an object, with no more of them than triggers need.

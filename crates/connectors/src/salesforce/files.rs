@@ -90,7 +90,7 @@ fn boundary() -> Result<String, StepError> {
     let mut bytes = [0; BOUNDARY_BYTES];
     getrandom::fill(&mut bytes)
         .map_err(|_| StepError::new(ErrorClass::Internal, "RANDOM_MISSING", "this machine gives no random numbers"))?;
-    Ok(format!("liaison-{}", hex::encode(&bytes)))
+    Ok(format!("liaison-{}", hex::encode(bytes)))
 }
 
 /// Writes an answer into a file as it comes.
