@@ -122,7 +122,10 @@ async fn every_action_tells_every_fault() {
             assert!(vendor.sandbox.world().faults().remove(rule));
             assert_eq!(error.class, *class, "{what}: {error:?}");
             // A read that was answered in part changed nothing, whatever is said of it.
-            assert_eq!(error.doubt, *doubt, "{what}: {error:?}");
+            let writes = error.request.as_ref().is_some_and(|request| request["method"] != "GET");
+            // An instance may answer with 500 after it wrote.
+            let late = matches!(kind, Kind::ServerError) && writes;
+            assert_eq!(error.doubt, if late { Doubt::MayHaveHappened } else { *doubt }, "{what}: {error:?}");
             if let Kind::RateLimited { retry_after } = kind {
                 assert_eq!(error.retry_after, retry_after.map(Duration::from_secs), "{what}");
             }
