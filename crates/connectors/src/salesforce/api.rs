@@ -9,7 +9,7 @@ use connector::{
     Connection, Cx, ErrorClass, Secret, StepError,
     api::{Answer, Call, Sign, put_secret},
     hint::{Hint, Window},
-    http::Request,
+    http::{Request, Sink},
     jwt::{Assertion, Signature},
     oauth::{Authorize, Client, Grant, SignIn, Token},
 };
@@ -26,6 +26,7 @@ use super::{
 /// How long an assertion is good, in seconds; Salesforce takes 180 by its own clock.
 const ASSERTION_S: i64 = 170;
 
+const LIMIT_INFO: &str = "sforce-limit-info";
 pub(super) const CALL_OPTIONS: HeaderName = HeaderName::from_static("sforce-call-options");
 
 /// Salesforce as one attempt reaches it.
@@ -91,9 +92,12 @@ impl<'a> Api<'a> {
 
     /// Makes the call and passes on what the org says of its limits.
     pub(super) async fn send(&self, call: Call<'a>) -> Result<Answer, StepError> {
-        let answer = call.send().await?;
-        self.hear(&answer);
-        Ok(answer)
+        self.heard(call.send().await)
+    }
+
+    /// The same, with the body of a good answer given to a sink.
+    pub(super) async fn send_into(&self, call: Call<'a>, sink: &mut dyn Sink) -> Result<Answer, StepError> {
+        self.heard(call.send_into(Some(sink)).await)
     }
 
     /// Makes the call and reads the JSON it is answered with.
@@ -108,9 +112,13 @@ impl<'a> Api<'a> {
         if answer.body.is_empty() { Ok(()) } else { Err(answer.unreadable("an empty answer was expected")) }
     }
 
-    /// `Sforce-Limit-Info: api-usage=18/15000`.
-    pub(super) fn hear(&self, answer: &Answer) {
-        let told = answer.header("sforce-limit-info").and_then(|text| {
+    /// `Sforce-Limit-Info: api-usage=18/15000`, which refusals tell, too.
+    fn heard(&self, answer: Result<Answer, StepError>) -> Result<Answer, StepError> {
+        let told = match &answer {
+            Ok(answer) => answer.header(LIMIT_INFO),
+            Err(error) => error.response.as_ref().and_then(|response| response["headers"][LIMIT_INFO].as_str()),
+        };
+        let told = told.and_then(|text| {
             let usage = text.split(';').find_map(|part| part.trim().strip_prefix("api-usage="))?;
             let (used, limit) = usage.split_once('/')?;
             Some((used.trim().parse::<u64>().ok()?, limit.trim().parse::<u64>().ok()?))
@@ -118,6 +126,7 @@ impl<'a> Api<'a> {
         if let Some((used, limit)) = told {
             self.cx.hint(Hint { window: Window::Day, limit, left: limit.saturating_sub(used), resets_in: None });
         }
+        answer
     }
 }
 

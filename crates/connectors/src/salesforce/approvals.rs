@@ -5,8 +5,8 @@ use connector::{Action, Cx, StepError};
 use serde_json::{Value as Json, json};
 
 use super::{
-    api::{Api, invalid, text},
-    errors::of_row,
+    api::{Api, text},
+    errors::of_error,
     id_input, input,
 };
 
@@ -57,12 +57,7 @@ async fn act(cx: Cx, given: Json, what: &'static str) -> Result<Json, StepError>
         );
     }
     let error = result["errors"].as_array().and_then(|errors| errors.first()).unwrap_or(result);
-    let told = of_row(error);
-    let code = told["code"].as_str().unwrap_or("APPROVAL_REFUSED").to_owned();
-    let message = format!("Salesforce did not take this for approval: {}", told["message"].as_str().unwrap_or_default());
-    Err(answer.describe(invalid(
-        &code,
-        message,
-        "See whether the record is in an approval already, and whether the connection's user may approve it.",
-    )))
+    let next = "See whether the record is in an approval already, and whether the connection's user may approve it.";
+    let words = |words: &str| format!("Salesforce did not take this for approval: {words}");
+    Err(answer.describe(of_error(error, "APPROVAL_REFUSED", next, words)))
 }

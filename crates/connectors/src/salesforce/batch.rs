@@ -7,8 +7,8 @@ use connector::{Action, Cx, Doubt, Effect, StepError};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    api::{Api, flag, invalid, text},
-    errors::of_row,
+    api::{Api, flag, text},
+    errors::{IN_BIN, of_error, of_row},
     field_input, input, object_input,
 };
 
@@ -94,7 +94,7 @@ async fn many(cx: Cx, given: Json, how: How) -> Result<Json, StepError> {
                 Err(error) => return Err(error),
             };
             for (place, result) in chunk.iter().zip(told) {
-                results[*place] = result;
+                results[*place] = if how == How::Delete { gone(result, &rows[*place]) } else { result };
             }
         }
         let locked = |result: &Json| {
@@ -110,6 +110,12 @@ async fn many(cx: Cx, given: Json, how: How) -> Result<Json, StepError> {
     }
     let succeeded = results.iter().filter(|result| result["success"] == true).count();
     Ok(json!({ "succeeded": succeeded, "failed": results.len() - succeeded, "rows": results }))
+}
+
+/// A record that is in the recycle bin already is deleted, mostly by an earlier try whose answer was lost.
+fn gone(result: Json, id: &Json) -> Json {
+    let done = result["errors"].as_array().is_some_and(|errors| errors.iter().any(|error| error["code"] == IN_BIN));
+    if done { json!({ "success": true, "id": id, "errors": [] }) } else { result }
 }
 
 fn unsent(error: &StepError) -> Json {
@@ -208,14 +214,11 @@ async fn tree(cx: Cx, given: Json) -> Result<Json, StepError> {
     let body = answer.json()?;
     if body["hasErrors"] == true || answer.status == 400 {
         let first = body["results"].as_array().and_then(|results| results.first()).cloned().unwrap_or_else(|| body[0].clone());
-        let error = first["errors"].as_array().and_then(|errors| errors.first()).map_or_else(|| of_row(&first), of_row);
-        let message = format!(
-            "nothing was created; the record \"{}\": {}",
-            first["referenceId"].as_str().unwrap_or_default(),
-            error["message"].as_str().unwrap_or_default()
-        );
-        let code = error["code"].as_str().unwrap_or("TREE_REFUSED").to_owned();
-        return Err(answer.describe(invalid(&code, message, "Correct the record and run the step again.")));
+        let error = first["errors"].as_array().and_then(|errors| errors.first()).unwrap_or(&first);
+        let name = first["referenceId"].as_str().unwrap_or_default();
+        let next = "Correct the record and run the step again.";
+        let words = |words: &str| format!("nothing was created; the record \"{name}\": {words}");
+        return Err(answer.describe(of_error(error, "TREE_REFUSED", next, words)));
     }
     let records: Vec<Json> = body["results"]
         .as_array()

@@ -1,10 +1,20 @@
 //! Objects and their fields, as the org describes them.
 
+use std::{collections::HashMap, sync::Arc};
+
 use connector::{Cx, Object, StepError};
+use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use serde_json::{Map, Value as Json, json};
 
 use super::api::Api;
 
+/// How long triggers go by an object's fields before they ask for them again.
+const KNOWN_FOR: SignedDuration = SignedDuration::from_mins(10);
+/// What triggers need of a field.
+const FIELD_PARTS: [&str; 5] = ["name", "type", "filterable", "sortable", "deprecatedAndHidden"];
+/// Objects that are remembered.
+const KNOWN_MAX: usize = 200;
 /// Values of a picklist that are told; longer lists are left open.
 const VALUES_MAX: usize = 500;
 
@@ -30,6 +40,45 @@ pub(super) async fn object(cx: Cx, name: String) -> Result<Json, StepError> {
     let api = Api::of(&cx)?;
     let body = api.json(api.get(&["sobjects", &name, "describe"])).await?;
     Ok(schema(&body))
+}
+
+/// What triggers know of the objects they follow, by connection: a describe is large, and they ask often.
+#[derive(Clone, Default)]
+pub(super) struct Known(Arc<Mutex<HashMap<String, Described>>>);
+
+/// When an object was asked for, and what it is.
+type Described = (Timestamp, Arc<Json>);
+
+impl Known {
+    /// The name and the fields of an object, with no more of them than triggers need.
+    pub(super) async fn described(&self, api: &Api<'_>, object: &str) -> Result<Arc<Json>, StepError> {
+        let (key, now) = (place(api, object), Timestamp::from_microsecond(api.cx.now_us()).unwrap_or_default());
+        if let Some((_, known)) = self.0.lock().get(&key).filter(|(at, _)| (*at..*at + KNOWN_FOR).contains(&now)) {
+            return Ok(Arc::clone(known));
+        }
+        let answer = api.send(api.get(&["sobjects", object, "describe"])).await?;
+        let body = answer.json()?;
+        let fields = body["fields"].as_array().ok_or_else(|| answer.unreadable("it holds no fields"))?;
+        let few = |field: &Json| FIELD_PARTS.iter().map(|part| ((*part).to_owned(), field[*part].clone())).collect::<Json>();
+        let known = Arc::new(json!({ "name": body["name"], "fields": fields.iter().map(few).collect::<Vec<_>>() }));
+        let mut all = self.0.lock();
+        if all.len() >= KNOWN_MAX {
+            all.clear();
+        }
+        all.insert(key, (now, Arc::clone(&known)));
+        Ok(known)
+    }
+
+    /// Asks anew next time.
+    pub(super) fn forget(&self, api: &Api<'_>, object: &str) {
+        self.0.lock().remove(&place(api, object));
+    }
+}
+
+/// Another org, user or version behind the same connection is another place.
+fn place(api: &Api<'_>, object: &str) -> String {
+    let connection = api.cx.connection.as_deref().map(|connection| format!("{}\n{}", connection.name, connection.config));
+    format!("{}\n{object}", connection.unwrap_or_default())
 }
 
 /// Out of a describe.

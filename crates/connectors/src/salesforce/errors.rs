@@ -1,12 +1,16 @@
 //! What Salesforce refuses with, what it means, and what to do.
 
 use connector::{
-    ErrorClass,
+    ErrorClass, StepError,
     api::{Answer, Dialect, ErrorRow, Refusal},
 };
 use serde_json::Value as Json;
 
 pub(super) const DIALECT: Dialect = Dialect { system: "Salesforce", errors: ERRORS, refusal, fails_late: false };
+/// The code for a record that is in the recycle bin.
+pub(super) const IN_BIN: &str = "ENTITY_IS_DELETED";
+/// The code of an error that has none.
+const UNNAMED: &str = "UNKNOWN";
 /// How long a connection rests when the day's calls are used up: they come back little by little.
 const QUOTA_PAUSE: std::time::Duration = std::time::Duration::from_secs(300);
 
@@ -333,9 +337,28 @@ fn ids(urls: &[Json]) -> String {
     ids.join(", ")
 }
 
+/// True when Salesforce itself says that a record is not there. A page with 404 comes from somebody in between.
+pub(super) fn missing(answer: &Answer) -> Result<bool, StepError> {
+    match refusal(answer) {
+        _ if answer.status != 404 => Ok(false),
+        Some(_) => Ok(true),
+        None => Err(answer.unreadable("Salesforce's own word on what is missing was expected")),
+    }
+}
+
+/// The failure that one error of an answer tells; nothing was done.
+pub(super) fn of_error(error: &Json, unnamed: &str, next: &str, words: impl FnOnce(&str) -> String) -> StepError {
+    let told = of_row(error);
+    let text = |name: &str| told[name].as_str().unwrap_or_default();
+    let code = if text("code") == UNNAMED { unnamed } else { text("code") };
+    let class = ErrorClass::parse(text("class")).unwrap_or(Invalid);
+    let next = DIALECT.error(code).filter(|_| class != Invalid).map_or(next, |row| row.next);
+    StepError::new(class, code, words(text("message"))).with_next(next)
+}
+
 /// One error of a row, as people are told of it: code, class, sentence.
 pub(super) fn of_row(error: &Json) -> Json {
-    let code = error["statusCode"].as_str().or(error["errorCode"].as_str()).unwrap_or("UNKNOWN").to_owned();
+    let code = error["statusCode"].as_str().or(error["errorCode"].as_str()).unwrap_or(UNNAMED).to_owned();
     let known = DIALECT.error(&code);
     let words = told(error);
     let locked = words.contains("UNABLE_TO_LOCK_ROW");

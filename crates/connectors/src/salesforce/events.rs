@@ -22,7 +22,7 @@ use serde_json::{Map, Value as Json, json};
 use self::{
     avro::Type,
     bus::{Bus, Subscription, Trouble},
-    messages::{ConsumerEvent, FetchRequest, Preset},
+    messages::{ConsumerEvent, FetchRequest, Preset, ProducerEvent},
 };
 use super::{
     api::{flag, text},
@@ -74,7 +74,7 @@ fn wait_input() -> Json {
 }
 
 fn lost_output() -> (Json, Json) {
-    let lost = json!({"type": "boolean", "description": "True for the one event that tells of a gap: events after lost_after may be missing, because Salesforce kept none from then on."});
+    let lost = json!({"type": "boolean", "description": "True for an event that tells of a gap: events after lost_after may be missing, because Salesforce kept none from then on; or, where event_id is filled, this one event could not be read."});
     (lost, json!({"type": ["string", "null"]}))
 }
 
@@ -174,13 +174,14 @@ impl Question<'_> {
         let floor_ms = place.floor_ms.max(from_ms);
         tracing::warn!(topic = place.topic, quiet, "salesforce.replay: the place in the stream is not kept any more");
         let taken = self.signed_in(&Place { replay: None, floor_ms, ..place.clone() }).await.map_err(Trouble::told)?;
-        Ok((taken, (!quiet).then(|| self.gap(place))))
+        Ok((taken, (!quiet).then(|| self.gap(place, None))))
     }
 
-    /// The event that tells of a gap.
-    fn gap(&self, place: &Place) -> Occurrence {
+    /// The event that tells of a gap: all that came after a place, or the one event that was produced there.
+    fn gap(&self, place: &Place, produced: Option<&ProducerEvent>) -> Occurrence {
         let replay = place.replay.clone().unwrap_or_default();
-        let mut data = json!({"event_id": "", "replay_id": replay, "schema_id": "", "fields": {}, "lost": true, "lost_after": moment_text(place.at_ms)});
+        let (event, schema) = produced.map_or(("", ""), |produced| (&produced.id, &produced.schema_id));
+        let mut data = json!({"event_id": event, "replay_id": replay, "schema_id": schema, "fields": {}, "lost": true, "lost_after": moment_text(place.at_ms)});
         let more = if self.changes {
             json!({"object": null, "record_id": null, "record_ids": [], "change_type": null, "gap": true, "changed_fields": [],
                 "nulled_fields": [], "diff_fields": [], "committed_at": null})
@@ -190,7 +191,8 @@ impl Question<'_> {
         if let (Json::Object(data), Json::Object(more)) = (&mut data, more) {
             data.extend(more);
         }
-        Occurrence { key: format!("lost:{replay}"), data }
+        let what = if produced.is_some() { "unreadable" } else { "lost" };
+        Occurrence { key: format!("{what}:{replay}"), data }
     }
 
     fn place(&self, from: &Position) -> Result<Place, StepError> {
@@ -303,19 +305,39 @@ impl Question<'_> {
         Ok(())
     }
 
-    /// Takes one event, unless the trigger does not want it.
+    /// Takes one event. One that cannot be read would stand in the way of all later ones: it is told, and passed over.
     async fn one(&self, bus: &mut Bus, event: ConsumerEvent, taken: &mut Taken) -> Result<(), Trouble> {
-        let ConsumerEvent { event: Some(produced), replay_id } = event else {
-            return Err(unreadable("an event is empty").into());
+        let (empty, produced) = (event.event.is_none(), event.event.unwrap_or_default());
+        let replay = STANDARD.encode(&event.replay_id);
+        let read = match empty {
+            true => Err(unreadable("it is empty").into()),
+            false => self.read(bus, &produced, &replay, taken).await,
         };
+        match read {
+            Err(Trouble::Other(error)) if error.code == UNREADABLE => {
+                tracing::warn!(
+                    topic = taken.place.topic,
+                    event = produced.id,
+                    why = error.message,
+                    "salesforce.event: cannot be read"
+                );
+                taken.place.replay = Some(replay);
+                taken.events.push(self.gap(&taken.place, Some(&produced)));
+                Ok(())
+            }
+            read => read,
+        }
+    }
+
+    /// Reads one event, and takes it unless the trigger does not want it.
+    async fn read(&self, bus: &mut Bus, produced: &ProducerEvent, replay: &str, taken: &mut Taken) -> Result<(), Trouble> {
         let schema = self.schema(bus, &produced.schema_id).await?;
         let Json::Object(fields) = schema.read(&produced.payload).map_err(|why| unreadable(why.0))? else {
             return Err(unreadable("an event is no record").into());
         };
         let made_ms = if self.changes { change::made_ms(&fields) } else { fields.get("CreatedDate").and_then(Json::as_i64) };
-        let replay = STANDARD.encode(&replay_id);
         let place = &mut taken.place;
-        (place.replay, place.at_ms) = (Some(replay.clone()), made_ms.unwrap_or(place.at_ms));
+        (place.replay, place.at_ms) = (Some(replay.to_owned()), made_ms.unwrap_or(place.at_ms));
         if made_ms.is_some_and(|made_ms| made_ms < place.floor_ms) {
             return Ok(());
         }
@@ -327,7 +349,7 @@ impl Question<'_> {
             ("lost".to_owned(), json!(false)),
             ("lost_after".to_owned(), Json::Null),
         ]);
-        let key = if produced.id.is_empty() { replay } else { produced.id };
+        let key = if produced.id.is_empty() { replay.to_owned() } else { produced.id.clone() };
         // A stream may deliver an event again at once.
         if taken.events.iter().rev().take(ASKED_MAX as usize).all(|known| known.key != key) {
             taken.events.push(Occurrence { key, data: Json::Object(data) });
@@ -370,7 +392,9 @@ impl Question<'_> {
     }
 }
 
+/// The code of an event that cannot be read.
+const UNREADABLE: &str = "EVENT_UNREADABLE";
+
 fn unreadable(why: &str) -> StepError {
-    StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", format!("Salesforce told an event that cannot be read: {why}"))
-        .with_next("Look at the event's schema; the event is kept by Salesforce for 72 hours and is asked for again.")
+    StepError::new(ErrorClass::Server, UNREADABLE, format!("Salesforce told an event that cannot be read: {why}"))
 }

@@ -115,13 +115,9 @@ async fn flow(cx: Cx, given: Json) -> Result<Json, StepError> {
         return Ok(json!({ "outputs": result["outputValues"].as_object().cloned().unwrap_or_default() }));
     }
     let error = result["errors"].as_array().and_then(|errors| errors.first()).unwrap_or(result);
-    let told = super::errors::of_row(error);
-    let message = format!("the flow {name} failed: {}", told["message"].as_str().unwrap_or_default());
-    Err(answer.describe(invalid(
-        told["code"].as_str().unwrap_or("FLOW_FAILED"),
-        message,
-        "See the flow's error email, or ask your Salesforce admin.",
-    )))
+    let next = "See the flow's error email, or ask your Salesforce admin.";
+    let words = |words: &str| format!("the flow {name} failed: {words}");
+    Err(answer.describe(super::errors::of_error(error, "FLOW_FAILED", next, words)))
 }
 
 async fn any(cx: Cx, given: Json, apex: bool) -> Result<Json, StepError> {

@@ -19,7 +19,8 @@ use super::{
 const FILE_BYTES_MAX: u64 = 2_000_000_000;
 /// Largest text given in place of a file.
 const TEXT_CHARS_MAX: usize = 1_000_000;
-const BOUNDARY: &str = "liaison-4f1c7e92a6b05d38";
+/// Random bytes of what parts the body; nobody can write a file that holds it.
+const BOUNDARY_BYTES: usize = 16;
 
 pub(super) fn actions() -> Vec<Action> {
     vec![
@@ -65,12 +66,13 @@ async fn upload(cx: Cx, given: Json) -> Result<Json, StepError> {
             ));
         }
     }
+    let boundary = boundary()?;
     let head = format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"entity_content\"\r\nContent-Type: application/json\r\n\r\n{entity}\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"VersionData\"; filename=\"{}\"\r\nContent-Type: application/octet-stream\r\n\r\n",
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"entity_content\"\r\nContent-Type: application/json\r\n\r\n{entity}\r\n--{boundary}\r\nContent-Disposition: form-data; name=\"VersionData\"; filename=\"{}\"\r\nContent-Type: application/octet-stream\r\n\r\n",
         name.replace('"', "_")
     );
-    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    let end = format!("\r\n--{BOUNDARY}--\r\n");
+    let kind = format!("multipart/form-data; boundary={boundary}");
+    let end = format!("\r\n--{boundary}--\r\n");
     let call = api.call(Method::POST, api.url(&["sobjects", "ContentVersion"]));
     let call = match content {
         // A text is sent whole; it needs no place for files.
@@ -81,6 +83,14 @@ async fn upload(cx: Cx, given: Json) -> Result<Json, StepError> {
     let body = answer.json()?;
     let id = body["id"].as_str().ok_or_else(|| answer.unreadable("it holds no id"))?;
     Ok(json!({ "id": id }))
+}
+
+/// What parts the body: another one each time.
+fn boundary() -> Result<String, StepError> {
+    let mut bytes = [0; BOUNDARY_BYTES];
+    getrandom::fill(&mut bytes)
+        .map_err(|_| StepError::new(ErrorClass::Internal, "RANDOM_MISSING", "this machine gives no random numbers"))?;
+    Ok(format!("liaison-{}", hex::encode(bytes)))
 }
 
 /// Writes an answer into a file as it comes.
@@ -116,8 +126,7 @@ async fn download(cx: Cx, given: Json) -> Result<Json, StepError> {
     let mut sink = Into(files.create().await?);
     let call =
         api.get(&["sobjects", object, id, field]).header(header::ACCEPT, "*/*").header(header::ACCEPT_ENCODING, "identity");
-    let answer = call.send_into(Some(&mut sink)).await?;
-    api.hear(&answer);
+    let answer = api.send_into(call, &mut sink).await?;
     let html = answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html"));
     if html {
         return Err(answer.unreadable("a web page came in place of the file"));

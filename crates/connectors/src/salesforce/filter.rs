@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::api::{invalid, text};
 
-/// Longest query; what is longer does not fit into an address.
+/// Longest query as it stands in an address; with the headers that has 16 KB.
 pub(super) const SOQL_CHARS_MAX: usize = 14_000;
 /// Conditions of a filter.
 const CONDITIONS_MAX: usize = 100;

@@ -66,8 +66,7 @@ async fn page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page, StepErr
     let api = Api::of(&cx)?;
     let what = if flag(&given, "deleted") { "queryAll" } else { "query" };
     if let Some(next) = cursor.as_ref().and_then(|cursor| cursor["next"].as_str()) {
-        let body = api.json(api.call(::http::Method::GET, api.named_url(next)?)).await?;
-        return records(&api, body, None).await;
+        return onward(&api, next).await;
     }
     let own = text(&given, "soql");
     if !own.is_empty() {
@@ -133,14 +132,31 @@ fn ordered(order: &str) -> Result<String, StepError> {
     Ok(parts.collect::<Result<Vec<_>, _>>()?.join(", "))
 }
 
-pub(super) async fn ask(api: &Api<'_>, what: &str, soql: &str) -> Result<Json, StepError> {
-    if soql.len() > SOQL_CHARS_MAX {
+/// Refuses a query that does not fit into an address, where most signs are written as three.
+pub(super) fn fits(soql: &str) -> Result<(), StepError> {
+    let sent: usize = url::form_urlencoded::byte_serialize(soql.as_bytes()).map(str::len).sum();
+    if sent > SOQL_CHARS_MAX {
         return Err(invalid(
             "QUERY_TOO_LONG",
-            format!("the query has {} characters; at most {SOQL_CHARS_MAX} can be asked", soql.len()),
+            format!("the query has {sent} characters as it is sent in an address; at most {SOQL_CHARS_MAX} can be asked"),
             "Ask for fewer fields or values.",
         ));
     }
+    Ok(())
+}
+
+/// The next page of a query, at the address Salesforce named.
+pub(super) async fn onward(api: &Api<'_>, next: &str) -> Result<Page, StepError> {
+    let answer = api.send(api.call(::http::Method::GET, api.named_url(next)?)).await?;
+    let page = records(api, answer.json()?, None).await?;
+    match page.next.as_ref().is_some_and(|further| further["next"] == next) {
+        true => Err(answer.unreadable("its pages do not go on")),
+        false => Ok(page),
+    }
+}
+
+pub(super) async fn ask(api: &Api<'_>, what: &str, soql: &str) -> Result<Json, StepError> {
+    fits(soql)?;
     api.json(api.get(&[what]).query([("q", soql)]).header(BATCH, "batchSize=2000")).await
 }
 
@@ -179,8 +195,12 @@ async fn complete(api: &Api<'_>, record: &mut Json) -> Result<(), StepError> {
                     "Search the children by themselves.",
                 ));
             }
-            let mut more = api.json(api.call(::http::Method::GET, api.named_url(&url)?)).await?;
+            let answer = api.send(api.call(::http::Method::GET, api.named_url(&url)?)).await?;
+            let mut more = answer.json()?;
             next = more["nextRecordsUrl"].as_str().map(str::to_owned);
+            if next.as_ref() == Some(&url) {
+                return Err(answer.unreadable("its pages do not go on"));
+            }
             if let (Json::Array(known), Json::Array(found)) = (&mut list["records"], more["records"].take()) {
                 known.extend(found);
             }

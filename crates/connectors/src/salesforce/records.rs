@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     api::{Api, bare, flag, invalid, text},
+    errors::{IN_BIN, missing},
     field_input, fields_input,
     filter::name,
     id_input, input, object_input,
@@ -55,7 +56,7 @@ pub(super) fn actions() -> Vec<Action> {
             .idempotent()
             .input(input(json!({"object": object_input(), "id": id_input(),
                 "ignore_missing": {"type": "boolean", "default": false, "title": "Ignore if missing", "description": "A record that is gone already is fine."}}), &["object", "id"]))
-            .output(json!({"type": "object", "additionalProperties": false, "required": ["deleted"], "properties": {"deleted": {"type": "boolean"}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["deleted"], "properties": {"deleted": {"type": "boolean", "description": "True also when the record was in the recycle bin already; false when there is none."}}}))
             .sample(json!({"deleted": true})),
     ]
 }
@@ -181,7 +182,7 @@ async fn get(cx: Cx, given: Json) -> Result<Json, StepError> {
         call = call.query([("fields", fields.join(","))]);
     }
     let answer = api.send(call).await?;
-    let record = if answer.status == 404 { Json::Null } else { bare(answer.json()?) };
+    let record = if missing(&answer)? { Json::Null } else { bare(answer.json()?) };
     Ok(json!({ "record": record }))
 }
 
@@ -189,9 +190,13 @@ async fn delete(cx: Cx, given: Json) -> Result<Json, StepError> {
     let api = Api::of(&cx)?;
     let accepted: &[u16] = if flag(&given, "ignore_missing") { &[404] } else { &[] };
     let call = api.call(Method::DELETE, api.url(&["sobjects", text(&given, "object"), text(&given, "id")])).accepts(accepted);
-    let answer = api.send(call).await?;
-    if answer.status == 404 {
-        return Ok(json!({ "deleted": false }));
+    let answer = match api.send(call).await {
+        // A try whose answer was lost has done it already: that is what was wanted.
+        Err(error) if error.code == IN_BIN => return Ok(json!({ "deleted": true })),
+        answer => answer?,
+    };
+    if missing(&answer)? {
+        return Ok(json!({ "deleted": answer.peek().is_some_and(|body| body[0]["errorCode"] == IN_BIN) }));
     }
     if answer.body.is_empty() { Ok(json!({ "deleted": true })) } else { Err(answer.unreadable("an empty answer was expected")) }
 }

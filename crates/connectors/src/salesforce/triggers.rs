@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     api::{Api, bare, flag, text},
-    describe::{clock, plain_fields},
+    describe::{Known, clock, plain_fields},
     field_input,
     filter::{conditions, moment, name, quoted, schema, soql_moment},
     input, object_input,
@@ -31,6 +31,11 @@ const FIELDS_CHARS_MAX: usize = 9_000;
 const SCHEDULED_MAX: usize = 2_000;
 
 pub(super) fn triggers() -> Vec<Trigger> {
+    let known = Known::default();
+    let walking = |changes: bool| {
+        let known = known.clone();
+        Poll::new(EVERY, move |cx, with, from| walk(known.clone(), cx, with, from, changes))
+    };
     let fields = json!({"type": "array", "items": {"type": "string"}, "title": "Fields", "description": "All plain fields when left out."});
     let lag = json!({"type": "integer", "minimum": 0, "maximum": 3600, "default": LAG_S, "title": "Lag", "description": "Seconds that the newest records are left for the next question, because long transactions come late."});
     let filter = json!({"object": object_input(), "fields": fields, "filter": schema(), "where": {"type": "string", "title": "Condition in SOQL"}, "params": {"type": "object", "title": "Values", "additionalProperties": true}, "lag_s": lag});
@@ -48,17 +53,18 @@ pub(super) fn triggers() -> Vec<Trigger> {
             .output(record.clone())
             .sample(sample.clone())
             .shaped(Shaped::by("object").names(&["fields"]).gives("record"))
-            .poll(Poll::new(EVERY, |cx, with, from| async move { walk(cx, with, from, false).await })),
+            .poll(walking(false)),
         Trigger::new("new_or_updated_record", "New or updated record", "Fires for every record that is created or changed, each time it is.")
             .config(input(changed, &["object"]))
             .output(record)
             .sample(sample)
             .shaped(Shaped::by("object").names(&["fields", "by"]).gives("record"))
-            .poll(Poll::new(EVERY, |cx, with, from| async move { walk(cx, with, from, true).await })),
+            .poll(walking(true)),
         Trigger::new("deleted_record", "Deleted record", "Fires for every record that is deleted; Salesforce tells those of the last 15 days.")
             .config(input(json!({"object": object_input()}), &["object"]))
-            .output(json!({"type": "object", "additionalProperties": false, "required": ["id", "object", "deleted_at"], "properties": {"id": {"type": "string"}, "object": {"type": "string"}, "deleted_at": {"type": "string"}}}))
-            .sample(json!({"id": "001xx000003DGb1AAG", "object": "Account", "deleted_at": "2026-01-02T03:04:05.000+0000"}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["id", "object", "deleted_at", "lost"], "properties": {"id": {"type": ["string", "null"]}, "object": {"type": "string"}, "deleted_at": {"type": ["string", "null"]},
+                "lost": {"type": "boolean", "description": "True for the one event that tells of a gap: deletions after lost_after may be missing, because Salesforce tells no older ones any more. Compare the records once."}, "lost_after": {"type": ["string", "null"]}}}))
+            .sample(json!({"id": "001xx000003DGb1AAG", "object": "Account", "deleted_at": "2026-01-02T03:04:05.000+0000", "lost": false, "lost_after": null}))
             .poll(Poll::new(EVERY, deleted)),
         Trigger::new("scheduled_soql", "Scheduled query", "Runs a SOQL query regularly and fires with its records.")
             .config(input(json!({"soql": {"type": "string", "title": "SOQL", "description": "At most 2,000 records."}, "params": {"type": "object", "title": "Values", "additionalProperties": true},
@@ -107,14 +113,21 @@ fn place(from: &Position) -> Result<Place, StepError> {
     }
 }
 
-async fn walk(cx: Cx, with: Json, from: Position, changes: bool) -> Result<Polled, StepError> {
+async fn walk(known: Known, cx: Cx, with: Json, from: Position, changes: bool) -> Result<Polled, StepError> {
     let api = Api::of(&cx)?;
     let start = place(&from)?;
     let object = name(text(&with, "object"))?;
-    let described = api.json(api.get(&["sobjects", object, "describe"])).await?;
+    let described = known.described(&api, object).await?;
     let by = followed(&described, &with, changes)?;
     let soql = question(&described, &with, &by, &start)?;
-    let answer = api.send(api.get(&["query"]).query([("q", &soql)])).await?;
+    super::query::fits(&soql)?;
+    let answer = api.send(api.get(&["query"]).query([("q", &soql)])).await;
+    let answer = answer.inspect_err(|error| {
+        if error.class == ErrorClass::Invalid {
+            // Perhaps the object is another one by now.
+            known.forget(&api, object);
+        }
+    })?;
     let body = answer.json()?;
     let records = body["records"].as_array().ok_or_else(|| answer.unreadable("it holds no records"))?;
     let upper = server_time(&answer, &cx) - SignedDuration::from_secs(with["lag_s"].as_i64().unwrap_or(LAG_S));
@@ -216,8 +229,8 @@ async fn deleted(cx: Cx, with: Json, from: Position) -> Result<Polled, StepError
     let object = text(&with, "object");
     let now = Timestamp::from_microsecond(cx.now_us()).unwrap_or_default();
     let oldest = now - SignedDuration::from_secs(DELETED_S);
-    let begin = moment(&start.at).ok_or_else(|| lost("no moment"))?;
-    let begin = begin.max(oldest).min(now - SignedDuration::from_secs(120));
+    let wanted = moment(&start.at).ok_or_else(|| lost("no moment"))?;
+    let begin = wanted.max(oldest).min(now - SignedDuration::from_secs(120));
     // The end may lie ahead of the org's clock; it tells how far it looked.
     let end = now + SignedDuration::from_secs(60);
     let call = api.get(&["sobjects", object, "deleted"]).query([("start", soql_moment(begin)), ("end", soql_moment(end))]);
@@ -230,13 +243,22 @@ async fn deleted(cx: Cx, with: Json, from: Position) -> Result<Polled, StepError
         .ok_or_else(|| answer.unreadable("it does not say how far it looked"))?;
     let floor = moment(&start.floor).ok_or_else(|| lost("no moment"))?;
     let mut events = Vec::new();
+    let earliest = body["earliestDateAvailable"].as_str().and_then(moment).map_or(oldest, |earliest| earliest.max(oldest));
+    if wanted < earliest {
+        tracing::warn!(object, "salesforce.deleted: deletions are older than Salesforce tells");
+        let data = json!({ "id": null, "object": object, "deleted_at": null, "lost": true, "lost_after": start.at });
+        events.push(Occurrence { key: format!("lost:{}", start.at), data });
+    }
     for one in list {
         let (Some(id), Some(at)) = (one["id"].as_str(), one["deletedDate"].as_str()) else {
             return Err(answer.unreadable("a deleted record has no id or no time"));
         };
         // Seconds are all that is told.
         if moment(at).is_some_and(|at| at.as_second() >= floor.as_second()) {
-            events.push(Occurrence { key: format!("{id}:{at}"), data: json!({ "id": id, "object": object, "deleted_at": at }) });
+            events.push(Occurrence {
+                key: format!("{id}:{at}"),
+                data: json!({ "id": id, "object": object, "deleted_at": at, "lost": false, "lost_after": null }),
+            });
         }
     }
     let at = (covered - SignedDuration::from_secs(OVERLAP_S)).max(begin.min(covered)).max(floor);
@@ -265,8 +287,7 @@ async fn scheduled(cx: Cx, with: Json, from: Position) -> Result<Polled, StepErr
         if records.len() > SCHEDULED_MAX {
             break;
         }
-        let body = api.json(api.call(::http::Method::GET, api.named_url(next)?)).await?;
-        page = super::query::records(&api, body, None).await?;
+        page = super::query::onward(&api, next).await?;
         records.append(&mut page.items);
     }
     if records.len() > SCHEDULED_MAX {

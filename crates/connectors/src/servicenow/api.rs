@@ -190,6 +190,18 @@ impl<'a> Api<'a> {
         answer
     }
 
+    /// Deletes something; false when the instance itself says that it is not there, and that is fine. A gateway's page is
+    /// no sign of either.
+    pub(super) async fn delete(&self, path: &[&str], missing_is_fine: bool) -> Result<bool, StepError> {
+        let fine: &[u16] = if missing_is_fine { &[404] } else { &[] };
+        let answer = self.send(self.call(Method::DELETE, path).accepts(fine)).await?;
+        match answer.status.as_u16() {
+            204 if answer.body.is_empty() => Ok(true),
+            404 if refusal(&answer).is_some_and(|refusal| refusal.code == "NO_RECORD") => Ok(false),
+            _ => Err(answer.unreadable("ServiceNow answers with 204 and nothing else, or names the record it does not find")),
+        }
+    }
+
     /// Tells the connection's budget that a limit is used up.
     pub(super) fn hear(&self, error: &StepError) {
         if error.class != ErrorClass::RateLimited {

@@ -158,7 +158,6 @@ impl Sink for IntoFile {
 async fn delete(_: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json, StepError> {
     let api = Api::new(&cx)?;
     let id = checked_id(word(&input, "attachment"))?;
-    let missing: &[u16] = if flag(&input, "ignore_missing", true) { &[404] } else { &[] };
-    let answer = api.send(api.call(Method::DELETE, &["api", "now", "attachment", id]).accepts(missing)).await?;
-    Ok(json!({"deleted": answer.status.is_success()}))
+    let deleted = api.delete(&["api", "now", "attachment", id], flag(&input, "ignore_missing", true)).await?;
+    Ok(json!({ "deleted": deleted }))
 }

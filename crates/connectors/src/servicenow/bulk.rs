@@ -33,12 +33,13 @@ pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
     let row = json!({"type": "object", "additionalProperties": true});
     let outcome = json!({"type": "object", "required": ["row", "status"], "properties": {
         "row": {"type": "integer", "description": "Its place among the rows, from 0."},
-        "status": {"type": "string", "description": "inserted, updated, ignored, skipped, error or pending."},
+        "status": {"type": "string", "description": "inserted, updated, ignored, skipped, error, pending or untold."},
         "table": {"type": "string"}, "sys_id": {"type": "string"}, "message": {"type": "string"}
     }});
     let imported = json!({"type": "object", "required": ["rows", "inserted", "updated", "ignored", "errors"], "properties": {
         "import_set": {"type": "string"}, "rows": {"type": "array", "items": outcome},
-        "inserted": {"type": "integer"}, "updated": {"type": "integer"}, "ignored": {"type": "integer"}, "errors": {"type": "integer"}, "pending": {"type": "integer"}
+        "inserted": {"type": "integer"}, "updated": {"type": "integer"}, "ignored": {"type": "integer"}, "errors": {"type": "integer"}, "pending": {"type": "integer"},
+        "untold": {"type": "integer", "description": "Rows of which the instance does not tell what became of them."}
     }});
     let written = json!({"type": "object", "required": ["items", "failed"], "properties": {
         "items": {"type": "array", "items": {"type": "object", "required": ["item", "status", "ok"], "properties": {
@@ -61,7 +62,7 @@ pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
                 &["staging_table", "rows"],
             ))
             .output(imported)
-            .sample(json!({"import_set": "ISET0010001", "rows": [{"row": 0, "status": "inserted", "table": "sys_user", "sys_id": "ea2bc8f0c0a8016401c5a33be04be441"}], "inserted": 1, "updated": 0, "ignored": 0, "errors": 0, "pending": 0})),
+            .sample(json!({"import_set": "ISET0010001", "rows": [{"row": 0, "status": "inserted", "table": "sys_user", "sys_id": "ea2bc8f0c0a8016401c5a33be04be441"}], "inserted": 1, "updated": 0, "ignored": 0, "errors": 0, "pending": 0, "untold": 0})),
         action(dictionary, "batch_write", "Write many records", "Creates, updates and deletes up to 100 records in one call. It is no transaction: each item succeeds or fails for itself.", batch)
             .effect(|input| {
                 let items = input["items"].as_array();
@@ -118,8 +119,9 @@ fn told(set: String, outcomes: Vec<Json>, fail: bool) -> Result<Json, StepError>
             .with_next("Correct these rows and import them alone; the others are done."));
     }
     let (inserted, updated, pending) = (count(&["inserted"]), count(&["updated"]), count(&["pending"]));
+    let untold = count(&["untold"]);
     Ok(
-        json!({"import_set": set, "rows": outcomes, "inserted": inserted, "updated": updated, "ignored": ignored, "errors": errors, "pending": pending}),
+        json!({"import_set": set, "rows": outcomes, "inserted": inserted, "updated": updated, "ignored": ignored, "errors": errors, "pending": pending, "untold": untold}),
     )
 }
 
@@ -182,8 +184,19 @@ async fn multiple(
     if !flag(input, "wait", true) || !processed(api, &set).await? {
         return Ok((set, (0..rows.len()).map(pending).collect()));
     }
-    let outcomes = outcomes(api, &set).await.map_err(|error| StepError { doubt: Doubt::MayHaveHappened, ..error })?;
-    Ok((set, outcomes))
+    let told = outcomes(api, &set).await.map_err(|error| StepError { doubt: Doubt::MayHaveHappened, ..error })?;
+    Ok((set, of_each(rows.len(), told)))
+}
+
+/// One outcome for each row at least: rows that the instance tells nothing of are told as such.
+fn of_each(count: usize, mut told: Vec<Json>) -> Vec<Json> {
+    let known: std::collections::HashSet<u64> = told.iter().filter_map(|row| row["row"].as_u64()).collect();
+    let silent = (0..count).filter(|place| !known.contains(&(*place as u64)));
+    let silent =
+        silent.map(|place| json!({"row": place, "status": "untold", "message": "the instance does not tell what became of it"}));
+    told.extend(silent);
+    told.sort_by_key(|row| row["row"].as_u64());
+    told
 }
 
 /// Waits until the instance has worked the set off, as long as the attempt has time.
@@ -205,9 +218,15 @@ async fn outcomes(api: &Api<'_>, set: &str) -> Result<Vec<Json>, StepError> {
     let fields = ["sys_import_row", "sys_import_state", "sys_target_sys_id", "sys_target_table", "sys_import_state_comment"]
         .map(str::to_owned);
     let query = format!("sys_import_set={set}^ORDERBYsys_import_row");
-    let limit = ROWS_MAX as u64;
-    let found =
-        api.rows(&Ask { table: "sys_import_set_row", query: &query, fields: &fields, limit, offset: 0, display: false }).await?;
+    let (mut rows, mut offset, mut more) = (Vec::new(), 0, true);
+    while more {
+        let limit = ROWS_MAX as u64;
+        let ask = Ask { table: "sys_import_set_row", query: &query, fields: &fields, limit, offset, display: false };
+        let mut found = api.rows(&ask).await?;
+        more = found.more(offset);
+        offset += found.limit;
+        rows.append(&mut found.rows);
+    }
     let row = |row: &Json| {
         json!({
             "row": word(row, "sys_import_row").parse::<u64>().unwrap_or_default(),
@@ -217,7 +236,7 @@ async fn outcomes(api: &Api<'_>, set: &str) -> Result<Vec<Json>, StepError> {
             "message": word(row, "sys_import_state_comment"),
         })
     };
-    Ok(found.rows.iter().map(row).collect())
+    Ok(rows.iter().map(row).collect())
 }
 
 async fn batch(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json, StepError> {
@@ -230,15 +249,17 @@ async fn batch(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json,
     let mut outcomes: Vec<Json> = (0..items.len())
         .map(|place| json!({"item": place, "status": 0, "ok": false, "message": "the batch left it over"}))
         .collect();
-    for _ in 0..ROUNDS_MAX {
+    // What a round did stays done, whatever becomes of the next.
+    let in_doubt = |error: StepError| StepError { doubt: Doubt::MayHaveHappened, ..error };
+    for number in 0..ROUNDS_MAX {
         if waiting.is_empty() {
             break;
         }
-        let done = round(&api, &waiting).await?;
+        let done = round(&api, &waiting).await.map_err(|error| if number > 0 { in_doubt(error) } else { error })?;
         waiting.retain(|request| done.iter().all(|one| one["id"] != request["id"]));
         for one in done {
             let Some(place) = word(&one, "id").parse::<usize>().ok().filter(|place| *place < items.len()) else { continue };
-            outcomes[place] = outcome(&api, place, &items[place], &one).await?;
+            outcomes[place] = outcome(&api, place, &items[place], &one).await.map_err(in_doubt)?;
         }
     }
     let failed = outcomes.iter().filter(|one| one["ok"] == false).count();

@@ -365,9 +365,8 @@ async fn upsert(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json
 async fn delete(_: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json, StepError> {
     let api = Api::new(&cx)?;
     let (table, id) = (api::table(&input)?, checked_id(word(&input, "sys_id"))?);
-    let missing: &[u16] = if flag(&input, "ignore_missing", true) { &[404] } else { &[] };
-    let answer = api.send(api.call(Method::DELETE, &["api", "now", "table", table, id]).accepts(missing)).await?;
-    Ok(json!({"deleted": answer.status.is_success()}))
+    let deleted = api.delete(&["api", "now", "table", table, id], flag(&input, "ignore_missing", true)).await?;
+    Ok(json!({ "deleted": deleted }))
 }
 
 async fn aggregate(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json, StepError> {

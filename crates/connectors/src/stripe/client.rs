@@ -12,7 +12,7 @@ use url::Url;
 use super::{
     errors::DIALECT,
     form, money,
-    settings::{API_URL, API_VERSION, FILES_URL, is_account, is_version},
+    settings::{self, API_URL, API_VERSION, FILES_URL, is_account, is_version},
 };
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
@@ -20,6 +20,9 @@ const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest idempotency key Stripe takes.
 const KEY_CHARS_MAX: usize = 255;
+
+/// The fields that hold secrets: of payments, sessions and invoices, and of new webhook endpoints and keys.
+const SECRETS: [&str; 4] = ["client_secret", "confirmation_secret", "secret", "signing_secret"];
 
 /// A body that is sent.
 pub(super) enum Body<'a> {
@@ -50,8 +53,7 @@ impl<'a> Client<'a> {
             cx.connection.as_deref().ok_or_else(|| invalid("CONNECTION_MISSING", "Stripe is used through a connection"))?;
         let key = connection.credentials.get("api_key").map(|key| Secret::new(key.expose().trim().to_owned()));
         let key = key.ok_or_else(|| StepError::new(ErrorClass::Auth, "CREDENTIAL_MISSING", "the connection has no API key"))?;
-        let named =
-            |name: &str| input.get(name).or_else(|| connection.config.get(name)).and_then(Json::as_str).map(str::to_owned);
+        let named = |name: &str| settings::named(input, &connection.config, name).map(str::to_owned);
         let account = named("connected_account");
         if let Some(account) = account.as_deref().filter(|account| !is_account(account)) {
             return Err(invalid(
@@ -78,6 +80,11 @@ impl<'a> Client<'a> {
             self.key = Some(key.to_owned());
         }
         Ok(self)
+    }
+
+    /// Now, in seconds since the epoch.
+    pub(super) fn now_s(&self) -> i64 {
+        self.cx.now_s()
     }
 
     fn address(&self, path: &str) -> Result<Url, StepError> {
@@ -153,12 +160,32 @@ impl<'a> Client<'a> {
     }
 }
 
+/// An answer's JSON without its secrets.
+pub(super) fn json(answer: &Answer) -> Result<Json, StepError> {
+    let mut body = answer.json()?;
+    without_secrets(&mut body);
+    Ok(body)
+}
+
+/// Drops what opens a payment in a browser or signs webhooks, however deep it stands: it must not lie in journals.
+/// What people keep in `metadata` is their own.
+pub(super) fn without_secrets(value: &mut Json) {
+    match value {
+        Json::Object(record) => {
+            record.retain(|name, value| !(SECRETS.contains(&name.as_str()) && (value.is_string() || value.is_object())));
+            for (_, value) in record.iter_mut().filter(|(name, _)| *name != "metadata") {
+                without_secrets(value);
+            }
+        }
+        Json::Array(rows) => rows.iter_mut().for_each(without_secrets),
+        _ => {}
+    }
+}
+
 /// An answer that is an object of Stripe; anything else comes from somebody in between.
 pub(super) fn object(answer: &Answer) -> Result<Json, StepError> {
-    match answer.json()? {
+    match json(answer)? {
         Json::Object(mut record) if record.contains_key("object") || record.contains_key("data") => {
-            // What opens a payment in a browser must not lie in journals.
-            record.shift_remove("client_secret");
             money::explain(&mut record);
             for row in record.get_mut("data").and_then(Json::as_array_mut).into_iter().flatten() {
                 if let Some(row) = row.as_object_mut() {

@@ -186,6 +186,7 @@ pub(super) const ERRORS: &[ErrorRow] = &[
         "Stripe failed and says that trying again would not help",
         "Look at the request in the Stripe dashboard's log before you replay the run.",
     ),
+    row("external_dependency_failed", ErrorClass::Server, "something that Stripe depends on failed", WAIT),
     row("api_error", ErrorClass::Server, "Stripe failed on its side", WAIT),
 ];
 
@@ -194,16 +195,22 @@ pub(super) const DIALECT: Dialect = Dialect { system: "Stripe", errors: ERRORS, 
 /// The refusal in an answer.
 fn refusal(answer: &Answer) -> Option<Refusal> {
     let status = answer.status.as_u16();
-    let body = answer.peek()?;
-    let error = body.get("error").filter(|error| error.is_object())?;
+    let never = status >= 400 && answer.header("stripe-should-retry") == Some("false");
+    let body = answer.peek();
+    let Some(error) = body.as_ref().and_then(|body| body.get("error")).filter(|error| error.is_object()) else {
+        // Stripe's word counts also where somebody on the way replaced its body.
+        return (never && again_by_status(status)).then(|| Refusal::new("should_not_retry", ""));
+    };
     let text = |name: &str| error.get(name).and_then(Json::as_str).unwrap_or_default();
     let (mut code, mut words) = (text("code").to_owned(), text("message").to_owned());
     if let Some(param) = error.get("param").and_then(Json::as_str).filter(|param| !words.contains(param)) {
         words = format!("{} (field \"{param}\")", words.trim_end_matches('.'));
     }
-    let never = answer.header("stripe-should-retry") == Some("false");
     let again = answer.header("stripe-should-retry") == Some("true");
     match (status, text("type"), code.as_str()) {
+        _ if never && again_by_status(status) && DIALECT.error(&code).is_none_or(|row| row.class.is_transient()) => {
+            "should_not_retry".clone_into(&mut code)
+        }
         (401, _, "") => "invalid_api_key".clone_into(&mut code),
         (403, _, "account_invalid") => {}
         (403, ..) => {
@@ -214,8 +221,8 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
         (_, "idempotency_error", "") => "idempotency_error".clone_into(&mut code),
         (_, "card_error", known) if DIALECT.error(known).is_none() => "card_error".clone_into(&mut code),
         (409, _, "") => "conflict".clone_into(&mut code),
+        (424, _, "") => "external_dependency_failed".clone_into(&mut code),
         (429, _, "") => "rate_limit".clone_into(&mut code),
-        (500.., ..) if never => "should_not_retry".clone_into(&mut code),
         (500.., _, "") => "api_error".clone_into(&mut code),
         _ => {}
     }
@@ -223,8 +230,15 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
     if again && !matches!(status, 400..=404) {
         // The vendor knows best that this one can be sent again.
         refusal.class = Some(if status >= 500 { ErrorClass::Server } else { ErrorClass::RateLimited });
+    } else if status == 424 && !never {
+        refusal.class = Some(ErrorClass::Server);
     }
     Some(refusal)
+}
+
+/// The statuses that are tried again unless Stripe says no.
+fn again_by_status(status: u16) -> bool {
+    matches!(status, 409 | 424 | 429 | 500..)
 }
 
 /// The permission that a refusal names: `rak_refund_write`.

@@ -7,7 +7,10 @@ use connector::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{client::Client, objects, settings};
+use super::{
+    client::{Client, without_secrets},
+    objects, settings,
+};
 
 /// Names of events Stripe takes in one question (from memory, not documented in our sources).
 const TYPES_MAX: usize = 20;
@@ -78,7 +81,7 @@ fn wants(types: &Json, name: &str) -> bool {
 
 /// Platforms hear of connected accounts at the same address.
 fn is_ours(connection: &Connection, with: &Json, event: &Json) -> bool {
-    let wanted = with.get("connected_account").or_else(|| connection.config.get("connected_account")).and_then(Json::as_str);
+    let wanted = settings::named(with, &connection.config, "connected_account");
     match event.get("account").or_else(|| event.get("context")).and_then(Json::as_str) {
         Some(account) => wanted == Some(account) || with.get("connected_accounts") == Some(&json!(true)),
         None => wanted.is_none(),
@@ -88,6 +91,7 @@ fn is_ours(connection: &Connection, with: &Json, event: &Json) -> bool {
 /// The event as every way gives it.
 fn event_of(event: &Json) -> Occurrence {
     let mut event = event.clone();
+    without_secrets(&mut event);
     if let Some(event) = event.as_object_mut() {
         // How many endpoints still wait is different each time one looks.
         event.shift_remove("pending_webhooks");
@@ -162,10 +166,10 @@ fn names(with: &Json) -> Json {
 
 /// A change as a record, with what was different before.
 fn change_of(event: &Json) -> Occurrence {
-    let data = event.get("data").cloned().unwrap_or_default();
+    let mut data = event.get("data").cloned().unwrap_or_default();
+    without_secrets(&mut data);
     let mut record = data.get("object").cloned().unwrap_or_else(|| json!({}));
     if let Some(record) = record.as_object_mut() {
-        record.shift_remove("client_secret");
         super::money::explain(record);
     }
     let changed: Vec<String> = data
@@ -264,7 +268,8 @@ fn thin_trigger() -> Trigger {
         "required": ["id", "type"]
     });
     let webhook = Webhook::new(verify, proofs).read(|_, with, inbound| {
-        let event = body(inbound)?;
+        let mut event = body(inbound)?;
+        without_secrets(&mut event);
         if event.get("object").and_then(Json::as_str) != Some("v2.core.event") {
             return Err(refused(
                 "EVENT_SNAPSHOT",

@@ -11,8 +11,8 @@ const WHOLE: [&str; 15] =
 const THOUSANDS: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 /// Currencies whose amounts end in 00.
 const HUNDREDS: [&str; 2] = ["isk", "ugx"];
-/// The fields that hold amounts.
-const AMOUNTS: [&str; 22] = [
+/// The fields that hold amounts. None is `unit_amount`: Stripe's own `unit_amount_decimal` is in the smallest unit.
+const AMOUNTS: [&str; 21] = [
     "amount",
     "amount_captured",
     "amount_capturable",
@@ -34,7 +34,6 @@ const AMOUNTS: [&str; 22] = [
     "subtotal",
     "total",
     "total_excluding_tax",
-    "unit_amount",
 ];
 
 /// Digits behind the point.
@@ -90,19 +89,32 @@ pub(super) fn units(text: &str, currency: &str) -> Result<i64, StepError> {
     Ok(sign * units)
 }
 
-/// Adds amounts in the currency beside those in the smallest unit.
+/// Adds amounts in the currency beside those in the smallest unit. A name that Stripe uses itself, as a plan's
+/// `amount_decimal` in the smallest unit, keeps Stripe's value.
 pub(super) fn explain(record: &mut Map<String, Json>) {
     let Some(currency) = record.get("currency").and_then(Json::as_str).map(str::to_owned) else { return };
     for name in AMOUNTS {
         if let Some(amount) = record.get(name).and_then(Json::as_i64) {
-            record.insert(format!("{name}_decimal"), json!(decimal(amount, &currency)));
+            record.entry(format!("{name}_decimal")).or_insert_with(|| json!(decimal(amount, &currency)));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{decimal, units};
+    use serde_json::json;
+
+    use super::{decimal, explain, units};
+
+    #[test]
+    fn what_the_vendor_calls_decimal_stays_as_it_is() {
+        let mut price = json!({"currency": "usd", "amount": 1234, "unit_amount": 1234, "unit_amount_decimal": "1234.5"});
+        explain(price.as_object_mut().unwrap());
+        assert_eq!((&price["amount_decimal"], &price["unit_amount_decimal"]), (&json!("12.34"), &json!("1234.5")));
+        let mut plan = json!({"currency": "usd", "amount": 1234, "amount_decimal": "1234"});
+        explain(plan.as_object_mut().unwrap());
+        assert_eq!(plan["amount_decimal"], "1234");
+    }
 
     #[test]
     fn amounts_go_both_ways_in_every_kind_of_currency() {

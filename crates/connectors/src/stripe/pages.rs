@@ -88,6 +88,9 @@ async fn page(way: Way, cx: Cx, input: Json, cursor: Option<Json>) -> Result<Pag
     let Some(Json::Array(items)) = found.get_mut("data").map(Json::take) else {
         return Err(answer.unreadable("it is no list"));
     };
+    if more && items.is_empty() {
+        return Err(answer.unreadable("it promises more and gives nothing"));
+    }
     let seen = place.seen + items.len() as u64;
     let next = if !more || most.is_some_and(|most| seen >= most) {
         None
@@ -96,6 +99,9 @@ async fn page(way: Way, cx: Cx, input: Json, cursor: Option<Json>) -> Result<Pag
             .get("next_page")
             .and_then(Json::as_str)
             .ok_or_else(|| answer.unreadable("it promises more and does not say where"))?;
+        if place.page.as_deref() == Some(next) {
+            return Err(answer.unreadable("its pages do not go on"));
+        }
         Some(json!({"page": next, "seen": seen}))
     } else {
         let last = items.last().and_then(|row| row.get("id")?.as_str());

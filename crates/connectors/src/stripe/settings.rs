@@ -100,6 +100,11 @@ pub(super) fn webhook_secrets(credentials: &HashMap<String, Secret>) -> impl Ite
     all.flat_map(|secrets| secrets.expose().split_whitespace().map(|secret| Secret::new(secret.to_owned())))
 }
 
+/// A setting of the step, or else of the connection; null stands for left out.
+pub(super) fn named<'a>(given: &'a Json, config: &'a Json, name: &str) -> Option<&'a str> {
+    given.get(name).and_then(Json::as_str).or_else(|| config.get(name).and_then(Json::as_str))
+}
+
 /// True for the id of an account.
 pub(super) fn is_account(text: &str) -> bool {
     text.strip_prefix("acct_").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))

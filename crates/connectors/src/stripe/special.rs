@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    client::{Body, Client, invalid, object},
+    client::{self, Body, Client, invalid, object},
     fields::{self, choice, metadata, record, text},
     form, objects,
 };
@@ -204,6 +204,6 @@ async fn called(cx: Cx, input: Json) -> Result<Json, StepError> {
     };
     Ok(json!({
         "status": answer.status.as_u16(), "request_id": answer.header("request-id"),
-        "replayed": answer.header("idempotent-replayed") == Some("true"), "body": answer.json()?,
+        "replayed": answer.header("idempotent-replayed") == Some("true"), "body": client::json(&answer)?,
     }))
 }

@@ -1,7 +1,11 @@
 //! Walks a list from old to new: Stripe's lists begin with the newest, and only `ending_before` goes the other way.
+//!
+//! A row can become visible after younger ones. So the place to go on from lies a little behind the newest row once
+//! all was seen; what is given again has the same key. Where the place itself is gone, its time leads on.
 
 use connector::{ErrorClass, Position, StepError};
 use http::Method;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -10,9 +14,15 @@ use super::{
 };
 
 /// Rows in one question.
-const PAGE_ROWS: u64 = 100;
-/// Pages walked back where nothing is older than the start.
+const PAGE_ROWS: usize = 100;
+/// Pages of rows that share one second and have none before them.
 const PAGES_MAX: usize = 100;
+/// How far behind now the next question begins, in seconds.
+const OVERLAP_S: i64 = 30;
+/// How long Stripe lists events, less an hour, in seconds.
+const EVENTS_S: i64 = 30 * 24 * 3_600 - 3_600;
+/// Only events are listed for a time.
+const EVENTS: &str = "/v1/events";
 
 /// What one question gave.
 pub(super) struct Walked {
@@ -22,6 +32,28 @@ pub(super) struct Walked {
     pub(super) more: bool,
 }
 
+/// Where a walk goes on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Place {
+    /// The row behind which to go on; none while no row is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<String>,
+    /// All that is older than this was seen, in seconds since 1970; without a row the walk begins here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    since: Option<i64>,
+    /// In the middle of a walk: where the next one begins, so that the overlap is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind: Option<String>,
+}
+
+struct Walk<'a> {
+    client: &'a Client<'a>,
+    path: &'a str,
+    filters: &'a Map<String, Json>,
+    now_s: i64,
+}
+
 /// What is newer than the position.
 pub(super) async fn newer(
     client: &Client<'_>,
@@ -29,17 +61,25 @@ pub(super) async fn newer(
     from: Position,
     filters: &Map<String, Json>,
 ) -> Result<Walked, StepError> {
-    let since = match &from {
-        Position::Since(micros) => Some(micros.div_euclid(1_000_000)),
-        Position::After(cursor) => cursor.get("since").and_then(Json::as_i64),
+    let walk = Walk { client, path, filters, now_s: client.now_s() };
+    let place: Place = match from {
+        Position::Since(micros) => return walk.begin(micros.div_euclid(1_000_000)).await,
+        Position::After(cursor) => serde_json::from_value(cursor).map_err(|_| unreadable())?,
     };
-    let last = match &from {
-        Position::Since(_) => None,
-        Position::After(cursor) => cursor.get("after").and_then(Json::as_str).map(str::to_owned),
-    };
-    match (last, since) {
-        (Some(last), _) => after(client, path, &last, filters).await,
-        (None, Some(since)) => begin(client, path, since, filters).await,
+    match (&place.after, place.since) {
+        (Some(after), since) => match walk.after(&place, after).await {
+            // Events end after 30 days, also where nothing new came, and records are deleted: the time leads on.
+            Err(error) if error.code == "resource_missing" => match since.filter(|since| walk.keeps(*since)) {
+                Some(since) => walk.begin(since).await,
+                None => {
+                    let told = gone(after);
+                    Err(StepError { request: error.request, response: error.response, ..told })
+                }
+            },
+            walked => walked,
+        },
+        (None, Some(since)) if walk.keeps(since) => walk.begin(since).await,
+        (None, Some(since)) => Err(gone(&since.to_string())),
         (None, None) => Err(unreadable()),
     }
 }
@@ -53,73 +93,124 @@ fn unreadable() -> StepError {
     .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
 }
 
-async fn page(client: &Client<'_>, path: &str, filters: &Map<String, Json>, more: Json) -> Result<(Vec<Json>, bool), StepError> {
-    let mut fields = filters.clone();
-    if let Json::Object(more) = more {
-        fields.extend(more);
-    }
-    let answer = client.call(Method::GET, path, &form::pairs(&fields)?, Body::None).await?;
-    let mut found = object(&answer)?;
-    let has_more = found["has_more"] == true;
-    let Some(Json::Array(rows)) = found.get_mut("data").map(Json::take) else {
-        return Err(answer.unreadable("it is no list"));
-    };
-    if has_more && rows.is_empty() {
-        return Err(answer.unreadable("it promises more and gives nothing"));
-    }
-    Ok((rows, has_more))
+fn gone(last: &str) -> StepError {
+    let message = format!(
+        "Stripe no longer has the place this trigger stopped at ({last}), so it is not known what came since; events are kept for 30 days"
+    );
+    StepError::new(ErrorClass::NotFound, "CURSOR_GONE", message).with_next(
+        "Set the trigger's start position anew, and read the records that may have changed meanwhile with a list step.",
+    )
 }
 
 fn id(row: &Json) -> Option<String> {
     row.get("id").and_then(Json::as_str).map(str::to_owned)
 }
 
-async fn after(client: &Client<'_>, path: &str, last: &str, filters: &Map<String, Json>) -> Result<Walked, StepError> {
-    let asked = page(client, path, filters, json!({"limit": PAGE_ROWS, "ending_before": last})).await;
-    let (mut rows, more) = asked.map_err(|error| gone(error, last))?;
-    // Inside a page the newest comes first.
-    rows.reverse();
-    let cursor = rows.last().and_then(id).unwrap_or_else(|| last.to_owned());
-    Ok(Walked { rows, cursor: json!({ "after": cursor }), more })
+fn created(row: &Json) -> Option<i64> {
+    row.get("created").and_then(Json::as_i64)
 }
 
-/// Events are kept for 30 days; a deleted record is no place either.
-fn gone(error: StepError, last: &str) -> StepError {
-    if error.code != "resource_missing" {
-        return error;
+impl Walk<'_> {
+    /// True when the list still has all that came since.
+    fn keeps(&self, since: i64) -> bool {
+        self.path != EVENTS || since > self.now_s - EVENTS_S
     }
-    let message = format!(
-        "Stripe no longer has the place this trigger stopped at ({last}), so it is not known what came since; events are kept for 30 days"
-    );
-    let mut told = StepError::new(ErrorClass::NotFound, "CURSOR_GONE", message).with_next(
-        "Set the trigger's start position anew, and read the records that may have changed meanwhile with a list step.",
-    );
-    (told.request, told.response) = (error.request, error.response);
-    told
-}
 
-/// The first question. What is just older than the start is the place to go on from.
-async fn begin(client: &Client<'_>, path: &str, since: i64, filters: &Map<String, Json>) -> Result<Walked, StepError> {
-    let (older, _) = page(client, path, filters, json!({"limit": 1, "created": {"lt": since}})).await?;
-    if let Some(place) = older.first().and_then(id) {
-        return after(client, path, &place, filters).await;
-    }
-    let mut rows: Vec<Json> = Vec::new();
-    for _ in 0..PAGES_MAX {
-        let mut asked = json!({"limit": PAGE_ROWS, "created": {"gte": since}});
-        if let Some(last) = rows.last().and_then(id) {
-            asked["starting_after"] = json!(last);
+    /// A page, the newest first, and whether there is more.
+    async fn page(&self, more: Json) -> Result<(Vec<Json>, bool), StepError> {
+        let mut fields = self.filters.clone();
+        if let Json::Object(more) = more {
+            fields.extend(more);
         }
-        let (found, more) = page(client, path, filters, asked).await?;
-        rows.extend(found);
+        let answer = self.client.call(Method::GET, self.path, &form::pairs(&fields)?, Body::None).await?;
+        let mut found = object(&answer)?;
+        let has_more = found["has_more"] == true;
+        let Some(Json::Array(rows)) = found.get_mut("data").map(Json::take) else {
+            return Err(answer.unreadable("it is no list"));
+        };
+        if has_more && rows.is_empty() {
+            return Err(answer.unreadable("it promises more and gives nothing"));
+        }
+        let place = fields.get("ending_before").or_else(|| fields.get("starting_after"));
+        if place.is_some_and(|place| rows.iter().any(|row| row.get("id") == Some(place))) {
+            return Err(answer.unreadable("its pages do not go on"));
+        }
+        Ok((rows, has_more))
+    }
+
+    async fn after(&self, place: &Place, after: &str) -> Result<Walked, StepError> {
+        let (mut rows, more) = self.page(json!({"limit": PAGE_ROWS, "ending_before": after})).await?;
+        rows.reverse();
+        Ok(self.walked(place, rows, more))
+    }
+
+    /// What was found behind a place, with the place to go on from.
+    fn walked(&self, from: &Place, rows: Vec<Json>, more: bool) -> Walked {
+        let settled = self.now_s - OVERLAP_S;
+        // The youngest row that nothing can come before any more.
+        let behind = rows.iter().rev().find(|row| created(row).is_none_or(|at| at < settled)).and_then(id);
+        let behind = behind.or_else(|| from.behind.clone()).or_else(|| from.after.clone());
+        let last = rows.last();
+        let place = if more {
+            Place { after: last.and_then(id), since: from.since, behind }
+        } else {
+            // All was seen that is old enough.
+            Place { after: behind, since: Some(settled.max(from.since.unwrap_or(settled))), behind: None }
+        };
+        Walked { rows, cursor: json!(place), more }
+    }
+
+    /// The first question. What is just older than the start is the place to go on from.
+    async fn begin(&self, since: i64) -> Result<Walked, StepError> {
+        let (older, _) = self.page(json!({"limit": 1, "created": {"lt": since}})).await?;
+        if let Some(after) = older.first().and_then(id) {
+            let place = Place { after: Some(after.clone()), since: Some(since), behind: None };
+            return self.after(&place, &after).await;
+        }
+        let (rows, more) = self.oldest(since).await?;
+        Ok(self.walked(&Place { since: Some(since), ..Place::default() }, rows, more))
+    }
+
+    /// The oldest rows of a list where nothing is older than the start, oldest first: looked for by halving the time.
+    async fn oldest(&self, since: i64) -> Result<(Vec<Json>, bool), StepError> {
+        let (mut rows, more) = self.page(json!({"limit": PAGE_ROWS, "created": {"gte": since}})).await?;
         if !more {
             rows.reverse();
-            let cursor = rows.last().and_then(id).map_or_else(|| json!({ "since": since }), |last| json!({ "after": last }));
-            return Ok(Walked { rows, cursor, more: false });
+            return Ok((rows, false));
         }
+        let (mut low, mut high) = (since, rows.first().and_then(created).unwrap_or(self.now_s).max(since) + 1);
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            let (mut rows, more) = self.page(json!({"limit": PAGE_ROWS, "created": {"gte": low, "lt": middle}})).await?;
+            match (rows.is_empty(), more) {
+                (true, _) => low = middle,
+                (false, true) => high = middle,
+                (false, false) => {
+                    rows.reverse();
+                    return Ok((rows, true));
+                }
+            }
+        }
+        self.second(low).await
     }
-    let message =
-        format!("more than {} records are newer than the start position, and none is older", PAGES_MAX as u64 * PAGE_ROWS);
-    Err(StepError::new(ErrorClass::Invalid, "TOO_MANY_ITEMS", message)
-        .with_next("Choose a later start position, and read what is older with a list step."))
+
+    /// All rows of one second.
+    async fn second(&self, second: i64) -> Result<(Vec<Json>, bool), StepError> {
+        let mut rows: Vec<Json> = Vec::new();
+        for _ in 0..PAGES_MAX {
+            let mut asked = json!({"limit": PAGE_ROWS, "created": {"gte": second, "lt": second + 1}});
+            if let Some(last) = rows.last().and_then(id) {
+                asked["starting_after"] = json!(last);
+            }
+            let (found, more) = self.page(asked).await?;
+            rows.extend(found);
+            if !more {
+                rows.reverse();
+                return Ok((rows, true));
+            }
+        }
+        let message = format!("more than {} records share one second, and none is older", PAGES_MAX * PAGE_ROWS);
+        Err(StepError::new(ErrorClass::Invalid, "TOO_MANY_ITEMS", message)
+            .with_next("Choose a later start position, and read what is older with a list step."))
+    }
 }

@@ -1,6 +1,6 @@
 //! Bulk loads and queries.
 
-use std::{fmt::Write as _, sync::Arc};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use connector::{Doubt, ErrorClass};
 use serde_json::json;
@@ -115,4 +115,48 @@ async fn a_lost_answer_to_the_close_of_a_load_loses_and_doubles_nothing() {
         .await
         .unwrap_err();
     assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::Settled), "an open job does nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_were_not_looked_at_are_never_cut_in_silence() {
+    let sf = salesforce().await;
+    sf.configure(json!({"bulk_fail_after_rows": 1, "bulk_batch_rows": 1}));
+    let rows: Vec<_> = (0..10_002).map(|row| json!({"LastName": format!("R{row}"), "Company": "Cut"})).collect();
+    let done = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows})).await.unwrap();
+    assert_eq!((done["unprocessed"].as_array().unwrap().len(), &done["unprocessed_cut"]), (10_000, &json!(true)));
+    let few = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows[..5]})).await.unwrap();
+    assert_eq!((few["unprocessed"].as_array().unwrap().len(), &few["unprocessed_cut"]), (4, &json!(false)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bulk_query_that_takes_long_is_begun_once_and_waited_for() {
+    let mut sf = salesforce().await;
+    let lead = json!({"LastName": "A", "Company": "Held"});
+    sf.create("Lead", lead.clone()).await;
+    sf.configure(json!({"bulk_held": true}));
+    sf.timeout = Duration::from_secs(5);
+    let query = json!({"soql": "SELECT Id FROM Lead WHERE Company = 'Held'"});
+    let pages = sf.connector.action("bulk_query").unwrap().pages.clone().unwrap();
+    let mut cursor = None;
+    for _ in 0..3 {
+        let page = pages(sf.cx("held"), query.clone(), cursor).await.unwrap();
+        assert!(page.items.is_empty() && page.next.is_some());
+        cursor = page.next;
+    }
+    sf.happen("release_bulk", json!({}));
+    sf.timeout = Duration::from_secs(20);
+    let last = pages(sf.cx("held"), query.clone(), cursor).await.unwrap();
+    assert_eq!((last.items.len(), last.next), (1, None));
+    let begun = sf.sandbox.world().recorder().all();
+    let begun = begun.iter().filter(|request| request.method == "POST" && request.target.ends_with("/jobs/query")).count();
+    assert_eq!(begun, 1, "one job, however often it was asked for");
+    // Held at once, or loaded: nobody comes back to the job, so it is told and not begun again.
+    sf.configure(json!({"bulk_held": true}));
+    sf.timeout = Duration::from_secs(5);
+    let error = sf.call("bulk_query", query).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "BULK_JOB_RUNNING"));
+    let load = json!({"object": "Lead", "operation": "insert", "rows": [lead]});
+    let error = sf.call("bulk_load", load).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.doubt), ("BULK_JOB_RUNNING", Doubt::MayHaveHappened));
+    assert!(error.message.contains("750") && error.next.is_some(), "{error:?}");
 }

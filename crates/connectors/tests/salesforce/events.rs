@@ -133,6 +133,26 @@ async fn an_event_that_is_delivered_twice_comes_once() {
 }
 
 #[tokio::test]
+async fn an_event_that_cannot_be_read_is_told_and_stands_in_nobody_s_way() {
+    let sf = salesforce().await;
+    let start = sf.start_of_now();
+    let before = sf.publish(2);
+    sf.configure(json!({"spoilt_events": 1}));
+    let spoilt = sf.publish(1);
+    let after = sf.publish(2);
+    let (events, place, errors) = sf.followed("platform_event", &orders(), start.clone()).await;
+    assert!(errors.is_empty(), "{errors:?}");
+    assert_eq!(keys(&events)[..2], before);
+    assert_eq!(keys(&events)[3..], after);
+    assert_eq!((&events[2].data["lost"], &events[2].data["event_id"]), (&json!(true), &json!(spoilt[0])));
+    assert!(events[2].key.starts_with("unreadable:"));
+    let (none, ..) = sf.followed("platform_event", &orders(), place).await;
+    assert!(none.is_empty());
+    let again = sf.poll("platform_event", orders(), start).await.unwrap();
+    assert_eq!(again.events[2].key, events[2].key);
+}
+
+#[tokio::test]
 async fn a_schema_that_changes_in_the_middle_is_learned() {
     let sf = salesforce().await;
     let start = sf.start_of_now();

@@ -3,6 +3,9 @@
 #[path = "../support/shelf.rs"]
 #[expect(dead_code, reason = "shared with tests that tear files")]
 mod shelf;
+#[path = "../support/stub.rs"]
+#[expect(dead_code, unreachable_pub, reason = "shared by the tests of all systems")]
+mod stub;
 #[path = "../support/vendor.rs"]
 #[expect(unreachable_pub, reason = "shared by the tests of all systems")]
 mod vendor;
@@ -11,6 +14,7 @@ mod bulk;
 mod events;
 mod extras;
 mod faults;
+mod odd;
 mod records;
 mod sign_in;
 mod triggers;

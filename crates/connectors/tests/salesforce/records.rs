@@ -16,12 +16,17 @@ async fn a_record_lives_from_create_to_delete() {
     let error = sf.call("update", old).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Conflict, "PRECONDITION_FAILED"));
     assert_eq!(sf.call("delete", json!({"object": "Account", "id": id})).await.unwrap()["deleted"], true);
-    let error = sf.call("delete", json!({"object": "Account", "id": id})).await.unwrap_err();
-    assert_eq!((error.class, error.code.as_str()), (ErrorClass::NotFound, "ENTITY_IS_DELETED"));
-    assert_eq!(
-        sf.call("delete", json!({"object": "Account", "id": id, "ignore_missing": true})).await.unwrap()["deleted"],
-        false
-    );
+    for ignore_missing in [false, true] {
+        let again = json!({"object": "Account", "id": id, "ignore_missing": ignore_missing});
+        assert_eq!(sf.call("delete", again).await.unwrap()["deleted"], true, "a try whose answer was lost has done it");
+    }
+    let again = sf.call("batch_delete", json!({"ids": [id]})).await.unwrap();
+    assert_eq!((&again["succeeded"], &again["rows"][0]["id"]), (&json!(1), &json!(id)));
+    let none = json!({"object": "Account", "id": "001xx0zzzzzzzzz"});
+    assert_eq!(sf.call("delete", none.clone()).await.unwrap_err().class, ErrorClass::NotFound);
+    let mut fine = none;
+    fine["ignore_missing"] = json!(true);
+    assert_eq!(sf.call("delete", fine).await.unwrap()["deleted"], false);
     assert_eq!(sf.call("get", json!({"object": "Account", "id": id})).await.unwrap()["record"], json!(null));
 }
 
@@ -153,7 +158,7 @@ async fn batches_tell_row_by_row() {
         .unwrap();
     assert_eq!((&updated["succeeded"], &updated["failed"]), (&json!(1), &json!(1)));
     let gone = sf.call("batch_delete", json!({"ids": [id, id]})).await.unwrap();
-    assert_eq!((&gone["rows"][0]["success"], &gone["rows"][1]["errors"][0]["class"]), (&json!(true), &json!("not_found")));
+    assert_eq!((&gone["succeeded"], &gone["rows"][1]["errors"]), (&json!(2), &json!([])), "deleted already is deleted");
     let none = sf
         .call("batch_create", json!({"object": "Lead", "rows": [{"LastName": "A", "Company": "B"}, {}], "all_or_none": true}))
         .await

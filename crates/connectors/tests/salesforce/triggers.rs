@@ -107,6 +107,43 @@ async fn deletions_are_told_also_of_records_that_left_nothing() {
 }
 
 #[tokio::test]
+async fn deletions_that_nobody_tells_any_more_are_told_as_a_gap() {
+    let sf = salesforce().await;
+    let with = json!({"object": "Lead"});
+    let (_, place) = sf.caught_up("deleted_record", &with, sf.now()).await;
+    sf.advance(20 * 24 * 3_600);
+    let polled = sf.poll("deleted_record", with.clone(), place).await.unwrap();
+    let data = &polled.events[0].data;
+    assert_eq!((polled.events.len(), &data["lost"], &data["id"]), (1, &json!(true), &Json::Null));
+    assert!(data["lost_after"].is_string() && polled.events[0].key.starts_with("lost:"));
+    let (later, _) = sf.caught_up("deleted_record", &with, Position::After(polled.cursor)).await;
+    assert!(later.is_empty(), "once");
+}
+
+#[tokio::test]
+async fn an_object_s_fields_are_asked_for_now_and_then() {
+    let sf = salesforce().await;
+    let with = json!({"object": "Lead"});
+    let described = || sf.seen("/Lead/describe");
+    let (_, mut place) = sf.caught_up("new_record", &with, sf.now()).await;
+    for _ in 0..4 {
+        sf.advance(60);
+        (_, place) = sf.caught_up("new_record", &with, place).await;
+    }
+    assert_eq!(described(), 1);
+    sf.advance(600);
+    (_, place) = sf.caught_up("new_record", &with, place).await;
+    assert_eq!(described(), 2);
+    // A field that went away costs one question.
+    sf.happen("remove_field", json!({"object": "Lead", "field": "Title"}));
+    let Position::After(cursor) = &place else { unreachable!() };
+    let error = sf.poll("new_record", with.clone(), Position::After(cursor.clone())).await.unwrap_err();
+    assert_eq!(error.code, "INVALID_FIELD");
+    sf.caught_up("new_record", &with, place).await;
+    assert_eq!(described(), 3);
+}
+
+#[tokio::test]
 async fn a_scheduled_query_gives_one_event_a_time_under_a_key_of_its_own() {
     let sf = salesforce().await;
     let with = json!({"soql": "SELECT Id FROM Invoice__c WHERE Status__c = 'Open' LIMIT 5"});

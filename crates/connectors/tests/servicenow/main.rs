@@ -3,6 +3,9 @@
 #[expect(dead_code, reason = "other tests use the rest of it")]
 #[path = "../support/shelf.rs"]
 mod shelf;
+#[expect(dead_code, unreachable_pub, reason = "it is shared by several tests")]
+#[path = "../support/stub.rs"]
+mod stub;
 #[expect(unreachable_pub, reason = "it is shared by several tests")]
 #[path = "../support/vendor.rs"]
 mod vendor;

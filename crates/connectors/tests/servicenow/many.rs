@@ -97,6 +97,43 @@ async fn a_batch_tells_each_item_and_sends_what_was_left_over() {
 }
 
 #[tokio::test]
+async fn what_a_batch_did_before_an_error_leaves_doubt() {
+    let vendor = start().await;
+    let incident = vendor.column("incident", "sys_id").remove(0);
+    let note = json!({"method": "update", "table": "incident", "sys_id": incident, "fields": {"work_notes": "once"}});
+    vendor.configure(json!({"batch_items_run": 1}));
+    let faults = vendor.sandbox.world().faults();
+    let limited = Kind::RateLimited { retry_after: None };
+    for (skip, doubt) in [(0, Doubt::Settled), (1, Doubt::MayHaveHappened)] {
+        faults.clear();
+        faults.add(Fault::new("servicenow", limited.clone()).on("/batch").after(skip).times(1)).unwrap();
+        let error = vendor.call("batch_write", json!({"items": [note, note]})).await.unwrap_err();
+        assert_eq!((error.class, error.doubt), (ErrorClass::RateLimited, doubt), "after {skip} rounds");
+    }
+    // The write is done, and looking at what became of it fails.
+    faults.clear();
+    vendor.configure(json!({"batch_items_run": 100}));
+    let taken = json!({"items": [{"method": "create", "table": "incident", "fields": {"short_description": "twice"}}]});
+    vendor.call("batch_write", taken.clone()).await.unwrap();
+    faults.add(Fault::new("servicenow", limited).on("/table/incident?")).unwrap();
+    let error = vendor.call("batch_write", taken).await.unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::RateLimited, Doubt::MayHaveHappened));
+}
+
+#[tokio::test]
+async fn rows_the_instance_says_nothing_of_are_told() {
+    let vendor = start().await;
+    vendor.configure(json!({"cancel_rows_over": 100}));
+    let input = json!({"staging_table": "u_imp_customer", "rows": rows(250), "mode": "multiple", "endpoint_takes": "names"});
+    let told = vendor.call("import_rows", input.clone()).await.unwrap();
+    assert_eq!((&told["untold"], told["rows"].as_array().unwrap().len()), (&json!(0), 250), "small pages are put together");
+    vendor.configure(json!({"cancel_rows_over": null, "hidden": {"u_imp_customer": "sys_import_row>=240"}}));
+    let told = vendor.call("import_rows", input).await.unwrap();
+    assert_eq!((&told["untold"], told["rows"].as_array().unwrap().len()), (&json!(10), 250));
+    assert!(told["rows"].as_array().unwrap().iter().filter(|row| row["status"] == "untold").all(|row| row["row"].is_u64()));
+}
+
+#[tokio::test]
 async fn files_go_there_and_back_without_being_held() {
     let vendor = start().await;
     let shelf = Arc::new(Shelf::default());

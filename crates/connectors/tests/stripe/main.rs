@@ -1,9 +1,13 @@
 //! The connector for Stripe against the simulated Stripe.
 
 mod faults;
+mod odd;
 #[path = "../support/shelf.rs"]
 #[expect(dead_code, reason = "other tests let files break off")]
 mod shelf;
+#[path = "../support/stub.rs"]
+#[expect(dead_code, unreachable_pub, reason = "the tests of several vendors use it")]
+mod stub;
 mod triggers;
 #[path = "../support/vendor.rs"]
 #[expect(unreachable_pub, reason = "the tests of several vendors use it")]

@@ -75,7 +75,11 @@ async fn an_event_that_was_sent_and_asked_for_is_the_same() {
     let types: Vec<&str> = polled.events.iter().map(|event| event.data["type"].as_str().unwrap()).collect();
     assert_eq!(types, ["customer.created", "customer.updated"], "oldest first, others left out");
     let again = vendor.poll("event", with.clone(), Position::After(polled.cursor.clone())).await.unwrap();
-    assert!(again.events.is_empty());
+    assert_eq!(again.events, polled.events, "the youngest are given again: one from before them may come late");
+    vendor.sandbox.world().clock().advance(Duration::from_secs(60));
+    let settled = vendor.poll("event", with.clone(), Position::After(again.cursor)).await.unwrap();
+    let quiet = vendor.poll("event", with.clone(), Position::After(settled.cursor)).await.unwrap();
+    assert!(quiet.events.is_empty());
     let kept = stripe.rows("Event", 0, 100_000).unwrap();
     let sent = kept.iter().find(|event| event["id"] == polled.events[0].key.as_str()).unwrap();
     assert_eq!(read(&vendor, "event", &with, sent).unwrap().events, [polled.events[0].clone()]);
@@ -147,6 +151,76 @@ async fn a_place_that_is_gone_is_told_and_never_skipped() {
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::NotFound, "CURSOR_GONE"));
     let error = vendor.poll("event", json!({}), Position::After(json!({"page": 3}))).await.unwrap_err();
     assert_eq!(error.code, "CURSOR_INVALID");
+    vendor.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_quiet_month_loses_no_place_and_a_month_of_silence_is_told() {
+    let vendor = stripe().await;
+    let days = |days: u64| vendor.sandbox.world().clock().advance(Duration::from_secs(days * 24 * 3_600));
+    let stripe = vendor.sandbox.vendor("stripe").unwrap();
+    let with = json!({"types": ["customer.created"]});
+    let start = Position::Since(vendor.sandbox.world().clock().now().as_microsecond());
+    stripe.happen("new_customer", &json!({"name": "Old", "email": "old@b.co"})).unwrap();
+    days(1);
+    let mut polled = vendor.poll("event", with.clone(), start).await.unwrap();
+    assert_eq!(polled.events.len(), 1);
+    for _ in 0..3 {
+        days(20);
+        polled = vendor.poll("event", with.clone(), Position::After(polled.cursor)).await.unwrap();
+        assert!(polled.events.is_empty());
+    }
+    stripe.happen("new_customer", &json!({"name": "New", "email": "new@b.co"})).unwrap();
+    let found = vendor.poll("event", with.clone(), Position::After(polled.cursor.clone())).await.unwrap();
+    assert_eq!(found.events[0].data["data"]["object"]["name"], "New");
+    days(31);
+    let error = vendor.poll("event", with, Position::After(polled.cursor)).await.unwrap_err();
+    assert_eq!(error.code, "CURSOR_GONE", "nobody asked for longer than events are kept");
+    vendor.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_is_all_newer_than_the_start_is_walked_in_pages() {
+    let vendor = stripe().await;
+    let stripe = vendor.sandbox.vendor("stripe").unwrap();
+    for _ in 0..6 {
+        for _ in 0..40 {
+            stripe.happen("new_customer", &json!({"name": "N", "email": "n@b.co"})).unwrap();
+        }
+        vendor.sandbox.world().clock().advance(Duration::from_secs(3_600));
+    }
+    let all = stripe.rows("Customer", 0, 100_000).unwrap().len();
+    let (mut from, mut seen, mut pages) = (Position::Since(0), Vec::new(), 0);
+    loop {
+        let polled = vendor.poll("new_record", json!({"resource": "customers"}), from).await.unwrap();
+        pages += 1;
+        assert!(polled.events.len() <= 100 && pages < 20);
+        seen.extend(polled.events.into_iter().map(|event| (event.data["created"].as_i64().unwrap(), event.key)));
+        from = Position::After(polled.cursor);
+        if !polled.more {
+            break;
+        }
+    }
+    assert!(pages > 2 && seen.is_sorted_by_key(|(created, _)| *created));
+    let keys: std::collections::HashSet<_> = seen.iter().map(|(_, key)| key).collect();
+    assert_eq!((keys.len(), seen.len()), (all, all), "each once");
+    vendor.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_hold_no_secrets_and_a_null_account_is_the_connection_s() {
+    let mut vendor = stripe().await;
+    let event = json!({"id": "evt_1", "object": "event", "type": "invoice.paid", "account": "acct_1", "data": {
+        "object": {"object": "invoice", "id": "in_1", "confirmation_secret": {"client_secret": "in_secret_x", "type": "payment_intent"},
+            "payments": {"data": [{"payment_intent": {"id": "pi_1", "client_secret": "pi_secret_x"}}]}, "metadata": {"secret": "mine"}},
+        "previous_attributes": {"client_secret": "pi_secret_x"}}});
+    vendor.connection =
+        std::sync::Arc::new(Connection { config: json!({"connected_account": "acct_1"}), ..(*vendor.connection).clone() });
+    for (trigger, with) in [("event", json!({"connected_account": null})), ("record_changed", json!({"record": "invoice"}))] {
+        let read = read(&vendor, trigger, &with, &event).unwrap();
+        let text = read.events[0].data.to_string();
+        assert!(text.contains("in_1") && text.contains("mine") && !text.contains("secret_x"), "{trigger}: {text}");
+    }
     vendor.sandbox.stop().await;
 }
 

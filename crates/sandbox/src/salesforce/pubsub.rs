@@ -44,6 +44,8 @@ pub(super) const PATH: &str = "/eventbus.v1.PubSub/";
 const BATCH_MAX: usize = 50;
 /// Events of one publish.
 const PUBLISH_MAX: usize = 200;
+/// A spoilt event: a number that does not end.
+const SPOILT_BYTES: usize = 3;
 /// Answers that wait for a slow subscriber.
 const ANSWERS_WAITING: usize = 4;
 
@@ -62,9 +64,16 @@ pub(super) fn publish(system: &System, object: &Object, mut payload: Fields, use
     payload.insert("CreatedDate".to_owned(), json!(now_ms));
     payload.insert("CreatedById".to_owned(), json!(user));
     let topic = format!("/event/{}", object.name);
+    let mut written = layout.write(None, &payload);
+    let mut settings = system.settings.write();
+    if settings.spoilt_events > 0 {
+        settings.spoilt_events -= 1;
+        written = vec![0xff; SPOILT_BYTES];
+    }
+    drop(settings);
     let mut bus = system.bus.lock();
     bus.know(&layout);
-    let place = bus.publish(&[&topic], &layout.id, &uuid, layout.write(None, &payload).into(), now_ms);
+    let place = bus.publish(&[&topic], &layout.id, &uuid, written.into(), now_ms);
     bus.ring();
     (place, uuid)
 }

@@ -55,6 +55,8 @@ pub(super) struct Settings {
     pub stream_break_events: u64,
     /// How: `reset`, `unavailable`, or `expired`, which ends every session.
     pub stream_break_with: String,
+    /// The next so many platform events are written in a way that their schema cannot read.
+    pub spoilt_events: u64,
     /// True when each event is delivered twice.
     pub stream_twice: bool,
 }
@@ -101,6 +103,7 @@ impl Default for Settings {
             stream_breaks: 0,
             stream_break_events: 0,
             stream_break_with: "reset".to_owned(),
+            spoilt_events: 0,
             stream_twice: false,
         }
     }

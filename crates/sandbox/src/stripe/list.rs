@@ -129,7 +129,8 @@ impl Books {
             return Err(Refused::invalid(message).code("parameters_exclusive").param("ending_before"));
         }
         for (param, id) in [("starting_after", after), ("ending_before", before)] {
-            if let Some(id) = id.filter(|id| self.get(kind, id).is_none()) {
+            let there = |row: &Row| kind != "Event" || number(row, "created") >= self.now - EVENT_AGE_S;
+            if let Some(id) = id.filter(|id| !self.get(kind, id).is_some_and(there)) {
                 return Err(Refused { status: 400, ..Refused::missing(word(kind), id, param) });
             }
         }
