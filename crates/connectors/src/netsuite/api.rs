@@ -64,6 +64,12 @@ pub(super) const ERRORS: &[ErrorRow] = &[
         "NetSuite refused a parameter or a query",
         "Correct the query or parameter; names that are not known here may also be hidden from the role or switched off in the account.",
     ),
+    row(
+        "INVALID_SEARCH_MORE",
+        ErrorClass::Invalid,
+        "NetSuite no longer keeps the search whose pages were read; it does so for some minutes only",
+        "Begin the search again, with larger pages or less to do between them.",
+    ),
     row("MISSING_PARAMETER", ErrorClass::Invalid, "NetSuite misses a parameter", "Give the parameter named here."),
     row(
         "USER_ERROR",
