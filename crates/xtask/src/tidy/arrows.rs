@@ -45,8 +45,8 @@ const TEST_ARROWS: &[(&str, &[&str])] = &[
     ("recipe", &["formula"]),
     // Stories run on real stores; cron expressions are fuzzed like formulas.
     ("engine", &["connectors", "store-sqlite", "store-postgres", "fuzz"]),
-    // Every action and trigger meets the simulated system, under every fault.
-    ("connectors", &["sandbox"]),
+    // Every action and trigger meets the simulated system, under every fault, in runs on a real store.
+    ("connectors", &["engine", "sandbox", "store", "store-sqlite"]),
     // Pages and API answer from a real store.
     ("server", &["connectors", "store-sqlite"]),
     // Its own feature that makes fresh databases.

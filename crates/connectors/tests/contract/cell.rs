@@ -1,0 +1,260 @@
+//! One action under every fault: how its run ends, what its journal says, and what the system saw.
+
+use std::{collections::HashMap, pin::Pin, sync::Arc};
+
+use connector::{Action, Effect};
+use engine::LiveRecipe;
+use sandbox::{Fault, Kind, Recorded};
+use serde_json::{Value as Json, json};
+use store::{Entry, RunStatus};
+
+use crate::{
+    faults::{self, Ends, SHORT_TIMEOUT, header, writes},
+    vendor::fits,
+    world::{Done, World},
+};
+
+/// Makes an input of an action that works now, with what it needs in the system.
+pub(crate) type Input = for<'a> fn(&'a World, &'a str) -> Pin<Box<dyn Future<Output = Json> + Send + 'a>>;
+
+/// An action with its recipes.
+struct Row<'a> {
+    world: &'a World,
+    /// The action's name, and behind a `#` which of its ways.
+    name: &'a str,
+    action: &'a Action,
+    input: Input,
+    recipe: Arc<LiveRecipe>,
+    hasty: Arc<LiveRecipe>,
+}
+
+/// What a run without faults does.
+struct Plain {
+    requests: Vec<Recorded>,
+    change: HashMap<String, i64>,
+    output: Json,
+}
+
+/// Runs an action under every fault; gives what is wrong.
+pub(crate) async fn all_faults(world: &World, name: &str, input: Input) -> Vec<String> {
+    let action = world.vendor.connector.action(name.split('#').next().unwrap()).unwrap();
+    let first = input(world, name).await;
+    let recipe = world.recipe(action, &first, "20s").await;
+    let hasty = world.recipe(action, &first, SHORT_TIMEOUT).await;
+    let row = Row { world, name, action, input, recipe, hasty };
+    // What it asks only once, such as a sign-in, is over with the first run.
+    let plain = match (row.plain().await, row.plain().await) {
+        (Ok(_), Ok(plain)) => plain,
+        (Err(why), _) | (_, Err(why)) => return vec![why],
+    };
+    let mut wrong = Vec::new();
+    let effect = (action.effect)(&first);
+    let struck = plain.requests.iter().rposition(|request| effect != Effect::None && writes(request)).unwrap_or(0);
+    for kind in faults::kinds() {
+        let what = &plain.requests[struck];
+        if faults::is_known(world.vendor.connector.id, name, &kind) {
+            continue;
+        }
+        if let Err(why) = row.under(&kind, effect, struck, &plain).await {
+            wrong.push(format!("{name} ({effect:?}, {} {}) under {kind:?}: {why}", what.method, what.target));
+        }
+    }
+    wrong
+}
+
+impl Row<'_> {
+    async fn plain(&self) -> Result<Plain, String> {
+        let input = (self.input)(self.world, self.name).await;
+        let before = self.world.counts();
+        let done = self.world.run(&self.recipe, input).await;
+        check(done.row.status == RunStatus::Succeeded, || format!("{} without a fault: {:?}", self.name, done.row.error))?;
+        let output = output(&done).cloned().unwrap_or_default();
+        check(!done.requests.is_empty(), || format!("{} calls nobody", self.name))?;
+        Ok(Plain { change: change(&before, &self.world.counts()), requests: done.requests, output })
+    }
+
+    async fn under(&self, kind: &Kind, effect: Effect, struck: usize, plain: &Plain) -> Result<(), String> {
+        let input = (self.input)(self.world, self.name).await;
+        let before = self.world.counts();
+        let faults = self.world.vendor.sandbox.world().faults();
+        let fault = Fault::new(self.world.vendor.connector.id, kind.clone()).times(1);
+        faults.add(fault.after(u64::try_from(struck).unwrap())).unwrap();
+        let recipe = if matches!(kind, Kind::Hang { .. }) { &self.hasty } else { &self.recipe };
+        let done = self.world.run(recipe, input).await;
+        let met = faults.all().iter().map(|rule| rule.met).sum::<u64>();
+        faults.clear();
+        let hit = done.requests.get(struck).filter(|request| same_call(request, &plain.requests[struck]));
+        let (1, Some(hit)) = (met, hit) else {
+            return Err(format!("the fault met {met} requests of {:?}", done.requests));
+        };
+        let vendor = self.world.vendor.connector.id;
+        if faults::follows_a_job(vendor, self.name) {
+            return self.job(&done, plain, &change(&before, &self.world.counts()));
+        }
+        let ends = faults::ends(kind, self.name, effect, &plain.requests[..struck], &plain.requests[struck]);
+        self.journal(&done, ends, kind, hit)?;
+        if matches!(ends, Ends::Again(_)) {
+            same_again(&done.requests, struck, hit, &plain.requests[struck])?;
+        }
+        let happened = match ends {
+            Ends::AtOnce | Ends::SignedIn | Ends::Again(_) => !matches!((ends, kind), (Ends::AtOnce, Kind::Html)),
+            Ends::Failed(_) | Ends::Uncertain(_) => faults::is_done_under(kind),
+        };
+        let mut changed = change(&before, &self.world.counts());
+        let mut expected = if happened { plain.change.clone() } else { HashMap::new() };
+        if matches!(ends, Ends::Again(_)) {
+            changed.retain(|table, _| !faults::tells_of_each_try(vendor, self.name, table));
+            expected.retain(|table, _| !faults::tells_of_each_try(vendor, self.name, table));
+        }
+        // What was written before stays, whatever becomes of the rest.
+        let in_part = plain.requests[..struck].iter().any(writes) && !matches!(ends, Ends::AtOnce | Ends::Again(_));
+        check(in_part || changed == expected, || format!("it changed {changed:?}, not {expected:?}"))?;
+        self.calls(&done, ends, struck, plain)?;
+        if let Some(output) = output(&done) {
+            fits(&self.action.output, output, self.name);
+            // An attempt that finds what the one before it did tells less of it.
+            let told = faults::gives_anything(vendor, self.name) || (effect == Effect::Idempotent && ends != Ends::AtOnce);
+            let (given, usual) = (shape(output), shape(&plain.output));
+            check(told || given == usual, || format!("it gave {given}\nand not {usual}"))?;
+        }
+        Ok(())
+    }
+
+    /// It did it once and says so, or did nothing, or says that it does not know.
+    fn job(&self, done: &Done, plain: &Plain, changed: &HashMap<String, i64>) -> Result<(), String> {
+        let story = story(done);
+        match done.row.status {
+            RunStatus::Succeeded => {
+                let rows = |change: &HashMap<String, i64>| change.get("Lead").copied();
+                check(rows(changed) == rows(&plain.change), || format!("{story:?}: it changed {changed:?}"))
+            }
+            _ => check(story.last().is_some_and(|last| last.ends_with("uncertain") || last.contains("denied")), || {
+                format!("{story:?}: {:?}", done.row.error)
+            }),
+        }
+    }
+
+    /// What the journal says of the attempts.
+    fn journal(&self, done: &Done, ends: Ends, kind: &Kind, hit: &Recorded) -> Result<(), String> {
+        let story = story(done);
+        let (status, expected) = match ends {
+            Ends::AtOnce | Ends::SignedIn => (RunStatus::Succeeded, vec!["1 well".to_owned()]),
+            Ends::Again(class) => (RunStatus::Succeeded, vec![format!("1 {class}, again"), "2 well".to_owned()]),
+            Ends::Failed(class) => (RunStatus::Failed, vec![format!("1 {class}")]),
+            Ends::Uncertain(class) => (RunStatus::Failed, vec![format!("1 {class}, uncertain")]),
+        };
+        check(story == expected && done.row.status == status, || format!("{:?}, not {ends:?}: {:?}", story, done.row.error))?;
+        for entry in &done.entries {
+            let (Entry::Failed { err, .. } | Entry::Uncertain { err, .. }) = entry else { continue };
+            let code = match err.class.as_str() {
+                "network" => err.code == "CONNECTION_LOST" || err.code == "ANSWER_UNREADABLE",
+                "timeout" => err.code == "TIMEOUT",
+                "server" if faults::is_done_under(kind) || matches!(kind, Kind::Html) => err.code == "ANSWER_UNREADABLE",
+                _ => !err.code.is_empty(),
+            };
+            check(code, || format!("the code is {} under {}", err.code, err.class))?;
+            let advice = err.next.is_some() || matches!(entry, Entry::Failed { retry: Some(_), .. });
+            let told = err.request.is_some() && !err.message.is_empty() && advice;
+            check(told, || format!("people are told too little: {err:?}"))?;
+            if let Entry::Failed { at, retry: Some(retry), .. } = entry {
+                let (pause, wish) = (retry.since(*at), faults::pause(kind, hit));
+                check(wish.is_none_or(|wish| pause == wish), || format!("the pause is {pause:?}, not {wish:?}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// How often the system was called.
+    fn calls(&self, done: &Done, ends: Ends, struck: usize, plain: &Plain) -> Result<(), String> {
+        let signed_in = done.requests.iter().filter(|request| is_sign_in(request)).count();
+        let calls = done.requests.len() - signed_in;
+        let usual = plain.requests.len();
+        match ends {
+            Ends::AtOnce => check(calls == usual, || format!("{calls} calls, not {usual}")),
+            Ends::SignedIn => check((signed_in, calls) == (1, usual + 1), || format!("{signed_in} sign-ins and {calls} calls")),
+            // It may look at what is there, but writes nothing more.
+            Ends::Failed(_) | Ends::Uncertain(_) => {
+                let more = done.requests.iter().skip(struck + 1).filter(|request| writes(request) && !is_sign_in(request));
+                check(more.count() == 0, || format!("it is sent again: {calls} calls"))
+            }
+            // An attempt may find what the one before it did, and call less.
+            Ends::Again(_) => check(calls > struck + 1, || format!("{calls} calls")),
+        }
+    }
+}
+
+fn check(is_so: bool, why: impl FnOnce() -> String) -> Result<(), String> {
+    if is_so { Ok(()) } else { Err(why()) }
+}
+
+/// What became of each attempt.
+fn story(done: &Done) -> Vec<String> {
+    let told = done.entries.iter().filter_map(|entry| match entry {
+        Entry::Succeeded { n, .. } => Some(format!("{n} well")),
+        Entry::Failed { n, err, retry, .. } => Some(format!("{n} {}{}", err.class, if retry.is_some() { ", again" } else { "" })),
+        Entry::Uncertain { n, err, .. } => Some(format!("{n} {}, uncertain", err.class)),
+        _ => None,
+    });
+    told.collect()
+}
+
+fn output(done: &Done) -> Option<&Json> {
+    done.entries.iter().find_map(|entry| match entry {
+        Entry::Succeeded { out, .. } => Some(&**out),
+        _ => None,
+    })
+}
+
+fn change(before: &HashMap<String, i64>, after: &HashMap<String, i64>) -> HashMap<String, i64> {
+    let moved = after.iter().map(|(name, rows)| (name.clone(), rows - before.get(name).unwrap_or(&0)));
+    moved.filter(|(_, rows)| *rows != 0).collect()
+}
+
+/// Whether two runs made the same call here: ids in the address may differ.
+fn same_call(one: &Recorded, other: &Recorded) -> bool {
+    let door = |request: &Recorded| request.target.split('/').take(3).map(str::to_owned).collect::<Vec<_>>();
+    one.method == other.method && (door(one) == door(other))
+}
+
+/// A write that is sent again is the same, under the same key, and no other run has that key.
+fn same_again(requests: &[Recorded], struck: usize, hit: &Recorded, usual: &Recorded) -> Result<(), String> {
+    let key = |request: &Recorded| KEYS.map(|name| header(request, name)).concat();
+    if !writes(hit) {
+        return Ok(());
+    }
+    check(key(hit).is_empty() == key(usual).is_empty(), || "only some runs have a key".to_owned())?;
+    check(key(hit).is_empty() || key(hit) != key(usual), || format!("two runs have the key {}", key(hit)))?;
+    let again = requests.iter().skip(struck + 1).find(|request| (&request.method, &request.target) == (&hit.method, &hit.target));
+    let Some(again) = again else { return Ok(()) };
+    check(key(again) == key(hit), || format!("the key was {} and then {}", key(hit), key(again)))?;
+    check(lasting(again) == lasting(hit), || format!("{}\nwas sent, and then\n{}", hit.body, again.body))
+}
+
+/// Where a system takes the key of a call.
+const KEYS: [&str; 2] = ["idempotency-key", "x-netsuite-idempotency-key"];
+
+/// The body but for what each attempt makes anew: the head of SOAP envelopes, and borders between parts.
+fn lasting(request: &Recorded) -> &str {
+    let kind = header(request, "content-type");
+    match request.body.split_once("Body>") {
+        Some((_, body)) if kind.contains("xml") => body,
+        _ if kind.starts_with("multipart/") => "",
+        _ => &request.body,
+    }
+}
+
+fn is_sign_in(request: &Recorded) -> bool {
+    request.target.contains("token") && request.method == "POST" && request.body.contains("grant_type")
+}
+
+/// What a value looks like, whatever it says.
+fn shape(value: &Json) -> Json {
+    match value {
+        Json::Object(fields) => fields.iter().map(|(name, value)| (name.clone(), shape(value))).collect(),
+        Json::Array(items) => json!([items.len(), items.first().map(shape)]),
+        Json::Null => Json::Null,
+        Json::Bool(_) => json!("a bool"),
+        Json::Number(_) => json!("a number"),
+        Json::String(_) => json!("a text"),
+    }
+}

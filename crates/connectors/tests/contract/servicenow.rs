@@ -1,0 +1,78 @@
+//! ServiceNow.
+
+use sandbox::Sandbox;
+use serde_json::{Value as Json, json};
+
+use crate::world::World;
+
+pub(crate) const MORE: [&str; 3] = ["create_record#once", "update_record#once", "import_rows#idempotent"];
+
+/// It makes a text, and calls nobody.
+pub(crate) const NO_CALLS: [&str; 1] = ["business_rule_script"];
+
+pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
+    let told = sandbox.vendor("servicenow").unwrap().credentials();
+    let config = json!({"base_url": sandbox.url("servicenow").as_str(), "auth": "client_credentials"});
+    (config, json!({"client_id": told["client_id"], "client_secret": told["client_secret"]}))
+}
+
+/// The first value of a field of a table.
+fn of(world: &World, table: &str, field: &str) -> Json {
+    let rows = world.vendor.sandbox.vendor("servicenow").unwrap().rows(table, 0, 1).unwrap();
+    rows[0][field].clone()
+}
+
+async fn incident(world: &World) -> Json {
+    world.call("create_incident", json!({"short_description": "x"})).await["sys_id"].clone()
+}
+
+async fn attachment(world: &World) -> Json {
+    let on = incident(world).await;
+    world.call("upload_attachment", json!({"table": "incident", "sys_id": on, "text": "kept"})).await["sys_id"].clone()
+}
+
+pub(crate) async fn input(world: &World, row: &str) -> Json {
+    let item = || of(world, "sc_cat_item", "sys_id");
+    match row {
+        "get_record" => json!({"table": "incident", "sys_id": of(world, "incident", "sys_id")}),
+        "search_records" => json!({"table": "incident", "filter": "state=1", "limit": 3}),
+        "create_record" => json!({"table": "incident", "fields": {"short_description": "x"}}),
+        "create_record#once" => json!({"table": "incident", "fields": {"short_description": "x"}, "idempotency": "none"}),
+        "update_record" => json!({"table": "incident", "sys_id": incident(world).await, "fields": {"urgency": "1"}}),
+        "update_record#once" => {
+            json!({"table": "incident", "sys_id": incident(world).await, "fields": {"comments": "told"}})
+        }
+        "upsert_record" => {
+            json!({"table": "core_company", "key_field": "u_external_id", "key_value": world.fresh("C"), "fields": {"city": "Bern", "name": world.fresh("N")}})
+        }
+        "delete_record" => json!({"table": "incident", "sys_id": incident(world).await}),
+        "aggregate" => json!({"table": "incident"}),
+        "create_incident" | "create_change" | "create_request" => json!({"short_description": "x"}),
+        "resolve_incident" => json!({"sys_id": incident(world).await, "close_notes": "x"}),
+        "add_comment" | "add_work_note" => json!({"table": "incident", "sys_id": incident(world).await, "text": "x"}),
+        "assign_task" => json!({"sys_id": incident(world).await, "assigned_to": "admin"}),
+        "get_user" => json!({"user": "admin"}),
+        "find_group" => json!({"group": of(world, "sys_user_group", "name")}),
+        "who_am_i" => json!({}),
+        "import_rows" => {
+            json!({"staging_table": "u_imp_customer", "rows": [{"u_external_id": world.fresh("C"), "u_name": "x"}]})
+        }
+        "import_rows#idempotent" => {
+            json!({"staging_table": "u_imp_customer", "rows": [{"u_external_id": world.fresh("C"), "u_name": "x"}], "coalesces": true})
+        }
+        "batch_write" => {
+            let item = json!({"method": "create", "table": "incident", "fields": {"urgency": "2"}});
+            json!({"items": [item.clone(), item]})
+        }
+        "list_attachments" => json!({"table": "incident", "sys_id": of(world, "incident", "sys_id")}),
+        "upload_attachment" => json!({"table": "incident", "sys_id": incident(world).await, "text": "x"}),
+        "download_attachment" | "delete_attachment" => json!({"attachment": attachment(world).await}),
+        "find_catalog_items" => json!({"text": "laptop"}),
+        "get_catalog_item" => json!({"item": item()}),
+        "order_catalog_item" => {
+            json!({"item": item(), "variables": {"model": "x", "program": "x", "employee_number": "1"}})
+        }
+        "custom_request" => json!({"method": "POST", "path": "/api/now/table/incident", "body": {}}),
+        other => panic!("{other} of ServiceNow has no row"),
+    }
+}

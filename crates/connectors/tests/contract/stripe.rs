@@ -1,0 +1,250 @@
+//! Stripe.
+
+use sandbox::Sandbox;
+use serde_json::{Value as Json, json};
+
+use crate::world::World;
+
+pub(crate) const MORE: [&str; 1] = ["call_api#write"];
+
+/// The simulated account never pauses a subscription, so that none can go on; `stripe/faults.rs` lets the call be refused.
+pub(crate) const UNREACHABLE: [&str; 1] = ["resume_subscription"];
+
+pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
+    let url = sandbox.url("stripe").as_str();
+    let credentials = sandbox.vendor("stripe").unwrap().credentials();
+    (json!({"api_url": url, "files_url": url}), json!({"api_key": credentials["secret_key"]}))
+}
+
+async fn made(world: &World, action: &str, input: Json) -> Json {
+    world.call(action, input).await["id"].clone()
+}
+
+async fn customer(world: &World) -> Json {
+    made(world, "create_customer", json!({"name": world.fresh("Ann"), "payment_method": "pm_card_visa"})).await
+}
+
+async fn paid(world: &World) -> Json {
+    let card = json!({"amount": 1234, "currency": "usd", "payment_method": "pm_card_visa", "confirm": true, "expand": ["latest_charge"]});
+    world.call("create_payment_intent", card).await
+}
+
+async fn intent(world: &World) -> Json {
+    made(world, "create_payment_intent", json!({"amount": 500, "currency": "usd", "capture_method": "manual"})).await
+}
+
+async fn held(world: &World) -> Json {
+    let intent = intent(world).await;
+    world.call("confirm_payment_intent", json!({"payment_intent": intent, "payment_method": "pm_card_mastercard"})).await;
+    intent
+}
+
+async fn refund(world: &World, pending: bool) -> Json {
+    world.configure(json!({"pending_refunds": pending}));
+    let paid = paid(world).await["id"].clone();
+    let refund = made(world, "create_refund", json!({"payment_intent": paid, "amount": 10})).await;
+    world.configure(json!({"pending_refunds": false}));
+    refund
+}
+
+async fn dispute(world: &World) -> Json {
+    let card = json!({"amount": 700, "currency": "usd", "payment_method": "pm_card_createDispute", "confirm": true});
+    world.call("create_payment_intent", card).await;
+    world.call("list_disputes", json!({"max_records": 1})).await["records"][0]["id"].clone()
+}
+
+async fn draft(world: &World) -> (Json, Json) {
+    let customer = customer(world).await;
+    let new = json!({"customer": customer, "collection_method": "send_invoice", "days_until_due": 30});
+    (made(world, "create_invoice", new).await, customer)
+}
+
+async fn line(world: &World) -> (Json, Json) {
+    let (invoice, customer) = draft(world).await;
+    let line = json!({"customer": customer, "invoice": invoice, "amount": 4000, "currency": "usd", "description": "Work"});
+    (invoice, made(world, "add_invoice_line", line).await)
+}
+
+async fn open(world: &World) -> Json {
+    let (invoice, _) = line(world).await;
+    world.call("finalize_invoice", json!({"invoice": invoice})).await;
+    invoice
+}
+
+async fn product(world: &World) -> Json {
+    made(world, "create_product", json!({"name": world.fresh("Gauge")})).await
+}
+
+async fn price(world: &World) -> Json {
+    let recurring = json!({"interval": "month"});
+    let price = json!({"product": product(world).await, "currency": "usd", "unit_amount": 1500, "recurring": recurring});
+    made(world, "create_price", price).await
+}
+
+async fn subscription(world: &World) -> Json {
+    let items = json!([{"price": price(world).await, "quantity": 2}]);
+    let customer = customer(world).await;
+    let cards = json!({"resource": "payment_methods", "filters": {"customer": customer, "type": "card"}});
+    let card = world.call("list_records", cards).await["records"][0]["id"].clone();
+    made(world, "create_subscription", json!({"customer": customer, "items": items, "default_payment_method": card})).await
+}
+
+async fn coupon(world: &World) -> Json {
+    made(world, "create_coupon", json!({"percent_off": 12.5, "duration": "once"})).await
+}
+
+async fn code(world: &World) -> Json {
+    let promotion = json!({"type": "coupon", "coupon": coupon(world).await});
+    json!({"promotion": promotion, "code": world.fresh("SPRING")})
+}
+
+async fn lines(world: &World) -> Json {
+    json!([{"price": price(world).await, "quantity": 1}])
+}
+
+async fn checkout(world: &World) -> Json {
+    json!({"mode": "subscription", "line_items": lines(world).await, "success_url": "https://a.example"})
+}
+
+async fn first(world: &World, list: &str) -> Json {
+    world.call(list, json!({"max_records": 1})).await["records"][0]["id"].clone()
+}
+
+async fn payout(world: &World) -> Json {
+    made(world, "create_payout", json!({"amount": 1, "currency": "usd"})).await
+}
+
+pub(crate) async fn input(world: &World, row: &str) -> Json {
+    match row {
+        name if name.starts_with("list_") && name != "list_records" => json!({"max_records": 2}),
+        name if name.ends_with("customer") || name.starts_with("adjust") => people(world, row).await,
+        name if name.contains("invoice") || name == "create_credit_note" => bills(world, row).await,
+        name if name.contains("payment_intent")
+            || name.contains("charge")
+            || name.contains("refund")
+            || name.contains("dispute") =>
+        {
+            payments(world, row).await
+        }
+        name if name.contains("subscription") => subscriptions(world, row).await,
+        _ => others(world, row).await,
+    }
+}
+
+async fn people(world: &World, row: &str) -> Json {
+    match row {
+        "create_customer" => json!({"name": "Ann & Co", "email": "ann@b.co"}),
+        "update_customer" => json!({"customer": customer(world).await, "metadata": {"a": "1"}}),
+        "get_customer" | "delete_customer" => json!({"customer": customer(world).await}),
+        "adjust_customer_balance" => json!({"customer": customer(world).await, "amount": -150, "currency": "usd"}),
+        "find_or_create_customer" => json!({"email": format!("{}@me.co", world.fresh("find")), "name": "Found"}),
+        other => panic!("{other} of Stripe has no row"),
+    }
+}
+
+async fn payments(world: &World, row: &str) -> Json {
+    match row {
+        "create_payment_intent" => {
+            json!({"amount": 1234, "currency": "usd", "payment_method": "pm_card_visa", "confirm": true})
+        }
+        "get_payment_intent" | "cancel_payment_intent" => json!({"payment_intent": intent(world).await}),
+        "update_payment_intent" => json!({"payment_intent": intent(world).await, "description": "d"}),
+        "confirm_payment_intent" => {
+            json!({"payment_intent": intent(world).await, "payment_method": "pm_card_mastercard"})
+        }
+        "capture_payment_intent" => json!({"payment_intent": held(world).await}),
+        "get_charge" => json!({"charge": paid(world).await["latest_charge"]["id"]}),
+        "update_charge" => json!({"charge": paid(world).await["latest_charge"]["id"], "description": "d"}),
+        "create_refund" => json!({"payment_intent": paid(world).await["id"], "amount": 10}),
+        "get_refund" => json!({"refund": refund(world, false).await}),
+        "cancel_refund" => json!({"refund": refund(world, true).await}),
+        "get_dispute" | "close_dispute" => json!({"dispute": dispute(world).await}),
+        "respond_to_dispute" => json!({"dispute": dispute(world).await, "evidence": {"uncategorized_text": "x"}}),
+        other => panic!("{other} of Stripe has no row"),
+    }
+}
+
+async fn bills(world: &World, row: &str) -> Json {
+    match row {
+        "create_invoice" => {
+            json!({"customer": customer(world).await, "collection_method": "send_invoice", "days_until_due": 30})
+        }
+        "update_invoice" => json!({"invoice": draft(world).await.0, "description": "d"}),
+        "get_invoice" | "delete_invoice" => json!({"invoice": draft(world).await.0}),
+        "add_invoice_line" => {
+            let (invoice, customer) = draft(world).await;
+            json!({"customer": customer, "invoice": invoice, "amount": 4000, "currency": "usd", "description": "Work"})
+        }
+        "get_invoice_item" | "delete_invoice_item" => json!({"invoiceitem": line(world).await.1}),
+        "finalize_invoice" => json!({"invoice": line(world).await.0}),
+        "pay_invoice" => json!({"invoice": open(world).await, "payment_method": "pm_card_visa"}),
+        "send_invoice" | "void_invoice" | "mark_invoice_uncollectible" => json!({"invoice": open(world).await}),
+        "preview_invoice" => {
+            json!({"customer": customer(world).await, "invoice_items": [{"amount": 500, "currency": "usd"}]})
+        }
+        "create_credit_note" => json!({"invoice": open(world).await, "amount": 1000}),
+        other => panic!("{other} of Stripe has no row"),
+    }
+}
+
+async fn subscriptions(world: &World, row: &str) -> Json {
+    match row {
+        "create_subscription" => {
+            let items = json!([{"price": price(world).await, "quantity": 2}]);
+            json!({"customer": customer(world).await, "items": items, "collection_method": "send_invoice", "days_until_due": 30})
+        }
+        "update_subscription" => {
+            json!({"subscription": subscription(world).await, "cancel_at_period_end": true})
+        }
+        "get_subscription" | "cancel_subscription" => {
+            json!({"subscription": subscription(world).await})
+        }
+        other => panic!("{other} of Stripe has no row"),
+    }
+}
+
+async fn others(world: &World, row: &str) -> Json {
+    match row {
+        "create_product" => json!({"name": world.fresh("Gauge")}),
+        "update_product" => json!({"product": product(world).await, "description": "d"}),
+        "get_product" => json!({"product": product(world).await}),
+        "create_price" => json!({"product": product(world).await, "currency": "usd", "unit_amount": 1500}),
+        "update_price" => json!({"price": price(world).await, "nickname": "n"}),
+        "get_price" => json!({"price": price(world).await}),
+        "create_coupon" => json!({"percent_off": 12.5, "duration": "once"}),
+        "get_coupon" => json!({"coupon": coupon(world).await}),
+        "create_promotion_code" => code(world).await,
+        "get_promotion_code" => {
+            json!({"promotion_code": made(world, "create_promotion_code", code(world).await).await})
+        }
+        "create_checkout_session" => checkout(world).await,
+        "get_checkout_session" | "expire_checkout_session" => {
+            json!({"session": made(world, "create_checkout_session", checkout(world).await).await})
+        }
+        "create_payment_link" => json!({"line_items": lines(world).await}),
+        "update_payment_link" | "get_payment_link" => {
+            let link = made(world, "create_payment_link", json!({"line_items": lines(world).await})).await;
+            if row == "get_payment_link" { json!({"payment_link": link}) } else { json!({"payment_link": link, "active": false}) }
+        }
+        "get_account" | "get_balance" => json!({}),
+        "get_balance_transaction" => {
+            json!({"balance_transaction": first(world, "list_balance_transactions").await})
+        }
+        "create_payout" => json!({"amount": 1, "currency": "usd"}),
+        "get_payout" | "cancel_payout" => json!({"payout": payout(world).await}),
+        "get_event" => json!({"event": first(world, "list_events").await}),
+        "record_meter_event" => {
+            let payload = json!({"stripe_customer_id": customer(world).await, "value": "3"});
+            json!({"event_name": "calls", "payload": payload, "identifier": world.fresh("once")})
+        }
+        "list_records" => json!({"resource": "customers", "max_records": 2}),
+        "search_records" => json!({"resource": "customers", "query": "metadata['external_id']:'C-0001'"}),
+        "upload_file" => json!({"file": world.file().await, "purpose": "dispute_evidence"}),
+        "call_api" => json!({"method": "GET", "path": "/v1/balance"}),
+        "call_api#write" => {
+            let rate = json!({"display_name": "VAT", "inclusive": false, "percentage": 19});
+            json!({"method": "POST", "path": "/v1/tax_rates", "params": rate})
+        }
+        other => panic!("{other} of Stripe has no row"),
+    }
+}
