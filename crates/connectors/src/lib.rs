@@ -12,6 +12,7 @@ mod log;
 mod netsuite;
 pub mod openapi;
 mod salesforce;
+mod seen;
 mod servicenow;
 mod stripe;
 mod webhook;

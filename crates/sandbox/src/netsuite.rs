@@ -36,7 +36,7 @@ use axum::{
     extract::{Request, State as Shared},
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, request::Parts};
+use http::{HeaderValue, StatusCode, header, request::Parts};
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 
@@ -166,31 +166,40 @@ impl NetSuite {
     }
 
     async fn serve(Shared(system): Shared<Arc<Self>>, request: Request) -> Response {
-        let call = match Call::read(request).await {
-            Ok(call) => call,
-            Err(refusal) => return refusal.into_response(),
+        let mut response = match Call::read(request).await {
+            Ok(call) => system.answered(&call).await,
+            Err(refusal) => refusal.into_response(),
         };
+        // The account's clock, which is that of the sandbox.
+        let date = httpdate::fmt_http_date(system.world.clock().now().into());
+        if let Ok(date) = HeaderValue::from_str(&date) {
+            response.headers_mut().insert(header::DATE, date);
+        }
+        response
+    }
+
+    async fn answered(self: &Arc<Self>, call: &Call) -> Response {
         let path = call.path.as_str();
         if path == oauth2::TOKEN {
-            return system.token_call(&call);
+            return self.token_call(call);
         }
         if path == oauth2::REVOKE {
-            return system.revoke_call(&call);
+            return self.revoke_call(call);
         }
         if path == oauth2::AUTHORIZE {
-            return system.authorize(&call);
+            return self.authorize(call);
         }
         if path.starts_with("/wsdl/") || path.starts_with("/xsd/") {
-            return system.wsdl(&call);
+            return self.wsdl(call);
         }
         if path.starts_with("/services/NetSuitePort_") {
-            return system.soap(&call).await;
+            return self.soap(call).await;
         }
         if path == restlet::PATH {
-            return system.serve_restlet(&call).await;
+            return self.serve_restlet(call).await;
         }
-        match system.rest(&call).await {
-            Ok(answer) => answer.with("x-n-operationid", system.operation()).into_response(),
+        match self.rest(call).await {
+            Ok(answer) => answer.with("x-n-operationid", self.operation()).into_response(),
             Err(refusal) => refusal.into_response(),
         }
     }
@@ -372,7 +381,7 @@ impl Vendor for NetSuite {
 
 fn retry_later(mut response: Response, seconds: Option<u64>) -> Response {
     if let Some(seconds) = seconds {
-        response.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
     response
 }

@@ -117,7 +117,7 @@ async fn talk(cx: &Cx, operation: &'static str, preferences: &str, inside: &str,
     let mut url = settings::base(cx, "suitetalk")?;
     url.set_path(&format!("/services/NetSuitePort_{version}"));
     let call = Call::new(cx, &DIALECT, &InMessage, Method::POST, url)
-        .header(HeaderName::from_static("soapaction"), operation)
+        .header(HeaderName::from_static("soapaction"), &format!("\"{operation}\""))
         .header(::http::header::ACCEPT, "text/xml")
         .body("text/xml; charset=utf-8", message.into());
     let answer = call.send().await.map_err(|error| doubt(error, writes))?;
@@ -161,12 +161,12 @@ fn row(value: &Json) -> Json {
 /// One page of a saved search; the cursor names the search that runs and its next page.
 pub(super) async fn page(cx: &Cx, input: &Json, cursor: Option<Json>) -> Result<Page, StepError> {
     let size = input.get("page_size").and_then(Json::as_u64).unwrap_or(PAGE_ROWS).clamp(5, 1_000);
+    let asked = cursor.as_ref().map_or(1, |cursor| cursor["page"].as_u64().unwrap_or(1));
     let response = match &cursor {
         Some(cursor) => {
             let inside = format!(
-                "<m:searchId>{}</m:searchId><m:pageIndex>{}</m:pageIndex>",
+                "<m:searchId>{}</m:searchId><m:pageIndex>{asked}</m:pageIndex>",
                 escaped(cursor["search"].as_str().unwrap_or_default()),
-                cursor["page"].as_u64().unwrap_or(1)
             );
             talk(cx, "searchMoreWithId", "", &inside, false).await?
         }
@@ -188,10 +188,22 @@ pub(super) async fn page(cx: &Cx, input: &Json, cursor: Option<Json>) -> Result<
     let result = &response["searchResult"];
     let mut items: Vec<Json> = list(&result["searchRowList"]["searchRow"]).iter().map(row).collect();
     items.extend(list(&result["recordList"]["record"]).iter().map(shown));
-    let number = |name: &str| result[name].as_str().and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
-    let more = number("pageIndex") < number("totalPages");
-    let next = more.then(|| json!({ "search": result["searchId"], "page": number("pageIndex") + 1 }));
+    let number = |name: &str| result[name].as_str().and_then(|text| text.parse::<u64>().ok());
+    let (Some(index), Some(pages)) = (number("pageIndex"), number("totalPages")) else {
+        return Err(unreadable("it does not say which page it is, and of how many"));
+    };
+    // Nothing found is page 1 of 0. Any other page than the one that was asked for would be gone through without end.
+    if index != asked {
+        return Err(unreadable(&format!("page {asked} was asked for and page {index} came")));
+    }
+    let next = (index < pages).then(|| json!({ "search": result["searchId"], "page": index + 1 }));
     Ok(Page { items, next })
+}
+
+fn unreadable(why: &str) -> StepError {
+    let words = format!("the answer of NetSuite to a search cannot be read: {why}");
+    StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", words)
+        .with_next("Nothing to do where it is tried again. If it stays, see in NetSuite whether the search can be opened.")
 }
 
 /// What a saved search is about: the type's word, the area and the namespace it is declared in.

@@ -1,7 +1,8 @@
 //! SuiteQL: queries, their pages, and the ready ones.
 
 use ::http::Method;
-use connector::{Action, Cx, Page, StepError, query::Part, whole};
+use connector::{Action, Cx, ErrorClass, Page, StepError, api::Answer, query::Part, whole};
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::api::{self, PREFER, invalid, needed, text};
@@ -45,31 +46,90 @@ pub(super) fn name(text: &str) -> Result<&str, StepError> {
     if good { Ok(text) } else { Err(invalid(format!("\"{text}\" is no name of a table or column"))) }
 }
 
-/// One page of a query: its rows without links, and the next offset.
-pub(super) async fn page(cx: &Cx, query: &str, size: u64, offset: u64) -> Result<(Vec<Json>, Option<u64>), StepError> {
+/// One page of a query.
+pub(super) struct Found {
+    /// Its rows, without links.
+    pub(super) rows: Vec<Json>,
+    pub(super) more: bool,
+    /// What NetSuite's clock showed.
+    pub(super) now: Option<Timestamp>,
+    pub(super) answer: Answer,
+}
+
+/// Asks for one page of a query.
+pub(super) async fn page(cx: &Cx, query: &str, size: u64, offset: u64) -> Result<Found, StepError> {
     let url = api::url(cx, &["services", "rest", "query", "v1", "suiteql"])?;
     let paging = [("limit", size.to_string()), ("offset", offset.to_string())];
     let answer = api::call_with(cx, Method::POST, url, &paging, Some(&json!({ "q": query })), &[(PREFER, "transient")]).await?;
     let body = answer.json()?;
     let Some(items) = body.get("items").and_then(Json::as_array) else { return Err(answer.unreadable("it has no items")) };
-    let next = (body["hasMore"] == true && offset + size < ROWS_MAX && !items.is_empty()).then_some(offset + size);
-    Ok((items.iter().cloned().map(api::without_links).collect(), next))
+    let more = body["hasMore"] == true;
+    if more && items.is_empty() {
+        return Err(answer.unreadable("it has no rows and says that there are more"));
+    }
+    let date = answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
+    let now = date.and_then(|date| Timestamp::try_from(date).ok());
+    Ok(Found { rows: items.iter().cloned().map(api::without_links).collect(), more, now, answer })
 }
 
 /// All rows of a short query.
 pub(super) async fn rows(cx: &Cx, query: &str) -> Result<Vec<Json>, StepError> {
-    Ok(page(cx, query, PAGE_ROWS, 0).await?.0)
+    Ok(page(cx, query, PAGE_ROWS, 0).await?.rows)
 }
 
-async fn paged(cx: Cx, query: String, size: u64, cursor: Option<Json>) -> Result<Page, StepError> {
-    let offset = cursor.and_then(|cursor| cursor.get("offset")?.as_u64()).unwrap_or_default();
-    let (items, next) = page(&cx, &query, size, offset).await?;
-    Ok(Page { items, next: next.map(|offset| json!({ "offset": offset })) })
+/// A query, and how one goes through its rows.
+pub(super) enum Query {
+    /// As people wrote it: by offsets, which NetSuite ends after [`ROWS_MAX`] rows.
+    Whole(String),
+    /// By the column `id`, however many rows there are.
+    ById {
+        /// `SELECT … FROM …`.
+        select: String,
+        filter: Vec<String>,
+    },
 }
 
-async fn all(cx: Cx, query: String, size: u64, most: u64) -> Result<Json, StepError> {
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
-    let rows = whole(most, |cursor| paged(cx.clone(), query.clone(), size, cursor)).await?;
+async fn paged(cx: Cx, query: Query, size: u64, cursor: Option<Json>) -> Result<Page, StepError> {
+    let cursor = cursor.unwrap_or_default();
+    match query {
+        Query::Whole(query) => {
+            let offset = cursor["offset"].as_u64().unwrap_or_default();
+            let Found { rows, more, .. } = page(&cx, &query, size, offset).await?;
+            let next = offset + size;
+            if more && next >= ROWS_MAX {
+                let words = format!("the query has more than {ROWS_MAX} rows, and NetSuite does not show what comes after them");
+                return Err(StepError::new(ErrorClass::Invalid, "TOO_MANY_ITEMS", words).with_next(
+                    "Walk the rows by their id: add WHERE id > :last and ORDER BY id to the query, and begin again with the last id.",
+                ));
+            }
+            Ok(Page { items: rows, next: more.then(|| json!({ "offset": next })) })
+        }
+        Query::ById { select, mut filter } => {
+            let last = cursor["after"].as_str();
+            if let Some(last) = last {
+                filter.push(format!("id > {}", literal(&json!(last))?));
+            }
+            let conditions = if filter.is_empty() { String::new() } else { format!(" WHERE {}", filter.join(" AND ")) };
+            let found = page(&cx, &format!("{select}{conditions} ORDER BY id"), size, 0).await?;
+            if !found.more {
+                return Ok(Page { items: found.rows, next: None });
+            }
+            match found.rows.last().and_then(|row| row["id"].as_str()) {
+                Some(id) if Some(id) != last => Ok(Page { next: Some(json!({ "after": id })), items: found.rows }),
+                Some(_) => Err(found.answer.unreadable("it gives the page before again")),
+                None => Err(found.answer.unreadable("a row has no id")),
+            }
+        }
+    }
+}
+
+async fn all(cx: Cx, input: Json, query: fn(&Json) -> Result<Query, StepError>) -> Result<Json, StepError> {
+    let most = usize::try_from(most(&input)).unwrap_or(usize::MAX);
+    let next = |cursor| {
+        let (cx, input) = (cx.clone(), &input);
+        async move { paged(cx, query(input)?, size(input), cursor).await }
+    };
+    let rows = whole(most, next).await?;
     Ok(json!({ "count": rows.len(), "rows": rows }))
 }
 
@@ -94,13 +154,13 @@ pub(super) fn asking(
     title: &'static str,
     summary: &'static str,
     input: Json,
-    query: fn(&Json) -> Result<String, StepError>,
+    query: fn(&Json) -> Result<Query, StepError>,
 ) -> Action {
     let mut input = input;
     input["properties"]["max_rows"] = json!({"type": "integer", "minimum": 1, "maximum": ROWS_MAX, "default": HELD_MAX, "title": "Most rows held at once", "description": "More is an error; go through the rows with stream: true then."});
     input["properties"]["page_size"] =
         json!({"type": "integer", "minimum": 1, "maximum": PAGE_ROWS, "default": PAGE_ROWS, "title": "Rows of a page"});
-    Action::new(id, title, summary, move |cx, input| async move { all(cx, query(&input)?, size(&input), most(&input)).await })
+    Action::new(id, title, summary, move |cx, input| all(cx, input, query))
         .reads()
         .input(input)
         .output(rows_schema())
@@ -108,38 +168,36 @@ pub(super) fn asking(
         .pages(move |cx, input, cursor| async move { paged(cx, query(&input)?, size(&input), cursor).await })
 }
 
-fn run_query(input: &Json) -> Result<String, StepError> {
-    bound(needed(input, "query")?, input.get("params").unwrap_or(&Json::Null))
+fn run_query(input: &Json) -> Result<Query, StepError> {
+    Ok(Query::Whole(bound(needed(input, "query")?, input.get("params").unwrap_or(&Json::Null))?))
 }
 
-fn picklist(input: &Json) -> Result<String, StepError> {
+fn picklist(input: &Json) -> Result<Query, StepError> {
     let (table, kind) = table(needed(input, "type")?)?;
     let field = name(needed(input, "field")?)?;
     let of_kind = kind.map(|kind| format!(" AND type = '{kind}'")).unwrap_or_default();
-    Ok(format!(
+    Ok(Query::Whole(format!(
         "SELECT DISTINCT {field} AS id, BUILTIN.DF({field}) AS name FROM {table} WHERE {field} IS NOT NULL{of_kind} ORDER BY 2"
-    ))
+    )))
 }
 
-fn customer_balance(input: &Json) -> Result<String, StepError> {
-    Ok(format!(
-        "SELECT id, entityid, companyname, balancesearch AS balance, overduebalancesearch AS overdue FROM customer WHERE {}",
-        chosen(input, "id")?
-    ))
+fn customer_balance(input: &Json) -> Result<Query, StepError> {
+    let select = "SELECT id, entityid, companyname, balancesearch AS balance, overduebalancesearch AS overdue FROM customer";
+    Ok(Query::ById { select: select.to_owned(), filter: vec![chosen(input, "id")?] })
 }
 
-fn open_invoices(input: &Json) -> Result<String, StepError> {
-    let customer = match text(input, "id").or(text(input, "external_id")) {
-        Some(_) => format!(" AND entity IN (SELECT id FROM customer WHERE {})", chosen(input, "id")?),
-        None => String::new(),
-    };
-    Ok(format!(
-        "SELECT id, tranid, entity, BUILTIN.DF(entity) AS entityname, TO_CHAR(trandate, 'YYYY-MM-DD') AS trandate, TO_CHAR(duedate, 'YYYY-MM-DD') AS duedate, foreigntotal, foreignamountunpaid FROM transaction WHERE type = 'CustInvc' AND foreignamountunpaid > 0{customer} ORDER BY id"
-    ))
+fn open_invoices(input: &Json) -> Result<Query, StepError> {
+    let select = "SELECT id, tranid, entity, BUILTIN.DF(entity) AS entityname, TO_CHAR(trandate, 'YYYY-MM-DD') AS trandate, TO_CHAR(duedate, 'YYYY-MM-DD') AS duedate, foreigntotal, foreignamountunpaid FROM transaction";
+    let mut filter = vec!["type = 'CustInvc'".to_owned(), "foreignamountunpaid > 0".to_owned()];
+    if text(input, "id").or(text(input, "external_id")).is_some() {
+        filter.push(format!("entity IN (SELECT id FROM customer WHERE {})", chosen(input, "id")?));
+    }
+    Ok(Query::ById { select: select.to_owned(), filter })
 }
 
-fn item_stock(input: &Json) -> Result<String, StepError> {
-    Ok(format!("SELECT id, itemid, displayname, quantityonhand, quantityavailable FROM item WHERE {}", chosen(input, "id")?))
+fn item_stock(input: &Json) -> Result<Query, StepError> {
+    let select = "SELECT id, itemid, displayname, quantityonhand, quantityavailable FROM item";
+    Ok(Query::ById { select: select.to_owned(), filter: vec![chosen(input, "id")?] })
 }
 
 fn chosen(input: &Json, column: &str) -> Result<String, StepError> {
@@ -209,12 +267,11 @@ fn condition(filter: &Json) -> Result<String, StepError> {
     })
 }
 
-fn search(input: &Json) -> Result<String, StepError> {
+fn search(input: &Json) -> Result<Query, StepError> {
     let (table, kind) = table(needed(input, "type")?)?;
-    let mut all = conditions(input)?;
-    all.extend(kind.map(|kind| format!("type = '{kind}'")));
-    let filter = if all.is_empty() { String::new() } else { format!(" WHERE {}", all.join(" AND ")) };
-    Ok(format!("SELECT {} FROM {table}{filter} ORDER BY id", columns(input)?))
+    let mut filter = conditions(input)?;
+    filter.extend(kind.map(|kind| format!("type = '{kind}'")));
+    Ok(Query::ById { select: format!("SELECT {} FROM {table}", columns(input)?), filter })
 }
 
 /// The columns of `fields`, `*` when there are none.
@@ -258,7 +315,7 @@ pub(super) fn actions() -> Vec<Action> {
             "Run SuiteQL",
             "Asks NetSuite's tables in SuiteQL.",
             json!({"type": "object", "properties": {
-            "query": {"type": "string", "title": "Query", "x-syntax": "sql", "description": "SELECT … with :name where a value belongs. Sort by a unique column, and write dates with TO_CHAR(x, 'YYYY-MM-DD')."},
+            "query": {"type": "string", "title": "Query", "x-syntax": "sql", "description": "SELECT … with :name where a value belongs. Sort by a unique column; of more than 100,000 rows NetSuite shows no more. Write dates with TO_CHAR(x, 'YYYY-MM-DD')."},
             "params": {"type": "object", "title": "Values", "description": "Put into the query as texts or numbers, safely."}
         }, "required": ["query"], "additionalProperties": false}),
             run_query,

@@ -1,6 +1,7 @@
 //! The NetSuite connector against the simulated account.
 
 mod faults;
+mod triggers;
 #[expect(unreachable_pub, reason = "it is shared by several tests")]
 #[path = "../support/vendor.rs"]
 mod vendor;
@@ -250,19 +251,46 @@ async fn many_records_of_one_second_are_walked_page_by_page() {
 }
 
 #[tokio::test]
-async fn query_and_search_rows_start_once() {
+async fn what_is_ordered_by_us_is_walked_by_id_and_what_is_not_is_never_cut() {
+    let vendor = machine().await;
+    happen(&vendor, "many_created", &json!({ "count": 50 }));
+    let imported = json!([{ "field": "companyname", "operator": "starts_with", "value": "Imported" }]);
+    let search = json!({ "type": "customer", "filters": imported, "fields": ["companyname"], "page_size": 25 });
+    let pages = vendor.connector.action("search_records").unwrap().pages.clone().unwrap();
+    let first = pages(vendor.cx("run_1/step"), search.clone(), None).await.unwrap();
+    let gone = first.items[0]["id"].clone();
+    assert_eq!(first.next, Some(json!({ "after": first.items[24]["id"] })));
+    happen(&vendor, "record_deleted", &json!({ "type": "customer", "id": gone }));
+    let second = pages(vendor.cx("run_1/step"), search, first.next).await.unwrap();
+    assert_eq!(second.items.len(), 25, "what is deleted moves nobody to the page before");
+    happen(&vendor, "many_created", &json!({ "count": 100_000 }));
+    let pages = vendor.connector.action("run_suiteql").unwrap().pages.clone().unwrap();
+    let query = json!({ "query": "SELECT id FROM customer ORDER BY id" });
+    let error = pages(vendor.cx("run_1/step"), query, Some(json!({ "offset": 99_000 }))).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "TOO_MANY_ITEMS"));
+    assert!(error.next.unwrap().contains("id > :last"));
+}
+
+#[tokio::test]
+async fn a_batch_is_told_whole_or_not_at_all() {
+    let vendor = machine().await;
+    configure(&vendor, &json!({ "task_page_rows": 10 }));
+    let rows: Vec<Json> = (0..25).map(|n| json!({ "companyName": format!("Batch {n}"), "subsidiary": { "id": "1" } })).collect();
+    let input = json!({ "operation": "create", "type": "customer", "rows": rows });
+    assert_eq!(vendor.call("batch_records", input.clone()).await.unwrap()["count"], 25);
+    configure(&vendor, &json!({ "tasks_forgotten": 1 }));
+    let error = vendor.call("batch_records", input).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Server, "ANSWER_UNREADABLE"));
+    assert!(error.message.contains("24 parts of 25 records"), "{error}");
+}
+
+#[tokio::test]
+async fn too_many_calls_that_are_refused_like_a_bad_sign_in_are_tried_once_more() {
     let vendor = tokens().await;
-    let with = json!({ "query": "SELECT id, companyname FROM customer", "cursor_column": "id" });
-    let first = vendor.poll("query_rows", with.clone(), Position::Since(0)).await.unwrap();
-    assert!(first.events.is_empty(), "what was there before starts nothing");
-    happen(&vendor, "record_created", &json!({ "type": "customer", "values": { "companyName": "Moss", "subsidiary": "1" } }));
-    let second = vendor.poll("query_rows", with, Position::After(first.cursor)).await.unwrap();
-    assert_eq!(second.events.len(), 1);
-    let search = json!({ "search": "customsearch_customers", "search_type": "customer", "page_size": 40 });
-    let page = vendor.poll("saved_search_rows", search.clone(), Position::Since(0)).await.unwrap();
-    assert_eq!((page.events.len(), page.more), (40, true));
-    let rest = vendor.poll("saved_search_rows", search, Position::After(page.cursor)).await.unwrap();
-    assert_eq!((rest.events.len(), rest.more), (21, false));
+    configure(&vendor, &json!({ "concurrency_limit": 1, "concurrency_as_invalid_login": true, "call_ms": 500 }));
+    let get = || vendor.call("get_record", json!({ "type": "customer", "external_id": "C-0001" }));
+    let (one, other) = tokio::join!(get(), get());
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
 }
 
 #[tokio::test]

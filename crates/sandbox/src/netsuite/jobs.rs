@@ -129,11 +129,15 @@ impl NetSuite {
                 }),
             )),
             ["task"] => {
-                let items = (1..=job.tasks.len())
+                let asked = Page::read(call)?;
+                let page = Page { limit: asked.limit.min(state.settings.task_page_rows), ..asked };
+                let total = job.tasks.len().saturating_sub(state.settings.tasks_forgotten);
+                let items = (1..=total)
+                    .skip(page.offset)
+                    .take(page.limit)
                     .map(|place| json!({ "links": [link("self", format!("{address}/task/{place}"))], "id": place.to_string() }))
                     .collect();
-                let page = Page { limit: super::answer::PAGE_ROWS_MAX, offset: 0 };
-                Ok(Answer::json(MANY, &page.wrap(&format!("{address}/task"), "", items, job.tasks.len())))
+                Ok(Answer::json(MANY, &page.wrap(&format!("{address}/task"), "", items, total)))
             }
             ["task", place] => {
                 let place = task(place)?;

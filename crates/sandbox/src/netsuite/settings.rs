@@ -38,6 +38,12 @@ pub(super) struct Settings {
     pub(super) suiteql_ms: u64,
     /// How long an asynchronous call stands at `processing`.
     pub(super) async_ms: u64,
+    /// Parts of an asynchronous call on a page of their list.
+    pub(super) task_page_rows: usize,
+    /// The last that many parts of an asynchronous call are missing in their list.
+    pub(super) tasks_forgotten: usize,
+    /// Every further page of a SOAP search is its first one again.
+    pub(super) search_stuck: bool,
     /// How far the account's clock is ahead when it looks at signatures.
     pub(super) clock_skew_s: i64,
     /// The next that many writes are done and answered with 500.
@@ -87,6 +93,9 @@ impl Default for Settings {
             call_ms: 0,
             suiteql_ms: 0,
             async_ms: 0,
+            task_page_rows: super::answer::PAGE_ROWS_MAX,
+            tasks_forgotten: 0,
+            search_stuck: false,
             clock_skew_s: 0,
             fail_after_commit: 0,
             denied_records: Vec::new(),
@@ -118,6 +127,9 @@ impl Settings {
         }
         if !["MM/DD/YYYY", "DD/MM/YYYY", "YYYY-MM-DD"].contains(&self.date_format.as_str()) {
             return problem("date_format is MM/DD/YYYY, DD/MM/YYYY or YYYY-MM-DD");
+        }
+        if self.task_page_rows == 0 || self.task_page_rows > super::answer::PAGE_ROWS_MAX {
+            return problem("task_page_rows is 1 at least and 1000 at most");
         }
         if self.concurrency_limit == 0 || self.access_token_s < 1 || self.refresh_token_s < 1 {
             return problem("concurrency_limit, access_token_s and refresh_token_s are 1 at least");

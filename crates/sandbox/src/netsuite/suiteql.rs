@@ -76,7 +76,8 @@ pub(super) fn run(state: &mut State, q: &str, at: jiff::Timestamp) -> Result<Row
     }
     let ctx = Ctx { store: &state.store, settings: &state.settings, zone: state.settings.zone(), clock: at };
     let found = run::query(text, &ctx).map_err(|trouble| refused(&trouble))?;
-    let rows: Rows = Arc::new(found.rows.iter().take(RESULTS_MAX).map(|row| shown(&found.columns, row, &ctx)).collect());
+    // One more than can be read tells that there is more.
+    let rows: Rows = Arc::new(found.rows.iter().take(RESULTS_MAX + 1).map(|row| shown(&found.columns, row, &ctx)).collect());
     if state.queries.0.len() >= KEPT_MAX {
         state.queries.0.remove(0);
     }

@@ -122,7 +122,7 @@ impl Talk<'_> {
         match search {
             None => refuse(xml, "The search is not valid any more. Run it again."),
             Some(search) if index == 0 || index > pages(&search).max(1) => refuse(xml, "The page index is out of range."),
-            Some(search) => self.page(xml, &search, index),
+            Some(search) => self.page(xml, &search, if self.state.settings.search_stuck { 1 } else { index }),
         }
     }
 
