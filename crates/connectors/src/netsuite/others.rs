@@ -205,17 +205,53 @@ fn uuid(cx: &Cx, part: usize) -> String {
 }
 
 async fn job(cx: &Cx, id: &str, rest: &[&str]) -> Result<Answer, StepError> {
-    let mut path = vec!["services", "rest", "async", "v1", "job", id];
-    path.extend(rest);
-    api::call_with(cx, Method::GET, api::url(cx, &path)?, &[], None, &[(PREFER, "transient")]).await
+    job_page(cx, id, rest, &[]).await
 }
 
-/// What became of each part of an asynchronous call.
-async fn results(cx: &Cx, id: &str) -> Result<Vec<Json>, StepError> {
-    let listed = job(cx, id, &["task"]).await?;
-    let body = listed.json()?;
-    let tasks: Vec<String> =
-        body["items"].as_array().into_iter().flatten().filter_map(|task| task["id"].as_str().map(ToOwned::to_owned)).collect();
+async fn job_page(cx: &Cx, id: &str, rest: &[&str], query: &[(&str, String)]) -> Result<Answer, StepError> {
+    let mut path = vec!["services", "rest", "async", "v1", "job", id];
+    path.extend(rest);
+    api::call_with(cx, Method::GET, api::url(cx, &path)?, query, None, &[(PREFER, "transient")]).await
+}
+
+/// Limit and offset of the next page, as an answer's link says them: the size of these pages is NetSuite's own.
+fn next_page(body: &Json) -> Option<Vec<(&'static str, String)>> {
+    let link = body["links"].as_array()?.iter().find(|link| link["rel"] == "next")?;
+    let url = url::Url::parse(link["href"].as_str()?).ok()?;
+    let value = |name: &'static str| Some((name, url.query_pairs().find(|(known, _)| known == name)?.1.into_owned()));
+    Some(vec![value("limit")?, value("offset")?])
+}
+
+/// The numbers of an asynchronous call's parts, over all pages of their list, and the last page.
+async fn tasks(cx: &Cx, id: &str) -> Result<(Vec<String>, Answer), StepError> {
+    let mut all: Vec<String> = Vec::new();
+    let mut query = Vec::new();
+    loop {
+        let listed = job_page(cx, id, &["task"], &query).await?;
+        let body = listed.json()?;
+        let Some(items) = body["items"].as_array() else { return Err(listed.unreadable("it has no list of parts")) };
+        for task in items {
+            match task["id"].as_str() {
+                Some(task) if !all.iter().any(|known| known == task) => all.push(task.to_owned()),
+                Some(_) => return Err(listed.unreadable("its list of parts gives a part twice")),
+                None => return Err(listed.unreadable("a part has no number")),
+            }
+        }
+        if body["hasMore"] != true {
+            return Ok((all, listed));
+        }
+        query = next_page(&body)
+            .filter(|_| !items.is_empty())
+            .ok_or_else(|| listed.unreadable("its list of parts goes on, and it does not say where"))?;
+    }
+}
+
+/// What became of each part of an asynchronous call; of all `expected` ones, where their number is known.
+async fn results(cx: &Cx, id: &str, expected: Option<usize>) -> Result<Vec<Json>, StepError> {
+    let (tasks, listed) = tasks(cx, id).await?;
+    if let Some(expected) = expected.filter(|expected| *expected != tasks.len()) {
+        return Err(listed.unreadable(&format!("it lists {} parts of {expected} records", tasks.len())));
+    }
     let mut out = Vec::with_capacity(tasks.len());
     for task in &tasks {
         // A part that failed answers as the call itself would have.
@@ -274,7 +310,7 @@ async fn batch(cx: Cx, input: Json) -> Result<Json, StepError> {
         };
         let location = submit(&cx, method, url.clone(), &query, body.as_ref(), COLLECTION, &uuid(&cx, part)).await?;
         wait(&cx, job_id(&location)).await?;
-        all.extend(results(&cx, job_id(&location)).await?);
+        all.extend(results(&cx, job_id(&location), Some(chunk.len())).await?);
     }
     for (index, result) in all.iter_mut().enumerate() {
         result["index"] = json!(index);
@@ -308,7 +344,7 @@ async fn check_async(cx: Cx, input: Json) -> Result<Json, StepError> {
     let id = needed(&input, "job")?;
     let told = job(&cx, id, &[]).await?.json()?;
     let completed = told["completed"] == true;
-    let results = if completed { results(&cx, id).await? } else { Vec::new() };
+    let results = if completed { results(&cx, id, None).await? } else { Vec::new() };
     Ok(json!({ "job": id, "completed": completed, "progress": told["progress"], "results": results }))
 }
 
