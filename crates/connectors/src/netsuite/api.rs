@@ -64,6 +64,12 @@ pub(super) const ERRORS: &[ErrorRow] = &[
         "NetSuite refused a parameter or a query",
         "Correct the query or parameter; names that are not known here may also be hidden from the role or switched off in the account.",
     ),
+    row(
+        "INVALID_SEARCH_MORE",
+        ErrorClass::Invalid,
+        "NetSuite no longer keeps the search whose pages were read; it does so for some minutes only",
+        "Begin the search again, with larger pages or less to do between them.",
+    ),
     row("MISSING_PARAMETER", ErrorClass::Invalid, "NetSuite misses a parameter", "Give the parameter named here."),
     row(
         "USER_ERROR",
@@ -206,9 +212,9 @@ pub(super) async fn call_with(
     call.send().await.map_err(|error| doubt(error, writes))
 }
 
-/// A write that NetSuite answered with 500 may have been committed.
+/// A write that NetSuite, or a gateway before it, failed at with 500 and above may have been committed.
 pub(super) fn doubt(mut error: StepError, writes: bool) -> StepError {
-    if writes && (error.code == "UNEXPECTED_ERROR" || error.code == "HTTP_500") {
+    if writes && error.class == ErrorClass::Server {
         error.doubt = Doubt::MayHaveHappened;
     }
     error

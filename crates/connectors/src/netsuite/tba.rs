@@ -1,5 +1,7 @@
 //! Token-based authentication: OAuth 1.0a (RFC 5849) with HMAC-SHA256, for REST, RESTlets and SOAP.
 
+use std::time::Duration;
+
 use ::http::header;
 use async_trait::async_trait;
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -83,13 +85,20 @@ impl Tba {
     }
 }
 
+/// How long to wait before a refused sign-in is tried once more.
+const REFUSED_PAUSE: Duration = Duration::from_secs(2);
+
 #[async_trait]
 impl Sign for Tba {
-    async fn sign(&self, cx: &Cx, request: &mut Request, _refused: Option<&Secret>) -> Result<Option<Secret>, StepError> {
+    async fn sign(&self, cx: &Cx, request: &mut Request, refused: Option<&Secret>) -> Result<Option<Secret>, StepError> {
+        // Too many calls at the same time are refused like a bad sign-in, and nothing tells the two apart but another try.
+        if refused.is_some() {
+            tokio::time::sleep(REFUSED_PAUSE.min(cx.left() / 2)).await;
+        }
         // Every sending has its own nonce, time and signature.
         let value = self.header(request.method.as_str(), &request.url, &nonce()?, cx.now_s());
         put_secret(&mut request.headers, &header::AUTHORIZATION, &Secret::new(value))?;
-        Ok(None)
+        Ok(Some(self.token.clone()))
     }
 }
 

@@ -22,7 +22,7 @@ async fn a_write_under_each_fault_is_judged() {
         (Kind::RateLimited { retry_after: None }, RateLimited, Doubt::Settled),
         (Kind::DailyLimit, RateLimited, Doubt::Settled),
         (Kind::ServerError, Server, Doubt::MayHaveHappened),
-        (Kind::Unavailable, Server, Doubt::Settled),
+        (Kind::Unavailable, Server, Doubt::MayHaveHappened),
         (Kind::ExpiredSession, Auth, Doubt::Settled),
         (Kind::Denied, Denied, Doubt::Settled),
         (Kind::Html, Server, Doubt::MayHaveHappened),
@@ -44,6 +44,18 @@ async fn a_write_under_each_fault_is_judged() {
     vendor.sandbox.world().faults().clear();
     let error = vendor.call("create_record", input).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Conflict, "it had happened");
+}
+
+#[tokio::test]
+async fn a_script_that_fails_or_is_out_of_reach_may_have_done_its_work() {
+    let vendor = tokens().await;
+    let post = json!({ "script": "1", "method": "POST", "body": {} });
+    for kind in [Kind::ServerError, Kind::Unavailable] {
+        vendor.sandbox.world().faults().clear();
+        vendor.sandbox.world().faults().add(Fault::new("netsuite", kind.clone()).on("/app/site/hosting/"));
+        let error = vendor.call("call_restlet", post.clone()).await.unwrap_err();
+        assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::MayHaveHappened), "{kind:?}: {error:?}");
+    }
 }
 
 #[tokio::test]
