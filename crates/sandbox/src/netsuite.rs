@@ -34,7 +34,7 @@ use std::{
 use axum::{
     Router,
     extract::{Request, State as Shared},
-    response::{IntoResponse, Response},
+    response::{Html, IntoResponse, Response},
 };
 use http::{HeaderValue, StatusCode, header, request::Parts};
 use parking_lot::Mutex;
@@ -180,6 +180,10 @@ impl NetSuite {
 
     async fn answered(self: &Arc<Self>, call: &Call) -> Response {
         let path = call.path.as_str();
+        let gateway = StatusCode::from_u16(self.state.lock().settings.gateway);
+        if let Ok(status) = gateway {
+            return (status, Html("<html><body><h1>Bad gateway</h1></body></html>")).into_response();
+        }
         if path == oauth2::TOKEN {
             return self.token_call(call);
         }

@@ -26,7 +26,7 @@ use axum::{
     extract::{Request, State as Shared},
     response::Response,
 };
-use http::request::Parts;
+use http::{HeaderValue, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use parking_lot::Mutex;
@@ -93,6 +93,10 @@ impl Workday {
         if state.settings.maintenance {
             return Some(answer::maintenance().into());
         }
+        if state.settings.gateway > 0 {
+            let page = "<html><body><h1>Bad gateway</h1></body></html>";
+            return Some(Answer::new(state.settings.gateway, "text/html;charset=utf-8", page).into());
+        }
         let Settings { calls_per_second, burst, retry_after_s, .. } = state.settings;
         if state.sessions.rate.take(calls_per_second, burst, call.now.as_microsecond()) {
             return None;
@@ -103,10 +107,15 @@ impl Workday {
 
 async fn any(Shared(workday): Shared<Arc<Workday>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    match Limited::new(body, BODY_BYTES_MAX).collect().await {
+    let mut response = match Limited::new(body, BODY_BYTES_MAX).collect().await {
         Ok(body) => workday.answer(&parts, &body.to_bytes()),
         Err(_) => Answer::error(413, "the request is too large").into(),
+    };
+    // The tenant's clock, which is that of the sandbox.
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(workday.now().into())) {
+        response.headers_mut().insert(header::DATE, date);
     }
+    response
 }
 
 impl Vendor for Workday {
@@ -174,8 +183,12 @@ impl Vendor for Workday {
 }
 
 /// An answer that is made while it is sent.
-fn streamed(status: u16, content_type: &'static str, pieces: impl Iterator<Item = String> + Send + 'static) -> Response {
-    let pieces = futures_util::stream::iter(pieces.map(|piece| Ok::<_, std::convert::Infallible>(bytes::Bytes::from(piece))));
+fn streamed(
+    status: u16,
+    content_type: &'static str,
+    pieces: impl Iterator<Item: Into<bytes::Bytes>> + Send + 'static,
+) -> Response {
+    let pieces = futures_util::stream::iter(pieces.map(|piece| Ok::<_, std::convert::Infallible>(piece.into())));
     let mut response = Response::new(Body::from_stream(pieces));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
     response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));

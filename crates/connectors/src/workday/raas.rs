@@ -15,7 +15,7 @@ use connector::{
     http::Sink,
     whole, xml,
 };
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 use serde_json::{Value as Json, json};
 use url::Url;
 
@@ -32,6 +32,7 @@ const PAGE_ROWS: usize = 2_000;
 const PAGE_ROWS_MAX: usize = 10_000;
 /// Most of a page's rows in memory.
 const PAGE_BYTES_MAX: usize = 32 * 1024 * 1024;
+const PAGE: &str = "a web page came in its place, as gateways answer when Workday is away";
 /// Pages of one report.
 const PAGES_MAX: usize = 20_000;
 
@@ -101,11 +102,22 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
     }
 }
 
-async fn fetch(cx: &Cx, input: &Json, format: &str, sink: Option<&mut dyn Sink>) -> Result<Answer, StepError> {
+/// Runs a report. Without a format it is XML with references. It is not packed: it is taken as it comes.
+async fn fetch(cx: &Cx, input: &Json, format: Option<&str>, sink: Option<&mut dyn Sink>) -> Result<Answer, StepError> {
     let settings = Settings::of(cx)?;
     let url = address(&settings, input["report"].as_str().unwrap_or_default())?;
-    let call = Call::new(cx, &WORKDAY, &User, Method::GET, url).query([("format", format)]).query(prompts(input));
-    call.refusals(&refusal).send_into(sink).await
+    let call = Call::new(cx, &WORKDAY, &User, Method::GET, url)
+        .header(header::ACCEPT_ENCODING, "identity")
+        .query(format.map(|format| ("format", format)))
+        .query(prompts(input));
+    let answer = call.refusals(&refusal).send_into(sink).await?;
+    if let Some(packed) = answer.header("content-encoding").filter(|coding| *coding != "identity") {
+        return Err(answer.unreadable(&format!("it is packed with {packed}, which was not asked for")));
+    }
+    if answer.header("content-type").is_some_and(|kind| kind.starts_with("text/html")) {
+        return Err(answer.describe(unreadable(PAGE)));
+    }
+    Ok(answer)
 }
 
 /// Takes the rows of a report as they come.
@@ -207,7 +219,7 @@ pub(super) async fn report_page(cx: Cx, input: Json, cursor: Option<Json>) -> Re
 
 async fn run(cx: &Cx, input: &Json) -> Result<Page, StepError> {
     if input["format"] == "xml" {
-        return Ok(Page { items: from_xml(&fetch(cx, input, "xml", None).await?)?, next: None });
+        return Ok(Page { items: from_xml(&fetch(cx, input, None, None).await?)?, next: None });
     }
     let page_rows = input["page_rows"].as_u64().and_then(|rows| usize::try_from(rows).ok()).unwrap_or(PAGE_ROWS);
     let mut taking = Taking {
@@ -218,7 +230,7 @@ async fn run(cx: &Cx, input: &Json) -> Result<Page, StepError> {
         count: 0,
         full: Vec::new(),
     };
-    let answer = fetch(cx, input, "json", Some(&mut taking)).await?;
+    let answer = fetch(cx, input, Some("json"), Some(&mut taking)).await?;
     taking.rows.finish().map_err(|why| answer.describe(unreadable(why)))?;
     let Some(first) = taking.full.first().cloned() else { return Ok(Page { items: parsed(&taking.page)?, next: None }) };
     if taking.count > 0 {
@@ -244,6 +256,14 @@ fn from_xml(answer: &Answer) -> Result<Vec<Json>, StepError> {
     Ok(super::soap::list(&data["Report_Entry"]))
 }
 
+/// True for the beginning of a web page, which gateways answer with in place of a report.
+fn is_page(begin: &[u8]) -> bool {
+    let begin = begin.strip_prefix("\u{feff}".as_bytes()).unwrap_or(begin).trim_ascii_start();
+    ["<!doctype html", "<html"]
+        .iter()
+        .any(|sign| begin.get(..sign.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(sign.as_bytes())))
+}
+
 /// Takes a report into a file as it comes.
 struct IntoFile {
     files: Arc<dyn Files>,
@@ -257,6 +277,9 @@ impl Sink for IntoFile {
     }
 
     async fn take(&mut self, bytes: Bytes) -> Result<(), StepError> {
+        if self.writer.is_none() && is_page(&bytes) {
+            return Err(unreadable(PAGE));
+        }
         let writer = match &mut self.writer {
             Some(writer) => writer,
             slot => slot.insert(self.files.create().await?),
@@ -269,11 +292,9 @@ async fn download(cx: Cx, input: Json) -> Result<Json, StepError> {
     let files = cx.http.files().ok_or_else(|| invalid("this process keeps no files, so nothing can be downloaded"))?;
     let mut sink = IntoFile { files: Arc::clone(files), writer: None };
     let format = input["format"].as_str().unwrap_or("csv");
-    let answer = fetch(&cx, &input, format, Some(&mut sink)).await?;
-    let writer = match sink.writer.take() {
-        Some(writer) => writer,
-        None => files.create().await?,
-    };
+    let asked = Some(format).filter(|format| *format != "xml");
+    let answer = fetch(&cx, &input, asked, Some(&mut sink)).await?;
+    let Some(writer) = sink.writer.take() else { return Err(answer.describe(unreadable("it is empty"))) };
     let name = input["report"].as_str().and_then(|report| report.rsplit('/').next()).unwrap_or("report");
     let file = writer.finish(&format!("{name}.{format}"), answer.header("content-type").unwrap_or("text/csv")).await?;
     Ok(json!({ "file": file.json() }))

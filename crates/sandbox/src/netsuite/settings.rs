@@ -38,6 +38,8 @@ pub(super) struct Settings {
     pub(super) suiteql_ms: u64,
     /// How long an asynchronous call stands at `processing`.
     pub(super) async_ms: u64,
+    /// A gateway before the account answers every call with this status, such as 502, and a page; 0 for none.
+    pub(super) gateway: u16,
     /// Parts of an asynchronous call on a page of their list.
     pub(super) task_page_rows: usize,
     /// The last that many parts of an asynchronous call are missing in their list.
@@ -93,6 +95,7 @@ impl Default for Settings {
             call_ms: 0,
             suiteql_ms: 0,
             async_ms: 0,
+            gateway: 0,
             task_page_rows: super::answer::PAGE_ROWS_MAX,
             tasks_forgotten: 0,
             search_stuck: false,

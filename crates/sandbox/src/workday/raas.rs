@@ -3,10 +3,11 @@
 mod reports;
 mod write;
 
-use std::sync::Arc;
+use std::{io::Write, sync::Arc};
 
 use axum::response::Response;
-use http::Method;
+use flate2::{Compression, write::GzEncoder};
+use http::{HeaderValue, Method, header};
 use jiff::civil::Date;
 
 use self::{
@@ -43,13 +44,16 @@ pub(super) fn answer(workday: &Arc<Workday>, call: &Call<'_>, rest: &[&str]) -> 
     let Some(report) = report else {
         return Answer::error(404, "The report does not exist, is not shared, or is not enabled as a web service.").into();
     };
+    if state.settings.report_page {
+        return Answer { status: 200, ..super::answer::maintenance() }.into();
+    }
     if call.method != Method::GET {
         return Answer::error(405, "method not allowed").into();
     }
     let columns = columns(&state, report, who.rights);
     let asks = |wanted: &str| call.query.iter().any(|(name, _)| name.eq_ignore_ascii_case(wanted));
     if asks("xsd") || asks("xsds") {
-        return Answer::new(200, "text/xml;charset=UTF-8", write::xsd(report, &columns)).into();
+        return Answer::new(200, "text/xml;charset=UTF-8", write::xsd(report, &columns, asks("xsds"))).into();
     }
     if asks("wsdl") {
         return Answer::new(200, "text/xml;charset=UTF-8", write::wsdl(report, &columns, call.base)).into();
@@ -99,7 +103,7 @@ fn day_of(call: &Call<'_>, prompt: &str, format: Option<Format>) -> Result<Optio
 fn prompted(state: &State, call: &Call<'_>, report: &Report) -> Result<(Vec<Row>, When), Answer> {
     let format = Format::read(call.param("format"));
     if format.is_none() {
-        return Err(Answer::error(400, "the format must be one of json, xml, simplexml, csv, gdata, rss"));
+        return Err(Answer::error(400, "the format must be one of json, simplexml, csv, gdata, rss"));
     }
     for (name, _) in &call.query {
         let bare = name.trim_end_matches("!WID");
@@ -168,5 +172,24 @@ fn respond(
         }
         Some(out)
     });
-    streamed(200, format.content_type(), std::iter::once(head).chain(middle).chain(std::iter::once(tail)))
+    let pieces = std::iter::once(head).chain(middle).chain(std::iter::once(tail));
+    if call.header(header::ACCEPT_ENCODING).is_some_and(|takes| takes.contains("gzip")) {
+        let mut response = streamed(200, format.content_type(), packed(pieces));
+        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        return response;
+    }
+    streamed(200, format.content_type(), pieces)
+}
+
+/// The same pieces, packed while they are made.
+fn packed(pieces: impl Iterator<Item = String>) -> impl Iterator<Item = Vec<u8>> {
+    let mut packer = Some(GzEncoder::new(Vec::new(), Compression::fast()));
+    pieces.map(Some).chain(std::iter::once(None)).map(move |piece| {
+        let written = match (&mut packer, piece) {
+            (Some(packer), Some(piece)) => packer.write_all(piece.as_bytes()).map(|()| std::mem::take(packer.get_mut())),
+            (slot, _) => slot.take().map_or(Ok(Vec::new()), GzEncoder::finish),
+        };
+        // Memory takes whatever is written to it.
+        written.unwrap_or_default()
+    })
 }

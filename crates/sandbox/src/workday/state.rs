@@ -39,6 +39,12 @@ pub(super) struct Settings {
     pub(super) report_owner: String,
     /// `total` is left out of WQL answers.
     pub(super) wql_without_total: bool,
+    /// A gateway before the tenant answers every call with this status, such as 502, and a page; 0 for none.
+    pub(super) gateway: u16,
+    /// Lists, queries and `Get_…` operations answer 200 without the part that holds the rows.
+    pub(super) hollow: bool,
+    /// Reports answer 200 with the page of a gateway.
+    pub(super) report_page: bool,
     /// Lines of the general ledger, for long reports; up to two million.
     pub(super) journal_lines: u64,
 }
@@ -57,6 +63,9 @@ impl Default for Settings {
             renamed_columns: HashMap::new(),
             report_owner: "isu".to_owned(),
             wql_without_total: false,
+            gateway: 0,
+            hollow: false,
+            report_page: false,
             journal_lines: 2_000,
         }
     }

@@ -47,6 +47,9 @@ pub(super) fn answer(state: &State, call: &Call<'_>, tenant: &str, rest: &[&str]
         }),
         _ => Err(Answer::error(404, "not found")),
     };
+    if state.settings.hollow && done.is_ok() {
+        return Answer::json(200, &json!({}));
+    }
     done.unwrap_or_else(|refused| refused)
 }
 

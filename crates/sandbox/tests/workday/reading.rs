@@ -136,8 +136,19 @@ async fn reports_come_whole_in_each_format_and_with_prompts() {
         let text = report(&sandbox, "Customer_Invoices", &format!("?format={format}")).await.1;
         sandbox::xml::read(text.as_bytes()).unwrap();
     }
-    let schema = sandbox::xml::read(report(&sandbox, "All_Workers", "?xsds").await.1.as_bytes()).unwrap();
-    assert!(schema.all("complexType").any(|kind| kind.attribute("name") == Some("Report_EntryType")));
+    for (asked, single) in [("?xsds", "xsd:string"), ("?xsd", "wd:InstanceType")] {
+        let schema = sandbox::xml::read(report(&sandbox, "All_Workers", asked).await.1.as_bytes()).unwrap();
+        let entry = schema.all("complexType").find(|kind| kind.attribute("name") == Some("Report_EntryType")).unwrap();
+        let fields = entry.child("sequence").unwrap();
+        let of =
+            |name: &str| fields.all("element").find(|field| field.attribute("name") == Some(name)).unwrap().attribute("type");
+        assert_eq!(
+            (of("Supervisory_Organization"), of("Organizations_group")),
+            (Some(single), Some("wd:InstanceType")),
+            "{asked}"
+        );
+    }
+    assert_eq!(report(&sandbox, "All_Workers", "?format=xml").await.0, 400, "full XML has no name");
 }
 
 #[tokio::test]

@@ -25,11 +25,11 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// By the parameter; full XML without one.
+    /// By the parameter; full XML without one, which has no name of its own.
     pub(super) fn read(name: Option<&str>) -> Option<Self> {
-        Some(match name.unwrap_or("xml").to_lowercase().as_str() {
+        let Some(name) = name else { return Some(Self::Xml) };
+        Some(match name.to_lowercase().as_str() {
             "json" => Self::Json,
-            "xml" => Self::Xml,
             "simplexml" => Self::SimpleXml,
             "csv" => Self::Csv,
             "gdata" => Self::Gdata,
@@ -153,8 +153,9 @@ fn line(cells: impl Iterator<Item = String>) -> String {
     quoted.collect::<Vec<_>>().join(",") + "\r\n"
 }
 
-/// The schema of a report, as it stands in a document of its own and in the WSDL.
-fn schema(report: &Report, columns: &[Column]) -> String {
+/// The schema of a report, as it stands in a document of its own and in the WSDL. The simple one tells of references
+/// what JSON holds of them: their text, and records of text where there are several.
+fn schema(report: &Report, columns: &[Column], simple: bool) -> String {
     let target = namespace(report);
     let fields = Source::named(report.source).map(|source| source.fields).unwrap_or_default();
     let mut xml = Writer::new();
@@ -167,17 +168,23 @@ fn schema(report: &Report, columns: &[Column]) -> String {
     ];
     xml.element("xsd:schema", &attributes, |xml| {
         xml.element("xsd:element", &[("name", "Report_Data"), ("type", "wd:Report_DataType")], |_| {});
-        xml.raw(concat!(
+        let group = concat!(
+            r#"<xsd:complexType name="InstanceType"><xsd:sequence><xsd:element name="descriptor" type="xsd:string" minOccurs="0"/>"#,
+            r#"<xsd:element name="id" type="xsd:string" minOccurs="0"/></xsd:sequence></xsd:complexType>"#,
+        );
+        let full = concat!(
             r#"<xsd:complexType name="IDType"><xsd:simpleContent><xsd:extension base="xsd:string">"#,
             r#"<xsd:attribute name="type" type="xsd:string"/></xsd:extension></xsd:simpleContent></xsd:complexType>"#,
             r#"<xsd:complexType name="InstanceType"><xsd:sequence><xsd:element name="ID" type="wd:IDType" minOccurs="0" maxOccurs="unbounded"/>"#,
             r#"</xsd:sequence><xsd:attribute name="Descriptor" type="xsd:string"/></xsd:complexType>"#,
-        ));
+        );
+        xml.raw(if simple { group } else { full });
         xml.element("xsd:complexType", &[("name", "Report_EntryType")], |xml| {
             xml.element("xsd:sequence", &[], |xml| {
                 for column in columns {
                     let of = fields.iter().find(|field| field.alias == column.alias).map_or(Type::Text, |field| field.of);
                     let (kind, most) = match of {
+                        Type::Single if simple => ("xsd:string", "1"),
                         Type::Single => ("wd:InstanceType", "1"),
                         Type::Multi => ("wd:InstanceType", "unbounded"),
                         Type::Date => ("xsd:date", "1"),
@@ -199,9 +206,9 @@ fn schema(report: &Report, columns: &[Column]) -> String {
     xml.finish()
 }
 
-/// The answer to `?xsd`.
-pub(super) fn xsd(report: &Report, columns: &[Column]) -> String {
-    format!(r#"<?xml version="1.0" encoding="UTF-8"?>{}"#, schema(report, columns))
+/// The answer to `?xsd`, and to `?xsds`, which is simple.
+pub(super) fn xsd(report: &Report, columns: &[Column], simple: bool) -> String {
+    format!(r#"<?xml version="1.0" encoding="UTF-8"?>{}"#, schema(report, columns, simple))
 }
 
 /// The answer to `?wsdl`: the schema and where the report is.
@@ -215,7 +222,7 @@ pub(super) fn wsdl(report: &Report, columns: &[Column], base: &str) -> String {
         ("targetNamespace", target.as_str()),
     ];
     xml.element("wsdl:definitions", &attributes, |xml| {
-        xml.element("wsdl:types", &[], |xml| xml.raw(&schema(report, columns)));
+        xml.element("wsdl:types", &[], |xml| xml.raw(&schema(report, columns, false)));
         xml.element("wsdl:service", &[("name", report.name)], |xml| {
             let location = format!("{base}/ccx/service/customreport2/{TENANT}");
             xml.element("http:address", &[("location", &location)], |_| {});
