@@ -8,6 +8,7 @@ use connector::{
     http::Request,
 };
 use http::{Method, header};
+use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
 use super::{settings::Settings, soap};
@@ -133,7 +134,8 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
     if body.trim_ascii_start().first() == Some(&b'<') {
         return match soap::fault(body) {
             Some(fault) => Some(fault),
-            None if status >= 500 => Some(Refusal::new("MAINTENANCE", "")),
+            None if status == 503 => Some(Refusal::new("MAINTENANCE", "")),
+            // A gateway's 502 and 504 say nothing of what Workday did; their status is judged.
             None => None,
         };
     }
@@ -147,7 +149,7 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
         404 => "NOT_FOUND",
         // These are permanent although the status says otherwise.
         500 if told.contains("does not allow access to fields") => "FIELDS_DENIED",
-        502..=504 => "MAINTENANCE",
+        503 => "MAINTENANCE",
         400..=499 => code_of(&told),
         _ => return None,
     };
@@ -233,35 +235,72 @@ impl Sign for Envelope {
 pub(super) async fn rest(
     cx: &Cx,
     method: Method,
-    (service, parts): (&str, &[&str]),
+    place: (&str, &[&str]),
     query: &[(&str, String)],
     body: Option<&Json>,
 ) -> Result<Json, StepError> {
+    let answer = send(cx, method, place, query, body).await?;
+    if answer.status.as_u16() == 204 { Ok(json!({})) } else { answer.json() }
+}
+
+async fn send(
+    cx: &Cx,
+    method: Method,
+    (service, parts): (&str, &[&str]),
+    query: &[(&str, String)],
+    body: Option<&Json>,
+) -> Result<Answer, StepError> {
     let url = Settings::of(cx)?.rest(service, parts);
     let call = Call::new(cx, &WORKDAY, &Bearer, method, url).query(query.iter().map(|(name, value)| (*name, value.as_str())));
     let call = match body {
         Some(body) => call.json(body),
         None => call,
     };
-    let answer = call.send().await?;
-    if answer.status.as_u16() == 204 { Ok(json!({})) } else { answer.json() }
+    call.send().await
 }
 
-/// One page of a REST list; the cursor is the offset.
+/// The rows of a list's or a query's answer, and the answer.
+pub(super) async fn rows(
+    cx: &Cx,
+    method: Method,
+    place: (&str, &[&str]),
+    query: &[(&str, String)],
+    body: Option<&Json>,
+) -> Result<(Vec<Json>, Answer), StepError> {
+    let answer = send(cx, method, place, query, body).await?;
+    match answer.json()?.get_mut("data").map(Json::take) {
+        Some(Json::Array(rows)) => Ok((rows, answer)),
+        _ => Err(answer.unreadable("it holds no list of rows")),
+    }
+}
+
+/// One page of a REST list; the cursor is the offset, and the first id of the page before.
 pub(super) async fn page(
     cx: &Cx,
     (service, parts): (&str, &[&str]),
     query: &[(&str, String)],
     cursor: Option<Json>,
 ) -> Result<Page, StepError> {
-    let offset = cursor.as_ref().and_then(Json::as_u64).unwrap_or_default();
+    let cursor = cursor.unwrap_or_default();
+    let offset = cursor["offset"].as_u64().unwrap_or_default();
     let mut query = query.to_vec();
     query.extend([("limit", REST_LIMIT.to_string()), ("offset", offset.to_string())]);
-    let body = rest(cx, Method::GET, (service, parts), &query, None).await?;
-    let items = body["data"].as_array().cloned().unwrap_or_default();
+    let (items, answer) = rows(cx, Method::GET, (service, parts), &query, None).await?;
+    let first = items.first().map_or(Json::Null, |row| row["id"].clone());
+    if first.is_string() && first == cursor["first"] {
+        return Err(answer.unreadable("it gives the page before again"));
+    }
     // The total is not always right; a page that is not full is the last one.
-    let next = (items.len() >= REST_LIMIT).then(|| json!(offset + items.len() as u64));
+    let next = (items.len() >= REST_LIMIT).then(|| json!({ "offset": offset + items.len() as u64, "first": first }));
     Ok(Page { items, next })
+}
+
+/// Workday's clock as an answer tells it; ours only where it does not.
+pub(super) fn server_time(answer: &Answer, cx: &Cx) -> Timestamp {
+    let told = answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
+    told.and_then(|date| Timestamp::try_from(date).ok())
+        .or_else(|| Timestamp::from_microsecond(cx.now_us()).ok())
+        .unwrap_or_default()
 }
 
 /// What is wrong with an input before anything was sent.

@@ -1,6 +1,6 @@
 //! Workers: one, some, all; as of a day, with the groups of data that are wanted.
 
-use connector::{Action, Cx, Page, StepError, whole};
+use connector::{Action, Cx, ErrorClass, Page, StepError, whole};
 use http::Method;
 use serde_json::{Map, Value as Json, json};
 
@@ -10,7 +10,9 @@ use super::{
 };
 
 /// Workers asked for at once; large pages take Workday up to a minute.
-const COUNT: usize = 100;
+pub(super) const COUNT: u64 = 100;
+/// The fewest a page is cut to when Workday takes too long.
+const COUNT_LEAST: u64 = 25;
 /// Groups of data by the name people choose, and the vendor's flag.
 const GROUPS: [(&str, &str); 8] = [
     ("personal", "Include_Personal_Information"),
@@ -23,7 +25,15 @@ const GROUPS: [(&str, &str); 8] = [
     ("transaction_log", "Include_Transaction_Log_Data"),
 ];
 /// Given when nothing is chosen. Sensitive groups are off.
-const GROUPS_DEFAULT: [&str; 3] = ["personal", "employment", "organizations"];
+const GROUPS_DEFAULT: [&str; 2] = ["employment", "organizations"];
+
+/// Moments of the transaction log: what people write, and the vendor's name.
+const LOG_MOMENTS: [(&str, &str); 4] = [
+    ("updated_from", "Updated_From"),
+    ("updated_through", "Updated_Through"),
+    ("effective_from", "Effective_From"),
+    ("effective_through", "Effective_Through"),
+];
 
 /// The type and the value of a worker's id.
 pub(super) fn worker_id(text: &str) -> (String, String) {
@@ -50,7 +60,7 @@ pub(super) fn worker_reference(text: &str) -> Json {
 
 pub(super) fn groups_field() -> Json {
     let names: Vec<&str> = GROUPS.iter().map(|(name, _)| *name).collect();
-    json!({ "type": "array", "items": { "type": "string", "enum": names }, "title": "Groups of data", "description": "Each costs time; personal, employment and organizations when left out. A group the integration user may not read is missing without a word." })
+    json!({ "type": "array", "items": { "type": "string", "enum": names }, "title": "Groups of data", "description": "Each costs time; employment and organizations when left out. personal holds the parts of the name, ways to reach somebody, also at home, and the date of birth. A group the integration user may not read is missing without a word." })
 }
 
 /// `Response_Group`, in the order the vendor wants.
@@ -210,12 +220,12 @@ pub(super) fn sample() -> Json {
 }
 
 /// `Response_Filter` of an input, with the page.
-pub(super) fn filter(input: &Json, page: usize) -> Json {
+pub(super) fn filter(input: &Json, page: u64, count: u64) -> Json {
     json!({
         "As_Of_Effective_Date": input["as_of"],
         "As_Of_Entry_DateTime": input["known_at"],
         "Page": page,
-        "Count": COUNT,
+        "Count": count,
     })
 }
 
@@ -235,7 +245,7 @@ async fn get_worker(cx: Cx, input: Json) -> Result<Json, StepError> {
     match soap::list(&answer["Response_Data"]["Worker"]).first() {
         Some(found) => Ok(worker(found)),
         None => Err(StepError::new(
-            connector::ErrorClass::NotFound,
+            ErrorClass::NotFound,
             "WORKER_NOT_YET",
             format!("Workday knows the worker {key}, but not on this day"),
         )
@@ -245,29 +255,89 @@ async fn get_worker(cx: Cx, input: Json) -> Result<Json, StepError> {
 
 /// One page of workers. The moment of knowledge is fixed by the first page, so that rows do not move between pages.
 pub(super) async fn workers_page(cx: &Cx, input: &Json, cursor: Option<Json>) -> Result<Page, StepError> {
-    let (number, known) = match &cursor {
-        Some(cursor) => (cursor["page"].as_u64().unwrap_or(1), cursor["known_at"].clone()),
-        None if input["known_at"].is_null() => (1, json!(server_time(cx).await?)),
-        None => (1, input["known_at"].clone()),
+    let (place, known) = match &cursor {
+        Some(cursor) => {
+            let number = |name: &str, otherwise| cursor[name].as_u64().unwrap_or(otherwise);
+            ((number("page", 1), number("count", COUNT)), cursor["known_at"].clone())
+        }
+        None if input["known_at"].is_null() => ((1, COUNT), json!(server_time(cx).await?)),
+        None => ((1, COUNT), input["known_at"].clone()),
     };
     let mut asked = input.clone();
     asked["known_at"] = known.clone();
-    let body = json!({
-        "Request_Criteria": criteria(input),
-        "Response_Filter": filter(&asked, usize::try_from(number).unwrap_or(1)),
-        "Response_Group": groups(input),
-    });
-    let answer = soap::operation(cx, "Human_Resources", "Get_Workers_Request", &body).await?;
-    let items = soap::list(&answer["Response_Data"]["Worker"]).iter().map(worker).collect();
-    let total = first(&answer["Response_Results"])["Total_Pages"].as_str().and_then(|text| text.parse::<u64>().ok());
-    let total = total.ok_or_else(|| {
-        StepError::new(
-            connector::ErrorClass::Server,
-            "ANSWER_UNREADABLE",
-            "Workday's answer does not say how many pages there are",
-        )
-    })?;
-    Ok(Page { items, next: (number < total).then(|| json!({ "page": number + 1, "known_at": known })) })
+    let found = get_workers(cx, &asked, &groups(input), place).await?;
+    let next = (found.page < found.pages).then(|| json!({ "page": found.page + 1, "count": found.count, "known_at": known }));
+    Ok(Page { items: found.workers.iter().map(worker).collect(), next })
+}
+
+/// A page of `Get_Workers`, and the place it turned out to be.
+pub(super) struct Workers {
+    pub(super) workers: Vec<Json>,
+    pub(super) page: u64,
+    pub(super) count: u64,
+    pub(super) pages: u64,
+}
+
+/// Asks for a page: its number, and workers a page. While that takes Workday too long, the same place is asked for with
+/// half as many, in half of the time that is left.
+pub(super) async fn get_workers(cx: &Cx, input: &Json, groups: &Json, place: (u64, u64)) -> Result<Workers, StepError> {
+    let (mut page, mut count) = place;
+    loop {
+        let body = json!({
+            "Request_Criteria": criteria(input),
+            "Response_Filter": filter(input, page, count),
+            "Response_Group": groups,
+        });
+        let mut part = cx.clone();
+        if count > COUNT_LEAST {
+            part.timeout = cx.timeout.saturating_sub(cx.left() / 2);
+        }
+        match soap::operation(&part, "Human_Resources", "Get_Workers_Request", &body).await {
+            Err(error) if count > COUNT_LEAST && takes_too_long(&error) => {
+                let before = page.saturating_sub(1) * count;
+                count = (count / 2).max(COUNT_LEAST);
+                page = before / count + 1;
+            }
+            answer => {
+                let (workers, pages) = soap::page(&answer?, "Worker", page)?;
+                return Ok(Workers { workers, page, count, pages });
+            }
+        }
+    }
+}
+
+fn takes_too_long(error: &StepError) -> bool {
+    let gateway = error.response.as_ref().is_some_and(|response| response["status"] == 504);
+    error.class == ErrorClass::Timeout || error.code == "PROCESSING" || gateway
+}
+
+/// `Transaction_Log_Criteria_Data` of what people write.
+pub(super) fn log_criteria(log: &Json) -> Json {
+    let mut range = Map::new();
+    for (field, name) in LOG_MOMENTS {
+        if let Some(moment) = log[field].as_str() {
+            range.insert(name.to_owned(), json!(moment));
+        }
+    }
+    let types = log["types"].as_array().into_iter().flatten().filter_map(Json::as_str);
+    let types: Vec<Json> = types.map(|kind| soap::reference("Business_Process_Type", kind)).collect();
+    let mut fields = Map::from_iter([("Transaction_Date_Range_Data".to_owned(), Json::Object(range))]);
+    if !types.is_empty() {
+        fields.insert("Transaction_Type_References".to_owned(), json!({ "Transaction_Type_Reference": types }));
+    }
+    Json::Object(fields)
+}
+
+fn log_field() -> Json {
+    let mut fields: Vec<(&str, Json)> =
+        LOG_MOMENTS.iter().map(|(field, name)| (*field, schema::text(&name.replace('_', " "), ""))).collect();
+    fields.push(("types", schema::texts("Processes", "Ids of business process types; all when left out.")));
+    let mut log = schema::input(&fields, &[]);
+    log["title"] = json!("Changed, by the transaction log");
+    log["description"] = json!(
+        "Only workers with such a line: entered (updated_…) or holding (effective_…) between two moments, both of which are needed, for instance 2026-11-20T00:00:00Z."
+    );
+    log
 }
 
 /// `Request_Criteria` of an input, in the vendor's order.
@@ -277,7 +347,7 @@ pub(super) fn criteria(input: &Json) -> Json {
     let contingent = input["include_contingent"].as_bool().unwrap_or(true);
     let mut fields = Map::new();
     if let Some(log) = input.get("log").filter(|log| !log.is_null()) {
-        fields.insert("Transaction_Log_Criteria_Data".to_owned(), log.clone());
+        fields.insert("Transaction_Log_Criteria_Data".to_owned(), log_criteria(log));
     }
     if !organizations.is_empty() {
         fields.insert("Organization_Reference".to_owned(), json!(organizations));
@@ -305,8 +375,7 @@ pub(super) async fn server_time(cx: &Cx) -> Result<String, StepError> {
     let answer = soap::operation(cx, "Human_Resources", "Server_Timestamp_Get", &json!({})).await?;
     let text = first(&answer["Server_Timestamp_Data"]);
     text.as_str().map(str::to_owned).ok_or_else(|| {
-        StepError::new(connector::ErrorClass::Server, "ANSWER_UNREADABLE", "Workday did not tell its time")
-            .with_next("It is tried again.")
+        StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", "Workday did not tell its time").with_next("It is tried again.")
     })
 }
 
@@ -367,6 +436,7 @@ pub(super) fn actions() -> Vec<Action> {
             ("include_subordinate", schema::flag("With organizations below", "True unless said otherwise.")),
             ("include_terminated", schema::flag("With those who left", "True unless said otherwise.")),
             ("include_contingent", schema::flag("With contingent workers", "True unless said otherwise.")),
+            ("log", log_field()),
             ("groups", groups_field()),
         ],
         &[],

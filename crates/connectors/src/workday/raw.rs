@@ -19,8 +19,7 @@ pub(super) async fn query_page(cx: &Cx, query: &str, limit: usize, cursor: Optio
     let offset = cursor.as_ref().and_then(Json::as_u64).unwrap_or_default();
     let parameters = [("limit", limit.to_string()), ("offset", offset.to_string())];
     let body = json!({ "query": query });
-    let answer = api::rest(cx, Method::POST, ("wql", &["data"]), &parameters, Some(&body)).await?;
-    let items = answer["data"].as_array().cloned().unwrap_or_default();
+    let (items, _) = api::rows(cx, Method::POST, ("wql", &["data"]), &parameters, Some(&body)).await?;
     let next = (items.len() >= limit).then(|| json!(offset + items.len() as u64));
     Ok(Page { items, next })
 }

@@ -195,6 +195,28 @@ pub(super) fn fault(body: &[u8]) -> Option<Refusal> {
     })
 }
 
+/// The things of a page, and how many pages there are. Without that number more would seem to be nothing.
+///
+/// # Errors
+/// When the answer is another page, or has not what it says it has.
+pub(super) fn page(answer: &Json, name: &str, asked: u64) -> Result<(Vec<Json>, u64), StepError> {
+    let unreadable = |why: &str| {
+        let words = format!("the answer of Workday cannot be read: {why}");
+        StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", words).with_next("Nothing to do where it is tried again.")
+    };
+    let results = list(&answer["Response_Results"]).into_iter().next().unwrap_or_default();
+    let number = |name: &str| results[name].as_str().and_then(|text| text.trim().parse::<u64>().ok());
+    let pages = number("Total_Pages").ok_or_else(|| unreadable("it does not say how many pages there are"))?;
+    if let Some(given) = number("Page").filter(|given| *given != asked && pages > 0) {
+        return Err(unreadable(&format!("page {asked} was asked for and page {given} came")));
+    }
+    let items = list(&answer["Response_Data"][name]);
+    if items.is_empty() && number("Page_Results").is_some_and(|told| told > 0) {
+        return Err(unreadable("it holds nothing and says that it does"));
+    }
+    Ok((items, pages))
+}
+
 /// One or many as a list; nothing is an empty one.
 pub(super) fn list(value: &Json) -> Vec<Json> {
     match value {

@@ -12,6 +12,7 @@ use std::time::Duration;
 use connector::{Cx, ErrorClass, Inbound, Occurrence, Poll, Polled, Position, Refused, StepError, Trigger, Verified, Webhook};
 use jiff::{Span, Timestamp, tz::TimeZone};
 use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{people, schema, soap};
@@ -24,12 +25,16 @@ const LOOK_AHEAD_DAYS: i64 = 30;
 const EVERY: Duration = Duration::from_secs(300);
 /// The header in which messages from Workday carry the secret.
 const SECRET_HEADER: &str = "x-workday-secret";
+/// The header that tells messages apart. Without it the same body is the same message.
+const MESSAGE_HEADER: &str = "x-workday-message-id";
 
 /// Where a question goes on: the stretch of the log, and the page in it.
 struct Stretch {
     from: Timestamp,
     through: Timestamp,
     page: u64,
+    /// Workers of a page.
+    count: u64,
     /// True in the second reading, as of a later day.
     ahead: bool,
 }
@@ -45,6 +50,11 @@ fn broken_cursor() -> StepError {
 
 fn moment(value: &Json) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
+}
+
+/// A short hash that tells contents apart.
+fn hash(content: &[u8]) -> String {
+    hex::encode(&Sha256::digest(content)[..12])
 }
 
 /// Workday's own time, less the lag.
@@ -68,9 +78,10 @@ impl Stretch {
                 from,
                 through,
                 page: cursor["page"].as_u64().unwrap_or(1),
+                count: cursor["count"].as_u64().unwrap_or(people::COUNT),
                 ahead: cursor["ahead"].as_bool().unwrap_or(false),
             }),
-            None => Ok(Self { from, through: settled(cx).await?, page: 1, ahead: false }),
+            None => Ok(Self { from, through: settled(cx).await?, page: 1, count: people::COUNT, ahead: false }),
         }
     }
 
@@ -82,14 +93,13 @@ impl Stretch {
             // Only now the stretch is done. Its end is read again: it is inclusive on both sides.
             (false, false) => return (json!({ "from": self.through.to_string() }), false),
         };
-        (json!({ "from": self.from.to_string(), "through": self.through.to_string(), "page": page, "ahead": ahead }), true)
+        let (from, through) = (self.from.to_string(), self.through.to_string());
+        (json!({ "from": from, "through": through, "page": page, "count": self.count, "ahead": ahead }), true)
     }
 
+    /// The criteria of the log, as people write them.
     fn range(&self) -> Json {
-        json!({ "Transaction_Date_Range_Data": {
-            "Updated_From": format!("{:.3}", self.from),
-            "Updated_Through": format!("{:.3}", self.through),
-        } })
+        json!({ "updated_from": format!("{:.3}", self.from), "updated_through": format!("{:.3}", self.through) })
     }
 }
 
@@ -123,7 +133,7 @@ const CLASSES: [&str; 10] =
 
 /// One question for changed workers, of some classes.
 async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'static str]) -> Result<Polled, StepError> {
-    let stretch = Stretch::of(&cx, &position).await?;
+    let mut stretch = Stretch::of(&cx, &position).await?;
     if stretch.through <= stretch.from {
         return Ok(Polled { events: Vec::new(), cursor: json!({ "from": stretch.from.to_string() }), more: false });
     }
@@ -137,22 +147,15 @@ async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'st
     }
     let mut groups = people::groups(&with);
     groups["Include_Transaction_Log_Data"] = json!(true);
-    let page = usize::try_from(stretch.page).unwrap_or(1);
-    let body = json!({
-        "Request_Criteria": people::criteria(&input),
-        "Response_Filter": people::filter(&input, page),
-        "Response_Group": groups,
-    });
-    let answer = soap::operation(&cx, "Human_Resources", "Get_Workers_Request", &body).await?;
-    let pages =
-        soap::list(&answer["Response_Results"]).first().and_then(|told| told["Total_Pages"].as_str()?.parse().ok()).unwrap_or(0);
+    let found = people::get_workers(&cx, &input, &groups, (stretch.page, stretch.count)).await?;
+    (stretch.page, stretch.count) = (found.page, found.count);
     let wanted = wanted(&with, classes);
     let mut events: Vec<(String, Occurrence)> = Vec::new();
-    for found in soap::list(&answer["Response_Data"]["Worker"]) {
-        changes(&found, &wanted, &mut events);
+    for worker in &found.workers {
+        changes(worker, &wanted, &mut events);
     }
     events.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let (cursor, more) = stretch.next(pages, with["look_ahead_days"].as_i64() != Some(0));
+    let (cursor, more) = stretch.next(found.pages, with["look_ahead_days"].as_i64() != Some(0));
     Ok(Polled { events: events.into_iter().map(|(_, event)| event).collect(), cursor, more })
 }
 
@@ -263,14 +266,15 @@ fn message() -> Trigger {
             .header(SECRET_HEADER)
             .ok_or_else(|| refused("SIGNATURE_MISSING", "the header X-Workday-Secret is missing"))?;
         if bool::from(given.as_bytes().ct_eq(secret.expose().as_bytes())) {
-            return Ok(Verified::default());
+            let key = request.header(MESSAGE_HEADER).map_or_else(|| hash(request.body), str::to_owned);
+            return Ok(Verified { event_key: Some(key) });
         }
         Err(refused("SIGNATURE_MISMATCH", "the secret in the header X-Workday-Secret is not the connection's"))
     };
     Trigger::new(
         "message_received",
         "Message received",
-        "Fires at once when an integration of the tenant calls, with the secret in the header X-Workday-Secret.",
+        "Fires at once when an integration of the tenant calls, with the secret in the header X-Workday-Secret. The header X-Workday-Message-Id tells messages apart; without it the same body starts one run, however often it comes.",
     )
     .output(json!({ "type": "object" }))
     .webhook(Webhook::new(verify, |_| vec![SECRET_HEADER.to_owned()]))

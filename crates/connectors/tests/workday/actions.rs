@@ -48,6 +48,19 @@ async fn workers_are_read_one_by_one_and_all_together() {
     for list in ["direct_reports", "organizations", "history", "inbox", "organizations_managed", "title_changes"] {
         done(&vendor, "list_worker_related", json!({ "worker": "21001", "list": list })).await;
     }
+    let usual = done(&vendor, "get_worker", json!({ "worker": "21002" })).await;
+    assert_eq!(
+        (&usual["birth_date"], &usual["home_email"], &usual["details"]["Personal_Data"]),
+        (&Json::Null, &Json::Null, &Json::Null)
+    );
+    vendor.sandbox.world().clock().advance(std::time::Duration::from_secs(60));
+    let from = vendor.sandbox.world().clock().now().to_string();
+    vendor.sandbox.world().clock().advance(std::time::Duration::from_secs(1));
+    happen(&vendor, "change_worker", json!({ "employee": "21010", "title": "Principal" }));
+    vendor.sandbox.world().clock().advance(std::time::Duration::from_secs(60));
+    let log = json!({ "updated_from": from, "updated_through": vendor.sandbox.world().clock().now().to_string() });
+    let changed = done(&vendor, "list_workers", json!({ "log": log })).await;
+    assert_eq!(changed["workers"].as_array().unwrap().iter().map(|one| &one["employee_id"]).collect::<Vec<_>>(), ["21010"]);
     let error = vendor.call("get_worker", json!({ "worker": "nobody" })).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "INVALID_ID"));
     assert!(error.message.contains("'nobody' is not a valid ID value"), "{error}");
@@ -92,7 +105,7 @@ async fn people_are_changed_and_a_repeated_attempt_changes_nothing_more() {
     assert_eq!(title["business_title"], "Chief Counter");
     let moved = done(&vendor, "get_worker", json!({ "worker": "21003" })).await;
     assert_eq!((&moved["business_title"], &moved["location"]), (&json!("Promoted"), &json!("Berlin")));
-    let reached = done(&vendor, "get_worker", json!({ "worker": "21004" })).await;
+    let reached = done(&vendor, "get_worker", json!({ "worker": "21004", "groups": ["personal"] })).await;
     assert_eq!(
         (&reached["work_email"], &reached["home_email"]),
         (&json!("new@northwind.example"), &json!("private@home.example"))
@@ -151,7 +164,7 @@ async fn somebody_is_hired_once() {
     let made = done(&vendor, "hire_employee", input.clone()).await;
     assert_eq!((&made["adopted"], &made["worker"]), (&json!(false), &json!("88001")));
     assert_eq!(done(&vendor, "hire_employee", input).await["adopted"], true);
-    let worker = done(&vendor, "get_worker", json!({ "worker": "88001" })).await;
+    let worker = done(&vendor, "get_worker", json!({ "worker": "88001", "groups": ["personal", "employment"] })).await;
     assert_eq!(
         (&worker["name"], &worker["business_title"], &worker["home_email"]),
         (&json!("Nia Okafor"), &json!("Welder"), &json!("nia@home.example"))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::{Doubt, ErrorClass, StepError};
+use connector::{Doubt, ErrorClass, Position, StepError};
 use sandbox::{Fault, Kind};
 use serde_json::{Value as Json, json};
 
@@ -87,6 +87,80 @@ async fn an_answer_that_never_came_or_cannot_be_read_leaves_doubt() {
         assert_eq!(appended.is_ok(), door.2 == "/Human_Resources/", "{}: {appended:?}", door.0);
         under(&vendor, door, Kind::Bom).await.unwrap_or_else(|error| panic!("{} with a mark: {error}", door.0));
     }
+}
+
+#[tokio::test]
+async fn a_gateway_does_not_know_what_workday_did() {
+    let vendor = workday().await;
+    vendor.call("list_currencies", json!({})).await.unwrap();
+    for (status, doubt) in [(502, Doubt::MayHaveHappened), (503, Doubt::Settled), (504, Doubt::MayHaveHappened)] {
+        set(&vendor, json!({ "gateway": status }));
+        for (action, input, _) in
+            doors().into_iter().filter(|door| ["change_business_title", "request_one_time_payment"].contains(&door.0))
+        {
+            let error = vendor.call(action, input).await.unwrap_err();
+            assert_eq!((error.class, error.doubt), (ErrorClass::Server, doubt), "{action} {status}: {error:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_what_was_asked_for_is_not_an_empty_one() {
+    let vendor = workday().await;
+    let now = Position::Since(vendor.sandbox.world().clock().now().as_microsecond());
+    vendor.sandbox.world().clock().advance(Duration::from_secs(120));
+    set(&vendor, json!({ "hollow": true }));
+    for (action, input) in [
+        ("list_organizations", json!({})),
+        ("search_workers", json!({})),
+        ("run_wql", json!({ "query": "SELECT worker FROM allWorkers" })),
+        ("list_workers", json!({})),
+    ] {
+        let error = vendor.call(action, input).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_str()), (ErrorClass::Server, "ANSWER_UNREADABLE"), "{action}: {error:?}");
+    }
+    for trigger in ["worker_changed", "organization_changed", "event_started"] {
+        let error = vendor.poll(trigger, json!({}), now.clone()).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_str()), (ErrorClass::Server, "ANSWER_UNREADABLE"), "{trigger}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_web_page_in_place_of_a_report_is_no_file() {
+    let vendor = workday().await;
+    set(&vendor, json!({ "report_page": true }));
+    for (action, format) in [
+        ("download_report", "csv"),
+        ("download_report", "json"),
+        ("download_report", "xml"),
+        ("run_report", "json"),
+        ("run_report", "xml"),
+    ] {
+        let error = vendor.call(action, json!({ "report": "isu/Organizations", "format": format })).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_str()), (ErrorClass::Server, "ANSWER_UNREADABLE"), "{action} {format}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_takes_too_long_is_asked_for_with_fewer_workers() {
+    let mut vendor = workday().await;
+    vendor.timeout = Duration::from_secs(8);
+    let faults = vendor.sandbox.world().faults();
+    faults.add(Fault::new("workday", Kind::Hang { ms: 60_000 }).on("/Human_Resources/").times(1));
+    let known = vendor.sandbox.world().clock().now().to_string();
+    let input = json!({ "groups": ["employment"], "known_at": known });
+    let pages = vendor.connector.action("list_workers").unwrap().pages.clone().unwrap();
+    let first = pages(vendor.cx("run_1/step"), input.clone(), None).await.unwrap();
+    assert_eq!((first.items.len(), &first.next.as_ref().unwrap()["page"]), (50, &json!(2)));
+    let second = pages(vendor.cx("run_1/step"), input.clone(), first.next).await.unwrap();
+    assert_eq!(second.items.len(), 50);
+    // The third page of a hundred is the fifth of fifty: nobody is passed over.
+    let whole =
+        pages(vendor.cx("run_1/step"), input.clone(), Some(json!({ "page": 3, "count": 100, "known_at": known }))).await.unwrap();
+    vendor.sandbox.world().faults().add(Fault::new("workday", Kind::ServerError).on("/Human_Resources/").times(1));
+    let half = pages(vendor.cx("run_1/step"), input, Some(json!({ "page": 3, "count": 100, "known_at": known }))).await.unwrap();
+    assert_eq!(half.items, whole.items[..50]);
+    assert_eq!(half.next.unwrap()["page"], 6);
 }
 
 #[tokio::test]

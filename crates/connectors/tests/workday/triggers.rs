@@ -128,11 +128,58 @@ async fn reports_and_queries_give_batches_or_rows_that_changed() {
     let with =
         json!({ "query": "SELECT organization, organizationID, name FROM allOrganizations", "key_field": "organizationID" });
     let (all, cursor) = ask(&vendor, "query_scheduled", &with, Position::Since(5)).await;
+    assert!(all.is_empty(), "what the first run shows starts nothing: {all:?}");
     happen(&vendor, "rename_organization", json!({ "organization": "ENG", "name": "Product Engineering" }));
-    let (again, _) = ask(&vendor, "query_scheduled", &with, cursor).await;
-    let known: BTreeSet<&String> = all.iter().map(|event| &event.key).collect();
-    let fresh: Vec<&Occurrence> = again.iter().filter(|event| !known.contains(&event.key)).collect();
+    let (fresh, cursor) = ask(&vendor, "query_scheduled", &with, cursor).await;
     assert!(!fresh.is_empty() && fresh.len() <= 2 && fresh[0].data["rows"][0]["name"] == "Product Engineering", "{fresh:?}");
+    assert!(ask(&vendor, "query_scheduled", &with, cursor.clone()).await.0.is_empty());
+    happen(&vendor, "rename_organization", json!({ "organization": "ENG", "name": "Engineering" }));
+    let (back, _) = ask(&vendor, "query_scheduled", &with, cursor).await;
+    assert!(back.iter().all(|event| fresh.iter().all(|old| old.key != event.key)) && back.len() == fresh.len(), "{back:?}");
+    let with = json!({ "report": "isu/All_Workers", "key_field": "Employee_ID" });
+    let (first, cursor) = ask(&vendor, "report_scheduled", &with, Position::Since(5)).await;
+    happen(&vendor, "change_worker", json!({ "employee": "21010", "title": "Principal" }));
+    let (second, _) = ask(&vendor, "report_scheduled", &with, cursor).await;
+    assert!(first.is_empty(), "{} events", first.len());
+    assert_eq!(second.iter().map(|event| &event.data["rows"][0]["Employee_ID"]).collect::<Vec<_>>(), ["21010"]);
+}
+
+#[tokio::test]
+async fn a_day_is_read_again_by_workdays_clock_and_nothing_from_before_the_start() {
+    let vendor = workday().await;
+    let clock = vendor.sandbox.world().clock();
+    happen(&vendor, "change_worker", json!({ "employee": "21010", "title": "Before" }));
+    clock.advance(Duration::from_secs(3_600));
+    let start = now(&vendor);
+    let poll = vendor.connector.trigger("event_started").unwrap().poll.clone().unwrap();
+    vendor.call("list_currencies", json!({})).await.unwrap();
+    // Our own clock is almost an hour ahead.
+    let mut ahead = vendor.cx("poll");
+    ahead.began_us += 3_000_000_000;
+    let first = (poll.ask)(ahead, json!({}), start).await.unwrap();
+    assert!(first.events.is_empty(), "{:?}", first.events);
+    let told = first.cursor["from"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert!(told <= clock.now(), "{told} is Workday's time");
+    happen(&vendor, "change_worker", json!({ "employee": "21011", "title": "After" }));
+    clock.advance(Duration::from_secs(20 * 3_600));
+    // The clock is past midnight in Greenwich; the day before is asked for, too.
+    let second = vendor.poll("event_started", json!({}), Position::After(first.cursor)).await.unwrap();
+    let third = vendor.poll("event_started", json!({}), Position::After(second.cursor.clone())).await.unwrap();
+    assert_eq!(second.events.len(), 1, "{:?}", second.events);
+    assert_eq!(third.events, second.events, "under the same key");
+}
+
+#[tokio::test]
+async fn an_organization_that_did_not_change_has_the_same_key() {
+    let vendor = workday().await;
+    let start = now(&vendor);
+    happen(&vendor, "rename_organization", json!({ "organization": "ENG", "name": "One" }));
+    let (one, _) = ask(&vendor, "organization_changed", &json!({}), start.clone()).await;
+    let (again, _) = ask(&vendor, "organization_changed", &json!({}), start.clone()).await;
+    assert_eq!((one.len(), &one[0].key), (1, &again[0].key));
+    happen(&vendor, "rename_organization", json!({ "organization": "ENG", "name": "Two" }));
+    let (other, _) = ask(&vendor, "organization_changed", &json!({}), start).await;
+    assert_ne!(one[0].key, other[0].key);
 }
 
 #[tokio::test]
@@ -146,9 +193,19 @@ async fn a_message_needs_its_secret() {
         let request = Inbound { method: "POST", base: "https://x", target: "/hooks/a", headers: &headers, body: b"{}", now_s: 0 };
         (webhook.verify)(connection, &request).map_err(|refused| refused.code)
     };
+    let keyed = |connection: &connector::Connection, body: &str, id: Option<&str>| {
+        let mut headers = vec![("x-workday-secret".to_owned(), "right".to_owned())];
+        headers.extend(id.map(|id| ("x-workday-message-id".to_owned(), id.to_owned())));
+        let body = body.as_bytes();
+        let request = Inbound { method: "POST", base: "https://x", target: "/hooks/a", headers: &headers, body, now_s: 0 };
+        (webhook.verify)(connection, &request).unwrap().event_key.unwrap()
+    };
     assert_eq!(check(&connection, Some("s")).unwrap_err(), "SECRET_MISSING");
     connection.credentials.insert("webhook_secret".to_owned(), connector::Secret::new("right".to_owned()));
     assert_eq!(check(&connection, None).unwrap_err(), "SIGNATURE_MISSING");
     assert_eq!(check(&connection, Some("wrong")).unwrap_err(), "SIGNATURE_MISMATCH");
     assert!(check(&connection, Some("right")).is_ok());
+    assert_eq!(keyed(&connection, "{}", None), keyed(&connection, "{}", None), "a repeated request is the same message");
+    assert_ne!(keyed(&connection, "{}", None), keyed(&connection, "[]", None));
+    assert_eq!(keyed(&connection, "{}", Some("m-1")), "m-1");
 }

@@ -2,7 +2,8 @@
 
 use connector::{Cx, Occurrence, Poll, Polled, Position, StepError, Trigger};
 use http::Method;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::{EVERY, Stretch, broken_cursor};
@@ -16,18 +17,17 @@ async fn organizations(cx: Cx, with: Json, position: Position) -> Result<Polled,
     let of = with["type"].as_str().map(|kind| soap::reference("Organization_Type_ID", kind));
     let filter = json!({ "known_at": format!("{:.3}", stretch.through) });
     let body = json!({
-        "Request_Criteria": { "Organization_Type_Reference": of, "Include_Inactive": true, "Transaction_Log_Criteria_Data": stretch.range() },
-        "Response_Filter": people::filter(&filter, usize::try_from(stretch.page).unwrap_or(1)),
+        "Request_Criteria": { "Organization_Type_Reference": of, "Include_Inactive": true, "Transaction_Log_Criteria_Data": people::log_criteria(&stretch.range()) },
+        "Response_Filter": people::filter(&filter, stretch.page, people::COUNT),
         "Response_Group": { "Include_Roles_Data": true, "Include_Hierarchy_Data": true },
     });
     let answer = soap::operation(&cx, "Human_Resources", "Get_Organizations_Request", &body).await?;
-    let pages =
-        soap::list(&answer["Response_Results"]).first().and_then(|told| told["Total_Pages"].as_str()?.parse().ok()).unwrap_or(0);
+    let (found, pages) = soap::page(&answer, "Organization", stretch.page)?;
     let event = |found: &Json| {
         let data = &found["Organization_Data"];
-        let (id, changed) =
-            (soap::id_of(&found["Organization_Reference"], "WID").unwrap_or_default(), data["Last_Updated_DateTime"].clone());
-        let key = format!("{id}:{}", changed.as_str().unwrap_or_default());
+        let id = soap::id_of(&found["Organization_Reference"], "WID").unwrap_or_default();
+        // Two changes may have the same time; what is read again without a change is the same.
+        let key = format!("{id}:{}", super::hash(data.to_string().as_bytes()));
         let told = json!({
             "wid": id,
             "reference_id": data["Reference_ID"],
@@ -35,12 +35,12 @@ async fn organizations(cx: Cx, with: Json, position: Position) -> Result<Polled,
             "code": data["Code"],
             "type": data["Organization_Type_Reference"]["@Descriptor"],
             "inactive": matches!(data["Inactive"].as_str(), Some("1" | "true")),
-            "changed": changed,
+            "changed": data["Last_Updated_DateTime"],
             "details": data,
         });
         Occurrence { key, data: told }
     };
-    let events = soap::list(&answer["Response_Data"]["Organization"]).iter().map(event).collect();
+    let events = found.iter().map(event).collect();
     let (cursor, more) = stretch.next(pages, false);
     Ok(Polled { events, cursor, more })
 }
@@ -103,49 +103,72 @@ const FEEDS: &[Feed] = &[
     },
 ];
 
-/// Reads from the day of the last question on: the days of these parameters are whole days.
+/// Where a reading stands.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reading {
+    /// What is asked for happened after this.
+    from: Timestamp,
+    /// Nothing before it is wanted.
+    start: Timestamp,
+    /// When the first page was asked for, by Workday's clock; nothing before it.
+    #[serde(default)]
+    began: Option<Timestamp>,
+    #[serde(default)]
+    offset: u64,
+}
+
+/// Reads from the day before the last question on: the days of these parameters are whole days of the tenant's zone,
+/// which is not known. What is read again has the same key.
 async fn feed(feed: &'static Feed, cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
-    let (from, began, offset) = match &position {
-        Position::Since(micros) => (Timestamp::from_microsecond(*micros).map_err(|_| broken_cursor())?.to_string(), None, 0),
-        Position::After(cursor) => {
-            let from = cursor["from"].as_str().ok_or_else(broken_cursor)?.to_owned();
-            (from, cursor["began"].as_str().map(str::to_owned), cursor["offset"].as_u64().unwrap_or_default())
+    let reading = match position {
+        Position::Since(micros) => {
+            let start = Timestamp::from_microsecond(micros).map_err(|_| broken_cursor())?;
+            Reading { from: start, start, began: None, offset: 0 }
         }
+        Position::After(cursor) => serde_json::from_value(cursor).map_err(|_| broken_cursor())?,
     };
-    let now = Timestamp::from_microsecond(cx.now_us()).map_err(|_| broken_cursor())?;
-    let began = began.unwrap_or_else(|| now.to_string());
-    let day = from.get(..10).unwrap_or_default().to_owned();
-    let mut query = vec![(feed.parameter, day), ("limit", api::REST_LIMIT.to_string()), ("offset", offset.to_string())];
+    let day = reading.from.to_zoned(TimeZone::UTC).date().yesterday().map_err(|_| broken_cursor())?;
+    let mut query =
+        vec![(feed.parameter, day.to_string()), ("limit", api::REST_LIMIT.to_string()), ("offset", reading.offset.to_string())];
     query.extend(with["process"].as_str().map(|process| ("businessProcess", process.to_owned())));
-    let answer = api::rest(&cx, Method::GET, ("businessProcess", &[feed.list]), &query, None).await?;
-    let rows = answer["data"].as_array().cloned().unwrap_or_default();
+    let (rows, answer) = api::rows(&cx, Method::GET, ("businessProcess", &[feed.list]), &query, None).await?;
     let full = rows.len() >= api::REST_LIMIT;
-    // While the first reading lasts, what came before the start is passed over: its day is asked for whole.
-    let start = match &position {
-        Position::Since(_) => Some(from.clone()),
-        Position::After(cursor) => cursor["start"].as_str().map(str::to_owned),
-    };
-    let since: Option<Timestamp> = start.as_deref().and_then(|start| start.parse().ok());
     let mut events: Vec<(String, Occurrence)> = Vec::new();
-    for row in &rows {
+    let count = rows.len() as u64;
+    for row in rows {
         let at = row[feed.at].as_str().unwrap_or_default().to_owned();
-        let early = since.is_some_and(|since| at.parse::<Timestamp>().is_ok_and(|at| at < since));
         let name = row["descriptor"].as_str().unwrap_or_default().to_lowercase();
         let other = !feed.about.is_empty() && !feed.about.iter().any(|part| name.contains(part));
         let ended = row["status"]["descriptor"].as_str().unwrap_or_default();
-        if at.is_empty() || early || other || (!feed.ended.is_empty() && ended != feed.ended) {
+        if at.is_empty() || is_before(&at, reading.start) || other || (!feed.ended.is_empty() && ended != feed.ended) {
             continue;
         }
         let key = format!("{}:{at}", row["id"].as_str().unwrap_or_default());
-        events.push((at, Occurrence { key, data: row.clone() }));
+        events.push((at, Occurrence { key, data: row }));
     }
     events.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let cursor = if full {
-        json!({ "from": from, "began": began, "offset": offset + rows.len() as u64, "start": start })
-    } else {
-        json!({ "from": began })
+    let began = match reading.began {
+        Some(began) => began,
+        None => api::server_time(&answer, &cx),
     };
-    Ok(Polled { events: events.into_iter().map(|(_, event)| event).collect(), cursor, more: full })
+    let next = if full {
+        Reading { began: Some(began), offset: reading.offset + count, ..reading }
+    } else {
+        Reading { from: began.max(reading.start), start: reading.start, began: None, offset: 0 }
+    };
+    Ok(Polled { events: events.into_iter().map(|(_, event)| event).collect(), cursor: json!(next), more: full })
+}
+
+/// Whether something happened before a moment. A day without its time may be a day apart by the zone.
+fn is_before(at: &str, start: Timestamp) -> bool {
+    match at.parse::<Timestamp>() {
+        Ok(at) => at < start,
+        Err(_) => {
+            let day = at.get(..10).and_then(|day| day.parse::<Date>().ok()).and_then(|day| day.tomorrow().ok());
+            day.is_some_and(|day| day < start.to_zoned(TimeZone::UTC).date())
+        }
+    }
 }
 
 fn trigger(one: &'static Feed) -> Trigger {

@@ -1,16 +1,19 @@
 //! Reports and queries that are run again and again.
 //!
-//! Neither has a cursor. With a key field each row is an event of its own, told when it is new or has changed; without
-//! one every run gives all rows, in batches.
+//! Neither has a cursor. With a key field each row is an event of its own, told when it is new or has changed: what the
+//! first run shows starts nothing, and hashes of the last run's rows are kept. Without one every run gives all rows, in
+//! batches.
 
 use std::time::Duration;
 
 use connector::{Cx, Occurrence, Page, Poll, Polled, Position, StepError, Trigger};
 use serde_json::{Value as Json, json};
-use sha2::{Digest, Sha256};
 
-use super::broken_cursor;
-use crate::workday::{raas, raw, schema};
+use super::{broken_cursor, hash};
+use crate::{
+    seen::{self, Seen},
+    workday::{raas, raw, schema},
+};
 
 /// Usual pause between two runs.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -35,32 +38,46 @@ async fn rows(source: Source, cx: Cx, with: &Json, cursor: Option<Json>) -> Resu
 
 /// One page of a run. The cursor counts runs, so that the same question gives the same keys.
 async fn ask(source: Source, cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
-    let (base, run, at) = match &position {
-        Position::Since(micros) => (*micros, 0, None),
+    let (base, run, at, seen) = match &position {
+        Position::Since(micros) => (*micros, 0, None, Seen::default()),
         Position::After(cursor) => {
             let base = cursor["base"].as_i64().ok_or_else(broken_cursor)?;
-            (base, cursor["run"].as_u64().unwrap_or_default(), cursor.get("at").filter(|at| !at.is_null()).cloned())
+            let at = cursor.get("at").filter(|at| !at.is_null()).cloned();
+            let seen = cursor.get("seen").cloned().map(serde_json::from_value).transpose().map_err(|_| broken_cursor())?;
+            (base, cursor["run"].as_u64().unwrap_or_default(), at, seen.unwrap_or_default())
         }
     };
     let number = at.as_ref().and_then(|at| at["number"].as_u64()).unwrap_or_default();
     let page = rows(source, cx, &with, at.map(|at| at["page"].clone())).await?;
-    let events = match with["key_field"].as_str() {
-        Some(field) => page.items.iter().map(|row| of_row(row, field)).collect(),
-        None => batches(&page.items, &with, &format!("{base}:{run}:{number}")),
-    };
-    let cursor = match &page.next {
+    let mut cursor = match &page.next {
         Some(next) => json!({ "base": base, "run": run, "at": { "page": next, "number": number + 1 } }),
         None => json!({ "base": base, "run": run + 1 }),
+    };
+    let events = match with["key_field"].as_str() {
+        Some(field) => {
+            let mut look = seen.look().ok_or_else(broken_cursor)?;
+            let mut events = Vec::new();
+            for row in &page.items {
+                let key = key_of(row, field);
+                if look.is_new(&key)? {
+                    // A row that is again as it was before is a change, too.
+                    events.push(Occurrence { key: format!("{key}:{run}"), data: json!({ "rows": [row] }) });
+                }
+            }
+            cursor["seen"] = json!(if page.next.is_some() { look.under_way() } else { look.over() });
+            events
+        }
+        None => batches(&page.items, &with, &format!("{base}:{run}:{number}")),
     };
     Ok(Polled { events, cursor, more: page.next.is_some() })
 }
 
-fn of_row(row: &Json, field: &str) -> Occurrence {
+/// What tells a row, as it is now, from every other.
+fn key_of(row: &Json, field: &str) -> String {
     let id = row[field]
         .as_str()
         .map_or_else(|| row[field]["id"].as_str().map_or_else(|| row[field].to_string(), str::to_owned), str::to_owned);
-    let digest = hex::encode(&Sha256::digest(row.to_string().as_bytes())[..12]);
-    Occurrence { key: format!("{id}:{digest}"), data: json!({ "rows": [row] }) }
+    format!("{id}:{}", hash(row.to_string().as_bytes()))
 }
 
 fn batches(items: &[Json], with: &Json, prefix: &str) -> Vec<Occurrence> {
@@ -76,7 +93,10 @@ pub(super) fn all() -> Vec<Trigger> {
                 "key_field",
                 schema::text(
                     "Key field",
-                    "The column that tells rows apart. With it each new or changed row is an event of its own.",
+                    &format!(
+                        "The column that tells rows apart. With it each row that is new or has changed since the run before is an event of its own, of {} rows at most; the first run starts nothing.",
+                        seen::ROWS_MAX
+                    ),
                 ),
             ),
             (
