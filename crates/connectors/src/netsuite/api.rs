@@ -212,9 +212,9 @@ pub(super) async fn call_with(
     call.send().await.map_err(|error| doubt(error, writes))
 }
 
-/// A write that NetSuite, or a gateway before it, failed at with 500 and above may have been committed.
+/// A write that NetSuite answered with 500 may have been committed.
 pub(super) fn doubt(mut error: StepError, writes: bool) -> StepError {
-    if writes && error.class == ErrorClass::Server {
+    if writes && (error.code == "UNEXPECTED_ERROR" || error.code == "HTTP_500") {
         error.doubt = Doubt::MayHaveHappened;
     }
     error

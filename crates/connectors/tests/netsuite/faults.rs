@@ -4,7 +4,7 @@ use connector::{Doubt, ErrorClass};
 use sandbox::{Fault, Kind};
 use serde_json::json;
 
-use crate::{machine, tokens, vendor::Vendor};
+use crate::{configure, machine, tokens, vendor::Vendor};
 
 fn meets(vendor: &Vendor, kind: Kind) {
     vendor.sandbox.world().faults().clear();
@@ -22,7 +22,7 @@ async fn a_write_under_each_fault_is_judged() {
         (Kind::RateLimited { retry_after: None }, RateLimited, Doubt::Settled),
         (Kind::DailyLimit, RateLimited, Doubt::Settled),
         (Kind::ServerError, Server, Doubt::MayHaveHappened),
-        (Kind::Unavailable, Server, Doubt::MayHaveHappened),
+        (Kind::Unavailable, Server, Doubt::Settled),
         (Kind::ExpiredSession, Auth, Doubt::Settled),
         (Kind::Denied, Denied, Doubt::Settled),
         (Kind::Html, Server, Doubt::MayHaveHappened),
@@ -47,14 +47,17 @@ async fn a_write_under_each_fault_is_judged() {
 }
 
 #[tokio::test]
-async fn a_script_that_fails_or_is_out_of_reach_may_have_done_its_work() {
+async fn a_script_that_fails_or_is_behind_a_gateway_may_have_done_its_work() {
     let vendor = tokens().await;
     let post = json!({ "script": "1", "method": "POST", "body": {} });
-    for kind in [Kind::ServerError, Kind::Unavailable] {
-        vendor.sandbox.world().faults().clear();
-        vendor.sandbox.world().faults().add(Fault::new("netsuite", kind.clone()).on("/app/site/hosting/"));
+    vendor.sandbox.world().faults().add(Fault::new("netsuite", Kind::ServerError).on("/app/site/hosting/"));
+    let error = vendor.call("call_restlet", post.clone()).await.unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::MayHaveHappened), "{error:?}");
+    vendor.sandbox.world().faults().clear();
+    for (status, doubt) in [(502, Doubt::MayHaveHappened), (503, Doubt::Settled), (504, Doubt::MayHaveHappened)] {
+        configure(&vendor, &json!({ "gateway": status }));
         let error = vendor.call("call_restlet", post.clone()).await.unwrap_err();
-        assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::MayHaveHappened), "{kind:?}: {error:?}");
+        assert_eq!((error.class, error.doubt), (ErrorClass::Server, doubt), "{status}: {error:?}");
     }
 }
 
