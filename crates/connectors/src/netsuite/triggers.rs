@@ -6,8 +6,7 @@ mod walk;
 use std::time::Duration;
 
 use connector::{
-    Connection, Cx, Inbound, Occurrence, Poll, Polled, Position, Reading, Refused, Shaped, StepError, Trigger, Verified,
-    Webhook,
+    Connection, Cx, Inbound, Occurrence, Poll, Polled, Position, Reading, Refused, Shaped, StepError, Trigger, Verified, Webhook,
 };
 use hmac::{Hmac, KeyInit, Mac};
 use serde_json::{Value as Json, json};
