@@ -128,6 +128,8 @@ impl Row<'_> {
                 let rows = |change: &HashMap<String, i64>| change.get("Lead").copied();
                 check(rows(changed) == rows(&plain.change), || format!("{story:?}: it changed {changed:?}"))
             }
+            // The time of the hasty step is over before the system's job is, and it says so.
+            _ if done.row.error.as_ref().is_some_and(|error| error.code == "BULK_JOB_RUNNING") => Ok(()),
             _ => check(story.last().is_some_and(|last| last.ends_with("uncertain") || last.contains("denied")), || {
                 format!("{story:?}: {:?}", done.row.error)
             }),
