@@ -60,6 +60,7 @@ impl System {
             timeout: Duration::from_secs(300),
             began: tokio::time::Instant::now(),
             began_us: 0,
+            attempt: 1,
             run_id: "bench".into(),
             path: "step".into(),
             traceparent: None,

@@ -73,6 +73,8 @@ pub struct Cx {
     pub began: Instant,
     /// The same as a time of day: microseconds since the epoch, by the clock all processes share.
     pub began_us: i64,
+    /// Which attempt of the step this is, counted from 1: a later one may meet what an earlier one did.
+    pub attempt: u32,
     /// Who asks, for log lines: run id and step path.
     pub run_id: Arc<str>,
     /// The step's path in its run.

@@ -243,6 +243,7 @@ impl Engine {
             path: "test".into(),
             began: tokio::time::Instant::now(),
             began_us: self.now().micros(),
+            attempt: 1,
             traceparent: None,
         };
         let began = self.now();

@@ -281,6 +281,7 @@ async fn act(
         path: Arc::clone(&attempt.path),
         began: tokio::time::Instant::now(),
         began_us: engine.now().micros(),
+        attempt: attempt.number,
         traceparent,
     };
     let input = Json::clone(&attempt.input);

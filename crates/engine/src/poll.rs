@@ -240,6 +240,7 @@ impl Engine {
             timeout,
             began: tokio::time::Instant::now(),
             began_us: self.now().micros(),
+            attempt: 1,
             run_id: "poll".into(),
             path: (&*recipe.program.slug).into(),
             traceparent: None,

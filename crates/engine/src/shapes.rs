@@ -243,6 +243,7 @@ impl Engine {
             timeout: ASK_TIMEOUT,
             began: tokio::time::Instant::now(),
             began_us: self.now().micros(),
+            attempt: 1,
             run_id: "shape".into(),
             path: object.into(),
             traceparent: None,

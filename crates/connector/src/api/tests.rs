@@ -84,6 +84,7 @@ fn cx() -> Cx {
         timeout: Duration::from_secs(10),
         began: tokio::time::Instant::now(),
         began_us: 1_760_000_000_000_000,
+        attempt: 1,
         run_id: "run".into(),
         path: "step".into(),
         traceparent: None,

@@ -224,6 +224,7 @@ fn shop_cx() -> connector::Cx {
         timeout: std::time::Duration::from_secs(5),
         began: tokio::time::Instant::now(),
         began_us: 0,
+        attempt: 1,
         run_id: "r".into(),
         path: "p".into(),
         traceparent: None,

@@ -269,6 +269,7 @@ impl Play {
             timeout: TEST_TIMEOUT,
             began: tokio::time::Instant::now(),
             began_us: test.now,
+            attempt: 1,
             run_id: "test".into(),
             path: "test".into(),
             traceparent: None,

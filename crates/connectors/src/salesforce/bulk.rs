@@ -330,9 +330,30 @@ async fn results_page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page,
         "unprocessed" => "unprocessedrecords",
         _ => "failedResults",
     };
-    let (items, seen) = results(&api, text(&given, "job"), which, from, PAGE).await?;
+    let id = text(&given, "job");
+    let (items, seen) = results(&api, id, which, from, PAGE).await?;
     let next = from + items.len();
-    Ok(Page { next: (next < seen).then(|| json!({ "from": next })), items })
+    if next < seen {
+        return Ok(Page { next: Some(json!({ "from": next })), items });
+    }
+    if which != "unprocessedrecords" {
+        all_told(&api, id, which, seen).await?;
+    }
+    Ok(Page { next: None, items })
+}
+
+/// An answer that was cut ends between two rows now and then, and looks whole: the job knows how many there are.
+async fn all_told(api: &Api<'_>, id: &str, which: &str, seen: usize) -> Result<(), StepError> {
+    let job = api.json(api.get(&["jobs", "ingest", id])).await?;
+    let count = |name: &str| job[name].as_u64().unwrap_or_default();
+    let failed = count("numberRecordsFailed");
+    let expected = if which == "failedResults" { failed } else { count("numberRecordsProcessed").saturating_sub(failed) };
+    if !matches!(text(&job, "state"), "JobComplete" | "Failed" | "Aborted") || expected == seen as u64 {
+        return Ok(());
+    }
+    let message = format!("Salesforce told {seen} rows of the bulk job {id}, which has {expected} of this kind");
+    Err(StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", message)
+        .with_next("It is tried again by itself. If it stays, look at the job in Salesforce under Bulk Data Load Jobs."))
 }
 
 /// A page for those who hold all of them at once: there is nobody to come back to a job that goes on.

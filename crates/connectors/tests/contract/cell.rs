@@ -52,9 +52,6 @@ pub(crate) async fn all_faults(world: &World, name: &str, input: Input) -> Vec<S
     let struck = plain.requests.iter().rposition(|request| effect != Effect::None && writes(request)).unwrap_or(0);
     for kind in faults::kinds() {
         let what = &plain.requests[struck];
-        if faults::is_known(world.vendor.connector.id, name, &kind) {
-            continue;
-        }
         if let Err(why) = row.under(&kind, effect, struck, &plain).await {
             wrong.push(format!("{name} ({effect:?}, {} {}) under {kind:?}: {why}", what.method, what.target));
         }

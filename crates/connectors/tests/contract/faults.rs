@@ -103,6 +103,8 @@ fn makes(kind: &Kind, name: &str, struck: &Recorded) -> Makes {
         Kind::Appended if header(struck, "content-type").contains("xml") => Nothing,
         Kind::Empty if ANYTHING.contains(&row) => Nothing,
         Kind::Html if ANY_PAGE.contains(&row) => Nothing,
+        // A report has at least its heading.
+        Kind::Empty if row == ("workday", "download_report") => Doubt(Server),
         Kind::Truncated | Kind::Appended | Kind::Empty if FILES.contains(&row) => Nothing,
         Kind::Bom if row == ("servicenow", "download_attachment") => Doubt(Server),
         Kind::Bom | Kind::Truncated | Kind::Appended if PACKED.contains(&row) => Doubt(Network),
@@ -160,28 +162,6 @@ pub(crate) fn tells_of_each_try(vendor: &str, name: &str, table: &str) -> bool {
 /// only the outcome is judged.
 pub(crate) fn follows_a_job(vendor: &str, name: &str) -> bool {
     vendor == "salesforce" && name.starts_with("bulk_load")
-}
-
-/// What is not as promised yet, with what is wrong.
-pub(crate) fn is_known(vendor: &str, name: &str, kind: &Kind) -> bool {
-    match (vendor, name) {
-        // A page with status 200 counts as deleted, although nothing is.
-        ("servicenow", "delete_record" | "delete_attachment") => matches!(kind, Kind::Html),
-        // A page with status 200 becomes the file, although its type is not that of the report.
-        ("workday", "download_report") => matches!(kind, Kind::Html),
-        // The second try does not know that the first one deleted, and says that the record is gone.
-        ("salesforce", "delete") => matches!(kind, Kind::ResetAfter),
-        ("salesforce", "batch_delete") => {
-            matches!(kind, Kind::ResetAfter | Kind::HalfAnswer | Kind::Truncated | Kind::Appended | Kind::Empty)
-        }
-        // The second try finds nothing to delete, and counts that as a failure.
-        ("stripe", "delete_invoice" | "delete_invoice_item") => {
-            matches!(kind, Kind::ResetAfter | Kind::HalfAnswer | Kind::Truncated | Kind::Appended | Kind::Empty)
-        }
-        // Rows that are missing from an answer that ends early are not missed.
-        ("salesforce", "bulk_results") => matches!(kind, Kind::Truncated | Kind::Appended | Kind::Empty),
-        _ => false,
-    }
 }
 
 /// Keys and passwords are sent with each request: when one is refused, only a person can help.

@@ -33,6 +33,7 @@ fn cx(config: Json, credentials: &[(&str, &str)]) -> Cx {
         path: "tell".into(),
         began: tokio::time::Instant::now(),
         began_us: 1_760_000_000_000_000,
+        attempt: 1,
         traceparent: None,
     }
 }

@@ -39,6 +39,7 @@ fn cx(connection: Option<Connection>) -> Cx {
         path: "pay".into(),
         began: tokio::time::Instant::now(),
         began_us: 1_760_000_000_000_000,
+        attempt: 1,
         traceparent: None,
     }
 }

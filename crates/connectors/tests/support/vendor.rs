@@ -47,6 +47,7 @@ impl Vendor {
             timeout: self.timeout,
             began: tokio::time::Instant::now(),
             began_us: self.sandbox.world().clock().now().as_microsecond(),
+            attempt: 1,
             run_id: "run_1".into(),
             path: "step".into(),
             traceparent: None,

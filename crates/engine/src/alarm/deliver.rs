@@ -103,6 +103,7 @@ impl Engine {
             path: row.name.as_str().into(),
             began: tokio::time::Instant::now(),
             began_us: self.now().micros(),
+            attempt: 1,
             traceparent: None,
         };
         let call = AssertUnwindSafe(async { (action.run)(cx, input).await }).catch_unwind();

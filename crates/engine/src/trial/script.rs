@@ -146,6 +146,7 @@ impl Script {
             path: Arc::clone(&attempt.path),
             began: tokio::time::Instant::now(),
             began_us: state.journal.accepted_at.micros(),
+            attempt: 1,
             traceparent: None,
         };
         (attempt.step.action.run)(cx, Json::clone(&attempt.input)).now_or_never()

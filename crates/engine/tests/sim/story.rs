@@ -8,7 +8,9 @@ use engine::{
     resume::{Resumption, Said},
 };
 use serde_json::{Value, json};
-use store::{DeadLetter, Entry, NewVersion, Pages as _, RecipeId, RunFilter, RunId, RunStatus, Saved, Store, Via, text_hash};
+use store::{
+    DeadLetter, Entry, NewVersion, Pages as _, RecipeId, RunFilter, RunId, RunStatus, Saved, SealedAt, Store, Via, text_hash,
+};
 
 use crate::{
     crm::{CRM, Crm},
@@ -102,7 +104,7 @@ impl Story {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let secret = BTreeMap::from([("key".to_owned(), hex(&[9; 32]))]);
         let store = Arc::clone(&self.world.store) as Arc<dyn Store>;
-        let sealed = vault(&store).seal("callback_key", &secret).await.expect("it can be sealed");
+        let sealed = vault(&store).seal(&SealedAt::Secret("callback_key".to_owned()), &secret).await.expect("it can be sealed");
         store.secret("callback_key", &sealed).await.expect("it is kept");
         if self.sent_to.contains(&"gated") {
             Crm::connect(&self.world).await;

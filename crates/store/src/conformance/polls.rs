@@ -79,7 +79,7 @@ pub async fn nothing_new(bed: Arc<dyn Bed>) {
         let row = take(&*store, me, at(now)).await.remove(0);
         store.finish_poll(&page(&row, me, at(now), vec![event(recipe, 1)], "b")).await.unwrap().unwrap();
         let kept = store.poll(recipe).await.unwrap().unwrap();
-        assert_eq!((kept.due_at, kept.pause_us), (at(expected), (expected - i64::from(now)) * 1_000_000));
+        assert_eq!((kept.due_at, kept.pause_us), (at(expected), (expected - now) * 1_000_000));
     }
 }
 
