@@ -45,5 +45,6 @@ mod signatures;
 mod streams;
 mod terminal;
 mod tokens;
+mod told_and_asked;
 mod traces;
 mod words;
