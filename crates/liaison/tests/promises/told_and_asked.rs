@@ -61,10 +61,12 @@ async fn what_is_told_twice_late_and_out_of_order_and_asked_for_starts_one_run()
 
     let outbox = sandbox.world().outbox();
     let duplicates = u32::try_from(TOLD - 1).unwrap();
-    outbox.set_trouble(Trouble { duplicates, delay_ms: 150, reorder: 6, pause_factor: Some(0.01), held: false });
+    let trouble = Trouble { duplicates, delay_ms: 150, reorder: CUSTOMERS * TOLD, pause_factor: Some(0.01), held: true };
+    outbox.set_trouble(trouble.clone());
     for n in 0..CUSTOMERS {
         stripe.happen("new_customer", &json!({ "name": format!("Fern {n}"), "email": format!("{n}@fern.example") })).unwrap();
     }
+    outbox.set_trouble(Trouble { held: false, ..trouble });
     let told = || outbox.deliveries().into_iter().filter(|one| one.label.contains("customer.created")).collect::<Vec<_>>();
     until("they were never told", async || {
         let told = told();
