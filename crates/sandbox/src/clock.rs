@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 
-/// A clock that can be advanced. It never goes back.
+/// A clock that can be advanced. It never goes back while there are records with its times.
 #[derive(Debug, Default)]
 pub struct Clock {
     ahead_us: AtomicI64,
@@ -32,6 +32,11 @@ impl Clock {
     #[must_use]
     pub fn now_ms(&self) -> i64 {
         self.now().as_millisecond()
+    }
+
+    /// The machine's time again; only for systems that begin anew.
+    pub(crate) fn reset(&self) {
+        self.ahead_us.store(0, Ordering::Relaxed);
     }
 
     /// Moves the systems' time forward.

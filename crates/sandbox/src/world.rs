@@ -85,8 +85,10 @@ impl World {
         self.urls.write().insert(vendor, url);
     }
 
-    /// Forgets faults, requests and webhooks, and makes the company anew. The systems are reset by the caller.
+    /// Forgets faults, requests and webhooks, puts the clock right, and makes the company anew. The systems are reset by
+    /// the caller.
     pub(crate) fn reset(&self, seed: u64) {
+        self.clock.reset();
         *self.seed.lock() = seed;
         *self.company.write() = Arc::new(Company::new(self.books.unwrap_or(seed)));
         self.faults.clear();

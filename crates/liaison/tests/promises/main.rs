@@ -16,6 +16,7 @@ mod command;
 mod crash;
 mod damaged;
 mod dead_letters;
+mod demo;
 mod deploy;
 mod disk;
 mod doors;
