@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::http::{HeaderValue, Method, header};
 use bytes::Bytes;
-use connector::{Action, Cx, Doubt, Effect, ErrorClass, Page, StepError, files::File, whole};
+use connector::{Action, Cx, Doubt, Effect, ErrorClass, Page, StepError, api::Answer, files::File, whole};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -255,12 +255,12 @@ async fn told(api: &Api<'_>, sent: &[Sent]) -> Result<Json, StepError> {
         let state = one.last["state"].as_str().unwrap_or_default();
         states.push(state);
         if one.last["numberRecordsFailed"].as_u64().unwrap_or_default() > 0 && refused.len() < TOLD_MAX {
-            let (rows, _) = results(api, &one.id, "failedResults", 0, TOLD_MAX - refused.len()).await?;
+            let (rows, ..) = results(api, &one.id, "failedResults", 0, TOLD_MAX - refused.len()).await?;
             refused.extend(rows);
         }
         if matches!(state, "Failed" | "Aborted") {
             message = one.last["errorMessage"].clone();
-            let (rows, all) = results(api, &one.id, "unprocessedrecords", 0, TOLD_MAX - unprocessed.len()).await?;
+            let (rows, all, _) = results(api, &one.id, "unprocessedrecords", 0, TOLD_MAX - unprocessed.len()).await?;
             unprocessed_cut |= rows.len() < all;
             unprocessed.extend(rows.into_iter().map(|mut row| row["row"].take()));
         }
@@ -279,7 +279,13 @@ async fn told(api: &Api<'_>, sent: &[Sent]) -> Result<Json, StepError> {
 }
 
 /// Some rows of a job's list of results, and how many it has.
-async fn results(api: &Api<'_>, id: &str, which: &str, skip: usize, most: usize) -> Result<(Vec<Json>, usize), StepError> {
+async fn results(
+    api: &Api<'_>,
+    id: &str,
+    which: &str,
+    skip: usize,
+    most: usize,
+) -> Result<(Vec<Json>, usize, Answer), StepError> {
     let mut rows = Rows::new(skip, most);
     let call =
         api.get(&["jobs", "ingest", id, which]).header(header::ACCEPT, "text/csv").header(header::ACCEPT_ENCODING, "identity");
@@ -287,11 +293,11 @@ async fn results(api: &Api<'_>, id: &str, which: &str, skip: usize, most: usize)
     csv(&answer)?;
     rows.finish()?;
     let seen = rows.seen;
-    Ok((rows.rows.into_iter().map(result).collect(), seen))
+    Ok((rows.rows.into_iter().map(result).collect(), seen, answer))
 }
 
 /// A gateway's page is no CSV.
-fn csv(answer: &connector::api::Answer) -> Result<(), StepError> {
+fn csv(answer: &Answer) -> Result<(), StepError> {
     let kind = answer.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if kind.starts_with(b"text/csv") { Ok(()) } else { Err(answer.unreadable("CSV was expected")) }
 }
@@ -331,29 +337,29 @@ async fn results_page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page,
         _ => "failedResults",
     };
     let id = text(&given, "job");
-    let (items, seen) = results(&api, id, which, from, PAGE).await?;
+    let (items, seen, answer) = results(&api, id, which, from, PAGE).await?;
     let next = from + items.len();
     if next < seen {
         return Ok(Page { next: Some(json!({ "from": next })), items });
     }
     if which != "unprocessedrecords" {
-        all_told(&api, id, which, seen).await?;
+        match expected(&api, id, which).await? {
+            Some(rows) if rows != seen as u64 => {
+                return Err(answer.unreadable(&format!("it has {seen} rows of this kind, and the bulk job {id} has {rows}")));
+            }
+            _ => {}
+        }
     }
     Ok(Page { next: None, items })
 }
 
-/// An answer that was cut ends between two rows now and then, and looks whole: the job knows how many there are.
-async fn all_told(api: &Api<'_>, id: &str, which: &str, seen: usize) -> Result<(), StepError> {
+/// How many rows there are, once the job is over: an answer that was cut between two rows looks whole.
+async fn expected(api: &Api<'_>, id: &str, which: &str) -> Result<Option<u64>, StepError> {
     let job = api.json(api.get(&["jobs", "ingest", id])).await?;
     let count = |name: &str| job[name].as_u64().unwrap_or_default();
     let failed = count("numberRecordsFailed");
-    let expected = if which == "failedResults" { failed } else { count("numberRecordsProcessed").saturating_sub(failed) };
-    if !matches!(text(&job, "state"), "JobComplete" | "Failed" | "Aborted") || expected == seen as u64 {
-        return Ok(());
-    }
-    let message = format!("Salesforce told {seen} rows of the bulk job {id}, which has {expected} of this kind");
-    Err(StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", message)
-        .with_next("It is tried again by itself. If it stays, look at the job in Salesforce under Bulk Data Load Jobs."))
+    let rows = if which == "failedResults" { failed } else { count("numberRecordsProcessed").saturating_sub(failed) };
+    Ok(matches!(text(&job, "state"), "JobComplete" | "Failed" | "Aborted").then_some(rows))
 }
 
 /// A page for those who hold all of them at once: there is nobody to come back to a job that goes on.

@@ -271,7 +271,9 @@ async fn each_status_has_its_class() {
         })
         .await;
         let error = call(cx(None), json!({"url": server.url("/a?b=c"), "method": "POST", "json": {"x": 1}})).await.unwrap_err();
-        assert_eq!((error.class, error.code.as_str(), error.doubt), (class, format!("HTTP_{status}").as_str(), Doubt::Settled));
+        // A gateway's words: nobody knows what the system did.
+        let doubt = if matches!(status, 502 | 504) { Doubt::MayHaveHappened } else { Doubt::Settled };
+        assert_eq!((error.class, error.code.as_str(), error.doubt), (class, format!("HTTP_{status}").as_str(), doubt));
         assert!(error.message.starts_with(&format!("POST {} answered {status}", server.url("/a"))), "{}", error.message);
         if status != 304 {
             assert!(error.message.ends_with(": it is so"), "{}", error.message);
