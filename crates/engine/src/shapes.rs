@@ -113,13 +113,14 @@ impl Engine {
             return plain;
         }
         let errors = |parsed: &Parsed| parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-        let checked = check_against(text, &catalogue, &schemas(told, self.now()));
+        // Taken for certain at first: what is old must not hide that it should be asked for anew.
+        let checked = check_against(text, &catalogue, &schemas(told, None));
         if errors(&checked) <= errors(&plain) {
             return checked;
         }
         // A field that is missing may have been added since.
         let told = self.shapes(&wanted, JUST).await;
-        check_against(text, &catalogue, &schemas(told, self.now()))
+        check_against(text, &catalogue, &schemas(told, Some(self.now())))
     }
 
     /// Objects behind connections that are there and lead to the connector the recipe says.
@@ -296,9 +297,10 @@ pub fn check_against(text: &[u8], catalogue: &Catalogue, told: &HashMap<ShapeOf,
     checked
 }
 
-/// What the checker shall see.
-fn schemas(known: HashMap<ShapeOf, Known<Json>>, now: Timestamp) -> HashMap<ShapeOf, Told> {
-    let told = |known: Known<Json>| Told { sure: now.since(known.asked_at) < JUST, schema: known.told };
+/// What the checker shall see: all of it as certain, or only what was told just before `now`.
+fn schemas(known: HashMap<ShapeOf, Known<Json>>, now: Option<Timestamp>) -> HashMap<ShapeOf, Told> {
+    let sure = |known: &Known<Json>| now.is_none_or(|now| now.since(known.asked_at) < JUST);
+    let told = |known: Known<Json>| Told { sure: sure(&known), schema: known.told };
     known.into_iter().map(|(of, known)| (of, told(known))).collect()
 }
 
