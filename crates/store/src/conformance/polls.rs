@@ -75,9 +75,10 @@ pub async fn nothing_new(bed: Arc<dyn Bed>) {
     let store = bed.store();
     let recipe = asking(&*store, "sync").await;
     let me = worker(&*store).await;
-    for (now, expected) in [(11, 71), (72, 192)] {
+    for (run, now, expected) in [(1, 11, 71), (2, 72, 192)] {
         let row = take(&*store, me, at(now)).await.remove(0);
-        store.finish_poll(&page(&row, me, at(now), vec![event(recipe, 1)], "b")).await.unwrap().unwrap();
+        let told = NewRun { id: super::parts::run_id(run), ..event(recipe, 1) };
+        store.finish_poll(&page(&row, me, at(now), vec![told], "b")).await.unwrap().unwrap();
         let kept = store.poll(recipe).await.unwrap().unwrap();
         assert_eq!((kept.due_at, kept.pause_us), (at(expected), (expected - now) * 1_000_000));
     }
