@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Json, Router,
     extract::{Path, Query, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{delete, get, post},
 };
@@ -39,6 +39,8 @@ pub(crate) fn router(world: Arc<World>, vendors: Vec<Arc<dyn Vendor>>) -> Router
         .route("/faults/{id}", delete(remove_fault))
         .route("/requests", get(requests).delete(clear_requests))
         .route("/webhooks", get(webhooks).patch(trouble))
+        .route("/letters", get(letters).delete(clear_letters))
+        .route("/letters/{number}", get(letter))
         .route("/clock", get(clock).post(advance))
         .route("/company", get(company))
         .route("/reset", post(reset))
@@ -179,6 +181,26 @@ async fn trouble(State(control): State<Control>, Json(wanted): Json<Value>) -> R
         serde_json::from_value(wanted).map_err(|error| Refused(StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))?;
     control.world.outbox().set_trouble(trouble);
     Ok(Json(json!(control.world.outbox().trouble())))
+}
+
+async fn letters(State(control): State<Control>) -> Json<Value> {
+    Json(json!({ "letters": control.world.letters().all() }))
+}
+
+async fn clear_letters(State(control): State<Control>) -> StatusCode {
+    control.world.letters().clear();
+    StatusCode::NO_CONTENT
+}
+
+/// As it was sent, to be saved: a browser never shows it as a page of ours.
+async fn letter(State(control): State<Control>, Path(number): Path<u64>) -> Result<Response, Refused> {
+    let sent = control.world.letters().sent(number);
+    let sent = sent.ok_or_else(|| Refused(StatusCode::NOT_FOUND, format!("there is no letter {number}")))?;
+    let headers = [
+        (header::CONTENT_TYPE, "message/rfc822".to_owned()),
+        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"letter-{number}.eml\"")),
+    ];
+    Ok((headers, sent).into_response())
 }
 
 async fn clock(State(control): State<Control>) -> Json<Value> {

@@ -17,6 +17,7 @@ mod clock;
 mod company;
 mod control;
 mod fault;
+mod mail;
 mod netsuite;
 mod outbox;
 mod random;
@@ -31,7 +32,11 @@ mod workday;
 mod world;
 pub mod xml;
 
-use std::{io, net::IpAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use url::Url;
 
@@ -39,6 +44,7 @@ pub use crate::{
     clock::Clock,
     company::{Address, Company, Contact, Customer, Invoice, Line, Location, Organisation, Product, Worker},
     fault::{Fault, Kind, Rule},
+    mail::{Attachment, Letter, Letters},
     outbox::{Delivery, Headers, Hook, Tries, Trouble},
     random::Random,
     recorder::Recorded,
@@ -67,7 +73,7 @@ pub struct Options {
     pub books: Option<u64>,
     /// The address to listen on; anybody who reaches it may use everything.
     pub host: IpAddr,
-    /// The port of the control page; the systems follow it in alphabetical order. 0 takes any free ones.
+    /// The port of the control page; the systems follow it in alphabetical order, then the mail server. 0 takes any free ones.
     pub port: u16,
 }
 
@@ -82,6 +88,7 @@ pub struct Sandbox {
     world: Arc<World>,
     vendors: Vec<(Arc<dyn Vendor>, Url)>,
     control: Url,
+    mail: SocketAddr,
     servers: serve::Servers,
 }
 
@@ -113,11 +120,14 @@ impl Sandbox {
             vendor.reset(&world.company());
             servers.serve(socket, serve::vendor_router(&world, vendor));
         }
+        let mail_socket = serve::listen(place()).await?;
+        let mail = mail_socket.local_addr()?;
+        servers.run(mail::serve(mail_socket, world.clone()));
         let control = serve::url(&control_socket)?;
         let router = control::router(world.clone(), vendors.iter().map(|(vendor, _)| vendor.clone()).collect());
         servers.serve(control_socket, router);
         servers.run(world.outbox().deliver());
-        Ok(Self { world, vendors, control, servers })
+        Ok(Self { world, vendors, control, mail, servers })
     }
 
     /// Where a system listens, without a slash at the end of its path.
@@ -138,7 +148,13 @@ impl Sandbox {
         &self.control
     }
 
-    /// What the systems share: clock, faults, requests seen, webhooks on their way.
+    /// Where the mail server listens: it takes every letter, in the open and without sign-in.
+    #[must_use]
+    pub fn mail(&self) -> SocketAddr {
+        self.mail
+    }
+
+    /// What the systems share: clock, faults, requests seen, webhooks on their way, letters taken.
     #[must_use]
     pub fn world(&self) -> &Arc<World> {
         &self.world

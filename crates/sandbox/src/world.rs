@@ -5,9 +5,9 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::{Mutex, RwLock};
 use url::Url;
 
-use crate::{Clock, Company, Random, fault::Faults, outbox::Outbox, recorder::Recorder};
+use crate::{Clock, Company, Random, fault::Faults, mail::Letters, outbox::Outbox, recorder::Recorder};
 
-/// Clock, company, faults, requests seen and webhooks on their way.
+/// Clock, company, faults, requests seen, webhooks on their way and letters taken.
 pub struct World {
     seed: Mutex<u64>,
     books: Option<u64>,
@@ -16,6 +16,7 @@ pub struct World {
     faults: Faults,
     recorder: Recorder,
     outbox: Arc<Outbox>,
+    letters: Letters,
     urls: RwLock<HashMap<&'static str, Url>>,
 }
 
@@ -29,6 +30,7 @@ impl World {
             faults: Faults::default(),
             recorder: Recorder::default(),
             outbox: Arc::new(Outbox::default()),
+            letters: Letters::default(),
             urls: RwLock::default(),
         })
     }
@@ -69,6 +71,12 @@ impl World {
         &self.outbox
     }
 
+    /// Letters that were taken.
+    #[must_use]
+    pub fn letters(&self) -> &Letters {
+        &self.letters
+    }
+
     /// Dice for one use; the same seed and name give the same numbers.
     #[must_use]
     pub fn random(&self, name: &str) -> Random {
@@ -85,7 +93,7 @@ impl World {
         self.urls.write().insert(vendor, url);
     }
 
-    /// Forgets faults, requests and webhooks, puts the clock right, and makes the company anew. The systems are reset by
+    /// Forgets faults, requests, webhooks and letters, puts the clock right, and makes the company anew. The systems are reset by
     /// the caller.
     pub(crate) fn reset(&self, seed: u64) {
         self.clock.reset();
@@ -94,5 +102,6 @@ impl World {
         self.faults.clear();
         self.recorder.clear();
         self.outbox.clear();
+        self.letters.clear();
     }
 }

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use store::{Forgets, Forgettable, Forgetting, Keeps, RunId, StoreError, Timestamp, sound};
+use store::{Forgets, Forgettable, Forgetting, Keeps, RecipeId, RunId, StoreError, Timestamp, sound};
 use uuid::Uuid;
 
 use crate::{
     PostgresStore, TRIES_MAX,
     error::{failed, in_the_way},
+    polls,
     rows::{clean, get},
 };
 
@@ -37,10 +38,28 @@ impl Forgets for PostgresStore {
         ask!(self, connection => keeps(connection, run))
     }
 
+    async fn begin_anew(&self, recipe: RecipeId, now: Timestamp) -> Result<(), StoreError> {
+        ask!(self, connection => begin_anew(connection, recipe, now))
+    }
+
     async fn wipe(&self) -> Result<bool, StoreError> {
         // No row has it any more; what lies in the server's files is the server's business (autovacuum).
         Ok(true)
     }
+}
+
+async fn begin_anew(connection: &mut PgConnection, recipe: RecipeId, now: Timestamp) -> Result<(), StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    for sql in [
+        // In one order everywhere, so that two transactions cannot wait for each other.
+        "delete from event_keys where (recipe_id, key) in \
+         (select recipe_id, key from event_keys where recipe_id = $1 order by key for update)",
+        "delete from recipe_state where recipe_id = $1",
+    ] {
+        sqlx::query(sql).bind(recipe.0).execute(&mut *transaction).await.map_err(failed)?;
+    }
+    polls::shift(&mut transaction, recipe, now, now).await?;
+    transaction.commit().await.map_err(failed)
 }
 
 fn keeps_of(run: RunId, number: i16) -> Result<Keeps, StoreError> {

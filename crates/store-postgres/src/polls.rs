@@ -177,7 +177,12 @@ async fn finish(connection: &mut PgConnection, done: &PollDone) -> Result<Option
     Ok(Some(accepts))
 }
 
-async fn shift(connection: &mut PgConnection, recipe: RecipeId, since: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
+pub(crate) async fn shift(
+    connection: &mut PgConnection,
+    recipe: RecipeId,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let done = sqlx::query(
         "update polls set position = $1, seq = seq + 1, due_at = $2, failures = 0, error = null, owner = null, \
          lease_until = null where recipe_id = $3",

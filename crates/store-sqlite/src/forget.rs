@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use sqlx::{Connection, SqliteConnection};
-use store::{Forgets, Forgettable, Forgetting, Keeps, RunId, StoreError, Timestamp, sound};
+use store::{Forgets, Forgettable, Forgetting, Keeps, RecipeId, RunId, StoreError, Timestamp, sound};
 use uuid::Uuid;
 
-use crate::{SqliteStore, failed, rows::get};
+use crate::{SqliteStore, failed, polls, rows::get};
 
 /// Runs looked at in one part.
 const LOOKED_AT: u32 = 512;
@@ -62,6 +62,10 @@ impl Forgets for SqliteStore {
         row.map(|(keeps, at)| Ok((keeps_of(run, keeps)?, at.map(Timestamp::from_micros)))).transpose()
     }
 
+    async fn begin_anew(&self, recipe: RecipeId, now: Timestamp) -> Result<(), StoreError> {
+        begin_anew(&mut *self.writer().await, recipe, now).await
+    }
+
     async fn wipe(&self) -> Result<bool, StoreError> {
         let mut writer = self.writer().await;
         sqlx::query(WIPE_PATIENCE).execute(&mut *writer).await.map_err(failed)?;
@@ -71,6 +75,15 @@ impl Forgets for SqliteStore {
         let (busy, ..) = folded.map_err(failed)?;
         Ok(busy == 0)
     }
+}
+
+async fn begin_anew(connection: &mut SqliteConnection, recipe: RecipeId, now: Timestamp) -> Result<(), StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    for sql in ["delete from event_keys where recipe_id = ?", "delete from recipe_state where recipe_id = ?"] {
+        sqlx::query(sql).bind(recipe.0).execute(&mut *transaction).await.map_err(failed)?;
+    }
+    polls::shift(&mut transaction, recipe, now, now).await?;
+    transaction.commit().await.map_err(failed)
 }
 
 fn keeps_of(run: RunId, number: i16) -> Result<Keeps, StoreError> {

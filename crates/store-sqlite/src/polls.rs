@@ -83,17 +83,7 @@ impl Polls for SqliteStore {
     }
 
     async fn move_poll(&self, recipe: RecipeId, since: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
-        let done = sqlx::query(
-            "update polls set position = ?, seq = seq + 1, due_at = ?, failures = 0, error = null, owner = null, \
-             lease_until = null where recipe_id = ?",
-        )
-        .bind(PollPosition::Since(since.micros()).text())
-        .bind(now.micros())
-        .bind(recipe.0)
-        .execute(&mut *self.writer().await)
-        .await
-        .map_err(failed)?;
-        Ok(done.rows_affected() == 1)
+        shift(&mut *self.writer().await, recipe, since, now).await
     }
 
     async fn hasten_poll(&self, recipe: RecipeId, now: Timestamp) -> Result<bool, StoreError> {
@@ -129,6 +119,26 @@ impl Polls for SqliteStore {
         let row = sqlx::query(sql).bind(recipe.0).fetch_optional(&self.readers).await.map_err(failed)?;
         row.map(|row| poll(&row)).transpose()
     }
+}
+
+/// Moves a trigger; false when it never asked.
+pub(crate) async fn shift(
+    connection: &mut SqliteConnection,
+    recipe: RecipeId,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let done = sqlx::query(
+        "update polls set position = ?, seq = seq + 1, due_at = ?, failures = 0, error = null, owner = null, \
+         lease_until = null where recipe_id = ?",
+    )
+    .bind(PollPosition::Since(since.micros()).text())
+    .bind(now.micros())
+    .bind(recipe.0)
+    .execute(connection)
+    .await
+    .map_err(failed)?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Keeps the keys of known events for as long as those of new ones. One that was renewed lately stays as it is.

@@ -118,7 +118,7 @@ macro_rules! conformance {
             care: ended_runs_go_when_their_time_is_over, relatives_of_living_runs_stay, everything_of_a_run_goes,
                 a_purge_goes_in_parts, a_resumed_run_stays, a_key_outlives_its_run, operations_and_audit_go,
                 everything_can_be_read, room_is_told;
-            forget: data_goes_after_the_end, data_goes_in_parts, what_is_needed_stays;
+            forget: data_goes_after_the_end, data_goes_in_parts, what_is_needed_stays, a_recipe_begins_anew;
             damage: runs_that_make_no_sense, recipes_that_make_no_sense, connections_that_make_no_sense,
                 a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
             lists: runs, recipes_and_connections, what_runs_say, questions, alarms_and_notices, inbound, operations, gates,
@@ -126,7 +126,7 @@ macro_rules! conformance {
             gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,
                 calls_in_flight_are_shared, what_a_system_says_is_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
                 who_did_what, a_removed_connection_is_forgotten;
-            polls: a_page_is_one_commit, nothing_new, told_for_years, a_long_page, one_asks_at_a_time, a_moved_trigger, failures, only_what_is_switched_on;
+            polls: a_page_is_one_commit, nothing_new, told_for_years, a_long_page, one_asks_at_a_time, a_moved_trigger, a_trigger_that_begins_anew, failures, only_what_is_switched_on;
             inbound: kept_and_read, kept_twice, a_list_is_filtered, one_address_cannot_crowd_out_another, nothing_outgrows_the_whole,
                 given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address;
             sign_in: a_token_is_kept, one_of_many_renews, a_turn_ends, a_sign_in_is_needed_once, a_use_is_noted,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use crate::{ErrorRecord, RunId, StoreError, Timestamp};
+use crate::{ErrorRecord, RecipeId, RunId, StoreError, Timestamp};
 
 /// What stays of the values that went through a run, once it is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,6 +86,10 @@ pub trait Forgets: Send + Sync + 'static {
 
     /// What stays of a run's data, and since when the rest is gone. `None` when all of it stays.
     async fn keeps(&self, run: RunId) -> Result<Option<(Keeps, Option<Timestamp>)>, StoreError>;
+
+    /// Lets a recipe begin anew, as if nothing had ever happened: it forgets which events it knows and what it keeps between
+    /// its runs, and a trigger that asks does so at once for what happens from `now` on. Its runs stay as they are.
+    async fn begin_anew(&self, recipe: RecipeId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Removes what was forgotten from the files as well, as far as the database leaves it there. False when it has to
     /// be tried again.

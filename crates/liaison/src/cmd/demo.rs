@@ -1,6 +1,7 @@
 //! `liaison serve --demo`: simulated systems, connections to them, the sample recipes, and one signed event, so
 //! that a newcomer sees a finished run within seconds of the start. Then something happens in each of the systems.
 
+mod anew;
 mod desk;
 mod stories;
 mod systems;
@@ -13,10 +14,11 @@ use hmac::{Hmac, KeyInit, Mac};
 use recipe::{Catalogue, Recipe, Severity, TriggerSource};
 use serde_json::{Value, json};
 use sha2::Sha256;
-use store::{ConnectionId, ConnectionRow, NewVersion, Put, RecipeId, RunId, RunStatus, Saved, SealedAt};
+use store::{ConnectionId, ConnectionRow, NewVersion, Put, RecipeId, RunId, RunStatus, Saved, SealedAt, Store};
 
 use self::systems::Systems;
 use super::{print, serve::signin_link};
+use crate::{config::Config, wire};
 
 /// The recipes of `recipes/`; a test keeps the list whole.
 const RECIPES: &[&str] = &[
@@ -60,49 +62,81 @@ pub(crate) enum Mood {
     Quiet,
 }
 
-/// Sets the demo up and runs its main job; what goes wrong is told in the log.
-pub(crate) async fn run(engine: Arc<Engine>, url: String, mood: Mood) {
-    if let Err(error) = set_up_and_send(&engine, &url, mood).await {
-        tracing::error!(error = format!("{error:#}"), "demo: could not be set up");
-    }
+/// A demo whose systems run and are connected to.
+pub(crate) struct Demo {
+    url: String,
+    mood: Mood,
+    /// What the event at the start is signed with.
+    secret: String,
+    systems: Systems,
+    recipes: Vec<Recipe>,
+    /// Every connection of the demo by name and connector.
+    known: Vec<(&'static str, &'static str)>,
 }
 
-async fn set_up_and_send(engine: &Arc<Engine>, url: &str, mood: Mood) -> anyhow::Result<()> {
-    let desk = desk::start().await?;
-    let secret = signing_secret(engine, &desk).await?;
-    let catalogue = engine::catalogue::of(&engine.connectors);
-    let recipes = RECIPES.iter().map(|text| read(&catalogue, text)).collect::<anyhow::Result<Vec<_>>>()?;
-    let systems = Systems::start(engine.now().micros().unsigned_abs()).await?;
-    let known = connect(engine, &systems, url, &recipes).await?;
-    for (recipe, text) in recipes.iter().zip(RECIPES) {
-        if let Some(sentence) = add_recipe(engine, recipe, text, &known).await? {
-            tracing::info!("demo.recipes: {sentence}");
+impl Demo {
+    /// Starts the systems and connects to them. This comes before anything runs: what an earlier start left must not meet
+    /// systems that do not know it.
+    pub(crate) async fn prepare(config: &Config, store: &Arc<dyn Store>, url: String, mood: Mood) -> anyhow::Result<Self> {
+        let engine = wire::start_engine(config, Arc::clone(store), false, false).await?;
+        let demo = Self::set_up(&engine, url, mood).await;
+        engine.stop().await;
+        demo
+    }
+
+    async fn set_up(engine: &Arc<Engine>, url: String, mood: Mood) -> anyhow::Result<Self> {
+        let desk = desk::start().await?;
+        let secret = signing_secret(engine, &desk).await?;
+        let catalogue = engine::catalogue::of(&engine.connectors);
+        let recipes = RECIPES.iter().map(|text| read(&catalogue, text)).collect::<anyhow::Result<Vec<_>>>()?;
+        let systems = Systems::start(engine.now().micros().unsigned_abs()).await?;
+        let given = connect(engine, &systems, &url, &recipes).await?;
+        if let Some(sentence) = anew::begin(engine, &given).await? {
+            print(&sentence)?;
         }
+        let known = DESK.into_iter().chain(given).collect();
+        Ok(Self { url, mood, secret, systems, recipes, known })
     }
-    engine.refresh().await?;
-    // A new event each time the demo starts: the same one would be a duplicate and start nothing.
-    let event = EVENT.replace("evt_demo_0001", &format!("evt_demo_{}", engine.now().micros()));
-    let run = send(url, &secret, &event, engine.now().micros() / 1_000_000).await?;
-    let mut changes = engine.live.watch();
-    let row = loop {
-        let row = engine.store().run(run).await?.context("the demo's run is gone")?;
-        if row.status.is_final() {
-            break row;
+
+    /// Runs its main job and lets things happen until the server stops; what goes wrong is told in the log.
+    pub(crate) async fn run(self, engine: Arc<Engine>) {
+        if let Err(error) = self.play(&engine).await {
+            tracing::error!(error = format!("{error:#}"), "demo: something did not go as it should");
         }
-        let _ = tokio::time::timeout(Duration::from_secs(1), changes.recv()).await;
-    };
-    if row.status != RunStatus::Succeeded {
-        bail!("the demo's run {run} {}", row.status.as_str());
+        // The systems stop when they are dropped; they are wanted as long as the server.
+        engine.stopped().await;
     }
-    let link = signin_link(&**engine.store(), url).await?;
-    print(&format!("Demo run {}: {url}/runs/{run}\nSign in and see it: {link}&next=/runs/{run}", row.status.as_str()))?;
-    print(&format!("Simulated Salesforce, NetSuite, Stripe, ServiceNow and Workday: {}", systems.control_url()))?;
-    if mood == Mood::Lively {
-        print(&stories::play(engine, &systems).await?)?;
+
+    async fn play(&self, engine: &Arc<Engine>) -> anyhow::Result<()> {
+        let Self { url, secret, systems, .. } = self;
+        for (recipe, text) in self.recipes.iter().zip(RECIPES) {
+            if let Some(sentence) = add_recipe(engine, recipe, text, &self.known).await? {
+                tracing::info!("demo.recipes: {sentence}");
+            }
+        }
+        engine.refresh().await?;
+        // A new event each time the demo starts: the same one would be a duplicate and start nothing.
+        let event = EVENT.replace("evt_demo_0001", &format!("evt_demo_{}", engine.now().micros()));
+        let run = send(url, secret, &event, engine.now().micros() / 1_000_000).await?;
+        let mut changes = engine.live.watch();
+        let row = loop {
+            let row = engine.store().run(run).await?.context("the demo's run is gone")?;
+            if row.status.is_final() {
+                break row;
+            }
+            let _ = tokio::time::timeout(Duration::from_secs(1), changes.recv()).await;
+        };
+        if row.status != RunStatus::Succeeded {
+            bail!("the demo's run {run} {}", row.status.as_str());
+        }
+        let link = signin_link(&**engine.store(), url).await?;
+        print(&format!("Demo run {}: {url}/runs/{run}\nSign in and see it: {link}&next=/runs/{run}", row.status.as_str()))?;
+        print(&format!("Simulated Salesforce, NetSuite, Stripe, ServiceNow and Workday: {}", systems.control_url()))?;
+        if self.mood == Mood::Lively {
+            print(&stories::play(engine, systems).await?)?;
+        }
+        Ok(())
     }
-    // The systems stop when they are dropped; they are wanted as long as the server.
-    engine.stopped().await;
-    Ok(())
 }
 
 /// A sample recipe, which has no errors.
@@ -117,7 +151,7 @@ fn read(catalogue: &Catalogue, text: &str) -> anyhow::Result<Recipe> {
 }
 
 /// Connects to the systems, with an address for Stripe's events at every recipe that wants them.
-/// Gives all connections of the demo by name and connector.
+/// Gives their names and connectors.
 async fn connect(
     engine: &Engine,
     systems: &Systems,
@@ -133,12 +167,12 @@ async fn connect(
             secrets.push(systems.send_events_to(&format!("{url}/hooks/{}", recipe.slug.value)).await?);
         }
     }
-    let mut known = DESK.to_vec();
+    let mut connected = Vec::new();
     for given in systems.connections(&secrets) {
         put_connection(engine, given.name, given.connector, given.config, &given.credentials).await?;
-        known.push((given.name, given.connector));
+        connected.push((given.name, given.connector));
     }
-    Ok(known)
+    Ok(connected)
 }
 
 /// Makes the connections to the desk, or points the ones of an earlier start at the new one.

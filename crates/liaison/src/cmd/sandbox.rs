@@ -46,7 +46,8 @@ fn told(sandbox: &sandbox::Sandbox) -> serde_json::Value {
             )
         })
         .collect();
-    serde_json::json!({ "control": sandbox.control_url().as_str().trim_end_matches('/'), "systems": systems })
+    serde_json::json!({ "control": sandbox.control_url().as_str().trim_end_matches('/'), "systems": systems,
+        "mail": { "host": sandbox.mail().ip().to_string(), "port": sandbox.mail().port() } })
 }
 
 fn sentences(sandbox: &sandbox::Sandbox) -> String {
@@ -54,6 +55,7 @@ fn sentences(sandbox: &sandbox::Sandbox) -> String {
     for (vendor, url) in sandbox.vendors() {
         let _ = writeln!(text, "  {:<12} {}", vendor.title(), url.as_str().trim_end_matches('/'));
     }
+    let _ = writeln!(text, "  {:<12} {} (SMTP: takes every letter, sends none)", "Mail", sandbox.mail());
     text.push_str("Stop with Ctrl-C.");
     text
 }

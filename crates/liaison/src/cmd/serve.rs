@@ -56,9 +56,13 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
         if config.layer.public_url.as_deref().unwrap_or_default().is_empty() {
             config.layer.public_url = Some(format!("http://{address}"));
         }
-        let engine = wire::start_engine(&config, Arc::clone(&store), true, true).await?;
         let settings = config.server();
         let url = settings.public_url.clone();
+        let demo = match serve.demo {
+            Some(mood) => Some(demo::Demo::prepare(&config, &store, url.clone(), mood).await?),
+            None => None,
+        };
+        let engine = wire::start_engine(&config, Arc::clone(&store), true, true).await?;
         let app = App::new(Arc::clone(&engine), settings, metrics);
         // Whoever reads that we work may ask us to stop at once.
         let stop = stop_signal()?;
@@ -69,8 +73,8 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
             tracing::info!("process.stop: taking nothing new; what is under way may end");
             stopping.stop().await;
         });
-        if let Some(mood) = serve.demo {
-            tokio::spawn(demo::run(Arc::clone(&engine), url, mood));
+        if let Some(demo) = demo {
+            tokio::spawn(demo.run(Arc::clone(&engine)));
         }
         serving.await?;
         store.close().await;

@@ -1,5 +1,7 @@
 //! The control API: whoever tests with the systems looks at them, makes things happen, and begins anew.
 
+mod mail;
+
 use reqwest::{Method, StatusCode};
 use sandbox::{Options, Sandbox};
 use serde_json::{Value as Json, json};

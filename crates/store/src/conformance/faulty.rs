@@ -343,5 +343,6 @@ pass_on! {
     forgettable(after: Option<RunId>, ended_before: Timestamp) -> Reply<Forgettable>;
     forget(wish: &Forgetting) -> Reply<bool>;
     keeps(run: RunId) -> Reply<Option<(Keeps, Option<Timestamp>)>>;
+    begin_anew(recipe: RecipeId, now: Timestamp) -> Reply<()>;
     wipe() -> Reply<bool>;
 }

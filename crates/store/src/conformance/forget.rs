@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use serde_json::json;
+
 use super::{
     Bed,
-    parts::{accept, at, failed, first_commit, new_run, next_chunk, recipe, run_id, running, succeeded, write},
+    parts::{accept, at, failed, first_commit, keyed, new_run, next_chunk, recipe, run_id, running, succeeded, worker, write},
 };
 use crate::{
-    Beside, Committed, DeadLetter, Entry, ErrorRecord, Forgetting, Keeps, NewRun, Parent, RunCommit, RunId, Store, Then,
-    write_chunk,
+    Accepted, Beside, Committed, DeadLetter, Entry, ErrorRecord, Forgetting, Keeps, NewRun, Parent, RunCommit, RunId, Store,
+    Then, write_chunk,
 };
 
 /// A run that says that its data is to go.
@@ -110,4 +112,28 @@ pub async fn what_is_needed_stays(bed: Arc<dyn Bed>) {
     assert_eq!(row.error.map(|error| (error.code, error.message)), Some(("GONE".to_owned(), "•••".to_owned())));
     assert_eq!(row.dead_letter, Some(DeadLetter::Discarded));
     assert!(store.forget(&wish(run_id(3), 1)).await.unwrap());
+}
+
+/// What a recipe knows of before goes, and nothing of any other's; its runs stay.
+pub async fn a_recipe_begins_anew(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let (orders, others) = (recipe(&*store, "orders").await, recipe(&*store, "others").await);
+    let owner = worker(&*store).await;
+    for (number, recipe) in [(1, orders), (2, others)] {
+        accept(&*store, keyed(running(recipe, number, owner), 1, at(9_000))).await;
+        let kept = json!({ "last": number }).as_object().unwrap().clone();
+        let beside = vec![Beside::Keep { recipe, values: kept, at: at(10) }];
+        assert_eq!(write(&*store, &RunCommit { beside, ..first_commit(number, owner, succeeded(10)) }).await, Committed::Done);
+    }
+    store.begin_anew(orders, at(20)).await.unwrap();
+    assert!(store.recipe_state(orders).await.unwrap().is_empty());
+    assert_eq!(store.recipe_state(others).await.unwrap()["last"], json!(2));
+    let told_again = async |recipe, number| accept(&*store, keyed(new_run(recipe, number), 1, at(9_000))).await;
+    assert_eq!(told_again(orders, 3).await, Accepted::New);
+    assert!(matches!(told_again(others, 4).await, Accepted::Duplicate { .. }));
+    assert!(matches!(told_again(orders, 5).await, Accepted::Duplicate { run, .. } if run == run_id(3)));
+    assert!(store.run(run_id(1)).await.unwrap().is_some());
+    // Once more, and for one that knows nothing: nothing to do.
+    store.begin_anew(orders, at(21)).await.unwrap();
+    store.begin_anew(recipe(&*store, "new").await, at(21)).await.unwrap();
 }

@@ -151,6 +151,23 @@ pub async fn a_moved_trigger(bed: Arc<dyn Bed>) {
     assert!(!store.move_poll(RecipeId(uuid::Uuid::nil()), at(1), at(12)).await.unwrap());
 }
 
+/// It goes on from that moment, and an answer to a question from before is refused.
+pub async fn a_trigger_that_begins_anew(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let recipe = asking(&*store, "sync").await;
+    let me = worker(&*store).await;
+    let row = take(&*store, me, at(10)).await.remove(0);
+    store.finish_poll(&page(&row, me, at(11), vec![event(recipe, 1)], "b")).await.unwrap().unwrap();
+    let row = take(&*store, me, at(71)).await.remove(0);
+    store.begin_anew(recipe, at(72)).await.unwrap();
+    assert_eq!(store.finish_poll(&page(&row, me, at(73), vec![event(recipe, 2)], "c")).await.unwrap(), None);
+    let anew = take(&*store, me, at(72)).await.remove(0);
+    assert_eq!(anew.position, PollPosition::Since(at(72).micros()));
+    let again = NewRun { id: super::parts::run_id(3), ..event(recipe, 1) };
+    let outcome = store.finish_poll(&page(&anew, me, at(73), vec![again], "a")).await.unwrap();
+    assert_eq!(outcome, Some(vec![Accepted::New]), "what was told before starts a run again");
+}
+
 /// A failure keeps the position and says why; the next answer clears it. One put off is no failure.
 pub async fn failures(bed: Arc<dyn Bed>) {
     let store = bed.store();

@@ -31,11 +31,20 @@ pub(super) struct Story {
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 enum Start {
     /// Something happens in a system.
-    Happen { vendor: String, event: String, body: Value },
-    /// Somebody starts it.
-    Run { event: Value },
+    Happen(Happening),
+    /// Somebody starts it, after something happened that it will find.
+    Run { event: Value, after: Option<Happening> },
     /// Another story starts it, or its trigger finds what is there.
     Follow {},
+}
+
+/// Something that happens in a system.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Happening {
+    vendor: String,
+    event: String,
+    body: Value,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -84,9 +93,10 @@ pub(super) async fn play(engine: &Arc<Engine>, systems: &Systems) -> anyhow::Res
 
 async fn begin(engine: &Arc<Engine>, systems: &Systems, story: &Story) -> anyhow::Result<()> {
     match &story.start {
-        Start::Happen { vendor, event, body } => systems.happen(vendor, event, body),
+        Start::Happen(happening) => let_happen(systems, happening),
         Start::Follow {} => Ok(()),
-        Start::Run { event } => {
+        Start::Run { event, after } => {
+            after.iter().try_for_each(|happening| let_happen(systems, happening))?;
             let recipe = engine.catalogue().recipes.get(&story.recipe).map(Arc::clone).context("it is not switched on")?;
             let data = Arc::new(event.clone());
             let event = Event { data, via: Via::Api, key: None, key_wins: false, fingerprint: None, replay_of: None };
@@ -96,6 +106,10 @@ async fn begin(engine: &Arc<Engine>, systems: &Systems, story: &Story) -> anyhow
             }
         }
     }
+}
+
+fn let_happen(systems: &Systems, Happening { vendor, event, body }: &Happening) -> anyhow::Result<()> {
+    systems.happen(vendor, event, body)
 }
 
 /// Lets triggers ask now: a newcomer does not wait for their pause.

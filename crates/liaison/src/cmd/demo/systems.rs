@@ -102,6 +102,13 @@ impl Systems {
                     &["client_id", "client_secret", "refresh_token", "username", "password"].map(|name| (name, name)),
                 ),
             },
+            Given {
+                name: "mail",
+                connector: "email",
+                config: json!({"host": self.sandbox.mail().ip().to_string(), "port": self.sandbox.mail().port(), "tls": "none",
+                    "from": "Liaison <liaison@northwind.example>"}),
+                credentials: BTreeMap::new(),
+            },
         ]
     }
 
