@@ -57,12 +57,18 @@ pub(super) fn connect(url: &Url, error: &io::Error) -> StepError {
 }
 
 pub(super) fn tls(url: &Url, error: &io::Error) -> StepError {
+    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    if matches!(rustls, Some(rustls::Error::InvalidMessage(_))) {
+        return StepError::new(ErrorClass::Network, "TLS_FAILED", format!("{} does not speak TLS at that port", host(url)))
+            .with_next("Check the address and its port: is it this system's, and does it want https://?");
+    }
     StepError::new(ErrorClass::Network, "TLS_FAILED", format!("no trusted connection to {}: {error}", host(url)))
         .with_next("Check the certificate of the system; a company's own authority can be added to the trusted certificates.")
 }
 
 pub(super) fn handshake(url: &Url, error: &hyper::Error) -> StepError {
     StepError::new(ErrorClass::Network, "CONNECTION_FAILED", format!("{} could not be reached: {error}", host(url)))
+        .with_next("Check the address and that the system is up; it is tried again by itself.")
 }
 
 pub(super) fn connect_timeout(url: &Url, length: Duration) -> StepError {
@@ -91,14 +97,20 @@ pub(super) fn not_sent(url: &Url, error: &hyper::Error) -> StepError {
         "CONNECTION_LOST",
         format!("the connection to {} broke before anything was sent: {}", host(url), cause(error)),
     )
+    .with_next("It is tried again by itself.")
 }
 
 pub(super) fn lost(url: &Url, error: &hyper::Error) -> StepError {
     let code = if error.is_parse() { "ANSWER_UNREADABLE" } else { "CONNECTION_LOST" };
     let what = if error.is_parse() { "the answer is not HTTP" } else { "the connection broke before an answer came" };
+    let next = if error.is_parse() {
+        "Check the address and its port: is it this system's, and does it want https://? See in the other system whether it happened."
+    } else {
+        "See in the other system whether it happened."
+    };
     doubtful(
         StepError::new(ErrorClass::Network, code, format!("{}: {what}; the request was sent ({})", host(url), cause(error)))
-            .with_next("See in the other system whether it happened."),
+            .with_next(next),
     )
 }
 

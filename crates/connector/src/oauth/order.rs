@@ -295,9 +295,10 @@ fn fingerprint(parts: [&str; 3]) -> String {
     hex::encode(hash.finalize())
 }
 
-/// RFC 6749, 2.3.1: id and secret are form-encoded before they are joined.
+/// RFC 6749, 2.3.1: id and secret are form-encoded before they are joined. A space becomes %20: every server reads that, also one
+/// that takes them for the parts of an address.
 fn basic(id: &str, secret: &str) -> String {
-    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20");
     let mut value = "Basic ".to_owned();
     base64::Engine::encode_string(
         &base64::engine::general_purpose::STANDARD,
