@@ -4,6 +4,7 @@
 mod alarm_mail;
 mod alarms;
 mod answers;
+mod asked_and_killed;
 mod authors;
 mod backup;
 mod begun;
@@ -24,6 +25,7 @@ mod doubt;
 mod files;
 mod fire_times;
 mod five_systems;
+mod forged;
 mod frozen;
 mod harness;
 mod inbound;
