@@ -1,5 +1,7 @@
-//! A connection whose address is not its system's: what the test call and a step say of it, for each of the five.
+//! A connection whose address is not its system's, or whose system answers something else than it should: what the test call and
+//! a step say of it.
 
+mod soap;
 #[expect(unreachable_pub, dead_code, reason = "it is shared by several tests")]
 #[path = "../support/stub.rs"]
 mod stub;
