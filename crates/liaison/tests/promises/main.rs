@@ -50,4 +50,5 @@ mod terminal;
 mod tokens;
 mod told_and_asked;
 mod traces;
+mod two_orgs;
 mod words;
