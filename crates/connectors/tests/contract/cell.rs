@@ -47,7 +47,7 @@ pub(crate) async fn all_faults(world: &World, name: &str, input: Input) -> Vec<S
         (Ok(_), Ok(plain)) => plain,
         (Err(why), _) | (_, Err(why)) => return vec![why],
     };
-    let mut wrong = Vec::new();
+    let mut wrong: Vec<String> = row.two_steps(&plain).await.err().into_iter().collect();
     let effect = (action.effect)(&first);
     let struck = plain.requests.iter().rposition(|request| effect != Effect::None && writes(request)).unwrap_or(0);
     for kind in faults::kinds() {
@@ -68,6 +68,21 @@ impl Row<'_> {
         let output = output(&done).cloned().unwrap_or_default();
         check(!done.requests.is_empty(), || format!("{} calls nobody", self.name))?;
         Ok(Plain { change: change(&before, &self.world.counts()), requests: done.requests, output })
+    }
+
+    /// Two steps of one run that do the same have keys of their own.
+    async fn two_steps(&self, plain: &Plain) -> Result<(), String> {
+        if plain.requests.iter().all(|request| key(request).is_empty()) {
+            return Ok(());
+        }
+        let (first, second) = ((self.input)(self.world, self.name).await, (self.input)(self.world, self.name).await);
+        let recipe = self.world.recipe_of(self.action, &[("first", &first), ("second", &second)], "20s").await;
+        let done = self.world.run(&recipe, json!({ "first": first, "second": second })).await;
+        let name = self.name;
+        check(done.row.status == RunStatus::Succeeded, || format!("{name} twice in a run: {:?}", done.row.error))?;
+        let (one, other) = done.requests.split_at(done.requests.len() / 2);
+        let shared = one.iter().map(key).find(|own| !own.is_empty() && other.iter().any(|request| key(request) == *own));
+        check(shared.is_none(), || format!("{name}: two steps of a run have the key {shared:?}"))
     }
 
     async fn under(&self, kind: &Kind, effect: Effect, struck: usize, plain: &Plain) -> Result<(), String> {
@@ -149,7 +164,7 @@ impl Row<'_> {
                 "network" => err.code == "CONNECTION_LOST" || err.code == "ANSWER_UNREADABLE",
                 "timeout" => err.code == "TIMEOUT",
                 "server" if faults::is_done_under(kind) || matches!(kind, Kind::Html) => err.code == "ANSWER_UNREADABLE",
-                _ => !err.code.is_empty(),
+                _ => faults::code(kind, hit) == err.code,
             };
             check(code, || format!("the code is {} under {}", err.code, err.class))?;
             let advice = err.next.is_some() || matches!(entry, Entry::Failed { retry: Some(_), .. });
@@ -217,7 +232,6 @@ fn same_call(one: &Recorded, other: &Recorded) -> bool {
 
 /// A write that is sent again is the same, under the same key, and no other run has that key.
 fn same_again(requests: &[Recorded], struck: usize, hit: &Recorded, usual: &Recorded) -> Result<(), String> {
-    let key = |request: &Recorded| KEYS.map(|name| header(request, name)).concat();
     if !writes(hit) {
         return Ok(());
     }
@@ -231,6 +245,11 @@ fn same_again(requests: &[Recorded], struck: usize, hit: &Recorded, usual: &Reco
 
 /// Where a system takes the key of a call.
 const KEYS: [&str; 2] = ["idempotency-key", "x-netsuite-idempotency-key"];
+
+/// The key of a call; empty when it has none.
+fn key(request: &Recorded) -> String {
+    KEYS.map(|name| header(request, name)).concat()
+}
 
 /// The body but for what each attempt makes anew: the head of SOAP envelopes, and borders between parts.
 fn lasting(request: &Recorded) -> &str {

@@ -183,3 +183,40 @@ pub(crate) fn writes(request: &Recorded) -> bool {
 pub(crate) fn header<'a>(request: &'a Recorded, name: &str) -> &'a str {
     request.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
 }
+
+/// The code of the error in a run: the system's own when it gives one.
+pub(crate) fn code(kind: &Kind, struck: &Recorded) -> &'static str {
+    let at = |part: &str| struck.target.contains(part);
+    let soap = at("/services/NetSuitePort_") || (at("/ccx/service/") && !at("/customreport2/"));
+    match (struck.vendor, kind) {
+        ("netsuite", Kind::RateLimited { .. } | Kind::DailyLimit) if soap => "WS_REQUEST_BLOCKED",
+        ("netsuite", Kind::RateLimited { .. } | Kind::DailyLimit) if at("/restlet") => "SSS_REQUEST_LIMIT_EXCEEDED",
+        ("netsuite", Kind::RateLimited { .. } | Kind::DailyLimit) => "CONCURRENCY_LIMIT_EXCEEDED",
+        ("netsuite", Kind::ServerError) => "UNEXPECTED_ERROR",
+        ("netsuite", Kind::Unavailable) if soap => "HTTP_503",
+        ("netsuite", Kind::Unavailable) => "SERVICE_UNAVAILABLE",
+        ("netsuite", Kind::Denied) => "INSUFFICIENT_PERMISSION",
+        ("netsuite", Kind::ExpiredSession) => "INVALID_LOGIN_ATTEMPT",
+        ("salesforce", Kind::RateLimited { .. } | Kind::DailyLimit) => "REQUEST_LIMIT_EXCEEDED",
+        ("salesforce", Kind::ServerError) => "UNKNOWN_EXCEPTION",
+        ("salesforce", Kind::Unavailable) => "SERVER_UNAVAILABLE",
+        ("salesforce", Kind::Denied) => "INSUFFICIENT_ACCESS",
+        ("servicenow", Kind::RateLimited { .. } | Kind::DailyLimit) => "RATE_LIMIT",
+        ("servicenow", Kind::ServerError) => "HTTP_500",
+        ("servicenow", Kind::Unavailable) => "HTTP_503",
+        ("servicenow", Kind::Denied) => "ACL_DENIED",
+        ("stripe", Kind::RateLimited { .. } | Kind::DailyLimit) => "rate_limit",
+        ("stripe", Kind::ServerError | Kind::Unavailable) => "api_error",
+        ("stripe", Kind::Denied) => "permission_denied",
+        ("stripe", Kind::ExpiredSession) => "api_key_expired",
+        ("workday", Kind::RateLimited { .. } | Kind::DailyLimit) => "RATE_LIMIT",
+        ("workday", Kind::ServerError) if soap => "PROCESSING",
+        ("workday", Kind::ServerError) => "HTTP_500",
+        ("workday", Kind::Unavailable) => "MAINTENANCE",
+        ("workday", Kind::Denied) if soap => "NOT_AUTHORIZED",
+        ("workday", Kind::Denied) if at("/api/wql/") => "FIELDS_DENIED",
+        ("workday", Kind::Denied) => "PERMISSION_DENIED",
+        ("workday", Kind::ExpiredSession) => "INVALID_LOGIN",
+        _ => "",
+    }
+}

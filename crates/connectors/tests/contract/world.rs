@@ -111,15 +111,24 @@ impl World {
     /// A recipe whose only step is this action with inputs of these names, which its event brings.
     pub(crate) async fn recipe(&self, action: &Action, input: &Json, timeout: &str) -> Arc<LiveRecipe> {
         let names = input.as_object().unwrap().keys();
-        let with: serde_json::Map<_, _> =
-            names.map(|name| (name.clone(), json!(format!("${{ trigger.given.{name} }}")))).collect();
+        let with = names.map(|name| (name.clone(), json!(format!("${{ trigger.given.{name} }}")))).collect();
+        self.save("{ from: api }", &self.step(STEP, action, with, timeout)).await
+    }
+
+    /// A recipe with a step for each of these inputs, under its name, which its event brings.
+    pub(crate) async fn recipe_of(&self, action: &Action, inputs: &[(&str, &Json)], timeout: &str) -> Arc<LiveRecipe> {
+        let steps = inputs.iter().map(|(id, input)| {
+            let names = input.as_object().unwrap().keys();
+            let with = names.map(|name| (name.clone(), json!(format!("${{ trigger.given.{id}.{name} }}")))).collect();
+            self.step(id, action, with, timeout)
+        });
+        self.save("{ from: api }", &steps.collect::<Vec<_>>().join("  ")).await
+    }
+
+    fn step(&self, id: &str, action: &Action, with: serde_json::Map<String, Json>, timeout: &str) -> String {
         let (system, action, with) = (&self.vendor.connection.name, action.id, Json::Object(with));
         let retry = "{ times: 3, wait: 1ms, jitter: none }";
-        self.save(
-            "{ from: api }",
-            &format!("- id: {STEP}\n    do: {system}.{action}\n    timeout: {timeout}\n    retry: {retry}\n    with: {with}\n"),
-        )
-        .await
+        format!("- id: {id}\n    do: {system}.{action}\n    timeout: {timeout}\n    retry: {retry}\n    with: {with}\n")
     }
 
     /// Saves and switches on a recipe.
