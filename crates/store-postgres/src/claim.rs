@@ -279,6 +279,14 @@ pub(crate) async fn reap(connection: &mut PgConnection, now: Timestamp) -> Resul
     .await
     .map_err(failed)?
     .rows_affected();
+    // One whose answer is kept at this moment is free after it.
+    sqlx::query(
+        "update polls set owner = null, lease_until = null where recipe_id in (select recipe_id from polls \
+         where owner is not null and not exists (select from workers w where w.id = polls.owner) for update skip locked)",
+    )
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
     if freed > 0 {
         notice::give(&mut transaction).await?;
     }

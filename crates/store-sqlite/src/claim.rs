@@ -215,6 +215,12 @@ pub(crate) async fn reap(connection: &mut SqliteConnection, now: Timestamp) -> R
     .await
     .map_err(failed)?
     .rows_affected();
+    sqlx::query(
+        "update polls set owner = null, lease_until = null where owner is not null and owner not in (select id from workers)",
+    )
+    .execute(&mut *transaction)
+    .await
+    .map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
     Ok(freed)
 }

@@ -126,7 +126,7 @@ macro_rules! conformance {
             gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,
                 calls_in_flight_are_shared, what_a_system_says_is_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
                 who_did_what, a_removed_connection_is_forgotten;
-            polls: a_page_is_one_commit, nothing_new, told_for_years, a_long_page, one_asks_at_a_time, a_moved_trigger, a_trigger_that_begins_anew, failures, only_what_is_switched_on;
+            polls: a_page_is_one_commit, nothing_new, told_for_years, a_long_page, one_asks_at_a_time, whoever_died_is_replaced_at_once, a_moved_trigger, a_trigger_that_begins_anew, failures, only_what_is_switched_on;
             inbound: kept_and_read, kept_twice, a_list_is_filtered, one_address_cannot_crowd_out_another, nothing_outgrows_the_whole,
                 given_to_a_recipe, removed_by_hand_and_by_age, a_recipe_is_found_by_its_address;
             sign_in: a_token_is_kept, one_of_many_renews, a_turn_ends, a_sign_in_is_needed_once, a_use_is_noted,

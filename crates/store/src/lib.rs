@@ -153,7 +153,8 @@ pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Bl
     async fn renew_worker(&self, worker: WorkerId, lease_until: Timestamp) -> Result<bool, StoreError>;
 
     /// Removes workers whose lease ended before `now` and makes their runs claimable at once, the
-    /// oldest first: they are due since they were accepted. Returns how many runs that freed.
+    /// oldest first: they are due since they were accepted. What they asked for a trigger others may ask at once. Returns how
+    /// many runs that freed.
     async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// What steps of a run were answered and it has not taken in yet, oldest first.

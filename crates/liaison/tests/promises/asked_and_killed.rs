@@ -13,13 +13,14 @@ use crate::harness::Process;
 
 /// Deaths, each at another moment.
 const KILLS: u32 = 10;
-/// Records that come during each life.
-const RECORDS: u32 = 3;
+/// A record comes so often.
+const EVERY: Duration = Duration::from_millis(120);
 /// Where the moments come from.
 const SEED: u64 = 20_261_122;
 const PATIENCE: Duration = Duration::from_secs(120);
 
-const RECIPES: [(&str, &str); 2] = [
+/// The last one never reads anything again: what it passes over is lost.
+const RECIPES: [(&str, &str); 3] = [
     (
         "told",
         "liaison: 1\nrecipe: told\nconnections: { billing: stripe }\n\
@@ -31,6 +32,12 @@ const RECIPES: [(&str, &str); 2] = [
         "liaison: 1\nrecipe: booked\nconnections: { erp: netsuite }\n\
          trigger: { from: erp.new_record, with: { type: customer, fields: [companyname] } }\n\
          steps:\n  - { id: end, return: { name: \"${ trigger.record.companyname }\" } }\n",
+    ),
+    (
+        "rows",
+        "liaison: 1\nrecipe: rows\nconnections: { erp: netsuite }\ntrigger:\n  from: erp.query_rows\n  \
+         with: { query: \"SELECT id, companyname FROM customer\", cursor_column: id }\n\
+         steps:\n  - { id: end, return: { name: \"${ trigger.row.companyname }\" } }\n",
     ),
 ];
 
@@ -98,13 +105,13 @@ async fn each_record_starts_one_run_however_often_the_asker_is_killed() {
     let mut made = BTreeMap::new();
     for life in 0..KILLS {
         let until = Instant::now() + Duration::from_millis(dice.random_range(10..1_500));
-        for number in 0..RECORDS {
-            let name = format!("Fern {life}-{number}");
+        while Instant::now() < until {
+            let (name, next) = (format!("Fern {life}-{}", made.len()), Instant::now() + EVERY);
             make(&sandbox, &name);
             made.insert(name, 1);
-        }
-        while Instant::now() < until {
-            hasten(&server).await;
+            while Instant::now() < next.min(until) {
+                hasten(&server).await;
+            }
         }
         server.kill();
         server = Process::serve(folder.path(), None);
@@ -137,5 +144,5 @@ async fn each_record_starts_one_run_however_often_the_asker_is_killed() {
         assert!(began.elapsed() < PATIENCE, "it asks no more");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    assert_eq!(ran().await, [made.clone(), made]);
+    assert_eq!(ran().await, [made.clone(), made.clone(), made]);
 }

@@ -138,6 +138,22 @@ pub async fn one_asks_at_a_time(bed: Arc<dyn Bed>) {
     assert_eq!(store.poll(recipe).await.unwrap().unwrap().position, PollPosition::After(json!({"at": "b"})));
 }
 
+/// Whoever is known to be dead is not waited for, and what they bring all the same is refused.
+pub async fn whoever_died_is_replaced_at_once(bed: Arc<dyn Bed>) {
+    let (store, other) = (bed.store(), bed.another().await);
+    let recipe = asking(&*store, "sync").await;
+    let me = worker(&*store).await;
+    let mine = take(&*store, me, at(10)).await.remove(0);
+    store.reap_workers(at(0)).await.unwrap();
+    assert_eq!(store.next_poll().await.unwrap(), Some(at(70)), "I am not dead");
+    other.reap_workers(Timestamp::from_micros(i64::MAX)).await.unwrap();
+    let them = worker(&*other).await;
+    let theirs = take(&*other, them, at(11)).await.remove(0);
+    assert_eq!(store.finish_poll(&page(&mine, me, at(12), vec![event(recipe, 1)], "late")).await.unwrap(), None);
+    assert!(other.finish_poll(&page(&theirs, them, at(12), vec![event(recipe, 1)], "b")).await.unwrap().is_some());
+    assert_eq!(runs(&*store).await, 1);
+}
+
 /// An answer to a question from before the move is refused.
 pub async fn a_moved_trigger(bed: Arc<dyn Bed>) {
     let store = bed.store();
