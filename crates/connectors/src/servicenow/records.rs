@@ -253,6 +253,8 @@ async fn page(dictionary: Arc<Dictionary>, cx: Cx, input: Json, cursor: Option<J
     let last = found.rows.last().map(|row| row["sys_id"]["value"].as_str().unwrap_or_default().to_owned());
     let taken = taken.saturating_add(found.rows.len() as u64);
     let more = found.more(skip) && (found.rows.len() as u64) < most;
+    // The same rows again although they were to come after these: an instance that does not heed the condition.
+    let stuck = more && keyset && !after.is_empty() && last.as_deref() == Some(after);
     // A page may hold less than was asked for, or nothing, because access rules hide the rest: it is not the end.
     let next = match last {
         Some(last) if keyset => json!({"after": last, "skip": 0, "taken": taken}),
@@ -261,6 +263,9 @@ async fn page(dictionary: Arc<Dictionary>, cx: Cx, input: Json, cursor: Option<J
     let mut items: Vec<Json> = found.rows.iter().map(|row| kinds.record(row)).collect();
     if !id_wanted {
         items.iter_mut().filter_map(Json::as_object_mut).for_each(|record| drop(record.shift_remove("sys_id")));
+    }
+    if stuck {
+        return Page { items, next: Some(json!(after)) }.onward(Some(&json!(after)));
     }
     Ok(Page { items, next: more.then_some(next) })
 }

@@ -84,7 +84,7 @@ fn seen(sandbox: &Sandbox, system: &str) -> Vec<Recorded> {
 /// The values of a header in what a system was asked.
 fn values(sandbox: &Sandbox, system: &str, header: &str) -> BTreeSet<String> {
     let all = seen(sandbox, system).into_iter().flat_map(|request| request.headers);
-    all.filter(|(name, value)| name == header && value != "").map(|(_, value)| value).collect()
+    all.filter(|(name, value)| name == header && !value.is_empty()).map(|(_, value)| value).collect()
 }
 
 fn sign_ins(sandbox: &Sandbox) -> usize {
