@@ -43,6 +43,7 @@ pub(crate) fn connector() -> Connector {
         .chain(raw::actions());
     Connector::new("workday", "Workday", "People, organizations, time off, expenses and finance in Workday.")
         .connections(settings::config(), settings::credentials(), settings::validate)
+        .sign_in(settings::sign_in())
         .test("get_server_time", serde_json::json!({}))
         .limits(Limits { budget: BUDGET, reads: &[], writes: &[] })
         .errors(api::ERRORS)

@@ -48,4 +48,5 @@ mod terminal;
 mod tokens;
 mod told_and_asked;
 mod traces;
+mod vendor_sign_ins;
 mod words;
