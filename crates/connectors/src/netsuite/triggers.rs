@@ -127,7 +127,11 @@ fn event_key(told: &Json) -> String {
 fn told(_connection: &Connection, with: &Json, inbound: &Inbound<'_>) -> Result<Reading, Refused> {
     let told = body(inbound)?;
     let wanted = |name: &str, value: &Json| match with.get(name).and_then(Json::as_array) {
-        Some(list) if !list.is_empty() => list.contains(value),
+        // Scripts write types in small letters.
+        Some(list) if !list.is_empty() => {
+            let told = value.as_str().unwrap_or_default();
+            list.iter().filter_map(Json::as_str).any(|wanted| wanted.eq_ignore_ascii_case(told))
+        }
         _ => true,
     };
     let fits = wanted("types", &told["type"]) && wanted("events", &told["event"]);
@@ -186,7 +190,7 @@ pub(super) fn triggers() -> Vec<Trigger> {
             .config(settings_schema(soap::search_properties(), &["search"]))
             .output(row).sample(json!({ "row": { "id": "1180", "tranId": "INV-1180" } }))
             .poll(Poll::new(Duration::from_secs(300), rows::saved)),
-        Trigger::new("record_script", "Record saved, told by a script", "Starts at once when a script of the account tells of a record. The script posts {type, id, event, at} with the header x-signature: HMAC-SHA256 of the body in hexadecimal.")
+        Trigger::new("record_script", "Record saved, told by a script", "Starts at once when a script of the account tells of a record; the action user_event_script writes it. The script posts {type, id, event, at} with the header x-signature: HMAC-SHA256 of the body in hexadecimal.")
             .config(settings_schema(json!({
                 "types": {"type": "array", "title": "Record types", "items": {"type": "string"}},
                 "events": {"type": "array", "title": "Events", "items": {"type": "string", "enum": ["create", "edit", "delete"]}}

@@ -60,7 +60,8 @@ fn missing(name: &str, call: &Call) -> Refusal {
 fn chosen(state: &State, names: Option<&[String]>) -> Result<Vec<&'static Type>, Refusal> {
     let hidden = |kind: &Type| {
         let named = |list: &[String]| list.iter().any(|name| name.eq_ignore_ascii_case(kind.name));
-        named(&state.settings.catalog_missing)
+        kind.is_cabinet()
+            || named(&state.settings.catalog_missing)
             || named(&state.settings.denied_records)
             || (state.settings.one_company && kind.name == "subsidiary")
     };

@@ -68,7 +68,7 @@ impl Work<'_> {
             return super::catalog::answer(self.call, self.state, rest);
         }
         let Some((name, rest)) = parts.split_first() else { return Err(self.nowhere("")) };
-        let kind = schema::find(name)
+        let kind = schema::find_rest(name)
             .filter(|kind| !(self.now.one_company && kind.name == "subsidiary"))
             .ok_or_else(|| self.nowhere(name))?;
         self.state.may(kind, method != Method::GET)?;
@@ -244,7 +244,7 @@ impl Work<'_> {
 
     fn transform(&mut self, from: &'static Type, key: &str, to: &str) -> Result<Answer, Refusal> {
         let id = self.id(from, key)?;
-        let to = schema::find(to).ok_or_else(|| self.nowhere(to))?;
+        let to = schema::find_rest(to).ok_or_else(|| self.nowhere(to))?;
         self.state.may(to, true)?;
         let body = if self.call.body.is_empty() { Map::new() } else { self.call.object()? };
         let manner = self.manner()?;

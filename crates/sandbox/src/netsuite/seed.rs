@@ -90,6 +90,7 @@ fn lists(seeding: &mut Seeding<'_>, company: &Company) {
             json!({ "name": name, "symbol": symbol, "exchangeRate": rate, "externalId": symbol, "isInactive": false }),
         );
     }
+    seeding.add("folder", begun, json!({ "name": "Attachments Received", "externalId": "FOLDER-ATTACHMENTS" }));
     if !seeding.settings.one_company {
         seeding.add("subsidiary", begun, json!({ "name": company.name, "currency": "1", "country": "US" }));
         seeding.add(

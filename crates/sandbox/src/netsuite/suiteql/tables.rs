@@ -154,7 +154,7 @@ pub(super) fn find(name: &str, ctx: &Ctx<'_>) -> Result<Shape, Trouble> {
         }
         _ => {}
     }
-    let kind = schema::find(&lower).filter(|kind| !kind.is_transaction() && kind.family != Family::Item);
+    let kind = schema::find_rest(&lower).filter(|kind| !kind.is_transaction() && kind.family != Family::Item);
     let kind = kind.filter(|kind| !(ctx.settings.one_company && kind.name == "subsidiary"));
     let Some(kind) = kind else { return Err(Trouble::new(format!("Invalid search type: {name}."))) };
     if ctx.settings.denied_records.iter().any(|denied| denied.eq_ignore_ascii_case(kind.name)) {
