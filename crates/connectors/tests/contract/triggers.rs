@@ -65,6 +65,7 @@ fn row(vendor: &str, trigger: &str) -> Row {
         ("workday", "worker_changed" | "worker_hired" | "worker_terminated" | "job_changed" | "organization_changed") => {
             Each(json!({}))
         }
+        ("workday", "change_effective") => Each(json!({ "organizations": ["SUP_ENG"] })),
         ("workday", "event_started" | "event_completed" | "time_off_approved" | "step_awaiting") => Each(json!({})),
         ("workday", "report_scheduled") => Clock(json!({ "report": "isu/Organizations", "batch_size": 1000 })),
         ("workday", "query_scheduled") => Clock(json!({ "query": "SELECT organization, name FROM allOrganizations" })),
@@ -108,6 +109,11 @@ async fn occur(world: &World, trigger: &str) {
         ("stripe", _) => drop(happen("new_customer", json!({"name": world.fresh("Acme"), "email": "a@acme.example"}))),
         ("workday", "job_changed") => {
             happen("change_worker", json!({ "employee": "21010", "title": world.fresh("Principal") }));
+        }
+        ("workday", "change_effective") => {
+            let title = world.fresh("Principal");
+            happen("change_worker", json!({ "employee": "21010", "organization": "ENG", "title": title, "days": 1 }));
+            world.vendor.sandbox.world().clock().advance(Duration::from_secs(24 * 3_600));
         }
         ("workday", "worker_terminated") => {
             happen("terminate_worker", json!({ "employee": crate::workday::worker(world), "days": 0 }));
