@@ -124,7 +124,12 @@ impl State {
     }
 
     fn now(&self, world: &World) -> books::Now {
-        books::Now { at: world.clock().now(), zone: self.settings.zone(), one_company: self.settings.one_company }
+        books::Now {
+            at: world.clock().now(),
+            zone: self.settings.zone(),
+            one_company: self.settings.one_company,
+            drifted: self.settings.drifted_fields.clone(),
+        }
     }
 
     /// True when the answer of a write that was done shall be lost.

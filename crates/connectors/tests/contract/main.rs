@@ -5,6 +5,7 @@
 //! or trigger without a row fails the test of its system.
 
 mod cell;
+mod drift;
 mod faults;
 mod netsuite;
 mod salesforce;

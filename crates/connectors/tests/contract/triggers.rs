@@ -191,7 +191,7 @@ async fn runs(world: &World, recipe: &Arc<LiveRecipe>) -> usize {
 }
 
 /// Lets time go by until a question was asked and what came of it is kept.
-async fn ask(world: &World, recipe: &Arc<LiveRecipe>) {
+pub(crate) async fn ask(world: &World, recipe: &Arc<LiveRecipe>) {
     let place = async || {
         let poll = world.engine.store().poll(recipe.row.id).await.unwrap();
         poll.map(|poll| (poll.asked_at, poll.failures, poll.due_at > world.engine.now()))

@@ -100,7 +100,8 @@ fn record_columns<'a>(kinds: impl Iterator<Item = &'a Type>, family: bool, setti
     }
     for kind in kinds {
         for field in kind.fields.iter().filter(|field| field.kind != Kind::Address) {
-            let hidden = settings.one_company && field.name == "subsidiary";
+            let hidden =
+                (settings.one_company && field.name == "subsidiary") || settings.drifted_fields.removed(kind.name, field.name);
             if !hidden && !columns.contains(&field.column) {
                 columns.push(field.column.clone());
             }
