@@ -338,12 +338,16 @@ async fn submit_async(cx: Cx, input: Json) -> Result<Json, StepError> {
     Ok(json!({ "job": job_id(&location), "location": location }))
 }
 
+/// How a call stands; its results when it is completed.
+pub(super) async fn standing(cx: &Cx, id: &str) -> Result<Json, StepError> {
+    let state = job(cx, id, &[]).await?.json()?;
+    let completed = state["completed"] == true;
+    let results = if completed { results(cx, id, None).await? } else { Vec::new() };
+    Ok(json!({ "job": id, "completed": completed, "progress": state["progress"], "results": results }))
+}
+
 async fn check_async(cx: Cx, input: Json) -> Result<Json, StepError> {
-    let id = needed(&input, "job")?;
-    let told = job(&cx, id, &[]).await?.json()?;
-    let completed = told["completed"] == true;
-    let results = if completed { results(&cx, id, None).await? } else { Vec::new() };
-    Ok(json!({ "job": id, "completed": completed, "progress": told["progress"], "results": results }))
+    standing(&cx, needed(&input, "job")?).await
 }
 
 pub(super) fn actions() -> Vec<Action> {
