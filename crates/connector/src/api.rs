@@ -82,7 +82,8 @@ pub struct Dialect {
     /// Finds the refusal in an answer of any status: some systems refuse with 200. `None` for an answer that is fine;
     /// an answer of 400 or more without a refusal is judged by its status.
     pub refusal: fn(&Answer) -> Option<Refusal>,
-    /// True when it may answer with a status of 500 after it did what was asked; a code of the table still decides.
+    /// True when it may answer with a status of 500 after it did what was asked; a code of the table still decides, unless
+    /// it only says that the system failed.
     pub fails_late: bool,
 }
 

@@ -3,8 +3,10 @@
 //! What the vendor's documentation leaves open, and what was chosen then, stands in [`NOTES`].
 
 mod api;
+mod files;
 mod others;
 mod records;
+mod script;
 mod settings;
 mod soap;
 mod suiteql;
@@ -23,6 +25,8 @@ const NOTES: &[&str] = &[
     "SuiteQL's `deletedrecord` may be hidden from the role of the connection; deleted records are not seen then.",
     "The results of a batch are taken to come in the order of its records.",
     "`changed_at` is in the time zone of the account, which the connection names.",
+    "The file cabinet over SOAP is made by the service's description alone; that an attachment made twice stays one is not documented, so it is never sent again by itself.",
+    "The script that `user_event_script` writes was never run in an account.",
     "The catalog never says which fields are required, so a missing field is first told by NetSuite.",
 ];
 
@@ -43,5 +47,7 @@ pub(crate) fn connector() -> Connector {
     .actions(suiteql::actions())
     .actions(others::actions())
     .actions(soap::actions())
+    .actions(files::actions())
+    .actions(script::actions())
     .triggers(triggers::triggers())
 }

@@ -37,6 +37,7 @@ pub(crate) fn connector() -> Connector {
     let kept = Arc::clone(&dictionary);
     Connector::new("servicenow", "ServiceNow", "Reads and writes records of a ServiceNow instance and reacts to their changes.")
         .connections(settings::config_schema(), settings::credentials_schema(), settings::validate)
+        .sign_in(settings::sign_in())
         .test("who_am_i", json!({}))
         .limits(Limits { budget: Budget { in_flight: Some(IN_FLIGHT_MAX), ..Budget::default() }, ..Limits::default() })
         .errors(api::ERRORS)

@@ -5,8 +5,10 @@
 
 mod api;
 mod changes;
+mod integrations;
 mod lists;
 mod people;
+mod photos;
 mod raas;
 mod raw;
 mod schema;
@@ -30,6 +32,8 @@ const NOTES: &[&str] = &[
     "Options of a WQL data source are written as the user writes them; nothing is added.",
     "Names in the service `Staffing`, and journals over REST, are those of the simulated system; `call_operation` and `call_rest` reach whatever a tenant has under other names.",
     "Whether `total` is right is not known: lists go on until a page is not full.",
+    "A change to come that is moved to another day may be told on both days; one that was taken back is told on neither.",
+    "The words for how an integration's run stands are those of the simulated system; its completion is told by its time.",
     "A rescinded hire vanishes from the answers, log and all: only a full comparison finds it.",
 ];
 
@@ -40,9 +44,12 @@ pub(crate) fn connector() -> Connector {
         .chain(writes::actions())
         .chain(lists::actions())
         .chain(raas::actions())
+        .chain(photos::actions())
+        .chain(integrations::actions())
         .chain(raw::actions());
     Connector::new("workday", "Workday", "People, organizations, time off, expenses and finance in Workday.")
         .connections(settings::config(), settings::credentials(), settings::validate)
+        .sign_in(settings::sign_in())
         .test("get_server_time", serde_json::json!({}))
         .limits(Limits { budget: BUDGET, reads: &[], writes: &[] })
         .errors(api::ERRORS)

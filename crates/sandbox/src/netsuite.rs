@@ -87,6 +87,8 @@ struct State {
     jobs: jobs::Jobs,
     queries: suiteql::Kept,
     searches: soap::Searches,
+    /// The type and id of a record, and a file that is attached to it.
+    attachments: Vec<(&'static str, u64, u64)>,
     random: Random,
 }
 
@@ -116,12 +118,18 @@ impl State {
             jobs: jobs::Jobs::default(),
             queries: suiteql::Kept::default(),
             searches: soap::Searches::default(),
+            attachments: Vec::new(),
             random,
         }
     }
 
     fn now(&self, world: &World) -> books::Now {
-        books::Now { at: world.clock().now(), zone: self.settings.zone(), one_company: self.settings.one_company }
+        books::Now {
+            at: world.clock().now(),
+            zone: self.settings.zone(),
+            one_company: self.settings.one_company,
+            drifted: self.settings.drifted_fields.clone(),
+        }
     }
 
     /// True when the answer of a write that was done shall be lost.
@@ -352,6 +360,7 @@ impl Vendor for NetSuite {
         let mut tables: Vec<Table> =
             schema::types().iter().map(|kind| Table { name: kind.name.to_owned(), rows: state.store.count(kind) }).collect();
         tables.push(Table { name: "deletedRecord".to_owned(), rows: state.store.deleted.len() });
+        tables.push(Table { name: "attachment".to_owned(), rows: state.attachments.len() });
         tables.push(Table { name: "loginAudit".to_owned(), rows: state.audit.len() });
         tables
     }
@@ -360,6 +369,11 @@ impl Vendor for NetSuite {
         let state = self.state.lock();
         if table == "loginAudit" {
             return Some(state.audit.iter().skip(from).take(limit).cloned().collect());
+        }
+        if table == "attachment" {
+            let told =
+                |(kind, id, file): &(&str, u64, u64)| json!({ "type": kind, "id": id.to_string(), "file": file.to_string() });
+            return Some(state.attachments.iter().skip(from).take(limit).map(told).collect());
         }
         if table == "deletedRecord" {
             let told = |gone: &store::Deleted| json!({ "type": gone.kind.name, "id": gone.id.to_string(), "externalId": gone.external, "name": gone.name, "deletedDate": gone.at.to_string() });

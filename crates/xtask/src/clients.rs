@@ -27,25 +27,37 @@ pub(crate) fn chromium() -> anyhow::Result<Environment> {
     }
 }
 
-/// Vendors' packages for Python, in a virtual environment, when a test lists any.
+/// Vendors' packages for Python, in virtual environments, when a test lists any. Some only live with libraries that the
+/// others have outgrown, so they have an environment of their own.
 pub(crate) fn python() -> anyhow::Result<Environment> {
-    let list = Path::new(LISTS).join("requirements.txt");
-    if !list.exists() {
-        return Ok(Vec::new());
+    let lists = [
+        ("requirements.txt", "python", "LIAISON_TEST_PYTHON"),
+        ("requirements-older.txt", "python-older", "LIAISON_TEST_PYTHON_OLDER"),
+    ];
+    let mut environment = Vec::new();
+    for (list, place, variable) in lists {
+        let list = Path::new(LISTS).join(list);
+        if list.exists() {
+            environment.push((variable, interpreter(&list, &Path::new(PLACE).join(place))?));
+        }
     }
-    let place = Path::new(PLACE).join("python");
+    Ok(environment)
+}
+
+/// The interpreter of a virtual environment with what a list names.
+fn interpreter(list: &Path, place: &Path) -> anyhow::Result<String> {
     let python = place.join("bin/python");
-    once(&place, &[&list], || {
+    once(place, &[list], || {
         println!("   installing Python packages for the tests");
-        let make = || shell::run_quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&place));
+        let make = || shell::run_quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(place));
         if make().is_err() && !(shell::installs("python3-venv") && make().is_ok()) {
             bail!("the tests need Python 3 with venv (Debian: python3-venv)");
         }
         let mut pip = Command::new(&python);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(&list);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"]).arg(list);
         shell::run_quietly(&mut pip)
     })?;
-    Ok(vec![("LIAISON_TEST_PYTHON", fs::canonicalize(place)?.join("bin/python").display().to_string())])
+    Ok(fs::canonicalize(place)?.join("bin/python").display().to_string())
 }
 
 /// Vendors' packages for Node, when a test lists any.

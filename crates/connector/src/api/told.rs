@@ -36,7 +36,10 @@ pub(super) fn refused(dialect: &Dialect, answer: &Answer, refusal: Refusal) -> S
     if class.is_transient() {
         error.retry_after = refusal.retry_after.or_else(|| retry_after(&answer.headers)).map(|wait| wait.min(RETRY_AFTER_MAX));
     }
-    if row.is_none() && answer.sent.method != Method::GET && (unanswered(status) || (dialect.fails_late && status == 500)) {
+    // A code that only says that the system failed says no more than its 500 does.
+    let failed = row.is_none_or(|row| row.class == ErrorClass::Server);
+    let late = dialect.fails_late && status == 500 && failed;
+    if answer.sent.method != Method::GET && (late || (row.is_none() && unanswered(status))) {
         error.doubt = Doubt::MayHaveHappened;
     }
     answer.sent.describe(error, Some(answer))

@@ -2,7 +2,7 @@
 
 use ::http::{HeaderName, Method, header};
 use connector::{
-    Cx, Doubt, ErrorClass, StepError,
+    Cx, ErrorClass, StepError,
     api::{Answer, Call, Dialect, ErrorRow, Refusal},
 };
 use serde_json::{Map, Value as Json, json};
@@ -90,6 +90,7 @@ pub(super) const ERRORS: &[ErrorRow] = &[
         BUSY,
     ),
     row("WS_REQUEST_BLOCKED", ErrorClass::RateLimited, "too many calls run at the same time in the NetSuite account", BUSY),
+    row("WS_CONCUR_SESSION_DISALLWD", ErrorClass::RateLimited, "too many sessions are open in the NetSuite account", BUSY),
     row("SSS_USAGE_LIMIT_EXCEEDED", ErrorClass::Invalid, "the script used up what one call may use", "Send less in one call."),
     row(
         "SSS_TIME_LIMIT_EXCEEDED",
@@ -201,7 +202,6 @@ pub(super) async fn call_with(
     headers: &[(HeaderName, &str)],
 ) -> Result<Answer, StepError> {
     let sign = settings::sign(cx)?;
-    let writes = method != Method::GET && !url.path().ends_with("/suiteql");
     let mut call = Call::new(cx, &DIALECT, &*sign, method, url).query(query.iter().map(|(name, value)| (*name, value)));
     if let Some(body) = body {
         call = call.json(body);
@@ -209,15 +209,7 @@ pub(super) async fn call_with(
     for (name, value) in headers {
         call = call.header(name.clone(), value);
     }
-    call.send().await.map_err(|error| doubt(error, writes))
-}
-
-/// A write that NetSuite answered with 500 may have been committed.
-pub(super) fn doubt(mut error: StepError, writes: bool) -> StepError {
-    if writes && (error.code == "UNEXPECTED_ERROR" || error.code == "HTTP_500") {
-        error.doubt = Doubt::MayHaveHappened;
-    }
-    error
+    call.send().await
 }
 
 /// The id at the end of `Location`, which every write answers with.

@@ -52,7 +52,6 @@ async fn restlet(cx: Cx, input: Json) -> Result<Json, StepError> {
     let deploy = text(&input, "deploy").unwrap_or("1").to_owned();
     let mut query = vec![("script".to_owned(), needed(&input, "script")?.to_owned()), ("deploy".to_owned(), deploy)];
     query.extend(pairs(&input, "params"));
-    let writes = method != Method::GET;
     let with_body = matches!(method, Method::POST | Method::PUT);
     let sign = settings::sign(&cx)?;
     let mut call = Call::new(&cx, &DIALECT, &*sign, method, url).query(query);
@@ -61,7 +60,7 @@ async fn restlet(cx: Cx, input: Json) -> Result<Json, StepError> {
     } else {
         call.header(header::CONTENT_TYPE, "application/json")
     };
-    let answer = call.send().await.map_err(|error| api::doubt(error, writes))?;
+    let answer = call.send().await?;
     let body = plain(&answer)?;
     if let Some(field) = text(&input, "success_field") {
         let found = field.split('.').try_fold(&body, |value, part| value.get(part));
@@ -86,7 +85,6 @@ async fn custom(cx: Cx, input: Json) -> Result<Json, StepError> {
     let mut url = settings::base(&cx, "suitetalk")?;
     // The path is taken as written, so that eid:… and !transform stay.
     url.set_path(&format!("/services/rest/{}", parts.join("/")));
-    let writes = method != Method::GET;
     let sign = settings::sign(&cx)?;
     let mut call = Call::new(&cx, &DIALECT, &*sign, method, url).query(pairs(&input, "query"));
     if let Some(body) = input.get("body") {
@@ -99,7 +97,7 @@ async fn custom(cx: Cx, input: Json) -> Result<Json, StepError> {
         }
         call = call.header(name, &value);
     }
-    let answer = call.send().await.map_err(|error| api::doubt(error, writes))?;
+    let answer = call.send().await?;
     let headers: Map<String, Json> =
         answer.headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), json!(value.to_str().ok()?)))).collect();
     Ok(json!({ "status": answer.status.as_u16(), "headers": headers, "body": plain(&answer)? }))
@@ -340,12 +338,16 @@ async fn submit_async(cx: Cx, input: Json) -> Result<Json, StepError> {
     Ok(json!({ "job": job_id(&location), "location": location }))
 }
 
+/// How a call stands; its results when it is completed.
+pub(super) async fn standing(cx: &Cx, id: &str) -> Result<Json, StepError> {
+    let state = job(cx, id, &[]).await?.json()?;
+    let completed = state["completed"] == true;
+    let results = if completed { results(cx, id, None).await? } else { Vec::new() };
+    Ok(json!({ "job": id, "completed": completed, "progress": state["progress"], "results": results }))
+}
+
 async fn check_async(cx: Cx, input: Json) -> Result<Json, StepError> {
-    let id = needed(&input, "job")?;
-    let told = job(&cx, id, &[]).await?.json()?;
-    let completed = told["completed"] == true;
-    let results = if completed { results(&cx, id, None).await? } else { Vec::new() };
-    Ok(json!({ "job": id, "completed": completed, "progress": told["progress"], "results": results }))
+    standing(&cx, needed(&input, "job")?).await
 }
 
 pub(super) fn actions() -> Vec<Action> {

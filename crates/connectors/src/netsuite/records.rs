@@ -11,7 +11,7 @@ use super::{
 };
 
 /// An external id of our own: the same in every attempt of a step.
-fn own_external(cx: &Cx) -> String {
+pub(super) fn own_external(cx: &Cx) -> String {
     format!("lia-{}", &hex::encode(Sha256::digest(cx.idempotency_key.as_bytes()))[..32])
 }
 

@@ -11,8 +11,9 @@ use connector::{
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    api::{ERRORS, doubt, needed, text},
-    settings, tba,
+    api::{ERRORS, needed, text},
+    settings,
+    tba::{self, Tba},
 };
 
 const ROWS_MAX: usize = 10_000;
@@ -21,13 +22,28 @@ const PAGE_ROWS: u64 = 500;
 
 static DIALECT: Dialect = Dialect { system: "NetSuite", errors: ERRORS, refusal, fails_late: true };
 
+/// Where the passport goes; it is put in when the message is sent.
+const PASSPORT: &str = "<m:tokenPassport/>";
+
 /// The passport in the message is the proof.
-struct InMessage;
+struct InMessage(Tba);
 
 #[async_trait]
 impl Sign for InMessage {
-    async fn sign(&self, _cx: &Cx, _request: &mut Request, _refused: Option<&Secret>) -> Result<Option<Secret>, StepError> {
-        Ok(None)
+    async fn sign(&self, cx: &Cx, request: &mut Request, refused: Option<&Secret>) -> Result<Option<Secret>, StepError> {
+        let Self(keys) = self;
+        tba::before(cx, refused).await;
+        // Every sending has its own nonce, time and signature.
+        let (nonce, now) = (tba::nonce()?, cx.now_s());
+        let passport = format!(
+            "<m:tokenPassport><c:account>{}</c:account><c:consumerKey>{}</c:consumerKey><c:token>{}</c:token><c:nonce>{nonce}</c:nonce><c:timestamp>{now}</c:timestamp><c:signature algorithm=\"HMAC-SHA256\">{}</c:signature></m:tokenPassport>",
+            escaped(&keys.account),
+            escaped(keys.consumer_key.expose()),
+            escaped(keys.token.expose()),
+            keys.passport(&nonce, now)
+        );
+        request.body = String::from_utf8_lossy(&request.body).replacen(PASSPORT, &passport, 1).into();
+        Ok(Some(keys.token.clone()))
     }
 }
 
@@ -82,7 +98,9 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
         Some(code) => code,
         None => "UNEXPECTED_ERROR",
     };
-    Some(Refusal::new(code, words))
+    let refusal = Refusal::new(code, words);
+    // Too many calls are refused like a bad sign-in, too, and nothing tells the two apart but another try.
+    Some(if code == "INVALID_LOGIN_ATTEMPT" { refusal.signed_out() } else { refusal })
 }
 
 fn list(value: &Json) -> Vec<Json> {
@@ -93,40 +111,32 @@ fn list(value: &Json) -> Vec<Json> {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
 /// Calls an operation; `inside` is XML of the version's namespaces, prefixes `m`, `c`, `s`, `r`.
-async fn talk(cx: &Cx, operation: &'static str, preferences: &str, inside: &str, writes: bool) -> Result<Json, StepError> {
-    let (keys, version) = (settings::tba(cx)?, settings::soap_version(cx)?);
-    let (nonce, now) = (tba::nonce()?, cx.now_s());
+pub(super) async fn talk(cx: &Cx, operation: &'static str, preferences: &str, inside: &str) -> Result<Json, StepError> {
+    let (sign, version) = (InMessage(settings::tba(cx)?), settings::soap_version(cx)?);
     let space = |name: &str, area: &str| format!("urn:{name}_{version}.{area}.webservices.netsuite.com");
-    let passport = format!(
-        "<m:tokenPassport><c:account>{}</c:account><c:consumerKey>{}</c:consumerKey><c:token>{}</c:token><c:nonce>{nonce}</c:nonce><c:timestamp>{now}</c:timestamp><c:signature algorithm=\"HMAC-SHA256\">{}</c:signature></m:tokenPassport>",
-        escaped(&keys.account),
-        escaped(keys.consumer_key.expose()),
-        escaped(keys.token.expose()),
-        keys.passport(&nonce, now)
-    );
     let message = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns:m=\"{}\" xmlns:c=\"{}\"><e:Header>{passport}{preferences}</e:Header><e:Body><m:{operation}>{inside}</m:{operation}></e:Body></e:Envelope>",
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\" xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xmlns:m=\"{}\" xmlns:c=\"{}\"><e:Header>{PASSPORT}{preferences}</e:Header><e:Body><m:{operation}>{inside}</m:{operation}></e:Body></e:Envelope>",
         space("messages", "platform"),
         space("core", "platform")
     );
     let mut url = settings::base(cx, "suitetalk")?;
     url.set_path(&format!("/services/NetSuitePort_{version}"));
-    let call = Call::new(cx, &DIALECT, &InMessage, Method::POST, url)
+    let call = Call::new(cx, &DIALECT, &sign, Method::POST, url)
         .header(HeaderName::from_static("soapaction"), &format!("\"{operation}\""))
         .header(::http::header::ACCEPT, "text/xml")
         .body("text/xml; charset=utf-8", message.into());
-    let answer = call.send().await.map_err(|error| doubt(error, writes))?;
+    let answer = call.send().await?;
     let body = body(&answer).ok_or_else(|| answer.unreadable("it is no SOAP message"))?;
     body.get(format!("{operation}Response")).cloned().ok_or_else(|| answer.unreadable("it answers something else"))
 }
 
 /// A record or row for recipes: attributes become `id` and `external_id`, search values their value.
-fn shown(value: &Json) -> Json {
+pub(super) fn shown(value: &Json) -> Json {
     match value {
         Json::Object(members) => {
             if let (1, Some(inner)) = (members.len(), members.get("searchValue")) {
@@ -168,7 +178,7 @@ pub(super) async fn page(cx: &Cx, input: &Json, cursor: Option<Json>) -> Result<
                 "<m:searchId>{}</m:searchId><m:pageIndex>{asked}</m:pageIndex>",
                 escaped(cursor["search"].as_str().unwrap_or_default()),
             );
-            talk(cx, "searchMoreWithId", "", &inside, false).await?
+            talk(cx, "searchMoreWithId", "", &inside).await?
         }
         None => {
             let (of, area, home) = family(text(input, "search_type").unwrap_or("transaction"));
@@ -182,7 +192,7 @@ pub(super) async fn page(cx: &Cx, input: &Json, cursor: Option<Json>) -> Result<
             let preferences = format!(
                 "<m:searchPreferences><m:bodyFieldsOnly>true</m:bodyFieldsOnly><m:returnSearchColumns>true</m:returnSearchColumns><m:pageSize>{size}</m:pageSize></m:searchPreferences>"
             );
-            talk(cx, "search", &preferences, &inside, false).await?
+            talk(cx, "search", &preferences, &inside).await?
         }
     };
     let result = &response["searchResult"];
@@ -237,7 +247,7 @@ fn reference(input: &Json) -> Result<String, StepError> {
 }
 
 async fn get(cx: Cx, input: Json) -> Result<Json, StepError> {
-    let response = talk(&cx, "get", "", &reference(&input)?, false).await?;
+    let response = talk(&cx, "get", "", &reference(&input)?).await?;
     Ok(shown(&response["readResponse"]["record"]))
 }
 
@@ -286,7 +296,7 @@ async fn write(cx: Cx, input: Json) -> Result<Json, StepError> {
         "<m:record xmlns:r=\"urn:{home}_{version}.{area}.webservices.netsuite.com\" xsi:type=\"r:{}\"{attributes}>{inside}</m:record>",
         escaped(&class)
     );
-    let response = talk(&cx, operation, "", &record, true).await?;
+    let response = talk(&cx, operation, "", &record).await?;
     Ok(shown(&response["writeResponse"]["baseRef"]))
 }
 

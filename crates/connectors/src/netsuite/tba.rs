@@ -88,13 +88,17 @@ impl Tba {
 /// How long to wait before a refused sign-in is tried once more.
 const REFUSED_PAUSE: Duration = Duration::from_secs(2);
 
+/// Too many calls at the same time are refused like a bad sign-in, and nothing tells the two apart but another try.
+pub(super) async fn before(cx: &Cx, refused: Option<&Secret>) {
+    if refused.is_some() {
+        tokio::time::sleep(REFUSED_PAUSE.min(cx.left() / 2)).await;
+    }
+}
+
 #[async_trait]
 impl Sign for Tba {
     async fn sign(&self, cx: &Cx, request: &mut Request, refused: Option<&Secret>) -> Result<Option<Secret>, StepError> {
-        // Too many calls at the same time are refused like a bad sign-in, and nothing tells the two apart but another try.
-        if refused.is_some() {
-            tokio::time::sleep(REFUSED_PAUSE.min(cx.left() / 2)).await;
-        }
+        before(cx, refused).await;
         // Every sending has its own nonce, time and signature.
         let value = self.header(request.method.as_str(), &request.url, &nonce()?, cx.now_s());
         put_secret(&mut request.headers, &header::AUTHORIZATION, &Secret::new(value))?;

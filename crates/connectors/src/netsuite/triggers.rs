@@ -15,7 +15,7 @@ use sha2::Sha256;
 use self::walk::{Row, Walk, walk};
 use super::{
     api::{needed, text},
-    records, soap, suiteql,
+    others, records, soap, suiteql,
 };
 
 /// Records of one question.
@@ -84,6 +84,20 @@ async fn deleted(cx: Cx, with: Json, position: Position) -> Result<Polled, StepE
     Ok(Polled { events: walked.rows.into_iter().map(event).collect(), cursor: walked.cursor, more: walked.more })
 }
 
+/// Tells once how an asynchronous call ended; nothing is asked after that.
+async fn finished(cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
+    let nothing = |told: bool| Polled { events: Vec::new(), cursor: json!({ "told": told }), more: false };
+    if matches!(&position, Position::After(cursor) if cursor["told"] == true) {
+        return Ok(nothing(true));
+    }
+    let standing = others::standing(&cx, needed(&with, "job")?).await?;
+    if standing["completed"] != true {
+        return Ok(nothing(false));
+    }
+    let key = format!("job:{}", standing["job"].as_str().unwrap_or_default());
+    Ok(Polled { events: vec![Occurrence { key, data: standing }], ..nothing(true) })
+}
+
 fn refused(code: &'static str, message: &str) -> Refused {
     Refused { code, message: message.to_owned() }
 }
@@ -127,7 +141,11 @@ fn event_key(told: &Json) -> String {
 fn told(_connection: &Connection, with: &Json, inbound: &Inbound<'_>) -> Result<Reading, Refused> {
     let told = body(inbound)?;
     let wanted = |name: &str, value: &Json| match with.get(name).and_then(Json::as_array) {
-        Some(list) if !list.is_empty() => list.contains(value),
+        // Scripts write types in small letters.
+        Some(list) if !list.is_empty() => {
+            let told = value.as_str().unwrap_or_default();
+            list.iter().filter_map(Json::as_str).any(|wanted| wanted.eq_ignore_ascii_case(told))
+        }
         _ => true,
     };
     let fits = wanted("types", &told["type"]) && wanted("events", &told["event"]);
@@ -186,7 +204,12 @@ pub(super) fn triggers() -> Vec<Trigger> {
             .config(settings_schema(soap::search_properties(), &["search"]))
             .output(row).sample(json!({ "row": { "id": "1180", "tranId": "INV-1180" } }))
             .poll(Poll::new(Duration::from_secs(300), rows::saved)),
-        Trigger::new("record_script", "Record saved, told by a script", "Starts at once when a script of the account tells of a record. The script posts {type, id, event, at} with the header x-signature: HMAC-SHA256 of the body in hexadecimal.")
+        Trigger::new("async_finished", "Asynchronous call finished", "Starts once, when NetSuite has done an asynchronous call, with what came of its parts. Not every part of a call that succeeded did.")
+            .config(settings_schema(json!({ "job": {"type": "string", "title": "Number", "description": "What submit_async gave as job, or the end of the address of a call that was begun elsewhere."} }), &["job"]))
+            .output(json!({"type": "object", "properties": {"job": {"type": "string", "title": "Number"}, "completed": {"type": "boolean", "title": "Completed"}, "progress": {"type": "string", "title": "Progress"}, "results": {"type": "array", "items": {"type": "object"}}}, "required": ["job", "completed", "results"]}))
+            .sample(json!({ "job": "1", "completed": true, "progress": "succeeded", "results": [{ "ok": true, "id": "647", "body": null }] }))
+            .poll(Poll::new(EVERY, finished)),
+        Trigger::new("record_script", "Record saved, told by a script", "Starts at once when a script of the account tells of a record; the action user_event_script writes it. The script posts {type, id, event, at} with the header x-signature: HMAC-SHA256 of the body in hexadecimal.")
             .config(settings_schema(json!({
                 "types": {"type": "array", "title": "Record types", "items": {"type": "string"}},
                 "events": {"type": "array", "title": "Events", "items": {"type": "string", "enum": ["create", "edit", "delete"]}}

@@ -148,6 +148,32 @@ impl Dictionary {
         Ok(())
     }
 
+    /// Refuses an answer to a write that lacks a field which was sent, when the field is gone: ServiceNow leaves it out
+    /// without a word. One that is only hidden from the user is still in the dictionary.
+    pub(super) async fn written(&self, api: &Api<'_>, table: &str, sent: &[String], record: &Json) -> Result<(), StepError> {
+        let missing: Vec<&String> = sent.iter().filter(|name| record.get(name.as_str()).is_none()).collect();
+        if missing.is_empty() || !settings::checks_fields(api.cx) {
+            return Ok(());
+        }
+        let table = self.known(api, table, Duration::ZERO).await?;
+        match missing.into_iter().find(|name| !table.fields.contains_key(name.as_str())) {
+            None => Ok(()),
+            Some(name) => {
+                let id = &record["sys_id"]["value"];
+                let words = format!(
+                    "the record {} was written without the field \"{name}\", which the table {} no longer has",
+                    id.as_str().unwrap_or_default(),
+                    table.name
+                );
+                let mut error = invalid("FIELD_GONE", words).with_next(
+                    "See what the field is called now and correct the recipe; then decide whether the record needs the value.",
+                );
+                error.doubt = connector::Doubt::MayHaveHappened;
+                Err(error)
+            }
+        }
+    }
+
     /// A body out of a step's fields: known ones that can be written, as ServiceNow keeps values.
     pub(super) async fn body(
         &self,

@@ -275,11 +275,13 @@ async fn create(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json
     let table = api::table(&input)?;
     let shown = flag(&input, "values_are_shown", false);
     let body = dictionary.body(&api, table, &input["fields"], shown).await?;
+    let sent: Vec<String> = body.keys().cloned().collect();
     let record = match word(&input, "idempotency") {
         "none" => api.write(table, None, &Json::Object(body), shown).await?,
         "correlation" => create_correlated(&api, table, body, shown).await?,
         _ => create_with_id(&api, table, body, shown, &[table]).await?,
     };
+    dictionary.written(&api, table, &sent, &record).await?;
     Ok(dictionary.kinds(&api, table, &[]).await?.record(&record))
 }
 
@@ -341,7 +343,10 @@ async fn update(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json
                 .with_next("Read the record again and decide anew."));
         }
     }
-    Ok(kinds.record(&api.write(table, Some(&id), &Json::Object(body), shown).await?))
+    let sent: Vec<String> = body.keys().cloned().collect();
+    let record = api.write(table, Some(&id), &Json::Object(body), shown).await?;
+    dictionary.written(&api, table, &sent, &record).await?;
+    Ok(kinds.record(&record))
 }
 
 async fn upsert(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json, StepError> {
@@ -355,6 +360,7 @@ async fn upsert(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json
     let filter = Filter::read(Some(&json!([{"field": key, "value": value}])))?;
     dictionary.check(&api, table, &filter).await?;
     let mut body = dictionary.body(&api, table, &input["fields"], shown).await?;
+    let sent: Vec<String> = body.keys().cloned().collect();
     let found = only(&api, table, &filter.query(&[], &[])).await?;
     let record = match &found {
         Some(id) => api.write(table, Some(id), &Json::Object(body), shown).await?,
@@ -363,6 +369,7 @@ async fn upsert(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json
             create_with_id(&api, table, body, shown, &[table, &value]).await?
         }
     };
+    dictionary.written(&api, table, &sent, &record).await?;
     let record = dictionary.kinds(&api, table, &[]).await?.record(&record);
     Ok(json!({"status": if found.is_some() { "updated" } else { "created" }, "record": record}))
 }

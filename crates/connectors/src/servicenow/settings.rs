@@ -9,7 +9,7 @@ use connector::{
     api::{Header, Sign, put_secret},
     http::Request,
     jwt::{Assertion, Signature},
-    oauth::{Client, Grant},
+    oauth::{Authorize, Client, Grant, SignIn},
     strict::{self, Problems, text},
 };
 use serde_json::{Map, Value as Json, json};
@@ -18,6 +18,8 @@ use url::Url;
 const KEYS: [&str; 6] = ["base_url", "auth", "check_fields", "jwt_subject", "jwt_key_id", "jwt_signature"];
 const AUTHS: [&str; 5] = ["basic", "api_key", "client_credentials", "refresh_token", "jwt"];
 const SIGNATURES: [&str; 3] = ["RS256", "PS256", "ES256"];
+/// Where tokens are given out.
+const TOKEN_PATH: &str = "/oauth_token.do";
 /// How long an assertion is good, in seconds.
 const ASSERTION_S: i64 = 300;
 
@@ -28,7 +30,7 @@ pub(super) fn config_schema() -> Json {
             "base_url": {"type": "string", "format": "uri", "title": "Instance address", "description": "For instance https://acme.service-now.com."},
             "auth": {
                 "type": "string", "enum": AUTHS, "default": "basic", "title": "Sign-in",
-                "description": "basic: user name and password; new instances often refuse it. api_key: a key of an inbound authentication profile. client_credentials: an OAuth client with an application user. refresh_token: an OAuth client a person agreed to; it ends after 100 days unless the instance says otherwise. jwt: an OAuth client with a private key."
+                "description": "basic: user name and password; new instances often refuse it. api_key: a key of an inbound authentication profile. client_credentials: an OAuth client with an application user. refresh_token: as a person who agrees in the browser, or whose refresh token you have; it ends after 100 days unless the instance says otherwise. jwt: an OAuth client with a private key."
             },
             "check_fields": {"type": "boolean", "default": true, "title": "Check fields", "description": "Looks fields up in the instance's dictionary before they are used: ServiceNow silently leaves out conditions on fields it does not know. Needs the right to read sys_dictionary and sys_db_object (role personalize_dictionary). Without it values stay texts."},
             "jwt_subject": {"type": "string", "title": "User of the assertion", "description": "For jwt: the user name (or what the instance compares) it speaks for."},
@@ -48,8 +50,8 @@ pub(super) fn credentials_schema() -> Json {
             "password": {"type": "string", "title": "Password", "description": "For basic."},
             "api_key": {"type": "string", "title": "API key", "description": "For api_key."},
             "client_id": {"type": "string", "title": "Client id", "description": "For the OAuth sign-ins."},
-            "client_secret": {"type": "string", "title": "Client secret", "description": "For the OAuth sign-ins."},
-            "refresh_token": {"type": "string", "title": "Refresh token", "description": "For refresh_token."},
+            "client_secret": {"type": "string", "title": "Client secret", "description": "For the OAuth sign-ins. A public client has none and gets no refresh token: a person must sign in anew as often as its access tokens end, usually each half hour."},
+            "refresh_token": {"type": "string", "title": "Refresh token", "description": "For refresh_token, where nobody signs in with a browser."},
             "private_key": {"type": "string", "title": "Private key", "description": "For jwt: PEM, not encrypted."},
             "webhook_key": {"type": "string", "title": "Webhook key", "description": "What the business rule signs with, in base64: the value of the property named in its script."}
         },
@@ -97,7 +99,7 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
     let (required, optional): (&[&str], &[&str]) = match auth(config) {
         "api_key" => (&["api_key"], &["webhook_key"]),
         "client_credentials" => (&["client_id", "client_secret"], &["webhook_key"]),
-        "refresh_token" => (&["client_id", "refresh_token"], &["client_secret", "webhook_key"]),
+        "refresh_token" => (&["client_id"], &["client_secret", "refresh_token", "webhook_key"]),
         "jwt" => (&["client_id", "client_secret", "private_key"], &["webhook_key"]),
         _ => (&["username", "password"], &["webhook_key"]),
     };
@@ -142,6 +144,34 @@ pub(super) fn base(cx: &Cx) -> Result<Url, StepError> {
 pub(super) fn checks_fields(cx: &Cx) -> bool {
     let config = cx.connection.as_ref().map(|connection| &connection.config);
     config.and_then(|config| config.get("check_fields")).and_then(Json::as_bool).unwrap_or(true)
+}
+
+/// How people sign in with a browser. New instances refuse a sign-in without a state, and public clients one without PKCE.
+pub(super) fn sign_in() -> SignIn {
+    SignIn::new(|connection| {
+        let config = &connection.config;
+        if auth(config) != "refresh_token" {
+            return Ok(None);
+        }
+        let base = base_url(config)?;
+        let at = |path: &str| {
+            let mut url = base.clone();
+            url.set_path(path);
+            url
+        };
+        let id = connection.credentials.get("client_id").ok_or("the connection lacks the credential \"client_id\"")?;
+        Ok(Some(Authorize {
+            authorize_url: at("/oauth_auth.do"),
+            token_url: at(TOKEN_PATH),
+            id: id.expose().to_owned(),
+            secret: connection.credentials.get("client_secret").cloned(),
+            in_body: true,
+            scope: Some("useraccount".to_owned()),
+            pkce: true,
+            params: Vec::new(),
+            token_params: Vec::new(),
+        }))
+    })
 }
 
 /// How the connection proves who we are.
@@ -195,7 +225,7 @@ fn client(connection: &Connection, now_s: i64) -> Result<Client<'_>, StepError> 
         _ => Grant::ClientCredentials,
     };
     let mut token_url = base_url(config).map_err(|why| broken(connection, &why))?;
-    token_url.set_path("/oauth_token.do");
+    token_url.set_path(TOKEN_PATH);
     let assertion = match grant {
         Grant::JwtBearer => {
             let claims = json!({"iss": id, "sub": text(config, "jwt_subject").ok_or_else(|| lacks("jwt_subject"))?, "aud": id});

@@ -205,9 +205,31 @@ async fn kept(cx: &Cx, token: &str) -> Result<Vec<u8>, StepError> {
     Ok(content)
 }
 
+/// Refuses a report that lacks a column the step counts on: somebody edited it, and its rows would come without a word.
+async fn expected(cx: &Cx, input: &Json) -> Result<(), StepError> {
+    let wanted: Vec<&str> = input["columns"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let shape = columns(cx, input["report"].as_str().unwrap_or_default()).await?;
+    match wanted.iter().find(|name| shape["properties"].get(**name).is_none()) {
+        None => Ok(()),
+        Some(name) => Err(column_missing(name)),
+    }
+}
+
+/// A column is not there.
+pub(super) fn column_missing(name: &str) -> StepError {
+    StepError::new(ErrorClass::Invalid, "COLUMN_MISSING", format!("Workday gives no column \"{name}\" any more, or never did"))
+        .with_next("See in Workday what the column is called now, and correct the recipe.")
+}
+
 /// One page of a report. The first runs it whole; the others read what it left.
 pub(super) async fn report_page(cx: Cx, input: Json, cursor: Option<Json>) -> Result<Page, StepError> {
-    let Some(cursor) = cursor else { return run(&cx, &input).await };
+    let Some(cursor) = cursor else {
+        expected(&cx, &input).await?;
+        return run(&cx, &input).await;
+    };
     let (index, page) = (cursor["pages"].as_str().unwrap_or_default(), cursor["page"].as_u64().unwrap_or_default());
     let all: Vec<String> = serde_json::from_slice(&kept(&cx, index).await?).map_err(|_| too_large())?;
     let token = usize::try_from(page).ok().and_then(|page| all.get(page));
@@ -316,6 +338,12 @@ fn fields() -> Vec<(&'static str, Json)> {
     ]
 }
 
+/// The columns a recipe counts on.
+pub(super) fn columns_field() -> (&'static str, Json) {
+    let about = "Nothing is read when the report lacks one of them, as after somebody renamed it. Costs one more call.";
+    ("columns", schema::texts("Columns that must be there", about))
+}
+
 /// What the actions and triggers that run reports take.
 pub(super) fn input(more: &[(&'static str, Json)]) -> Json {
     let mut all = fields();
@@ -330,6 +358,7 @@ pub(super) fn actions() -> Vec<Action> {
             json!({ "type": "string", "enum": ["json", "xml"], "default": "json", "title": "Format", "description": "xml keeps the ids of references, but is held whole: at most 10 MB." }),
         ),
         ("page_rows", json!({ "type": "integer", "minimum": 1, "maximum": PAGE_ROWS_MAX, "title": "Rows a page" })),
+        columns_field(),
     ]);
     let download_input = input(&[(
         "format",

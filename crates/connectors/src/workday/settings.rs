@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use connector::{
     Connection, Cx, ErrorClass, Secret, StepError,
     jwt::{Assertion, Signature},
-    oauth::{Client, Grant},
+    oauth::{Authorize, Client, Grant, SignIn},
     strict::{self, text},
 };
 use serde_json::{Map, Value as Json, json};
@@ -27,8 +27,17 @@ const VERSIONS: [(&str, &str); 11] = [
 ];
 /// The version of the SOAP services when the connection names none.
 const SOAP_VERSION: &str = "v44.2";
-const CONFIG: [&str; 8] =
-    ["rest_endpoint", "token_endpoint", "tenant", "sign_in", "subject", "soap_version", "versions", "budget"];
+const CONFIG: [&str; 9] = [
+    "rest_endpoint",
+    "token_endpoint",
+    "authorization_endpoint",
+    "tenant",
+    "sign_in",
+    "subject",
+    "soap_version",
+    "versions",
+    "budget",
+];
 const SIGN_INS: [&str; 2] = ["refresh_token", "jwt_bearer"];
 /// How long a signed assertion is good, in seconds.
 const ASSERTION_LIFE_S: i64 = 300;
@@ -40,8 +49,9 @@ pub(super) fn config() -> Json {
         "properties": {
             "rest_endpoint": {"type": "string", "title": "REST API endpoint", "description": "As the Workday task \"View API Clients\" shows it, for instance https://wd2-impl-services1.workday.com/ccx/api/v1/acme. It is the services host, not the address of the page you sign in to."},
             "token_endpoint": {"type": "string", "title": "Token endpoint", "description": "As the same task shows it. Left out, it is made from the REST API endpoint."},
+            "authorization_endpoint": {"type": "string", "title": "Authorization endpoint", "description": "As the same task shows it, for an API client whose people sign in with a browser. It is on the host of the page you sign in to."},
             "tenant": {"type": "string", "title": "Tenant", "description": "Only when the REST API endpoint does not end with it. Write it exactly as Workday does."},
-            "sign_in": {"type": "string", "enum": SIGN_INS, "default": "refresh_token", "title": "Sign-in of the API client", "description": "refresh_token: an API client for integrations with its refresh token, which does not expire. jwt_bearer: a client that signs with a private key."},
+            "sign_in": {"type": "string", "enum": SIGN_INS, "default": "refresh_token", "title": "Sign-in of the API client", "description": "refresh_token: an API client for integrations with its refresh token, which does not expire; or, with an authorization endpoint, an API client that acts as the person who agrees in the browser. jwt_bearer: a client that signs with a private key."},
             "subject": {"type": "string", "title": "User to act as", "description": "For jwt_bearer: the user name of the integration system user, without the tenant."},
             "soap_version": {"type": "string", "pattern": "^v[0-9]+(\\.[0-9])?$", "default": SOAP_VERSION, "title": "Version of the web services"},
             "versions": {"type": "object", "title": "Versions of REST services", "additionalProperties": {"type": "string", "pattern": "^v[0-9.]+$"}, "description": "By service, for instance staffing: v6. Workday adds newer ones twice a year and keeps old ones for years."},
@@ -59,7 +69,7 @@ pub(super) fn credentials() -> Json {
         "properties": {
             "client_id": {"type": "string", "title": "Client ID", "description": "Of the API client, for REST and WQL. Its scopes must cover the functional areas that are used."},
             "client_secret": {"type": "string", "title": "Client secret"},
-            "refresh_token": {"type": "string", "title": "Refresh token", "description": "From \"Manage Refresh Tokens for Integrations\", for the integration system user. It does not expire, but is lost when the tenant is refreshed from production."},
+            "refresh_token": {"type": "string", "title": "Refresh token", "description": "From \"Manage Refresh Tokens for Integrations\", for the integration system user. It does not expire, but is lost when the tenant is refreshed from production. Left out where a person signs in with a browser."},
             "private_key": {"type": "string", "title": "Private key", "description": "For jwt_bearer: PEM, RSA, whose x509 certificate the API client has."},
             "username": {"type": "string", "title": "User name", "description": "Of the integration system user with its tenant, for instance isu_liaison@acme: for web services and reports. Left out, they use the API client."},
             "webhook_secret": {"type": "string", "title": "Secret of messages", "description": "For messages that the tenant sends: what it writes into the header X-Workday-Secret."},
@@ -78,8 +88,10 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
     if let Err(sentence) = place(config) {
         problems.add("config.rest_endpoint", sentence);
     }
-    if let Some(Err(sentence)) = text(config, "token_endpoint").map(address) {
-        problems.add("config.token_endpoint", sentence);
+    for name in ["token_endpoint", "authorization_endpoint"] {
+        if let Some(Err(sentence)) = text(config, name).map(address) {
+            problems.add(format!("config.{name}"), sentence);
+        }
     }
     let sign_in = text(config, "sign_in").unwrap_or(SIGN_INS[0]);
     if !SIGN_INS.contains(&sign_in) {
@@ -94,6 +106,8 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
     // Nothing at all is a missing API client: most of the actions need it.
     if begun(known) || !begun(user) {
         required.extend(known);
+        // It comes when somebody signs in.
+        required.retain(|name| *name != "refresh_token" || text(config, "authorization_endpoint").is_none());
     }
     if begun(user) {
         required.extend(user);
@@ -133,6 +147,38 @@ fn place(config: &Json) -> Result<(Url, String), String> {
     url.set_query(None);
     url.set_fragment(None);
     Ok((url, tenant))
+}
+
+/// Where tokens are given out.
+fn token_url(config: &Json) -> Result<Url, String> {
+    if let Some(given) = text(config, "token_endpoint") {
+        return address(given).map_err(|why| format!("of the token endpoint: {why}"));
+    }
+    let (mut url, tenant) = place(config)?;
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.clear().extend(["ccx", "oauth2", &tenant, "token"]);
+    }
+    Ok(url)
+}
+
+/// How people sign in with a browser. Functional areas are chosen on the client, so no scope is asked for.
+pub(super) fn sign_in() -> SignIn {
+    SignIn::new(|connection| {
+        let config = &connection.config;
+        let page = text(config, "authorization_endpoint").filter(|_| text(config, "sign_in") != Some("jwt_bearer"));
+        let (Some(page), Some(id)) = (page, connection.credentials.get("client_id")) else { return Ok(None) };
+        Ok(Some(Authorize {
+            authorize_url: address(page).map_err(|why| format!("of the authorization endpoint: {why}"))?,
+            token_url: token_url(config)?,
+            id: id.expose().to_owned(),
+            secret: connection.credentials.get("client_secret").cloned(),
+            in_body: false,
+            scope: None,
+            pkce: true,
+            params: Vec::new(),
+            token_params: Vec::new(),
+        }))
+    })
 }
 
 /// A connection's settings, read.
@@ -210,10 +256,7 @@ impl<'a> Settings<'a> {
             return Err(broken(connection, why));
         };
         let jwt = text(&connection.config, "sign_in") == Some("jwt_bearer");
-        let token_url = match text(&connection.config, "token_endpoint") {
-            Some(given) => address(given).map_err(|why| broken(connection, &format!("of the token endpoint: {why}")))?,
-            None => self.url(&["ccx", "oauth2", &self.tenant, "token"]),
-        };
+        let token_url = token_url(&connection.config).map_err(|why| broken(connection, &why))?;
         let assertion = match credential("private_key").filter(|_| jwt) {
             Some(key) => {
                 let subject = text(&connection.config, "subject").unwrap_or_default();
@@ -271,6 +314,9 @@ mod tests {
         let page = json!({"rest_endpoint": "https://impl.workday.com/acme/d/home.htmld"});
         assert_eq!(problems(page, &client), ["config.rest_endpoint"]);
         assert_eq!(problems(json!({"rest_endpoint": "https://x/ccx/api/v1"}), &client), ["config.rest_endpoint"]);
+        let mut browser = good.clone();
+        browser["authorization_endpoint"] = json!("https://impl.workday.com/acme_preview1/authorize");
+        assert_eq!(problems(browser, &client[..2]), [""; 0], "somebody signs in with a browser");
         let jwt = json!({"rest_endpoint": "https://x/ccx/api/v1/acme", "sign_in": "jwt_bearer"});
         assert_eq!(problems(jwt, &[("client_id", "a"), ("private_key", "k")]), ["config.subject"]);
     }

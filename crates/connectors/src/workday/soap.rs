@@ -195,15 +195,17 @@ pub(super) fn fault(body: &[u8]) -> Option<Refusal> {
     })
 }
 
+/// An answer that lacks what belongs into it.
+pub(super) fn unreadable(why: &str) -> StepError {
+    let words = format!("the answer of Workday cannot be read: {why}");
+    StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", words).with_next("Nothing to do where it is tried again.")
+}
+
 /// The things of a page, and how many pages there are. Without that number more would seem to be nothing.
 ///
 /// # Errors
 /// When the answer is another page, or has not what it says it has.
 pub(super) fn page(answer: &Json, name: &str, asked: u64) -> Result<(Vec<Json>, u64), StepError> {
-    let unreadable = |why: &str| {
-        let words = format!("the answer of Workday cannot be read: {why}");
-        StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", words).with_next("Nothing to do where it is tried again.")
-    };
     let results = list(&answer["Response_Results"]).into_iter().next().unwrap_or_default();
     let number = |name: &str| results[name].as_str().and_then(|text| text.trim().parse::<u64>().ok());
     let pages = number("Total_Pages").ok_or_else(|| unreadable("it does not say how many pages there are"))?;

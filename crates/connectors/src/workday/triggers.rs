@@ -4,6 +4,7 @@
 //! the last question up to a minute ago by Workday's own clock; then once more as of a later day, for those whose first
 //! day is still to come. What is told twice has the same key.
 
+mod effective;
 mod feeds;
 mod schedules;
 
@@ -302,6 +303,7 @@ pub(super) fn all() -> Vec<Trigger> {
         ),
         worker_trigger("job_changed", "Job changed", "Fires for transfers, promotions and new titles.", &["job_change"]),
     ];
+    all.push(effective::trigger());
     all.extend(feeds::all());
     all.extend(schedules::all());
     all.push(message());

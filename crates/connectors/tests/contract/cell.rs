@@ -49,6 +49,9 @@ pub(crate) async fn all_faults(world: &World, name: &str, input: Input) -> Vec<S
     };
     let mut wrong: Vec<String> = row.two_steps(&plain).await.err().into_iter().collect();
     let effect = (action.effect)(&first);
+    if plain.requests.is_empty() {
+        return row.with_nobody(effect, &plain).await;
+    }
     let struck = plain.requests.iter().rposition(|request| effect != Effect::None && writes(request)).unwrap_or(0);
     for kind in faults::kinds() {
         let what = &plain.requests[struck];
@@ -66,7 +69,8 @@ impl Row<'_> {
         let done = self.world.run(&self.recipe, input).await;
         check(done.row.status == RunStatus::Succeeded, || format!("{} without a fault: {:?}", self.name, done.row.error))?;
         let output = output(&done).cloned().unwrap_or_default();
-        check(!done.requests.is_empty(), || format!("{} calls nobody", self.name))?;
+        let calls = !faults::calls_nobody(self.world.vendor.connector.id, self.name);
+        check(calls != done.requests.is_empty(), || format!("{} calls {:?}", self.name, done.requests))?;
         Ok(Plain { change: change(&before, &self.world.counts()), requests: done.requests, output })
     }
 
@@ -83,6 +87,26 @@ impl Row<'_> {
         let (one, other) = done.requests.split_at(done.requests.len() / 2);
         let shared = one.iter().map(key).find(|own| !own.is_empty() && other.iter().any(|request| key(request) == *own));
         check(shared.is_none(), || format!("{name}: two steps of a run have the key {shared:?}"))
+    }
+
+    /// What calls nobody works however its system fails, and always gives the same.
+    async fn with_nobody(&self, effect: Effect, plain: &Plain) -> Vec<String> {
+        let mut wrong = Vec::new();
+        if effect != Effect::None {
+            wrong.push(format!("{} calls nobody and is {effect:?}", self.name));
+        }
+        let faults = self.world.vendor.sandbox.world().faults();
+        for kind in faults::kinds() {
+            faults.add(Fault::new(self.world.vendor.connector.id, kind.clone())).unwrap();
+            let again = self.plain().await;
+            faults.clear();
+            match again {
+                Ok(again) if again.output == plain.output && again.change.values().all(|change| *change == 0) => {}
+                Ok(again) => wrong.push(format!("{} under {kind:?}: {} {:?}", self.name, again.output, again.change)),
+                Err(why) => wrong.push(format!("{} under {kind:?}: {why}", self.name)),
+            }
+        }
+        wrong
     }
 
     async fn under(&self, kind: &Kind, effect: Effect, struck: usize, plain: &Plain) -> Result<(), String> {
@@ -185,7 +209,10 @@ impl Row<'_> {
         let usual = plain.requests.len();
         match ends {
             Ends::AtOnce => check(calls == usual, || format!("{calls} calls, not {usual}")),
-            Ends::SignedIn => check((signed_in, calls) == (1, usual + 1), || format!("{signed_in} sign-ins and {calls} calls")),
+            Ends::SignedIn => {
+                let asked = usize::from(!faults::by_passport(&plain.requests[struck]));
+                check((signed_in, calls) == (asked, usual + 1), || format!("{signed_in} sign-ins and {calls} calls"))
+            }
             // It may look at what is there, but writes nothing more.
             Ends::Failed(_) | Ends::Uncertain(_) => {
                 let more = done.requests.iter().skip(struck + 1).filter(|request| writes(request) && !is_sign_in(request));

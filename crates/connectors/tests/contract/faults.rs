@@ -164,9 +164,19 @@ pub(crate) fn follows_a_job(vendor: &str, name: &str) -> bool {
     vendor == "salesforce" && name.starts_with("bulk_load")
 }
 
+/// It makes a text out of its input: no fault can reach it.
+pub(crate) fn calls_nobody(vendor: &str, name: &str) -> bool {
+    matches!((vendor, name), ("servicenow", "business_rule_script") | ("netsuite", "user_event_script"))
+}
+
 /// Keys and passwords are sent with each request: when one is refused, only a person can help.
 fn has_session(request: &Recorded) -> bool {
-    request.vendor != "stripe" && header(request, "authorization").starts_with("Bearer")
+    by_passport(request) || (request.vendor != "stripe" && header(request, "authorization").starts_with("Bearer"))
+}
+
+/// Signed in the message itself. NetSuite refuses too many calls like a wrong token, so it is asked once more with the same.
+pub(crate) fn by_passport(request: &Recorded) -> bool {
+    request.target.starts_with("/services/NetSuitePort_")
 }
 
 /// Of an answer that is nothing but a status, nothing can be spoilt.

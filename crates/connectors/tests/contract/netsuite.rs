@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 use crate::world::World;
 
 /// They go over SOAP, which takes no sessions.
-pub(crate) const SOAP: [&str; 4] = ["run_saved_search", "soap_get_record", "soap_write_record", "saved_search_rows"];
+pub(crate) const SOAP: [&str; 7] =
+    ["run_saved_search", "soap_get_record", "soap_write_record", "upload_file", "get_file", "attach_file", "saved_search_rows"];
 /// Inputs with which an action promises less.
 pub(crate) const MORE: [&str; 7] = [
     "create_record#once",
@@ -44,6 +45,10 @@ fn customer(name: &str) -> Json {
 async fn made(world: &World) -> Json {
     let fields = customer(&world.fresh("Made"));
     world.call("create_record", json!({ "type": "customer", "fields": fields })).await["id"].clone()
+}
+
+async fn file(world: &World) -> Json {
+    world.call("upload_file", json!({ "folder": "1", "text": "kept", "name": "note.txt" })).await["id"].clone()
 }
 
 async fn order(world: &World) -> Json {
@@ -113,6 +118,15 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
         "soap_write_record#once" => {
             json!({ "operation": "add", "type": "customer", "external_id": name, "fields": customer(&name) })
         }
+        "upload_file" => json!({ "folder": "1", "file": world.file().await, "name": format!("{name}.pdf") }),
+        "get_file" => json!({ "file": file(world).await }),
+        "attach_file" => {
+            let made = world.call("soap_write_record", {
+                json!({ "operation": "add", "type": "customer", "external_id": name, "fields": customer(&name) })
+            });
+            json!({ "type": "customer", "id": made.await["id"], "file": file(world).await })
+        }
+        "user_event_script" => json!({ "address": "https://us.example/hooks/a", "types": ["invoice"] }),
         other => panic!("{other} of NetSuite has no row"),
     }
 }

@@ -7,9 +7,6 @@ use crate::world::World;
 
 pub(crate) const MORE: [&str; 3] = ["create_record#once", "update_record#once", "import_rows#idempotent"];
 
-/// It makes a text, and calls nobody.
-pub(crate) const NO_CALLS: [&str; 1] = ["business_rule_script"];
-
 pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
     let told = sandbox.vendor("servicenow").unwrap().credentials();
     let config = json!({"base_url": sandbox.url("servicenow").as_str(), "auth": "client_credentials"});
@@ -73,6 +70,7 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
             json!({"item": item(), "variables": {"model": "x", "program": "x", "employee_number": "1"}})
         }
         "custom_request" => json!({"method": "POST", "path": "/api/now/table/incident", "body": {}}),
+        "business_rule_script" => json!({"table": "incident", "address": "https://us.example/hooks/a"}),
         other => panic!("{other} of ServiceNow has no row"),
     }
 }

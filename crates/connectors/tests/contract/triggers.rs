@@ -29,6 +29,8 @@ enum Row {
     Each(Json),
     /// It asks with these settings; each question that is answered is an event.
     Clock(Json),
+    /// It waits for one thing and tells of it once.
+    Once,
     /// It is told: there is no question that could meet a fault.
     Told,
     /// It listens to a stream that stays open, on which faults of single answers mean nothing: `salesforce/events.rs`
@@ -37,7 +39,7 @@ enum Row {
 }
 
 fn row(vendor: &str, trigger: &str) -> Row {
-    use Row::{Clock, Each, Streamed, Told};
+    use Row::{Clock, Each, Once, Streamed, Told};
     match (vendor, trigger) {
         ("netsuite", "new_record") => Each(json!({ "type": "customer", "fields": ["companyname"] })),
         ("netsuite", "changed_record") => Each(json!({ "type": "customer", "fields": ["phone"] })),
@@ -46,6 +48,7 @@ fn row(vendor: &str, trigger: &str) -> Row {
         ("netsuite", "saved_search_rows") => {
             Each(json!({ "search": "customsearch_customers", "search_type": "customer", "page_size": 1000 }))
         }
+        ("netsuite", "async_finished") => Once,
         ("netsuite", "record_script") => Told,
         ("salesforce", "new_record") => Each(json!({"object": "Lead", "fields": ["LastName"]})),
         ("salesforce", "new_or_updated_record") => Each(json!({"object": "Lead", "lag_s": 0})),
@@ -65,6 +68,7 @@ fn row(vendor: &str, trigger: &str) -> Row {
         ("workday", "worker_changed" | "worker_hired" | "worker_terminated" | "job_changed" | "organization_changed") => {
             Each(json!({}))
         }
+        ("workday", "change_effective") => Each(json!({ "organizations": ["SUP_ENG"] })),
         ("workday", "event_started" | "event_completed" | "time_off_approved" | "step_awaiting") => Each(json!({})),
         ("workday", "report_scheduled") => Clock(json!({ "report": "isu/Organizations", "batch_size": 1000 })),
         ("workday", "query_scheduled") => Clock(json!({ "query": "SELECT organization, name FROM allOrganizations" })),
@@ -109,6 +113,11 @@ async fn occur(world: &World, trigger: &str) {
         ("workday", "job_changed") => {
             happen("change_worker", json!({ "employee": "21010", "title": world.fresh("Principal") }));
         }
+        ("workday", "change_effective") => {
+            let title = world.fresh("Principal");
+            happen("change_worker", json!({ "employee": "21010", "organization": "ENG", "title": title, "days": 1 }));
+            world.vendor.sandbox.world().clock().advance(Duration::from_secs(24 * 3_600));
+        }
         ("workday", "worker_terminated") => {
             happen("terminate_worker", json!({ "employee": crate::workday::worker(world), "days": 0 }));
         }
@@ -131,6 +140,7 @@ pub(crate) async fn all_faults(world: &World, trigger: &str) -> Vec<String> {
     let (with, each) = match row(vendor, trigger) {
         Row::Each(with) => (with, true),
         Row::Clock(with) => (with, false),
+        Row::Once => return once(world, trigger).await,
         Row::Told | Row::Streamed => return Vec::new(),
     };
     let source = format!("{{ from: {}.{trigger}, with: {with} }}", world.vendor.connection.name);
@@ -179,13 +189,42 @@ pub(crate) async fn all_faults(world: &World, trigger: &str) -> Vec<String> {
     wrong
 }
 
+/// A trigger that waits for one call, which is another under every fault.
+async fn once(world: &World, trigger: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for kind in faults::kinds() {
+        let call = json!({ "path": "customer/eid:C-0001", "method": "PATCH", "body": { "phone": "+1" } });
+        let job = world.call("submit_async", call).await["job"].clone();
+        let faults = world.vendor.sandbox.world().faults();
+        faults.add(Fault::new(world.vendor.connector.id, kind.clone()).times(1)).unwrap();
+        let source = format!("{{ from: {}.{trigger}, with: {{ job: {job} }} }}", world.vendor.connection.name);
+        let recipe = world.save(&source, "- id: end\n    return: {}\n").await;
+        let mut questions = 0;
+        while questions < QUESTIONS_MAX && (runs(world, &recipe).await == 0 || faults.all().iter().all(|rule| rule.met == 0)) {
+            ask(world, &recipe).await;
+            questions += 1;
+        }
+        faults.clear();
+        // It is over: more questions change nothing.
+        ask(world, &recipe).await;
+        let poll = world.engine.store().poll(recipe.row.id).await.unwrap().unwrap();
+        let count = runs(world, &recipe).await;
+        if count != 1 || poll.failures != 0 {
+            wrong.push(format!("{trigger} under {kind:?}: {count} runs after {questions} questions, {:?}", poll.error));
+        }
+        world.engine.store().activate(recipe.row.id, None, &json!({}), world.engine.now()).await.unwrap();
+        world.engine.refresh().await.unwrap();
+    }
+    wrong
+}
+
 async fn runs(world: &World, recipe: &Arc<LiveRecipe>) -> usize {
     let filter = RunFilter { recipe: Some(recipe.row.id), limit: 10_000, ..RunFilter::default() };
     world.engine.store().runs(&filter).await.unwrap().len()
 }
 
 /// Lets time go by until a question was asked and what came of it is kept.
-async fn ask(world: &World, recipe: &Arc<LiveRecipe>) {
+pub(crate) async fn ask(world: &World, recipe: &Arc<LiveRecipe>) {
     let place = async || {
         let poll = world.engine.store().poll(recipe.row.id).await.unwrap();
         poll.map(|poll| (poll.asked_at, poll.failures, poll.due_at > world.engine.now()))

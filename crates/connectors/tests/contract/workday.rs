@@ -88,6 +88,17 @@ fn change(row: &str, world: &World) -> Json {
 pub(crate) async fn input(world: &World, row: &str) -> Json {
     match row {
         "get_worker" => json!({ "worker": "21002" }),
+        "get_worker_photo" => {
+            world.call("put_worker_photo", json!({ "worker": "21002", "file": world.file().await })).await;
+            json!({ "worker": "21002" })
+        }
+        "put_worker_photo" => json!({ "worker": worker(world), "file": world.file().await }),
+        "list_references" => json!({ "type": "Location_ID" }),
+        "launch_integration" => json!({ "integration": "INT001_Journal_Load" }),
+        "get_integration_event" => {
+            let event = world.call("launch_integration", json!({ "integration": "INT002_Badge_Export" })).await["event"].clone();
+            json!({ "event": event, "wait_s": 30 })
+        }
         "get_worker_profile" => json!({ "worker": "21002" }),
         "search_workers" => json!({ "search": "Logan" }),
         "list_workers" => json!({ "organizations": ["SUP_ENG"], "include_subordinate": false, "groups": ["employment"] }),

@@ -1,6 +1,10 @@
 //! The NetSuite connector against the simulated account.
 
 mod faults;
+mod files;
+#[path = "../support/shelf.rs"]
+#[expect(dead_code, reason = "no file breaks off here")]
+mod shelf;
 mod triggers;
 #[expect(unreachable_pub, reason = "it is shared by several tests")]
 #[path = "../support/vendor.rs"]
@@ -358,4 +362,41 @@ async fn settings_that_cannot_work_are_refused_with_every_reason() {
     configure(&vendor, &json!({ "denied_records": ["invoice"] }));
     let denied = vendor.call("get_record", json!({ "type": "invoice", "external_id": "INV-1001" })).await.unwrap_err();
     assert_eq!(denied.class, ErrorClass::Denied);
+}
+
+#[tokio::test]
+async fn the_script_that_is_written_signs_as_the_trigger_wants() {
+    let vendor = tokens().await;
+    let input = json!({ "address": "https://us.example/hooks/it's", "types": ["invoice"], "events": ["create"] });
+    let told = vendor.call("user_event_script", input).await.unwrap();
+    let script = told["script"].as_str().unwrap();
+    for part in [
+        "@NScriptType UserEventScript",
+        "const events = ['create'];",
+        "url: 'https://us.example/hooks/it%27s'",
+        "secret: 'custsecret_liaison_webhook'",
+        "JSON.stringify({ type: record.type, id: String(record.id), event, at: Date.now() })",
+        "'X-Signature': signature",
+    ] {
+        assert!(script.contains(part), "{part}: {script}");
+    }
+    assert!(told["steps"].to_string().contains("invoice"), "{told}");
+    for wrong in
+        [json!({ "address": "http://us.example/" }), json!({ "address": "https://us.example/", "secret": "custsecret_'+x" })]
+    {
+        assert_eq!(vendor.call("user_event_script", wrong).await.unwrap_err().code, "INPUT_INVALID");
+    }
+}
+
+#[tokio::test]
+async fn a_passport_that_is_refused_for_too_many_calls_is_made_anew() {
+    let vendor = tokens().await;
+    configure(&vendor, &json!({ "concurrency_limit": 1, "concurrency_as_invalid_login": true, "call_ms": 500 }));
+    let get = || vendor.call("soap_get_record", json!({ "type": "customer", "external_id": "C-0001" }));
+    let (one, other) = tokio::join!(get(), get());
+    assert!(one.is_ok() && other.is_ok(), "{one:?} {other:?}");
+    let requests = vendor.sandbox.world().recorder().of("netsuite");
+    let nonce = |body: &str| body.split("nonce>").nth(1).unwrap().to_owned();
+    let nonces: std::collections::HashSet<String> = requests.iter().map(|request| nonce(&request.body)).collect();
+    assert_eq!(nonces.len(), 3, "every sending has its own");
 }

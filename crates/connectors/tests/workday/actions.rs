@@ -1,10 +1,12 @@
 //! What each action does.
 
+use std::sync::Arc;
+
 use connector::{Effect, ErrorClass};
 use sandbox::{Fault, Kind};
 use serde_json::{Value as Json, json};
 
-use crate::{happen, seen, set, vendor::Vendor, without, workday};
+use crate::{connection, happen, seen, set, shelf, vendor::Vendor, without, workday};
 
 async fn done(vendor: &Vendor, action: &str, input: Json) -> Json {
     vendor.call(action, input).await.unwrap_or_else(|error| panic!("{action}: {error} {:?}", error.response))
@@ -183,6 +185,7 @@ async fn every_list_is_read() {
         "list_time_off_types": { "worker": "21001" },
         "get_time_off_balances": { "worker": "21001", "date": "2026-06-01" },
         "list_leaves_of_absence": { "worker": "21001" },
+        "list_references": { "type": "Location_ID" },
         "list_events": { "worker": "21001", "initiated_from": "2000-01-01" },
         "list_customer_invoices": { "payment_status": "Unpaid" },
         "list_journal_lines": { "journal": journal },
@@ -329,4 +332,45 @@ async fn reports_come_in_pages_and_as_files() {
     let error =
         vendor.call("run_report", json!({ "report": "isu/All_Workers", "prompts": { "Nonsense": "1" } })).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "REPORT_REFUSED"));
+}
+
+#[tokio::test]
+async fn a_photo_goes_there_and_back_and_replaces_the_one_before() {
+    let vendor = Vendor::start("workday", connection).await;
+    let shelf = Arc::<shelf::Shelf>::default();
+    vendor.http.keep_files_with(Arc::new(shelf::Door(Arc::clone(&shelf))));
+    let error = vendor.call("get_worker_photo", json!({ "worker": "21001" })).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::NotFound, "PHOTO_MISSING"));
+    let photo = [&[0x89, b'P', b'N', b'G'][..], &[7; 5_000]].concat();
+    for content in [b"GIF8 old".to_vec(), photo.clone()] {
+        let file = shelf.put("me & you.png", "image/png", &content).json();
+        vendor.call("put_worker_photo", json!({ "worker": "21001", "file": file })).await.unwrap();
+    }
+    let got = vendor.call("get_worker_photo", json!({ "worker": "21001" })).await.unwrap();
+    assert_eq!((&got["name"], &got["type"], &got["size"]), (&json!("me & you.png"), &json!("image/png"), &json!(5_004)));
+    assert_eq!(shelf.contents().last().unwrap(), &photo);
+    let error = vendor.call("get_worker_photo", json!({ "worker": "1" })).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "INVALID_ID"));
+}
+
+#[tokio::test]
+async fn reference_ids_are_listed_and_integrations_run_and_are_waited_for() {
+    let vendor = workday().await;
+    let rows = vendor.call("list_references", json!({ "type": "Location_ID" })).await.unwrap()["rows"].clone();
+    assert!(rows.as_array().unwrap().iter().any(|row| row["id"] == "BER" && row["wid"].is_string()), "{rows}");
+    assert!(vendor.call("list_references", json!({ "type": "Nothing_ID" })).await.is_err());
+
+    set(&vendor, json!({ "integration_s": 3_600 }));
+    let parameters =
+        json!({ "Service_Component_Data": { "Field_Override_Data": { "Field_Name": "Day", "Value": "2026-11-01" } } });
+    let input = json!({ "integration": "INT001_Journal_Load", "parameters": parameters });
+    let run = vendor.call("launch_integration", input).await.unwrap();
+    assert_eq!((&run["completed"], &run["status"]), (&json!(false), &json!("Processing")), "{run}");
+    let look = || vendor.call("get_integration_event", json!({ "event": run["event"] }));
+    assert_eq!(look().await.unwrap()["completed"], false);
+    vendor.sandbox.world().clock().advance(std::time::Duration::from_secs(3_600));
+    let over = look().await.unwrap();
+    assert_eq!((&over["completed"], &over["message"]), (&json!(true), &json!("Integration Completed.")), "{over}");
+    let unknown = vendor.call("launch_integration", json!({ "integration": "INT999" })).await.unwrap_err();
+    assert_eq!(unknown.code, "INVALID_ID");
 }

@@ -209,3 +209,27 @@ async fn a_message_needs_its_secret() {
     assert_ne!(keyed(&connection, "{}", None), keyed(&connection, "[]", None));
     assert_eq!(keyed(&connection, "{}", Some("m-1")), "m-1");
 }
+
+#[tokio::test]
+async fn a_change_to_come_is_told_on_its_day_unless_it_was_taken_back() {
+    let vendor = workday().await;
+    let start = now(&vendor);
+    let clock = vendor.sandbox.world().clock();
+    let day = Duration::from_secs(24 * 3_600);
+    clock.advance(Duration::from_secs(60));
+    happen(&vendor, "change_worker", json!({ "employee": "21010", "title": "Today" }));
+    happen(&vendor, "change_worker", json!({ "employee": "21010", "title": "Tomorrow", "days": 1 }));
+    let undone = happen(&vendor, "change_worker", json!({ "employee": "21011", "title": "Never", "days": 1 }));
+    happen(&vendor, "rescind_event", json!({ "event": undone["event"] }));
+    let (first, cursor) = ask(&vendor, "change_effective", &json!({}), start).await;
+    assert!(first.is_empty(), "{first:?}");
+    clock.advance(day);
+    let (told, cursor) = ask(&vendor, "change_effective", &json!({}), cursor).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].data["worker"]["business_title"], "Tomorrow", "as of its day");
+    assert!(told[0].data["change"]["entered"].as_str() < told[0].data["change"]["effective"].as_str(), "{told:?}");
+    clock.advance(day);
+    assert!(ask(&vendor, "change_effective", &json!({}), cursor.clone()).await.0.is_empty());
+    let (other, _) = ask(&vendor, "change_effective", &json!({ "classes": ["hire"] }), Position::Since(0)).await;
+    assert!(other.iter().all(|event| event.data["change"]["class"] == "hire"), "{other:?}");
+}

@@ -51,4 +51,5 @@ mod tokens;
 mod told_and_asked;
 mod traces;
 mod two_orgs;
+mod vendor_sign_ins;
 mod words;

@@ -7,6 +7,7 @@ use super::{
     refusal::Refusal,
     rules,
     schema::{Family, Type},
+    settings::{Drift, Drifted},
     store::{ROWS_MAX, Record, Row, Store},
     values,
 };
@@ -37,6 +38,7 @@ pub(super) struct Now {
     pub(super) zone: TimeZone,
     /// An account with one company has no subsidiaries.
     pub(super) one_company: bool,
+    pub(super) drifted: Drifted,
 }
 
 impl Now {
@@ -179,6 +181,19 @@ fn member(record: &mut Record, name: &str, value: &Json, store: &Store, manner: 
     let kind = record.kind;
     let place = kind.position(name).ok_or_else(|| unknown(name, name))?;
     let field = &kind.fields[place];
+    match now.drifted.of(kind.name, name) {
+        Some(Drift::Removed) => return Err(unknown(name, name)),
+        Some(Drift::Integer) if !(value.is_i64() || value.is_null()) => {
+            let detail = format!("Invalid value for the field '{name}'. Provide a valid value of type 'integer'.");
+            return Err(Refusal::bad("INVALID_VALUE", detail).path(name));
+        }
+        // It is kept as it was before.
+        Some(Drift::Integer) => {
+            record.values[place] = if value.is_null() { Json::Null } else { json!(value.to_string()) };
+            return Ok(());
+        }
+        None => {}
+    }
     if field.locked {
         return Err(locked(name));
     }

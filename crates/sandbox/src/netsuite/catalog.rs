@@ -9,6 +9,7 @@ use super::{
     record_api,
     refusal::Refusal,
     schema::{self, Field, Kind, Sublist, Type},
+    settings::{Drift, Settings},
     values::link,
 };
 
@@ -44,7 +45,7 @@ pub(super) fn answer(call: &Call, state: &State, rest: &[&str]) -> Result<Answer
                 return Ok(Answer::json(SWAGGER, &openapi(&[kind], call)));
             }
             if accept.contains(SCHEMA) {
-                return Ok(Answer::json(SCHEMA, &described(kind, state.settings.one_company)));
+                return Ok(Answer::json(SCHEMA, &described(kind, &state.settings)));
             }
             Ok(Answer::json(ONE, &entry(kind, &address)))
         }
@@ -60,7 +61,8 @@ fn missing(name: &str, call: &Call) -> Refusal {
 fn chosen(state: &State, names: Option<&[String]>) -> Result<Vec<&'static Type>, Refusal> {
     let hidden = |kind: &Type| {
         let named = |list: &[String]| list.iter().any(|name| name.eq_ignore_ascii_case(kind.name));
-        named(&state.settings.catalog_missing)
+        kind.is_cabinet()
+            || named(&state.settings.catalog_missing)
             || named(&state.settings.denied_records)
             || (state.settings.one_company && kind.name == "subsidiary")
     };
@@ -95,13 +97,20 @@ fn entry(kind: &Type, address: &str) -> Json {
 }
 
 /// A type as JSON Schema. It never says which fields are required.
-fn described(kind: &Type, one_company: bool) -> Json {
+fn described(kind: &Type, settings: &Settings) -> Json {
     let mut properties = Map::new();
     properties.insert("id".to_owned(), json!({ "title": "Internal ID", "type": "string", "nullable": true }));
     properties.insert("externalId".to_owned(), json!({ "title": "External ID", "type": "string", "nullable": true }));
-    let fields: Vec<&Field> = kind.fields.iter().filter(|field| !(one_company && field.name == "subsidiary")).collect();
+    let hidden = |field: &&Field| {
+        (settings.one_company && field.name == "subsidiary") || settings.drifted_fields.removed(kind.name, field.name)
+    };
+    let fields: Vec<&Field> = kind.fields.iter().filter(|field| !hidden(field)).collect();
     for field in &fields {
-        properties.insert(field.name.to_owned(), property(field));
+        let mut told = property(field);
+        if settings.drifted_fields.of(kind.name, field.name) == Some(Drift::Integer) {
+            told = json!({ "type": "integer", "format": "int64", "title": field.title, "nullable": true });
+        }
+        properties.insert(field.name.to_owned(), told);
     }
     for sublist in &kind.sublists {
         properties.insert(sublist.name.to_owned(), rows(sublist));
@@ -203,7 +212,7 @@ fn openapi(kinds: &[&Type], call: &Call) -> Json {
             "patch": { "tags": [name], "summary": "Update record.", "operationId": format!("patch-{name}"), "parameters": id, "requestBody": body, "responses": done },
             "delete": { "tags": [name], "summary": "Remove record.", "operationId": format!("delete-{name}"), "parameters": id, "responses": done },
         }));
-        let mut schema = described(kind, false);
+        let mut schema = described(kind, &Settings::default());
         if let Some(members) = schema.as_object_mut() {
             members.remove("$schema");
         }

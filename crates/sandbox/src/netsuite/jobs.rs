@@ -92,7 +92,7 @@ impl NetSuite {
             return Ok(vec![self.records(call).unwrap_or_else(|refusal| kept(&refusal))]);
         }
         let parts = segments(&call.path, record_api::BASE);
-        let kind = parts.first().filter(|_| parts.len() == 1).and_then(|name| schema::find(name));
+        let kind = parts.first().filter(|_| parts.len() == 1).and_then(|name| schema::find_rest(name));
         let kind = kind.ok_or_else(|| Refusal::no_record(&call.path))?;
         let items = batch(call)?;
         let mut state = self.state.lock();

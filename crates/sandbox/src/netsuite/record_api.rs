@@ -68,7 +68,7 @@ impl Work<'_> {
             return super::catalog::answer(self.call, self.state, rest);
         }
         let Some((name, rest)) = parts.split_first() else { return Err(self.nowhere("")) };
-        let kind = schema::find(name)
+        let kind = schema::find_rest(name)
             .filter(|kind| !(self.now.one_company && kind.name == "subsidiary"))
             .ok_or_else(|| self.nowhere(name))?;
         self.state.may(kind, method != Method::GET)?;
@@ -116,7 +116,13 @@ impl Work<'_> {
             let detail = "The query parameters 'expandSubResources' and 'fields' cannot be used together.";
             return Err(Refusal::bad("INVALID_PARAMETER", detail).query("fields"));
         }
-        Ok(Shown { base: self.base(), expand: on("expandSubResources"), simple_enums: on("simpleEnumFormat"), only })
+        Ok(Shown {
+            base: self.base(),
+            expand: on("expandSubResources"),
+            simple_enums: on("simpleEnumFormat"),
+            only,
+            drifted: self.now.drifted.clone(),
+        })
     }
 
     /// The internal id of `647` or `eid:C-0001`.
@@ -174,11 +180,10 @@ impl Work<'_> {
 
     pub(super) fn read(&self, kind: &'static Type, key: &str) -> Result<Answer, Refusal> {
         let shown = self.shown()?;
-        if let Some(unknown) = shown
-            .only
-            .iter()
-            .find(|name| *name != "externalId" && *name != "id" && kind.position(name).is_none() && kind.sublist(name).is_none())
-        {
+        if let Some(unknown) = shown.only.iter().find(|name| {
+            let known = kind.position(name).is_some() && !self.now.drifted.removed(kind.name, name);
+            *name != "externalId" && *name != "id" && !known && kind.sublist(name).is_none()
+        }) {
             return Err(Refusal::bad("NONEXISTENT_FIELD", format!("The field '{unknown}' does not exist.")).query("fields"));
         }
         Ok(Answer::json(ONE, &values::show(self.found(kind, key)?, &self.state.store, &shown)))
@@ -244,7 +249,7 @@ impl Work<'_> {
 
     fn transform(&mut self, from: &'static Type, key: &str, to: &str) -> Result<Answer, Refusal> {
         let id = self.id(from, key)?;
-        let to = schema::find(to).ok_or_else(|| self.nowhere(to))?;
+        let to = schema::find_rest(to).ok_or_else(|| self.nowhere(to))?;
         self.state.may(to, true)?;
         let body = if self.call.body.is_empty() { Map::new() } else { self.call.object()? };
         let manner = self.manner()?;

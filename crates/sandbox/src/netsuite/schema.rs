@@ -107,6 +107,11 @@ impl Type {
     pub(super) fn is_custom(&self) -> bool {
         self.name.starts_with("customrecord")
     }
+
+    /// The file cabinet is reached over SOAP only.
+    pub(super) fn is_cabinet(&self) -> bool {
+        matches!(self.name, "file" | "folder")
+    }
 }
 
 static TYPES: LazyLock<Vec<Type>> = LazyLock::new(declared::types);
@@ -116,9 +121,14 @@ pub(super) fn types() -> &'static [Type] {
     &TYPES
 }
 
-/// A type by the name in addresses. Letters' case does not matter, as in the real one.
+/// A type by its name. Letters' case does not matter, as in the real one.
 pub(super) fn find(name: &str) -> Option<&'static Type> {
     TYPES.iter().find(|known| known.name.eq_ignore_ascii_case(name))
+}
+
+/// A type by the name in addresses of the record API.
+pub(super) fn find_rest(name: &str) -> Option<&'static Type> {
+    find(name).filter(|kind| !kind.is_cabinet())
 }
 
 /// The family a reference points into.

@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{
     books::{self, Manner, Now},
     schema::{Family, find},
-    settings::Settings,
+    settings::{Drifted, Settings},
     store::Store,
     transform,
 };
@@ -46,7 +46,8 @@ struct Seeding<'a> {
 impl Seeding<'_> {
     /// Makes a record as of a day. The company's books are known to be right.
     fn add(&mut self, kind: &str, day: Date, mut body: Json) -> u64 {
-        let now = Now { at: at(day), zone: self.settings.zone(), one_company: self.settings.one_company };
+        let now =
+            Now { at: at(day), zone: self.settings.zone(), one_company: self.settings.one_company, drifted: Drifted::default() };
         let Some((kind, body)) = find(kind).zip(body.as_object_mut()) else { return 0 };
         if self.settings.one_company {
             body.remove("subsidiary");
@@ -90,6 +91,7 @@ fn lists(seeding: &mut Seeding<'_>, company: &Company) {
             json!({ "name": name, "symbol": symbol, "exchangeRate": rate, "externalId": symbol, "isInactive": false }),
         );
     }
+    seeding.add("folder", begun, json!({ "name": "Attachments Received", "externalId": "FOLDER-ATTACHMENTS" }));
     if !seeding.settings.one_company {
         seeding.add("subsidiary", begun, json!({ "name": company.name, "currency": "1", "country": "US" }));
         seeding.add(
@@ -224,7 +226,12 @@ fn sale(seeding: &mut Seeding<'_>, company: &Company, invoice: &Invoice) {
     let billed = order.filter(|_| invoice.number.is_multiple_of(8));
     let id = match (billed, find("salesOrder"), find("invoice"), body.as_object()) {
         (Some(order), Some(from), Some(to), Some(body)) => {
-            let now = Now { at: at(invoice.issued), zone: seeding.settings.zone(), one_company: seeding.settings.one_company };
+            let now = Now {
+                at: at(invoice.issued),
+                zone: seeding.settings.zone(),
+                one_company: seeding.settings.one_company,
+                drifted: Drifted::default(),
+            };
             transform::transform(&mut seeding.store, (from, order), to, body, &Manner::default(), &now).unwrap_or_default()
         }
         _ => seeding.add("invoice", invoice.issued, body.clone()),

@@ -1,5 +1,7 @@
 //! What can be set about the account.
 
+use std::collections::BTreeMap;
+
 use jiff::{civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -11,6 +13,32 @@ use crate::{Problem, tokens::assertion::public_key};
 const SCRIPTS_MAX: usize = 50;
 /// Longest pause a setting may ask for.
 const PAUSE_MS_MAX: u64 = 600_000;
+
+/// What became of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Drift {
+    /// It is gone, under this name at least.
+    Removed,
+    /// It takes whole numbers now.
+    Integer,
+}
+
+/// Fields that changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Drifted(BTreeMap<String, Drift>);
+
+impl Drifted {
+    /// What became of a field of a type.
+    pub(super) fn of(&self, kind: &str, field: &str) -> Option<Drift> {
+        if self.0.is_empty() { None } else { self.0.get(&format!("{kind}.{field}")).copied() }
+    }
+
+    pub(super) fn removed(&self, kind: &str, field: &str) -> bool {
+        self.of(kind, field) == Some(Drift::Removed)
+    }
+}
 
 /// The account's preferences, its limits and its moods.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +84,8 @@ pub(super) struct Settings {
     pub(super) read_only_records: Vec<String>,
     /// Types whose description is missing in the catalog.
     pub(super) catalog_missing: Vec<String>,
+    /// Fields that an administrator has changed since, such as `customer.phone`: `removed`, or `integer` for another type.
+    pub(super) drifted_fields: Drifted,
     /// More certificates that are mapped to the integration.
     pub(super) certificates: Vec<Certificate>,
     /// Scripts that tell a webhook of every record saved or deleted.
@@ -104,6 +134,7 @@ impl Default for Settings {
             denied_records: Vec::new(),
             read_only_records: Vec::new(),
             catalog_missing: vec!["transaction".to_owned()],
+            drifted_fields: Drifted::default(),
             certificates: Vec::new(),
             user_event_scripts: Vec::new(),
         }

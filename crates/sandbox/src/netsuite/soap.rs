@@ -1,5 +1,6 @@
 //! SuiteTalk over SOAP: what REST lacks, and what older clients speak.
 
+mod cabinet;
 mod convert;
 mod search;
 mod wsdl;
@@ -162,7 +163,9 @@ impl NetSuite {
         if !good {
             return Err(Fault::login());
         }
-        let _place = self.place().ok_or_else(Fault::busy)?;
+        let _place = self.place().ok_or_else(|| {
+            if self.state.lock().settings.concurrency_as_invalid_login { Fault::login() } else { Fault::busy() }
+        })?;
         self.pause(false).await;
         let preference = |name: &str| message.header("searchPreferences").and_then(|header| header.text_of(name));
         let mut state = self.state.lock();
@@ -208,6 +211,10 @@ impl Talk<'_> {
                 self.delete(&mut inside, reference);
             }
             "deleteList" => self.each(&mut inside, request, "baseRef", "writeResponseList", Self::delete)?,
+            "attach" => {
+                let reference = request.child("attachReferece").ok_or_else(|| Fault::unexpected("attachReferece is missing"))?;
+                self.attach(&mut inside, reference);
+            }
             "getAll" => self.all(&mut inside, request),
             "search" => self.search(&mut inside, request)?,
             "searchMoreWithId" => self.more(&mut inside, request),
@@ -309,7 +316,10 @@ impl Talk<'_> {
     }
 
     fn written(&mut self, record: &Element, operation: &str) -> Result<(&'static schema::Type, u64), Refusal> {
-        let Given { kind, id, body, manner } = convert::read(record)?;
+        let Given { kind, id, mut body, manner } = convert::read(record)?;
+        if kind.name == "file" {
+            cabinet::typed(&mut body);
+        }
         self.state.may(kind, true)?;
         let external =
             body.get("externalId").and_then(Json::as_str).and_then(|external| self.state.store.by_external(kind, external));

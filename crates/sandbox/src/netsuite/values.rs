@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json, json};
 use super::{
     refusal::Refusal,
     schema::{Field, Kind},
+    settings::Drifted,
     store::{Record, Row, Store},
 };
 
@@ -159,6 +160,7 @@ pub(super) struct Shown {
     pub(super) simple_enums: bool,
     /// Only these fields, when there are any.
     pub(super) only: Vec<String>,
+    pub(super) drifted: Drifted,
 }
 
 pub(super) fn link(rel: &str, href: String) -> Json {
@@ -199,7 +201,10 @@ pub(super) fn write(field: &Field, value: &Json, store: &Store, shown: &Shown) -
 /// A record as `GET` gives it.
 pub(super) fn show(record: &Record, store: &Store, shown: &Shown) -> Json {
     let own = format!("{}/{}/{}", shown.base, record.kind.name, record.id);
-    let wanted = |name: &str| shown.only.is_empty() || shown.only.iter().any(|only| only == name);
+    let wanted = |name: &str| {
+        let chosen = shown.only.is_empty() || shown.only.iter().any(|only| only == name);
+        chosen && !shown.drifted.removed(record.kind.name, name)
+    };
     let mut out = Map::new();
     out.insert("links".to_owned(), json!([link("self", own.clone())]));
     out.insert("id".to_owned(), json!(record.id.to_string()));

@@ -290,6 +290,8 @@ pub(super) fn tables(state: &State) -> Vec<Table> {
         ("events", state.events.len()),
         ("transaction_log", lines),
         ("absences", state.absences.len()),
+        ("photos", state.photos.len()),
+        ("integration_events", state.launched.len()),
     ]
     .map(|(name, rows)| Table { name: name.to_owned(), rows })
     .into();
@@ -320,6 +322,16 @@ pub(super) fn rows(state: &State, table: &str, from: usize, limit: usize, now: T
                     "type": state.item(absence.kind).name, "quantity": absence.quantity, "status": state.events[absence.event].status.words().1 })
             };
             state.absences.iter().skip(from).take(limit).map(row).collect()
+        }
+        "photos" => {
+            let mut photos: Vec<_> = state.photos.iter().collect();
+            photos.sort_by_key(|(worker, _)| **worker);
+            let row = |(worker, (name, file)): (&usize, &(String, String))| json!({ "worker": state.workers[*worker].number, "filename": name, "letters": file.len() });
+            photos.into_iter().skip(from).take(limit).map(row).collect()
+        }
+        "integration_events" => {
+            let row = |launched: &super::state::Launched| json!({ "id": launched.wid, "system": state.item(launched.system).name, "at": launched.at.to_string() });
+            state.launched.iter().skip(from).take(limit).map(row).collect()
         }
         other => state.docs.rows(other, from, limit)?,
     };

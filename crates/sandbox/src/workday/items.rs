@@ -39,6 +39,7 @@ pub(super) enum Kind {
     UsageType,
     DeviceType,
     ManagementLevel,
+    IntegrationSystem,
 }
 
 impl Kind {
@@ -74,6 +75,7 @@ impl Kind {
             Self::UsageType => "Communication_Usage_Type_ID",
             Self::DeviceType => "Phone_Device_Type_ID",
             Self::ManagementLevel => "Management_Level_ID",
+            Self::IntegrationSystem => "Integration_System_ID",
         }
     }
 

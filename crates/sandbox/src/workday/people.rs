@@ -92,6 +92,8 @@ pub(super) struct Line {
     pub(super) entered: Timestamp,
     pub(super) rescind: bool,
     pub(super) correction: bool,
+    /// It was taken back later.
+    pub(super) undone: bool,
     /// What was effective before a correction.
     pub(super) prior: Option<Date>,
 }

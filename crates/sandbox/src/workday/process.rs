@@ -265,7 +265,16 @@ impl State {
         }
         self.log(
             worker,
-            Line { process, effective, entered: now, rescind: false, correction: false, prior: None, wid: String::new() },
+            Line {
+                process,
+                effective,
+                entered: now,
+                rescind: false,
+                correction: false,
+                undone: false,
+                prior: None,
+                wid: String::new(),
+            },
         );
     }
 
@@ -283,9 +292,20 @@ impl State {
         for fact in self.workers[worker].facts.iter_mut().filter(|fact| fact.event == place && fact.until.is_none()) {
             fact.until = Some(now);
         }
+        let lines = self.workers[worker].log.iter_mut();
+        lines.filter(|line| line.process == process && line.effective == effective).for_each(|line| line.undone = true);
         self.log(
             worker,
-            Line { process, effective, entered: now, rescind: true, correction: false, prior: None, wid: String::new() },
+            Line {
+                process,
+                effective,
+                entered: now,
+                rescind: true,
+                correction: false,
+                undone: false,
+                prior: None,
+                wid: String::new(),
+            },
         );
     }
 
@@ -298,8 +318,16 @@ impl State {
             fact.until = Some(now);
         }
         self.workers[worker].insert(Fact { effective, entered: now, until: None, change, event: place });
-        let line =
-            Line { process, effective, entered: now, rescind: false, correction: true, prior: Some(prior), wid: String::new() };
+        let line = Line {
+            process,
+            effective,
+            entered: now,
+            rescind: false,
+            correction: true,
+            undone: false,
+            prior: Some(prior),
+            wid: String::new(),
+        };
         self.log(worker, line);
     }
 }

@@ -96,6 +96,10 @@ fn picklists(state: &mut State, company: &Company) {
             &[("AIRFARE", "Airfare"), ("HOTEL", "Hotel"), ("MEALS", "Meals"), ("TAXI", "Taxi"), ("SOFTWARE", "Software")],
         ),
         (Kind::PaymentPlan, &[("SPOT_BONUS", "Spot Bonus"), ("SIGN_ON_BONUS", "Sign-On Bonus")]),
+        (
+            Kind::IntegrationSystem,
+            &[("INT001_Journal_Load", "INT001 Journal Load"), ("INT002_Badge_Export", "INT002 Badge Export")],
+        ),
         (Kind::PayComponent, &[("OVERTIME", "Overtime"), ("BONUS", "Bonus")]),
         (Kind::UsageType, &[("WORK", "Work"), ("HOME", "Home")]),
         (Kind::DeviceType, &[("Mobile", "Mobile"), ("Landline", "Landline")]),

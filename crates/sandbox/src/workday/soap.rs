@@ -1,7 +1,9 @@
 //! The SOAP services: operations, their WSDL, and who may call them.
 
 pub(super) mod fault;
+mod integrations;
 mod organizations;
+mod photos;
 mod refs;
 mod schema;
 mod staffing;
@@ -38,6 +40,8 @@ const SERVICES: &[(&str, &[Operation])] = &[
             ("Get_Workers", "Get_Workers_Request", "Get_Workers_Response"),
             ("Get_Server_Timestamp", "Server_Timestamp_Get", "Server_Timestamp"),
             ("Get_Organizations", "Get_Organizations_Request", "Get_Organizations_Response"),
+            ("Get_Worker_Photos", "Get_Worker_Photos_Request", "Get_Worker_Photos_Response"),
+            ("Put_Worker_Photo", "Put_Worker_Photo_Request", "Put_Worker_Photo_Response"),
             ("Change_Business_Title", "Change_Business_Title_Request", "Change_Business_Title_Response"),
             (
                 "Change_Work_Contact_Information",
@@ -53,6 +57,14 @@ const SERVICES: &[(&str, &[Operation])] = &[
             ("Add_Workday_Account", "Add_Workday_Account_Request", "Add_Workday_Account_Response"),
             ("Update_Workday_Account", "Update_Workday_Account_Request", "Update_Workday_Account_Response"),
             ("Change_Other_IDs", "Change_Other_IDs_Request", "Change_Other_IDs_Response"),
+        ],
+    ),
+    (
+        "Integrations",
+        &[
+            ("Get_References", "Get_References_Request", "Get_References_Response"),
+            ("Launch_EIB", "Launch_EIB_Request", "Launch_EIB_Response"),
+            ("Get_Integration_Events", "Get_Integration_Events_Request", "Get_Integration_Events_Response"),
         ],
     ),
     (
@@ -138,7 +150,11 @@ fn operate(state: &mut State, call: &Call<'_>, operations: &[Operation], version
         zones: state.settings.zone_suffixed_dates,
     };
     let inside = match *operation {
-        "Get_Workers" | "Get_Organizations" if state.settings.hollow => Ok(String::new()),
+        "Get_Workers" | "Get_Organizations" | "Get_Worker_Photos" | "Get_References" | "Get_Integration_Events"
+            if state.settings.hollow =>
+        {
+            Ok(String::new())
+        }
         "Get_Workers" => workers::get(state, &ask),
         "Get_Organizations" => organizations::get(state, &ask),
         "Get_Server_Timestamp" => {
@@ -146,7 +162,12 @@ fn operate(state: &mut State, call: &Call<'_>, operations: &[Operation], version
             xml.text("wd:Server_Timestamp_Data", &[], &moment(ask.now));
             Ok(xml.finish())
         }
+        "Get_Worker_Photos" => photos::get(state, &ask),
+        "Get_References" => integrations::references(state, &ask),
+        "Get_Integration_Events" => integrations::events(state, &ask),
         _ if !who.rights.write => Err(fault::unauthorized()),
+        "Put_Worker_Photo" => photos::put(state, &ask),
+        "Launch_EIB" => integrations::launch(state, &ask),
         "Hire_Employee" => staffing::hire(state, &ask),
         "Terminate_Employee" => staffing::terminate(state, &ask),
         "Change_Job" => staffing::change_job(state, &ask),

@@ -45,6 +45,8 @@ pub(super) struct Settings {
     pub(super) hollow: bool,
     /// Reports answer 200 with the page of a gateway.
     pub(super) report_page: bool,
+    /// How long an integration that was launched takes, in seconds.
+    pub(super) integration_s: u32,
     /// Lines of the general ledger, for long reports; up to two million.
     pub(super) journal_lines: u64,
 }
@@ -66,6 +68,7 @@ impl Default for Settings {
             gateway: 0,
             hollow: false,
             report_page: false,
+            integration_s: 0,
             journal_lines: 2_000,
         }
     }
@@ -100,6 +103,15 @@ pub(super) struct Absence {
     pub(super) event: usize,
 }
 
+/// A run of an integration.
+#[derive(Debug, Clone)]
+pub(super) struct Launched {
+    pub(super) wid: String,
+    /// The place of the integration system.
+    pub(super) system: usize,
+    pub(super) at: Timestamp,
+}
+
 /// All records.
 #[derive(Default)]
 pub(super) struct State {
@@ -118,6 +130,10 @@ pub(super) struct State {
     pub(super) lines: u64,
     pub(super) absences: Vec<Absence>,
     pub(super) docs: Docs,
+    /// The name and the base64 of a worker's photo.
+    pub(super) photos: HashMap<usize, (String, String)>,
+    /// Runs of integrations, in the order they were launched.
+    pub(super) launched: Vec<Launched>,
     pub(super) sessions: Sessions,
     pub(super) next_employee: u32,
     pub(super) domain: String,

@@ -53,6 +53,18 @@ bills = client.search_factory("Transaction", basic=client.basic_search_factory(
 result = client.search(bills)
 assert result.totalRecords == 5 and result.records[0]["tranId"], result
 
+folder = connection.folders.post({"externalId": "FOLDER-1", "name": "Receipts"})
+file = connection.files.post({
+    "externalId": "FILE-1", "name": "receipt.txt", "content": b"12.50 & more",
+    "folder": {"internalId": folder["internalId"], "type": "folder"},
+})
+kept = connection.files.get(externalId="FILE-1")
+assert kept["content"] == b"12.50 & more" and kept["folder"]["internalId"] == folder["internalId"], kept
+attach = client._client.get_type("{urn:core_2024_1.platform.webservices.netsuite.com}AttachBasicReference")
+to = client.RecordRef(internalId=one["internalId"], type="customer")
+tied = client.request("attach", attach(attachTo=to, attachedRecord=client.RecordRef(internalId=file["internalId"], type="file")))
+assert tied.body.writeResponse.status.isSuccess, tied
+
 for change in ({"token_secret": "wrong"}, {"account": "1234567_SB2"}):
     try:
         connect("2019_1", **change).customers.get(externalId="C-0001")

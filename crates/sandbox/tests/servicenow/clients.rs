@@ -16,14 +16,18 @@ use tokio_rustls::{TlsAcceptor, rustls};
 
 use crate::Instance;
 
-fn python() -> PathBuf {
-    let place = std::env::var("LIAISON_TEST_PYTHON");
-    place.unwrap_or_else(|_| panic!("set LIAISON_TEST_PYTHON, or run `cargo xtask test`, which installs the clients")).into()
+fn python(variable: &str) -> PathBuf {
+    let place = std::env::var(variable);
+    place.unwrap_or_else(|_| panic!("set {variable}, or run `cargo xtask test`, which installs the clients")).into()
 }
 
 async fn run(script: &str, variables: &[(&str, String)]) -> Output {
+    run_with("LIAISON_TEST_PYTHON", script, variables).await
+}
+
+async fn run_with(interpreter: &str, script: &str, variables: &[(&str, String)]) -> Output {
     let place = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/servicenow").join(script);
-    let mut command = Command::new(python());
+    let mut command = Command::new(python(interpreter));
     command.arg("-W").arg("ignore").arg(place).stdin(Stdio::null()).kill_on_drop(true);
     command.env("OAUTHLIB_INSECURE_TRANSPORT", "1").env("OAUTHLIB_RELAX_TOKEN_SCOPE", "1").env("NO_PROXY", "*");
     for (name, value) in variables {
@@ -49,6 +53,13 @@ fn variables(instance: &Instance, url: String) -> Vec<(&'static str, String)> {
         ("SN_CLIENT_SECRET", text(&credentials["client_secret"])),
         ("SN_JWT_KEY", text(&credentials["jwt_shared_key"])),
     ]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aiosnow_asks_with_its_own_operators() {
+    let instance = Instance::start().await;
+    let host = instance.url("").trim_start_matches("http://").to_owned();
+    assert_good(&run_with("LIAISON_TEST_PYTHON_OLDER", "aiosnow_calls.py", &variables(&instance, host)).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

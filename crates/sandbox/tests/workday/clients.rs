@@ -5,9 +5,9 @@ use std::{path::Path, process::Stdio};
 use crate::{credentials, sandbox};
 
 /// Runs a script beside this file with the credentials; it must end well and say `ok`.
-async fn python(script: &str) {
-    let python = std::env::var("LIAISON_TEST_PYTHON")
-        .expect("LIAISON_TEST_PYTHON names no interpreter with the clients; `cargo xtask test` sets it");
+async fn python(variable: &str, script: &str) {
+    let python = std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} names no interpreter with the clients; `cargo xtask test` sets it"));
     let sandbox = sandbox().await;
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/workday").join(script);
     let argument = credentials(&sandbox).to_string();
@@ -22,5 +22,10 @@ async fn python(script: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn zeep_reads_pages_changes_people_and_meets_faults() {
-    python("zeep_client.py").await;
+    python("LIAISON_TEST_PYTHON", "zeep_client.py").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workday_and_tap_workday_raas_read_pages_and_reports() {
+    python("LIAISON_TEST_PYTHON_OLDER", "older_clients.py").await;
 }

@@ -163,4 +163,18 @@ by_id = {"Worker_Reference": [reference(77001)]}
 assert hr.service.Get_Workers(Request_References=by_id).Response_Data is None
 later = hr.service.Get_Workers(Request_References=by_id, Response_Filter={"As_Of_Effective_Date": hr_today.replace(year=hr_today.year + 2, day=1)})
 assert later.Response_Data.Worker[0].Worker_Descriptor == "Zo Later"
+# Photos, reference ids, and an integration that is launched and looked at.
+hr.service.Put_Worker_Photo(Worker_Reference=reference(21001), Worker_Photo_Data={"Filename": "me.png", "File": b"\x89PNG & more"}, version="v44.2")
+photo = hr.service.Get_Worker_Photos(Request_References={"Worker_Reference": [reference(21001)]}, version="v44.2")
+assert photo.Response_Data.Worker_Photo[0].Worker_Photo_Data.File == b"\x89PNG & more", photo
+integrations = client(wsdl=c["service_endpoint"] + "/Integrations/v44.2?wsdl")
+places = integrations.service.Get_References(Request_Criteria={"Reference_ID_Type": "Location_ID"}, Response_Filter={"Count": 2}, version="v44.2")
+assert len(places.Response_Data.Reference_ID) == 2 and places.Response_Data.Reference_ID[0].Reference_ID_Data.Reference_ID_Type == "Location_ID", places
+system = {"ID": [{"_value_1": "INT001_Journal_Load", "type": "Integration_System_ID"}]}
+run = integrations.service.Launch_EIB(Integration_System_Reference=system, version="v44.2")
+event = [i._value_1 for i in run.Integration_Event.Integration_Event_Reference.ID if i.type == "WID"][0]
+asked = {"Integration_Event_Reference": [{"ID": [{"_value_1": event, "type": "WID"}]}]}
+told = integrations.service.Get_Integration_Events(Request_References=asked, version="v44.2").Response_Data.Integration_Event
+assert len(told) == 1 and told[0].Integration_Event_Data.Completed_DateTime is not None, told
+
 print("ok")

@@ -58,7 +58,7 @@ async fn ask(source: Source, cx: Cx, with: Json, position: Position) -> Result<P
             let mut look = seen.look().ok_or_else(broken_cursor)?;
             let mut events = Vec::new();
             for row in &page.items {
-                let key = key_of(row, field);
+                let key = key_of(row, field)?;
                 if look.is_new(&key)? {
                     // A row that is again as it was before is a change, too.
                     events.push(Occurrence { key: format!("{key}:{run}"), data: json!({ "rows": [row] }) });
@@ -73,11 +73,13 @@ async fn ask(source: Source, cx: Cx, with: Json, position: Position) -> Result<P
 }
 
 /// What tells a row, as it is now, from every other.
-fn key_of(row: &Json, field: &str) -> String {
-    let id = row[field]
-        .as_str()
-        .map_or_else(|| row[field]["id"].as_str().map_or_else(|| row[field].to_string(), str::to_owned), str::to_owned);
-    format!("{id}:{}", hash(row.to_string().as_bytes()))
+///
+/// # Errors
+/// When the row has no such column: all rows without it would seem to be one.
+fn key_of(row: &Json, field: &str) -> Result<String, StepError> {
+    let key = row.get(field).filter(|key| !key.is_null()).ok_or_else(|| raas::column_missing(field))?;
+    let id = key.as_str().map_or_else(|| key["id"].as_str().map_or_else(|| key.to_string(), str::to_owned), str::to_owned);
+    Ok(format!("{id}:{}", hash(row.to_string().as_bytes())))
 }
 
 fn batches(items: &[Json], with: &Json, prefix: &str) -> Vec<Occurrence> {
@@ -110,7 +112,7 @@ pub(super) fn all() -> Vec<Trigger> {
     query.extend(shared());
     vec![
         Trigger::new("report_scheduled", "Scheduled report", "Runs a custom report again and again and gives its rows.")
-            .config(raas::input(&shared()))
+            .config(raas::input(&shared().into_iter().chain([raas::columns_field()]).collect::<Vec<_>>()))
             .output(output())
             .sample(json!({ "rows": [{ "Employee_ID": "21001", "Worker": "Logan McNeil" }] }))
             .shaped(raas::SHAPED.names(&["key_field"]))

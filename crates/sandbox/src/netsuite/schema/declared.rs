@@ -485,6 +485,15 @@ fn lists() -> Vec<Declared> {
             ],
             &["title"],
         ),
+        list("folder", "Folder", "folder", "name", &["name text Name\nisInactive boolean Inactive"], &["name"]),
+        list(
+            "file",
+            "File",
+            "file",
+            "name",
+            &["name text Name\nfileType text File type\ncontent text~ Content\nfolder ref(folder) Folder"],
+            &["name", "folder"],
+        ),
         list(
             "customrecord_device",
             "Device",

@@ -58,6 +58,7 @@ pub(super) fn home(kind: &Type) -> (&'static str, &'static str) {
         "creditMemo" | "customerPayment" | "returnAuthorization" => ("customers", "transactions"),
         "journalEntry" | "advInterCompanyJournalEntry" => ("general", "transactions"),
         "expenseReport" => ("employees", "transactions"),
+        "file" | "folder" => ("filecabinet", "documents"),
         name if name.starts_with("customrecord") => ("customization", "setup"),
         _ => ("accounting", "lists"),
     }

@@ -55,7 +55,7 @@ const NAMESPACES: [(&str, &str, &str); 40] = [
 ];
 
 /// Operation, what it takes, and what its answer holds.
-const OPERATIONS: [(&str, &str, &str); 15] = [
+const OPERATIONS: [(&str, &str, &str); 16] = [
     (
         "get",
         r#"<xsd:element name="baseRef" type="core:BaseRef"/>"#,
@@ -75,6 +75,8 @@ const OPERATIONS: [(&str, &str, &str); 15] = [
     ("upsertList", r#"<xsd:element name="record" type="core:Record" minOccurs="0" maxOccurs="unbounded"/>"#, WRITTEN_LIST),
     ("delete", r#"<xsd:element name="baseRef" type="core:BaseRef"/>"#, WRITTEN),
     ("deleteList", r#"<xsd:element name="baseRef" type="core:BaseRef" minOccurs="0" maxOccurs="unbounded"/>"#, WRITTEN_LIST),
+    // The vendor's own spelling.
+    ("attach", r#"<xsd:element name="attachReferece" type="core:AttachReference"/>"#, WRITTEN),
     ("search", r#"<xsd:element name="searchRecord" type="core:SearchRecord"/>"#, r#"<xsd:element ref="core:searchResult"/>"#),
     (
         "searchMoreWithId",
@@ -193,7 +195,8 @@ fn plain(kind: &Kind) -> &'static str {
 
 fn fields<'a>(out: &mut String, all: impl Iterator<Item = &'a Field>) {
     for field in all.filter(|field| !field.is_custom()) {
-        let _ = write!(out, r#"<xsd:element name="{}" type="{}" minOccurs="0"/>"#, field_name(field), plain(&field.kind));
+        let kind = if field.name == "content" { "xsd:base64Binary" } else { plain(&field.kind) };
+        let _ = write!(out, r#"<xsd:element name="{}" type="{kind}" minOccurs="0"/>"#, field_name(field));
     }
 }
 

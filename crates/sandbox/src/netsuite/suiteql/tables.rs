@@ -100,7 +100,8 @@ fn record_columns<'a>(kinds: impl Iterator<Item = &'a Type>, family: bool, setti
     }
     for kind in kinds {
         for field in kind.fields.iter().filter(|field| field.kind != Kind::Address) {
-            let hidden = settings.one_company && field.name == "subsidiary";
+            let hidden =
+                (settings.one_company && field.name == "subsidiary") || settings.drifted_fields.removed(kind.name, field.name);
             if !hidden && !columns.contains(&field.column) {
                 columns.push(field.column.clone());
             }
@@ -154,7 +155,7 @@ pub(super) fn find(name: &str, ctx: &Ctx<'_>) -> Result<Shape, Trouble> {
         }
         _ => {}
     }
-    let kind = schema::find(&lower).filter(|kind| !kind.is_transaction() && kind.family != Family::Item);
+    let kind = schema::find_rest(&lower).filter(|kind| !kind.is_transaction() && kind.family != Family::Item);
     let kind = kind.filter(|kind| !(ctx.settings.one_company && kind.name == "subsidiary"));
     let Some(kind) = kind else { return Err(Trouble::new(format!("Invalid search type: {name}."))) };
     if ctx.settings.denied_records.iter().any(|denied| denied.eq_ignore_ascii_case(kind.name)) {

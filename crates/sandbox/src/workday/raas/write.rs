@@ -183,16 +183,17 @@ fn schema(report: &Report, columns: &[Column], simple: bool) -> String {
             xml.element("xsd:sequence", &[], |xml| {
                 for column in columns {
                     let of = fields.iter().find(|field| field.alias == column.alias).map_or(Type::Text, |field| field.of);
-                    let (kind, most) = match of {
-                        Type::Single if simple => ("xsd:string", "1"),
-                        Type::Single => ("wd:InstanceType", "1"),
-                        Type::Multi => ("wd:InstanceType", "unbounded"),
-                        Type::Date => ("xsd:date", "1"),
-                        Type::Boolean => ("xsd:boolean", "1"),
-                        Type::Numeric | Type::Currency => ("xsd:decimal", "1"),
-                        Type::Text => ("xsd:string", "1"),
+                    let kind = match of {
+                        Type::Single if simple => "xsd:string",
+                        Type::Single | Type::Multi => "wd:InstanceType",
+                        Type::Date => "xsd:date",
+                        Type::Boolean => "xsd:boolean",
+                        Type::Numeric | Type::Currency => "xsd:decimal",
+                        Type::Text => "xsd:string",
                     };
-                    let attributes = [("name", &*column.name), ("type", kind), ("minOccurs", "0"), ("maxOccurs", most)];
+                    // Only what is more than one says so: a public client refuses any other number.
+                    let mut attributes = vec![("name", &*column.name), ("type", kind), ("minOccurs", "0")];
+                    attributes.extend((of == Type::Multi).then_some(("maxOccurs", "unbounded")));
                     xml.element("xsd:element", &attributes, |_| {});
                 }
             });

@@ -363,7 +363,7 @@ impl One<'_> {
             if let Some(place) = self.state.items.known(Kind::Process, line.process.name()) {
                 self.ask.item(xml, "wd:Transaction_Log_Type_Reference", self.state.item(place));
             }
-            xml.text("wd:Is_Rescind_Or_Rescinded", &[], bit(line.rescind));
+            xml.text("wd:Is_Rescind_Or_Rescinded", &[], bit(line.rescind || line.undone));
             xml.text("wd:Is_Correction_Or_Corrected", &[], bit(line.correction));
         });
         if self.groups.subevents && (line.rescind || line.correction) {
