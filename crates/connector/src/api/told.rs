@@ -36,7 +36,8 @@ pub(super) fn refused(dialect: &Dialect, answer: &Answer, refusal: Refusal) -> S
     if class.is_transient() {
         error.retry_after = refusal.retry_after.or_else(|| retry_after(&answer.headers)).map(|wait| wait.min(RETRY_AFTER_MAX));
     }
-    if row.is_none() && answer.sent.method != Method::GET && (unanswered(status) || (dialect.fails_late && status == 500)) {
+    let unexplained = row.is_none() && (unanswered(status) || (dialect.fails_late && status == 500));
+    if answer.sent.method != Method::GET && (refusal.in_doubt || unexplained) {
         error.doubt = Doubt::MayHaveHappened;
     }
     answer.sent.describe(error, Some(answer))

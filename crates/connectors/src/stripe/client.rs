@@ -1,5 +1,7 @@
 //! Calls of Stripe's API.
 
+use std::time::Duration;
+
 use connector::{
     Cx, ErrorClass, Secret, StepError,
     api::{Answer, Call, Header},
@@ -20,6 +22,10 @@ const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest idempotency key Stripe takes.
 const KEY_CHARS_MAX: usize = 255;
+
+/// How long Stripe is relied on to know a key. It drops keys that are 24 hours old; clocks may differ, and a call that
+/// begins in time may be late.
+pub(super) const KEY_LIFE: Duration = Duration::from_secs(23 * 3600);
 
 /// The fields that hold secrets: of payments, sessions and invoices, and of new webhook endpoints and keys.
 const SECRETS: [&str; 4] = ["client_secret", "confirmation_secret", "secret", "signing_secret"];

@@ -6,6 +6,7 @@
 
 mod cell;
 mod faults;
+mod key_life;
 mod netsuite;
 mod salesforce;
 mod servicenow;
