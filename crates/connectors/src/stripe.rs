@@ -13,6 +13,7 @@ mod objects;
 mod pages;
 mod settings;
 mod special;
+mod thin;
 mod walk;
 
 use connector::{Budget, Connector, ErrorClass, Limits, TestCall};

@@ -36,7 +36,7 @@ struct Common {
 fn parted(input: &Json) -> Result<(Map<String, Json>, Common), StepError> {
     let mut fields = input.as_object().cloned().unwrap_or_default();
     let more = fields.shift_remove("more");
-    for name in ["connected_account", "api_version"] {
+    for name in ["connected_account", "context", "api_version"] {
         fields.shift_remove(name);
     }
     let cleared = fields.shift_remove("clear");
@@ -63,7 +63,7 @@ fn parted(input: &Json) -> Result<(Map<String, Json>, Common), StepError> {
 async fn made(spec: Spec, cx: Cx, input: Json) -> Result<Json, StepError> {
     let (mut fields, common) = parted(&input)?;
     // There the currency only helps to tell the smallest unit.
-    if spec.path == "/v1/refunds" || spec.path.ends_with("/capture") {
+    if matches!(spec.path, "/v1/refunds" | "/v1/invoiceitems/{invoiceitem}") || spec.path.ends_with("/capture") {
         fields.shift_remove("currency");
     }
     if spec.path.ends_with("/capture")

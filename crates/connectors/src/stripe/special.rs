@@ -67,7 +67,7 @@ async fn found_or_made(cx: Cx, input: Json) -> Result<Json, StepError> {
         Some(customer) => (customer, false),
         None => {
             let mut fields = input.as_object().cloned().unwrap_or_default();
-            for name in ["connected_account", "clear", "idempotency_key", "expand"] {
+            for name in ["connected_account", "context", "clear", "idempotency_key", "expand"] {
                 fields.shift_remove(name);
             }
             if let Some(Json::Object(more)) = fields.shift_remove("more") {

@@ -84,7 +84,7 @@ pub(super) async fn newer(
     }
 }
 
-fn gone(last: &str) -> StepError {
+pub(super) fn gone(last: &str) -> StepError {
     let message = format!(
         "Stripe no longer has the place this trigger stopped at ({last}), so it is not known what came since; events are kept for 30 days"
     );
