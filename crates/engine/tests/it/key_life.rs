@@ -182,3 +182,14 @@ fn journals_of_before_are_read_as_without_a_doubt() {
     journal.apply(&serde_json::from_str(text).unwrap()).unwrap();
     assert!(journal.doubts.is_empty());
 }
+
+#[test]
+fn a_new_run_is_no_repeat_of_what_needs_a_key() {
+    let steps = "steps:\n  - { id: pay, do: sys.pay }\n  - { id: put, do: sys.put }\n  - { id: post, do: sys.post }\n  - { id: get, do: sys.get }\n";
+    let program = program(steps);
+    let safe = |id| (program.is_safe_to_repeat(id, &json!({})), program.is_safe_to_replay(id, &json!({})));
+    assert_eq!(safe("pay"), (Some(true), Some(false)), "its key is another one");
+    assert_eq!(safe("put"), (Some(true), Some(true)));
+    assert_eq!(safe("post"), (Some(false), Some(false)));
+    assert_eq!(safe("get"), (Some(true), Some(true)));
+}
