@@ -1,6 +1,6 @@
 //! What a connector can do, declared once.
 
-use std::{pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use serde_json::{Value as Json, json};
 
@@ -63,6 +63,9 @@ pub struct Action {
     pub summary: &'static str,
     /// What repeating it does, which may depend on its input.
     pub effect: fn(&Json) -> Effect,
+    /// How long the system knows a repeat by its idempotency key, for effects that are only idempotent thanks to one.
+    /// Once an attempt with an unknown outcome is older, it is not repeated by itself.
+    pub key_life: Option<Duration>,
     /// True when it can only be used through a connection.
     pub needs_connection: bool,
     /// JSON Schema of its input.
@@ -92,6 +95,7 @@ impl Action {
             title,
             summary,
             effect: |_| Effect::Once,
+            key_life: None,
             needs_connection: true,
             input: json!({"type": "object", "properties": {}, "additionalProperties": false}),
             output: json!({}),
@@ -113,6 +117,13 @@ impl Action {
     #[must_use]
     pub fn idempotent(mut self) -> Self {
         self.effect = |_| Effect::Idempotent;
+        self
+    }
+
+    /// It is idempotent only as long as the system knows its idempotency key.
+    #[must_use]
+    pub const fn key_life(mut self, life: Duration) -> Self {
+        self.key_life = Some(life);
         self
     }
 

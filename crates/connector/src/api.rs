@@ -48,6 +48,8 @@ pub struct Refusal {
     pub retry_after: Option<Duration>,
     /// True when the sign-in ran out: a new one is made, and the call is made once more.
     pub signed_out: bool,
+    /// True when what was asked may have been done all the same, whatever the table says.
+    pub in_doubt: bool,
 }
 
 impl Refusal {
@@ -61,6 +63,13 @@ impl Refusal {
     #[must_use]
     pub fn signed_out(mut self) -> Self {
         self.signed_out = true;
+        self
+    }
+
+    /// It leaves open whether what was asked was done.
+    #[must_use]
+    pub fn in_doubt(mut self, is_so: bool) -> Self {
+        self.in_doubt = is_so;
         self
     }
 

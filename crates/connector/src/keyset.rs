@@ -8,7 +8,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::{ErrorClass, Position, StepError};
+use crate::{Position, StepError, trigger::read_cursor};
 
 /// A place in the order of (time, id), as a cursor keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,14 +39,7 @@ impl Keyset {
     pub fn of(position: &Position) -> Result<Self, StepError> {
         match position {
             Position::Since(micros) => Ok(Self { at: At::Micros(*micros), id: String::new() }),
-            Position::After(cursor) => serde_json::from_value(cursor.clone()).map_err(|_| {
-                StepError::new(
-                    ErrorClass::Internal,
-                    "CURSOR_INVALID",
-                    "what was kept of the last question cannot be read, so it is not known what came already",
-                )
-                .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
-            }),
+            Position::After(cursor) => read_cursor(cursor),
         }
     }
 

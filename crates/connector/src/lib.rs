@@ -41,7 +41,7 @@ pub use crate::{
     shape::{Object, Shaped, Shapes, Told},
     trigger::{
         Answer, Inbound, Occurrence, Poll, PollAttempt, Polled, Position, Proofs, ReadEvents, Reading, Refused, Trigger,
-        Verified, Verify, Webhook,
+        Verified, Verify, Webhook, cursor_lost, read_cursor,
     },
 };
 

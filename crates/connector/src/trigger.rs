@@ -2,9 +2,10 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
-use crate::{Connection, Cx, StepError, shape::Shaped};
+use crate::{Connection, Cx, ErrorClass, StepError, shape::Shaped};
 
 /// One raw HTTP request that reached a webhook address.
 #[derive(Debug, Clone, Copy)]
@@ -133,6 +134,25 @@ pub enum Position {
     Since(i64),
     /// After this cursor, which an earlier page gave.
     After(Json),
+}
+
+/// What a trigger kept of its last question, as it wrote it.
+///
+/// # Errors
+/// [`cursor_lost`] when it cannot be read.
+pub fn read_cursor<T: DeserializeOwned>(cursor: &Json) -> Result<T, StepError> {
+    T::deserialize(cursor).map_err(|_| cursor_lost())
+}
+
+/// `CURSOR_INVALID`: what a trigger kept of its last question makes no sense.
+#[must_use]
+pub fn cursor_lost() -> StepError {
+    StepError::new(
+        ErrorClass::Internal,
+        "CURSOR_INVALID",
+        "what was kept of the last question cannot be read, so it is not known what came already",
+    )
+    .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
 }
 
 /// What one question gave.

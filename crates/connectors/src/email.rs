@@ -33,6 +33,7 @@ pub(crate) fn connector() -> Connector {
                 summary: "Sends one message, with text, HTML and attachments.",
                 // A mail server takes the same message as often as it is given.
                 effect: |_| Effect::Once,
+                key_life: None,
                 needs_connection: true,
                 input: message::input_schema(),
                 output: json!({
@@ -55,6 +56,7 @@ pub(crate) fn connector() -> Connector {
                 title: "Check the mail server",
                 summary: "Connects and signs in, and sends nothing.",
                 effect: |_| Effect::None,
+                key_life: None,
                 needs_connection: true,
                 input: json!({"type": "object", "properties": {}, "additionalProperties": false}),
                 output: json!({

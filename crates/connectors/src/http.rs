@@ -57,6 +57,7 @@ pub(crate) fn connector() -> Connector {
             title: "Make a request",
             summary: "Sends one HTTP request and gives back its status, headers and body.",
             effect,
+            key_life: None,
             needs_connection: false,
             input: request::input_schema(),
             output: answer::output_schema(),

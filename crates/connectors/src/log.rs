@@ -39,6 +39,7 @@ pub(crate) fn connector() -> Connector {
             summary: "Writes a message to the server's log, with the run and the step it comes from.",
             // A repeated line does no harm.
             effect: |_| Effect::None,
+            key_life: None,
             needs_connection: false,
             input: json!({
                 "type": "object",

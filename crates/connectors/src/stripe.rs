@@ -13,6 +13,7 @@ mod objects;
 mod pages;
 mod settings;
 mod special;
+mod thin;
 mod walk;
 
 use connector::{Budget, Connector, ErrorClass, Limits, TestCall};
@@ -22,7 +23,7 @@ const NOTES: &[&str] = &[
     "Fields that are left out or null are never sent, so that nothing is cleared by mistake; `clear` names what is to be emptied.",
     "Secrets in answers, such as a payment's `client_secret`, are dropped.",
     "Amounts are in the smallest unit of their currency: 1050 is 10.50 EUR. Beside each of them stands the same as people write it, such as `amount_decimal`; `unit_amount_decimal`, and a plan's `amount_decimal`, are Stripe's own and in the smallest unit.",
-    "Stripe forgets idempotency keys after 24 hours. A step whose answer was lost and that is resumed later than that may do the thing twice: look in Stripe first.",
+    "Stripe forgets idempotency keys after 24 hours. A step whose answer was lost is therefore repeated for 23 hours only; after that, or when it would send something else, it waits for a person who looks in Stripe. A replay is a new run with keys of its own: it does everything again.",
     "Not documented in our sources: at most 20 names of events in one question, the words of some refusals, and the exact limit of calls.",
 ];
 

@@ -172,7 +172,7 @@ pub(crate) fn take_answers(state: &mut RunState, answers: Vec<Answer>, now: Time
             // The end of a run it called before it was resumed and called another.
             Some(StepState::Waiting { run: Some(run), .. }) if **run != *by => {}
             Some(StepState::Waiting { .. }) => state.push(match err {
-                Some(err) => Entry::Failed { p: Arc::clone(&path), n: 0, at: now, err, retry: None },
+                Some(err) => Entry::Failed { p: Arc::clone(&path), n: 0, at: now, err, retry: None, doubt: false },
                 None => Entry::Settled { p: Arc::clone(&path), at: now, by, out: out.unwrap_or_default() },
             }),
             // The step gave up waiting.

@@ -384,7 +384,7 @@ impl<'a> Walk<'a> {
 
     /// Records why a step cannot go on, before or outside of an attempt.
     fn fail(&mut self, path: &StepPath, error: Box<ErrorRecord>) -> Flow {
-        self.push(Entry::Failed { p: Arc::clone(path), n: 0, at: self.now, err: error.clone(), retry: None });
+        self.push(Entry::Failed { p: Arc::clone(path), n: 0, at: self.now, err: error.clone(), retry: None, doubt: false });
         Flow::Stop(Stop::Failed(at_path(error, path)))
     }
 }

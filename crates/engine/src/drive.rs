@@ -361,7 +361,9 @@ pub(crate) fn settled(state: &mut RunState, attempt: &Attempt, outcome: Result<J
         Err(error) => error,
     };
     let err = Box::new(record(&error));
-    if error.doubt == Doubt::MayHaveHappened && (attempt.step.action.effect)(&attempt.input) == Effect::Once {
+    let effect = (attempt.step.action.effect)(&attempt.input);
+    let doubt = error.doubt == Doubt::MayHaveHappened && effect != Effect::None;
+    if doubt && effect == Effect::Once {
         return state.push(Entry::Uncertain { p, n, at: now, err });
     }
     let counted = n.saturating_sub(state.attempts_before(&attempt.path));
@@ -369,7 +371,7 @@ pub(crate) fn settled(state: &mut RunState, attempt: &Attempt, outcome: Result<J
     // A probe is made for everybody; its run does not pay for it.
     let probing = attempt.pass.as_ref().is_some_and(|pass| pass.is_probe()) && attempt.step.retry.repeats(error.class);
     let retry = retry.or(probing.then_some(now));
-    state.push(Entry::Failed { p, n, at: now, err, retry });
+    state.push(Entry::Failed { p, n, at: now, err, retry, doubt });
 }
 
 pub(crate) fn record(error: &StepError) -> ErrorRecord {

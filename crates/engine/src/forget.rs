@@ -264,7 +264,7 @@ mod tests {
             Entry::Started { p: p(), n, at, input: Some(value()) },
             Entry::Succeeded { p: p(), n, at, out: value() },
             Entry::Settled { p: p(), at, by: "ann".into(), out: value() },
-            Entry::Failed { p: p(), n, at, err: error(), retry: None },
+            Entry::Failed { p: p(), n, at, err: error(), retry: None, doubt: false },
             Entry::Uncertain { p: p(), n, at, err: error() },
             Entry::Caught { p: p(), at, err: error(), out: Some(value()), held: false },
             Entry::Paged {

@@ -13,7 +13,7 @@ use crate::{
     Engine, OutlineStep, Program,
     control::{ControlError, Doubtful},
     frame::{id_of, undone_by},
-    program::{Gathers, Kind},
+    program::{DoStep, Gathers, Kind},
 };
 
 /// How a failed run goes on.
@@ -136,6 +136,13 @@ impl Program {
     #[must_use]
     pub fn is_safe_to_repeat(&self, id: &str, input: &Json) -> Option<bool> {
         self.calls(id).map(|step| (step.action.effect)(input) != Effect::Once)
+    }
+
+    /// The same in a new run: its idempotency keys are others, so what needs one is not known as a repeat there.
+    #[must_use]
+    pub fn is_safe_to_replay(&self, id: &str, input: &Json) -> Option<bool> {
+        let needs_key = |step: &DoStep| step.action.key_life.is_some() && (step.action.effect)(input) != Effect::None;
+        self.calls(id).map(|step| (step.action.effect)(input) != Effect::Once && !needs_key(step))
     }
 }
 

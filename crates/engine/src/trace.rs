@@ -256,6 +256,7 @@ mod tests {
             title: "Get",
             summary: "Gets",
             effect: |_| connector::Effect::None,
+            key_life: None,
             needs_connection: false,
             input: json!({ "type": "object" }),
             output: json!({}),

@@ -406,7 +406,10 @@ impl StepDetail {
                 self.status = StepStatus::Uncertain;
                 self.error = Some((**err).clone());
                 if let Some(attempt) = self.attempt(*n) {
-                    (attempt.ended_at, attempt.error, attempt.uncertain) = (Some(at), Some((**err).clone()), true);
+                    // One that failed earlier may be in doubt only later, when it cannot be repeated any more.
+                    attempt.ended_at.get_or_insert(at);
+                    attempt.error.get_or_insert_with(|| (**err).clone());
+                    (attempt.retry_at, attempt.uncertain) = (None, true);
                 }
             }
             Entry::Paged { .. } | Entry::Reopened { .. } => self.status = StepStatus::Running,

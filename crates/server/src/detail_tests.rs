@@ -16,7 +16,7 @@ fn failed(path: &str) -> Entry {
         request: None,
         response: None,
     };
-    Entry::Failed { p: path.into(), n: 0, at: Timestamp::from_micros(1), err: Box::new(err), retry: None }
+    Entry::Failed { p: path.into(), n: 0, at: Timestamp::from_micros(1), err: Box::new(err), retry: None, doubt: false }
 }
 
 fn told(pinned: Option<&str>, entries: impl Iterator<Item = Entry>) -> (Telling, usize) {

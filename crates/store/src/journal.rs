@@ -14,6 +14,9 @@
 //!                         └───── Reopened ─────▶ Ready ─ Started ─▶ Running
 //! ```
 //!
+//! From `Backoff`, and from a `Ready` with attempts behind it, `Uncertain` leads to Uncertain, too: an earlier attempt
+//! may have happened, and it is too late to repeat it under its key.
+//!
 //! `Caught` stands beside the states: it says that the recipe deals with the failure of a step, or of
 //! something inside a `try`, so that the run goes on the same way whenever it is taken up again.
 
@@ -162,6 +165,9 @@ pub enum Entry {
         /// When it is tried again; `None` when it is not.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         retry: Option<Timestamp>,
+        /// It may have had its effect all the same.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        doubt: bool,
     },
     /// An attempt whose effect may or may not have happened.
     Uncertain {
@@ -422,6 +428,8 @@ pub struct Journal {
     pub turns: HashMap<StepPath, u32>,
     /// When the first attempt of such steps began, by path.
     pub began: HashMap<StepPath, Timestamp>,
+    /// Steps whose effect may have happened although nobody knows, by path: since when. An attempt under way is one, too.
+    pub doubts: HashMap<StepPath, Doubted>,
     /// Attempts made before somebody reopened the step: the retry policy counts from there.
     pub reopened: HashMap<StepPath, u32>,
     /// Failures that the recipe deals with, by path: what failed, and what counts as the output.
@@ -438,6 +446,15 @@ pub struct Journal {
     pub lived: HashMap<StepPath, Lived>,
     /// The number the next chunk gets.
     pub next_seq: i32,
+}
+
+/// The first attempt of a step whose outcome is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Doubted {
+    /// The attempt.
+    pub attempt: u32,
+    /// When it began.
+    pub since: Timestamp,
 }
 
 /// What failed, and what counts as the step's output; `None` for a `try`.

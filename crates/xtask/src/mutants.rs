@@ -138,8 +138,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "a step that failed in a loop counts as done",
         "crates/engine/src/drive.rs",
-        "    let retry = retry.or(probing.then_some(now));\n    state.push(Entry::Failed { p, n, at: now, err, retry });",
-        "    let retry = retry.or(probing.then_some(now));\n    if retry.is_none() && p.contains('[') {\n        return state.push(Entry::Succeeded { p, n, at: now, out: Arc::default() });\n    }\n    state.push(Entry::Failed { p, n, at: now, err, retry });",
+        "    let retry = retry.or(probing.then_some(now));\n    state.push(Entry::Failed { p, n, at: now, err, retry, doubt });",
+        "    let retry = retry.or(probing.then_some(now));\n    if retry.is_none() && p.contains('[') {\n        return state.push(Entry::Succeeded { p, n, at: now, out: Arc::default() });\n    }\n    state.push(Entry::Failed { p, n, at: now, err, retry, doubt });",
     ),
     mutant(
         "what is done is forgotten when a run is taken up",

@@ -39,7 +39,7 @@ pub(super) fn refused(dialect: &Dialect, answer: &Answer, refusal: Refusal) -> S
     // A code that only says that the system failed says no more than its 500 does.
     let failed = row.is_none_or(|row| row.class == ErrorClass::Server);
     let late = dialect.fails_late && status == 500 && failed;
-    if answer.sent.method != Method::GET && (late || (row.is_none() && unanswered(status))) {
+    if answer.sent.method != Method::GET && (refusal.in_doubt || late || (row.is_none() && unanswered(status))) {
         error.doubt = Doubt::MayHaveHappened;
     }
     answer.sent.describe(error, Some(answer))

@@ -7,7 +7,7 @@
 
 use std::{cmp::Ordering, sync::Arc, time::Duration};
 
-use connector::{Cx, ErrorClass, Occurrence, Poll, PollAttempt, Polled, Position as From, StepError};
+use connector::{Cx, ErrorClass, Occurrence, Poll, PollAttempt, Polled, Position as From, StepError, read_cursor};
 use formula::Expression;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -266,14 +266,7 @@ impl Place {
     fn of(from: &From) -> Result<Self, StepError> {
         match from {
             From::Since(at) => Ok(Self { at: *at, id: String::new(), ties: Vec::new(), told: None, page: None, top: 0 }),
-            From::After(cursor) => serde_json::from_value(cursor.clone()).map_err(|_| {
-                StepError::new(
-                    ErrorClass::Internal,
-                    "CURSOR_INVALID",
-                    "what was kept of the last question cannot be read, so it is not known what came already",
-                )
-                .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
-            }),
+            From::After(cursor) => read_cursor(cursor),
         }
     }
 

@@ -94,7 +94,9 @@ async fn many(cx: Cx, given: Json, how: How) -> Result<Json, StepError> {
                 Err(error) => return Err(error),
             };
             for (place, result) in chunk.iter().zip(told) {
-                results[*place] = if how == How::Delete { gone(result, &rows[*place]) } else { result };
+                // By an earlier try, or by the same id further up.
+                let by_us = how == How::Delete && (cx.attempt > 1 || rows[..*place].contains(&rows[*place]));
+                results[*place] = if by_us { gone(result, &rows[*place]) } else { result };
             }
         }
         let locked = |result: &Json| {
@@ -112,7 +114,7 @@ async fn many(cx: Cx, given: Json, how: How) -> Result<Json, StepError> {
     Ok(json!({ "succeeded": succeeded, "failed": results.len() - succeeded, "rows": results }))
 }
 
-/// A record that is in the recycle bin already is deleted, mostly by an earlier try whose answer was lost.
+/// A record that is in the recycle bin because we deleted it is deleted.
 fn gone(result: Json, id: &Json) -> Json {
     let done = result["errors"].as_array().is_some_and(|errors| errors.iter().any(|error| error["code"] == IN_BIN));
     if done { json!({ "success": true, "id": id, "errors": [] }) } else { result }

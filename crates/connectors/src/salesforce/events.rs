@@ -13,7 +13,7 @@ mod messages;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use connector::{Cx, ErrorClass, Occurrence, Poll, Polled, Position, StepError, Trigger};
+use connector::{Cx, ErrorClass, Occurrence, Poll, Polled, Position, StepError, Trigger, cursor_lost, read_cursor};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -200,7 +200,7 @@ impl Question<'_> {
         let start = |floor_ms: i64| Place { topic: topic.clone(), replay: None, at_ms: floor_ms, asked_ms: floor_ms, floor_ms };
         let place: Place = match from {
             Position::Since(micros) => return Ok(start(micros.div_euclid(1_000))),
-            Position::After(cursor) => serde_json::from_value(cursor.clone()).map_err(super::triggers::lost)?,
+            Position::After(cursor) => read_cursor(cursor)?,
         };
         // The settings were changed: replay ids of one stream mean nothing in another.
         Ok(if place.topic == topic { place } else { start(place.asked_ms) })
@@ -262,7 +262,7 @@ impl Question<'_> {
     }
 
     fn first(&self, place: &Place) -> Result<FetchRequest, StepError> {
-        let replay_id = place.replay.as_ref().map(|replay| STANDARD.decode(replay)).transpose().map_err(super::triggers::lost)?;
+        let replay_id = place.replay.as_ref().map(|replay| STANDARD.decode(replay)).transpose().map_err(|_| cursor_lost())?;
         Ok(FetchRequest {
             topic_name: place.topic.clone(),
             replay_preset: if replay_id.is_some() { Preset::Custom } else { Preset::Earliest } as i32,

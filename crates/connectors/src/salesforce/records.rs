@@ -56,7 +56,7 @@ pub(super) fn actions() -> Vec<Action> {
             .idempotent()
             .input(input(json!({"object": object_input(), "id": id_input(),
                 "ignore_missing": {"type": "boolean", "default": false, "title": "Ignore if missing", "description": "A record that is gone already is fine."}}), &["object", "id"]))
-            .output(json!({"type": "object", "additionalProperties": false, "required": ["deleted"], "properties": {"deleted": {"type": "boolean", "description": "True also when the record was in the recycle bin already; false when there is none."}}}))
+            .output(json!({"type": "object", "additionalProperties": false, "required": ["deleted"], "properties": {"deleted": {"type": "boolean", "description": "False when it was gone before."}}}))
             .sample(json!({"deleted": true})),
     ]
 }
@@ -191,12 +191,13 @@ async fn delete(cx: Cx, given: Json) -> Result<Json, StepError> {
     let accepted: &[u16] = if flag(&given, "ignore_missing") { &[404] } else { &[] };
     let call = api.call(Method::DELETE, api.url(&["sobjects", text(&given, "object"), text(&given, "id")])).accepts(accepted);
     let answer = match api.send(call).await {
-        // A try whose answer was lost has done it already: that is what was wanted.
-        Err(error) if error.code == IN_BIN => return Ok(json!({ "deleted": true })),
+        // A try whose answer was lost has done it already: that is what was wanted. The first one met somebody else's doing.
+        Err(error) if error.code == IN_BIN && cx.attempt > 1 => return Ok(json!({ "deleted": true })),
         answer => answer?,
     };
     if missing(&answer)? {
-        return Ok(json!({ "deleted": answer.peek().is_some_and(|body| body[0]["errorCode"] == IN_BIN) }));
+        let in_bin = answer.peek().is_some_and(|body| body[0]["errorCode"] == IN_BIN);
+        return Ok(json!({ "deleted": in_bin && cx.attempt > 1 }));
     }
     if answer.body.is_empty() { Ok(json!({ "deleted": true })) } else { Err(answer.unreadable("an empty answer was expected")) }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use connector::{Cx, ErrorClass, Occurrence, Poll, Polled, Position, Shaped, StepError, Trigger, api::Answer};
+use connector::{
+    Cx, ErrorClass, Occurrence, Poll, Polled, Position, Shaped, StepError, Trigger, api::Answer, cursor_lost, read_cursor,
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -87,26 +89,17 @@ struct Place {
     floor: String,
 }
 
-pub(super) fn lost(_: impl std::fmt::Display) -> StepError {
-    StepError::new(
-        ErrorClass::Internal,
-        "CURSOR_INVALID",
-        "what was kept of the last question cannot be read, so it is not known what came already",
-    )
-    .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
-}
-
 fn place(from: &Position) -> Result<Place, StepError> {
     match from {
         Position::Since(micros) => {
             // Stamps of records have whole seconds: what happens within the first one must not seem to be before it.
-            let at = soql_moment(Timestamp::from_second(micros.div_euclid(1_000_000)).map_err(lost)?);
+            let at = soql_moment(Timestamp::from_second(micros.div_euclid(1_000_000)).map_err(|_| cursor_lost())?);
             Ok(Place { at: at.clone(), id: String::new(), floor: at })
         }
         Position::After(cursor) => {
-            let place: Place = serde_json::from_value(cursor.clone()).map_err(lost)?;
+            let place: Place = read_cursor(cursor)?;
             if moment(&place.at).is_none() || moment(&place.floor).is_none() {
-                return Err(lost("no moment"));
+                return Err(cursor_lost());
             }
             Ok(place)
         }
@@ -159,7 +152,7 @@ fn next(start: &Place, reached: Option<(Timestamp, String)>, upper: Timestamp, m
     if let (true, Some((stamp, id))) = (more, &reached) {
         return Ok(Place { at: soql_moment(*stamp), id: id.clone(), floor: start.floor.clone() });
     }
-    let floor = moment(&start.floor).ok_or_else(|| lost("no moment"))?;
+    let floor = moment(&start.floor).ok_or_else(cursor_lost)?;
     let back = upper - SignedDuration::from_secs(OVERLAP_S);
     Ok(Place { at: soql_moment(back.max(floor)), id: String::new(), floor: start.floor.clone() })
 }
@@ -229,7 +222,7 @@ async fn deleted(cx: Cx, with: Json, from: Position) -> Result<Polled, StepError
     let object = text(&with, "object");
     let now = Timestamp::from_microsecond(cx.now_us()).unwrap_or_default();
     let oldest = now - SignedDuration::from_secs(DELETED_S);
-    let wanted = moment(&start.at).ok_or_else(|| lost("no moment"))?;
+    let wanted = moment(&start.at).ok_or_else(cursor_lost)?;
     let begin = wanted.max(oldest).min(now - SignedDuration::from_secs(120));
     // The end may lie ahead of the org's clock; it tells how far it looked.
     let end = now + SignedDuration::from_secs(60);
@@ -241,7 +234,7 @@ async fn deleted(cx: Cx, with: Json, from: Position) -> Result<Polled, StepError
         .as_str()
         .and_then(moment)
         .ok_or_else(|| answer.unreadable("it does not say how far it looked"))?;
-    let floor = moment(&start.floor).ok_or_else(|| lost("no moment"))?;
+    let floor = moment(&start.floor).ok_or_else(cursor_lost)?;
     let mut events = Vec::new();
     let earliest = body["earliestDateAvailable"].as_str().and_then(moment).map_or(oldest, |earliest| earliest.max(oldest));
     if wanted < earliest {
@@ -277,7 +270,7 @@ struct Turn {
 async fn scheduled(cx: Cx, with: Json, from: Position) -> Result<Polled, StepError> {
     let turn = match from {
         Position::Since(since) => Turn { since, turn: 0 },
-        Position::After(cursor) => serde_json::from_value(cursor).map_err(lost)?,
+        Position::After(cursor) => read_cursor(&cursor)?,
     };
     let api = Api::of(&cx)?;
     let soql = super::filter::bound(text(&with, "soql"), with.get("params"))?;

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use connector::{Cx, ErrorClass, Occurrence, Poll, Polled, Position, Shaped, StepError, Trigger};
+use connector::{Cx, Occurrence, Poll, Polled, Position, Shaped, StepError, Trigger, read_cursor};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -153,10 +153,7 @@ impl Place {
                 let at = stamp(micros.div_euclid(1_000_000));
                 Ok(Self { at: at.clone(), id: String::new(), skip: 0, floor: at })
             }
-            Position::After(cursor) => serde_json::from_value(cursor.clone()).map_err(|_| {
-                StepError::new(ErrorClass::Internal, "CURSOR_INVALID", "what was kept of the last question cannot be read")
-                    .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
-            }),
+            Position::After(cursor) => read_cursor(cursor),
         }
     }
 

@@ -11,7 +11,7 @@ use http::Method;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    client::{Client, declined, filled, invalid},
+    client::{Client, KEY_LIFE, declined, filled, invalid},
     fields::{self, Field, flag},
     money, objects,
 };
@@ -36,7 +36,7 @@ struct Common {
 fn parted(input: &Json) -> Result<(Map<String, Json>, Common), StepError> {
     let mut fields = input.as_object().cloned().unwrap_or_default();
     let more = fields.shift_remove("more");
-    for name in ["connected_account", "api_version"] {
+    for name in ["connected_account", "context", "api_version"] {
         fields.shift_remove(name);
     }
     let cleared = fields.shift_remove("clear");
@@ -63,7 +63,7 @@ fn parted(input: &Json) -> Result<(Map<String, Json>, Common), StepError> {
 async fn made(spec: Spec, cx: Cx, input: Json) -> Result<Json, StepError> {
     let (mut fields, common) = parted(&input)?;
     // There the currency only helps to tell the smallest unit.
-    if spec.path == "/v1/refunds" || spec.path.ends_with("/capture") {
+    if matches!(spec.path, "/v1/refunds" | "/v1/invoiceitems/{invoiceitem}") || spec.path.ends_with("/capture") {
         fields.shift_remove("currency");
     }
     if spec.path.ends_with("/capture")
@@ -137,13 +137,17 @@ fn action(
     given: Vec<Field>,
 ) -> Action {
     let writes = method != Method::GET;
-    let spec = Spec { method, path, pays: false };
+    let spec = Spec { method: method.clone(), path, pays: false };
     let action = Action::new(id, title, summary, move |cx, input| made(spec.clone(), cx, input))
         .input(fields::schema(&given, writes))
         .output(objects::schema(object))
         .sample(objects::sample(object));
-    // A POST carries an idempotency key, a DELETE leaves the same state.
-    if writes { action.idempotent() } else { action.reads() }
+    match method {
+        Method::GET => action.reads(),
+        // It leaves the same state.
+        Method::DELETE => action.idempotent(),
+        _ => action.idempotent().key_life(KEY_LIFE),
+    }
 }
 
 fn get(
@@ -192,6 +196,7 @@ fn pays(
     sample["declined"] = json!(false);
     Action::new(id, title, summary, move |cx, input| made(spec.clone(), cx, input))
         .idempotent()
+        .key_life(KEY_LIFE)
         .input(fields::schema(&given, true))
         .output(output)
         .sample(sample)

@@ -1,5 +1,7 @@
 //! Calls of Stripe's API.
 
+use std::time::Duration;
+
 use connector::{
     Cx, ErrorClass, Secret, StepError,
     api::{Answer, Call, Header},
@@ -12,14 +14,19 @@ use url::Url;
 use super::{
     errors::DIALECT,
     form, money,
-    settings::{self, API_URL, API_VERSION, FILES_URL, is_account, is_version},
+    settings::{self, API_URL, API_VERSION, FILES_URL, is_account, is_context, is_version},
 };
 
 const STRIPE_VERSION: HeaderName = HeaderName::from_static("stripe-version");
 const STRIPE_ACCOUNT: HeaderName = HeaderName::from_static("stripe-account");
+const STRIPE_CONTEXT: HeaderName = HeaderName::from_static("stripe-context");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// Longest idempotency key Stripe takes.
 const KEY_CHARS_MAX: usize = 255;
+
+/// How long Stripe is relied on to know a key. It drops keys that are 24 hours old; clocks may differ, and a call that
+/// begins in time may be late.
+pub(super) const KEY_LIFE: Duration = Duration::from_secs(23 * 3600);
 
 /// The fields that hold secrets: of payments, sessions and invoices, and of new webhook endpoints and keys.
 const SECRETS: [&str; 4] = ["client_secret", "confirmation_secret", "secret", "signing_secret"];
@@ -38,6 +45,8 @@ pub(super) struct Client<'a> {
     cx: &'a Cx,
     sign: Header,
     account: Option<String>,
+    /// Says the same as the account, as a path; only one of them is sent.
+    context: Option<String>,
     version: String,
     key: Option<String>,
 }
@@ -54,7 +63,15 @@ impl<'a> Client<'a> {
         let key = connection.credentials.get("api_key").map(|key| Secret::new(key.expose().trim().to_owned()));
         let key = key.ok_or_else(|| StepError::new(ErrorClass::Auth, "CREDENTIAL_MISSING", "the connection has no API key"))?;
         let named = |name: &str| settings::named(input, &connection.config, name).map(str::to_owned);
-        let account = named("connected_account");
+        let context = input.get("context").and_then(Json::as_str).map(str::to_owned);
+        if let Some(context) = context.as_deref().filter(|context| !is_context(context)) {
+            return Err(invalid("CONTEXT_INVALID", format!("\"{context}\" is no context: an account, or several with slashes")));
+        }
+        if context.is_some() && input.get("connected_account").is_some_and(Json::is_string) {
+            let message = "the step names a connected account and a context, and Stripe takes only one of them";
+            return Err(invalid("CONTEXT_INVALID", message).with_next("Leave out one of the two."));
+        }
+        let account = if context.is_none() { named("connected_account") } else { None };
         if let Some(account) = account.as_deref().filter(|account| !is_account(account)) {
             return Err(invalid(
                 "ACCOUNT_INVALID",
@@ -65,7 +82,7 @@ impl<'a> Client<'a> {
         if !is_version(&version) {
             return Err(invalid("VERSION_INVALID", format!("\"{version}\" is no version of Stripe's API")));
         }
-        Ok(Self { cx, sign: Header::bearer(&key), account, version, key: None })
+        Ok(Self { cx, sign: Header::bearer(&key), account, context, version, key: None })
     }
 
     /// Sends this idempotency key in place of the step's own.
@@ -111,6 +128,9 @@ impl<'a> Client<'a> {
         if let Some(account) = &self.account {
             call = call.header(STRIPE_ACCOUNT, account);
         }
+        if let Some(context) = &self.context {
+            call = call.header(STRIPE_CONTEXT, context);
+        }
         if posts {
             call = call.header(IDEMPOTENCY_KEY, &self.key_of(&method, path, &body));
         }
@@ -130,7 +150,7 @@ impl<'a> Client<'a> {
             return key.clone();
         }
         let mut print = Sha256::new();
-        print.update(format!("{method} {path} {:?} ", self.account));
+        print.update(format!("{method} {path} {:?} ", self.account.as_ref().or(self.context.as_ref())));
         match body {
             Body::None => {}
             Body::Form(pairs) => print.update(format!("{pairs:?}")),

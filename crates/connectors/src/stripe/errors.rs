@@ -190,7 +190,7 @@ pub(super) const ERRORS: &[ErrorRow] = &[
     row("api_error", ErrorClass::Server, "Stripe failed on its side", WAIT),
 ];
 
-pub(super) const DIALECT: Dialect = Dialect { system: "Stripe", errors: ERRORS, refusal, fails_late: false };
+pub(super) const DIALECT: Dialect = Dialect { system: "Stripe", errors: ERRORS, refusal, fails_late: true };
 
 /// The refusal in an answer.
 fn refusal(answer: &Answer) -> Option<Refusal> {
@@ -199,7 +199,7 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
     let body = answer.peek();
     let Some(error) = body.as_ref().and_then(|body| body.get("error")).filter(|error| error.is_object()) else {
         // Stripe's word counts also where somebody on the way replaced its body.
-        return (never && again_by_status(status)).then(|| Refusal::new("should_not_retry", ""));
+        return (never && again_by_status(status)).then(|| Refusal::new("should_not_retry", "").in_doubt(failed_inside(status)));
     };
     let text = |name: &str| error.get(name).and_then(Json::as_str).unwrap_or_default();
     let (mut code, mut words) = (text("code").to_owned(), text("message").to_owned());
@@ -226,7 +226,7 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
         (500.., _, "") => "api_error".clone_into(&mut code),
         _ => {}
     }
-    let mut refusal = Refusal::new(code, words);
+    let mut refusal = Refusal::new(code, words).in_doubt(failed_inside(status));
     if again && !matches!(status, 400..=404) {
         // The vendor knows best that this one can be sent again.
         refusal.class = Some(if status >= 500 { ErrorClass::Server } else { ErrorClass::RateLimited });
@@ -239,6 +239,11 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
 /// The statuses that are tried again unless Stripe says no.
 fn again_by_status(status: u16) -> bool {
     matches!(status, 409 | 424 | 429 | 500..)
+}
+
+/// Something broke after Stripe had begun: the same key tells what became of it, as long as Stripe knows the key.
+fn failed_inside(status: u16) -> bool {
+    matches!(status, 424 | 500..)
 }
 
 /// The permission that a refusal names: `rak_refund_write`.

@@ -122,6 +122,11 @@ pub(super) fn schema(fields: &[Field], writes: bool) -> Json {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
+/// The schema of a context.
+pub(super) fn context() -> Json {
+    json!({"type": ["string", "null"], "pattern": "^[A-Za-z0-9_]+(/[A-Za-z0-9_]+)*$", "maxLength": 255})
+}
+
 fn common(writes: bool) -> Vec<Field> {
     let mut fields = vec![
         texts(
@@ -134,6 +139,12 @@ fn common(writes: bool) -> Vec<Field> {
             "Connected account",
             "For platforms: acts on this account in place of the connection's.",
             json!({"type": ["string", "null"], "pattern": "^acct_[A-Za-z0-9]+$"}),
+        ),
+        field(
+            "context",
+            "Context",
+            "In place of the connected account: an account, or a path of them with slashes, such as the context of a thin event.",
+            context(),
         ),
         record("more", "More fields", "Any other fields, named and nested as in Stripe's reference for the pinned API version."),
     ];

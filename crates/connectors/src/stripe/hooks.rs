@@ -276,12 +276,10 @@ fn thin_trigger() -> Trigger {
                 "this event holds its record; use the trigger for events, or let the destination send thin ones",
             ));
         }
-        let name = event.get("type").and_then(Json::as_str).unwrap_or_default();
-        let wanted = wants(with.get("types").unwrap_or(&Json::Null), name);
-        let key = event.get("id").and_then(Json::as_str).unwrap_or_default().to_owned();
-        Ok(Reading { events: if wanted { vec![Occurrence { key, data: event }] } else { Vec::new() }, answer: None })
+        let wanted = wants(with.get("types").unwrap_or(&Json::Null), named(&event));
+        Ok(Reading { events: if wanted { vec![thin_of(&event)] } else { Vec::new() }, answer: None })
     });
-    Trigger::new("thin_event", "New thin event", "Fires for events that only name what changed, sent by an event destination. Read the record with a call of its related_object.url.")
+    Trigger::new("thin_event", "New thin event", "Fires for events that only name what changed, sent by an event destination, and asked for besides. Read the record with a call of its related_object.url.")
         .config(config)
         .output(output)
         .sample(json!({
@@ -289,6 +287,20 @@ fn thin_trigger() -> Trigger {
             "context": null, "reason": null, "related_object": {"id": "cus_ExampleOfStrip", "type": "customer", "url": "/v1/customers/cus_ExampleOfStrip"},
         }))
         .webhook(webhook)
+        .poll(Poll::new(EVERY, |cx, with, from| async move {
+            let types = with.get("types").cloned().unwrap_or_default();
+            super::thin::newer(&cx, &with, from, |event| wants(&types, named(event)), thin_of).await
+        }))
+}
+
+/// The name of an event.
+fn named(event: &Json) -> &str {
+    event.get("type").and_then(Json::as_str).unwrap_or_default()
+}
+
+/// A thin event as every way gives it.
+fn thin_of(event: &Json) -> Occurrence {
+    Occurrence { key: event.get("id").and_then(Json::as_str).unwrap_or_default().to_owned(), data: event.clone() }
 }
 
 /// Walks the list of events from the oldest that was not seen. The cursor is the last event's id: many events share a

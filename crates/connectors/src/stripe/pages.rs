@@ -6,7 +6,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     client::{Body, Client, invalid, object},
-    form, objects,
+    fields, form, objects,
     objects::{RESOURCES, Resource, named},
 };
 
@@ -122,6 +122,10 @@ fn common(mut properties: Map<String, Json>, required: &[&str]) -> Json {
         "connected_account": {"type": ["string", "null"], "pattern": "^acct_[A-Za-z0-9]+$", "title": "Connected account", "description": "For platforms: acts on this account in place of the connection's."}
     });
     properties.extend(more.as_object().cloned().unwrap_or_default());
+    let mut context = fields::context();
+    (context["title"], context["description"]) =
+        (json!("Context"), json!("In place of the connected account, such as the context of a thin event."));
+    properties.insert("context".into(), context);
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 

@@ -110,6 +110,12 @@ pub(super) fn is_account(text: &str) -> bool {
     text.strip_prefix("acct_").is_some_and(|rest| !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
+/// True for a path of accounts; nothing else may come into a header.
+pub(super) fn is_context(text: &str) -> bool {
+    let fine = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    text.len() <= 255 && text.split('/').all(fine)
+}
+
 /// True for a version, a date with or without a name; nothing else may come into a header.
 pub(super) fn is_version(text: &str) -> bool {
     text.len() >= 10

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    client::{self, Body, Client, invalid, object},
+    client::{self, Body, Client, KEY_LIFE, invalid, object},
     fields::{self, choice, metadata, record, text},
     form, objects,
 };
@@ -67,7 +67,7 @@ async fn found_or_made(cx: Cx, input: Json) -> Result<Json, StepError> {
         Some(customer) => (customer, false),
         None => {
             let mut fields = input.as_object().cloned().unwrap_or_default();
-            for name in ["connected_account", "clear", "idempotency_key", "expand"] {
+            for name in ["connected_account", "context", "clear", "idempotency_key", "expand"] {
                 fields.shift_remove(name);
             }
             if let Some(Json::Object(more)) = fields.shift_remove("more") {
@@ -115,6 +115,7 @@ fn upload() -> Action {
         sent(cx, input)
     })
     .idempotent()
+    .key_life(KEY_LIFE)
     .input(input)
     .output(objects::schema("file"))
     .sample(objects::sample("file"))
@@ -169,6 +170,7 @@ fn call() -> Action {
             connector::Effect::Idempotent
         }
     })
+    .key_life(KEY_LIFE)
     .input(input)
     .output(output)
     .sample(json!({"status": 200, "request_id": "req_ExampleOfStrip", "replayed": false, "body": {"object": "balance"}}))

@@ -3,7 +3,7 @@
 //! A row can become visible after younger ones. So the place to go on from lies a little behind the newest row once
 //! all was seen; what is given again has the same key. Where the place itself is gone, its time leads on.
 
-use connector::{ErrorClass, Position, StepError};
+use connector::{ErrorClass, Position, StepError, cursor_lost, read_cursor};
 use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -64,7 +64,7 @@ pub(super) async fn newer(
     let walk = Walk { client, path, filters, now_s: client.now_s() };
     let place: Place = match from {
         Position::Since(micros) => return walk.begin(micros.div_euclid(1_000_000)).await,
-        Position::After(cursor) => serde_json::from_value(cursor).map_err(|_| unreadable())?,
+        Position::After(cursor) => read_cursor(&cursor)?,
     };
     match (&place.after, place.since) {
         (Some(after), since) => match walk.after(&place, after).await {
@@ -80,20 +80,11 @@ pub(super) async fn newer(
         },
         (None, Some(since)) if walk.keeps(since) => walk.begin(since).await,
         (None, Some(since)) => Err(gone(&since.to_string())),
-        (None, None) => Err(unreadable()),
+        (None, None) => Err(cursor_lost()),
     }
 }
 
-fn unreadable() -> StepError {
-    StepError::new(
-        ErrorClass::Internal,
-        "CURSOR_INVALID",
-        "what was kept of the last question cannot be read, so it is not known what came already",
-    )
-    .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
-}
-
-fn gone(last: &str) -> StepError {
+pub(super) fn gone(last: &str) -> StepError {
     let message = format!(
         "Stripe no longer has the place this trigger stopped at ({last}), so it is not known what came since; events are kept for 30 days"
     );

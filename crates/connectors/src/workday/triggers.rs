@@ -10,7 +10,9 @@ mod schedules;
 
 use std::time::Duration;
 
-use connector::{Cx, ErrorClass, Inbound, Occurrence, Poll, Polled, Position, Refused, StepError, Trigger, Verified, Webhook};
+use connector::{
+    Cx, ErrorClass, Inbound, Occurrence, Poll, Polled, Position, Refused, StepError, Trigger, Verified, Webhook, cursor_lost,
+};
 use jiff::{Span, Timestamp, tz::TimeZone};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
@@ -40,15 +42,6 @@ struct Stretch {
     ahead: bool,
 }
 
-fn broken_cursor() -> StepError {
-    StepError::new(
-        ErrorClass::Internal,
-        "CURSOR_INVALID",
-        "what was kept of the last question cannot be read, so it is not known what came already",
-    )
-    .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
-}
-
 fn moment(value: &Json) -> Option<Timestamp> {
     value.as_str()?.parse().ok()
 }
@@ -69,9 +62,9 @@ async fn settled(cx: &Cx) -> Result<Timestamp, StepError> {
 impl Stretch {
     async fn of(cx: &Cx, position: &Position) -> Result<Self, StepError> {
         let (from, kept) = match position {
-            Position::Since(micros) => (Timestamp::from_microsecond(*micros).map_err(|_| broken_cursor())?, None),
+            Position::Since(micros) => (Timestamp::from_microsecond(*micros).map_err(|_| cursor_lost())?, None),
             Position::After(cursor) => {
-                (moment(&cursor["from"]).ok_or_else(broken_cursor)?, moment(&cursor["through"]).map(|at| (at, cursor)))
+                (moment(&cursor["from"]).ok_or_else(cursor_lost)?, moment(&cursor["through"]).map(|at| (at, cursor)))
             }
         };
         match kept {

@@ -7,9 +7,6 @@ use crate::world::World;
 
 pub(crate) const MORE: [&str; 1] = ["call_api#write"];
 
-/// The simulated account never pauses a subscription, so that none can go on; `stripe/faults.rs` lets the call be refused.
-pub(crate) const UNREACHABLE: [&str; 1] = ["resume_subscription"];
-
 pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
     let url = sandbox.url("stripe").as_str();
     let credentials = sandbox.vendor("stripe").unwrap().credentials();
@@ -89,6 +86,19 @@ async fn subscription(world: &World) -> Json {
     made(world, "create_subscription", json!({"customer": customer, "items": items, "default_payment_method": card})).await
 }
 
+/// A subscription whose trial ended without anything to pay with.
+async fn paused(world: &World) -> Json {
+    let items = json!([{"price": price(world).await}]);
+    let customer = made(world, "create_customer", json!({"name": world.fresh("Ann")})).await;
+    let rests = json!({"trial_settings": {"end_behavior": {"missing_payment_method": "pause"}}});
+    let trial = json!({"customer": customer, "items": items, "trial_period_days": 3, "more": rests});
+    let subscription = made(world, "create_subscription", trial).await;
+    let now = json!({"subscription": subscription, "more": {"trial_end": "now"}});
+    let ended = world.call("update_subscription", now).await;
+    assert_eq!(ended["status"], "paused");
+    subscription
+}
+
 async fn coupon(world: &World) -> Json {
     made(world, "create_coupon", json!({"percent_off": 12.5, "duration": "once"})).await
 }
@@ -112,6 +122,13 @@ async fn first(world: &World, list: &str) -> Json {
 
 async fn payout(world: &World) -> Json {
     made(world, "create_payout", json!({"amount": 1, "currency": "usd"})).await
+}
+
+/// A payout that is at the bank.
+async fn arrived(world: &World) -> Json {
+    let payout = payout(world).await;
+    world.vendor.sandbox.vendor("stripe").unwrap().happen("arrive_payout", &json!({"payout": payout})).unwrap();
+    payout
 }
 
 pub(crate) async fn input(world: &World, row: &str) -> Json {
@@ -157,6 +174,7 @@ async fn payments(world: &World, row: &str) -> Json {
         "update_charge" => json!({"charge": paid(world).await["latest_charge"]["id"], "description": "d"}),
         "create_refund" => json!({"payment_intent": paid(world).await["id"], "amount": 10}),
         "get_refund" => json!({"refund": refund(world, false).await}),
+        "update_refund" => json!({"refund": refund(world, false).await, "metadata": {"a": "1"}}),
         "cancel_refund" => json!({"refund": refund(world, true).await}),
         "get_dispute" | "close_dispute" => json!({"dispute": dispute(world).await}),
         "respond_to_dispute" => json!({"dispute": dispute(world).await, "evidence": {"uncategorized_text": "x"}}),
@@ -176,6 +194,7 @@ async fn bills(world: &World, row: &str) -> Json {
             json!({"customer": customer, "invoice": invoice, "amount": 4000, "currency": "usd", "description": "Work"})
         }
         "get_invoice_item" | "delete_invoice_item" => json!({"invoiceitem": line(world).await.1}),
+        "update_invoice_item" => json!({"invoiceitem": line(world).await.1, "amount": 4100, "description": "More work"}),
         "finalize_invoice" => json!({"invoice": line(world).await.0}),
         "pay_invoice" => json!({"invoice": open(world).await, "payment_method": "pm_card_visa"}),
         "send_invoice" | "void_invoice" | "mark_invoice_uncollectible" => json!({"invoice": open(world).await}),
@@ -196,6 +215,7 @@ async fn subscriptions(world: &World, row: &str) -> Json {
         "update_subscription" => {
             json!({"subscription": subscription(world).await, "cancel_at_period_end": true})
         }
+        "resume_subscription" => json!({"subscription": paused(world).await}),
         "get_subscription" | "cancel_subscription" => {
             json!({"subscription": subscription(world).await})
         }
@@ -221,6 +241,9 @@ async fn others(world: &World, row: &str) -> Json {
         "get_checkout_session" | "expire_checkout_session" => {
             json!({"session": made(world, "create_checkout_session", checkout(world).await).await})
         }
+        "update_checkout_session" => {
+            json!({"session": made(world, "create_checkout_session", checkout(world).await).await, "metadata": {"a": "1"}})
+        }
         "create_payment_link" => json!({"line_items": lines(world).await}),
         "update_payment_link" | "get_payment_link" => {
             let link = made(world, "create_payment_link", json!({"line_items": lines(world).await})).await;
@@ -231,6 +254,8 @@ async fn others(world: &World, row: &str) -> Json {
             json!({"balance_transaction": first(world, "list_balance_transactions").await})
         }
         "create_payout" => json!({"amount": 1, "currency": "usd"}),
+        "update_payout" => json!({"payout": payout(world).await, "metadata": {"a": "1"}}),
+        "reverse_payout" => json!({"payout": arrived(world).await}),
         "get_payout" | "cancel_payout" => json!({"payout": payout(world).await}),
         "get_event" => json!({"event": first(world, "list_events").await}),
         "record_meter_event" => {

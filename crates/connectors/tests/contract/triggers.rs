@@ -64,7 +64,7 @@ fn row(vendor: &str, trigger: &str) -> Row {
         ("stripe", "event") => Each(json!({"types": ["customer.created"]})),
         ("stripe", "record_changed") => Each(json!({"record": "customer", "changes": ["created"]})),
         ("stripe", "new_record") => Each(json!({"resource": "customers"})),
-        ("stripe", "thin_event") => Told,
+        ("stripe", "thin_event") => Each(json!({"types": ["v1.customer.created"]})),
         ("workday", "worker_changed" | "worker_hired" | "worker_terminated" | "job_changed" | "organization_changed") => {
             Each(json!({}))
         }

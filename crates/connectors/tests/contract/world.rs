@@ -169,8 +169,14 @@ impl World {
             fingerprint: None,
             replay_of: None,
         };
-        let mut changes = self.engine.live.watch();
         let Intake::Accepted { run, .. } = self.engine.accept(recipe, event).await.unwrap() else { panic!("it is new") };
+        let row = self.until_over(run).await;
+        Done { row, entries: self.entries(run).await, requests: recorder.of(self.vendor.connector.id) }
+    }
+
+    /// A run when it is over; pauses are leapt over.
+    pub(crate) async fn until_over(&self, run: RunId) -> RunRow {
+        let mut changes = self.engine.live.watch();
         let over = async {
             loop {
                 let row = self.engine.store().run(run).await.unwrap().unwrap();
@@ -188,8 +194,7 @@ impl World {
                 }
             }
         };
-        let row = tokio::time::timeout(PATIENCE, over).await.unwrap_or_else(|_| panic!("the run of {recipe:?} never ends"));
-        Done { row, entries: self.entries(run).await, requests: recorder.of(self.vendor.connector.id) }
+        tokio::time::timeout(PATIENCE, over).await.unwrap_or_else(|_| panic!("the run {run} never ends"))
     }
 
     /// A call that prepares something, and must work; nothing else has its key.

@@ -8,6 +8,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use connector::{Action, Effect, Shaped};
@@ -27,6 +28,7 @@ How to read them:
 - A star marks what must be given. `a.b` is the field `b` inside `a`, and `a[].b` that of each record of the list `a`.
 - **Repeating** says what happens when a step is tried again: nothing, because it only reads; the same state once more; or the thing a
   second time. In the last case nothing is repeated by itself once the request may have arrived: a person is asked.
+  What is known as a repeat for a time only is not repeated by itself after it: then, too, a person is asked.
 - The **class** of an error decides what a run does. `timeout`, `network`, `rate_limited` and `server` are tried again by themselves; the others
   fail the step at once, and `auth` marks the connection.
 - **Limits** are what the system's maker documents. A connection's `budget` sets others.
@@ -85,14 +87,16 @@ fn a_page_says_what_decides_over_repeating() {
     assert_eq!(
         words::repeating(&depends.input(input)),
         Repeats {
-            usual: "Repeating it may do it twice.",
+            usual: "Repeating it may do it twice.".to_owned(),
             unless: vec![
                 "With `key` repeating it leaves the same state.".to_owned(),
                 "With `mode: look` it only reads.".to_owned(),
             ],
         }
     );
-    assert_eq!(words::repeating(&action(|_| Effect::None)), Repeats { usual: "It only reads.", unless: Vec::new() });
+    assert_eq!(words::repeating(&action(|_| Effect::None)), Repeats { usual: "It only reads.".to_owned(), unless: Vec::new() });
+    let known = words::repeating(&action(|_| Effect::Idempotent).key_life(Duration::from_secs(23 * 3600)));
+    assert_eq!(known.usual, "Repeating it leaves the same state. It is known as a repeat for 23 hours.");
 }
 
 #[test]

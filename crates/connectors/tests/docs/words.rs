@@ -13,7 +13,7 @@ const VALUES_MAX: usize = 40;
 /// What repeating an action does, and which input makes it something else.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Repeats {
-    pub(crate) usual: &'static str,
+    pub(crate) usual: String,
     pub(crate) unless: Vec<String>,
 }
 
@@ -44,7 +44,11 @@ pub(crate) fn repeating(action: &Action) -> Repeats {
             }
         }
     }
-    Repeats { usual: sentence(usual), unless }
+    let known = action
+        .key_life
+        .filter(|_| usual == Effect::Idempotent)
+        .map(|life| format!(" It is known as a repeat for {}.", duration(life)));
+    Repeats { usual: sentence(usual).to_owned() + known.as_deref().unwrap_or_default(), unless }
 }
 
 fn sentence(effect: Effect) -> &'static str {

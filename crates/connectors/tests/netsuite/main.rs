@@ -10,7 +10,7 @@ mod triggers;
 #[path = "../support/vendor.rs"]
 mod vendor;
 
-use connector::{ErrorClass, Inbound, Position};
+use connector::{Cx, ErrorClass, Inbound, Position};
 use sandbox::Sandbox;
 use serde_json::{Value as Json, json};
 use vendor::Vendor;
@@ -85,6 +85,10 @@ async fn records_are_written_read_changed_and_deleted() {
             deleted
         );
     }
+    let later = Cx { attempt: 2, ..vendor.cx("later") };
+    let gone = json!({ "type": "customer", "external_id": "A/1 é" });
+    let done = vendor.call_with(later, "delete_record", gone).await.unwrap();
+    assert_eq!(done["deleted"], true, "an earlier try whose answer was lost has done it");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Records one by one, in batches, in composites, and found again.
 
-use connector::{Doubt, Effect, ErrorClass};
+use connector::{Cx, Doubt, Effect, ErrorClass};
 use serde_json::json;
 
 use crate::salesforce;
@@ -18,10 +18,19 @@ async fn a_record_lives_from_create_to_delete() {
     assert_eq!(sf.call("delete", json!({"object": "Account", "id": id})).await.unwrap()["deleted"], true);
     for ignore_missing in [false, true] {
         let again = json!({"object": "Account", "id": id, "ignore_missing": ignore_missing});
-        assert_eq!(sf.call("delete", again).await.unwrap()["deleted"], true, "a try whose answer was lost has done it");
+        let later = Cx { attempt: 2, ..sf.cx("later") };
+        let done = sf.call_with(later, "delete", again.clone()).await.unwrap();
+        assert_eq!(done["deleted"], true, "a try whose answer was lost has done it");
+        match sf.call("delete", again).await {
+            Ok(told) => assert!(ignore_missing && told["deleted"] == false, "somebody else deleted it: {told}"),
+            Err(error) => assert!(!ignore_missing && error.code == "ENTITY_IS_DELETED", "{error:?}"),
+        }
     }
-    let again = sf.call("batch_delete", json!({"ids": [id]})).await.unwrap();
+    let ids = json!({"ids": [id]});
+    let again = sf.call_with(Cx { attempt: 2, ..sf.cx("later") }, "batch_delete", ids.clone()).await.unwrap();
     assert_eq!((&again["succeeded"], &again["rows"][0]["id"]), (&json!(1), &json!(id)));
+    let first = sf.call("batch_delete", ids).await.unwrap();
+    assert_eq!((&first["failed"], &first["rows"][0]["errors"][0]["code"]), (&json!(1), &json!("ENTITY_IS_DELETED")));
     let none = json!({"object": "Account", "id": "001xx0zzzzzzzzz"});
     assert_eq!(sf.call("delete", none.clone()).await.unwrap_err().class, ErrorClass::NotFound);
     let mut fine = none;

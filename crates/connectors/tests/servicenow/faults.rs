@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use connector::{Connection, Doubt, ErrorClass, Position, StepError};
+use connector::{Connection, Cx, Doubt, ErrorClass, Position, StepError};
 use sandbox::{Fault, Kind};
 use serde_json::{Value as Json, json};
 
@@ -227,5 +227,13 @@ async fn only_the_instance_s_own_word_makes_a_record_deleted_or_gone() {
         }
         assert_eq!(delete('3').await.unwrap()["deleted"], false);
         assert_eq!(delete('4').await.unwrap()["deleted"], true);
+        let mut input = json!({name: "3".repeat(32), "ignore_missing": false});
+        if action == "delete_record" {
+            input["table"] = json!("incident");
+        }
+        let later = Cx { attempt: 2, ..vendor.cx("later") };
+        let done = vendor.call_with(later, action, input.clone()).await.unwrap();
+        assert_eq!(done["deleted"], true, "an earlier try whose answer was lost has done it");
+        assert_eq!(vendor.call(action, input).await.unwrap_err().class, ErrorClass::NotFound);
     }
 }

@@ -145,6 +145,43 @@ async fn new_records_are_walked_from_old_to_new_over_many_pages() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn thin_events_are_asked_for_over_many_pages_and_come_as_they_are_sent() {
+    let vendor = stripe().await;
+    let stripe = vendor.sandbox.vendor("stripe").unwrap();
+    let clock = vendor.sandbox.world().clock();
+    let mut from = Position::Since(clock.now().as_microsecond() + 1_000_000);
+    clock.advance(Duration::from_secs(3));
+    for n in 0..130 {
+        stripe.happen("new_customer", &json!({"name": format!("{n:03}"), "email": "n@b.co"})).unwrap();
+    }
+    let with = json!({"types": ["v1.customer.created"]});
+    let first = vendor.poll("thin_event", with.clone(), from).await.unwrap();
+    assert_eq!((first.events.len(), first.more), (130, false));
+    let event = &first.events[0].data;
+    assert_eq!((&event["object"], &event["type"]), (&json!("v2.core.event"), &json!("v1.customer.created")));
+    let about = vendor.call("call_api", json!({"method": "GET", "path": event["related_object"]["url"]})).await.unwrap();
+    assert_eq!(about["body"]["name"], "000", "oldest first");
+    let sent = read(&vendor, "thin_event", &with, event).unwrap();
+    assert_eq!(sent.events[0], first.events[0], "both ways give the same under the same key");
+    // What comes later is found; the last moments are read again under the same keys.
+    clock.advance(Duration::from_secs(100));
+    from = Position::After(first.cursor);
+    stripe.happen("new_customer", &json!({"name": "late", "email": "n@b.co"})).unwrap();
+    let later = vendor.poll("thin_event", with.clone(), from).await.unwrap();
+    let new = later.events.iter().filter(|event| !first.events.contains(event)).count();
+    assert_eq!(new, 1);
+    clock.advance(Duration::from_secs(100));
+    let quiet = vendor.poll("thin_event", with.clone(), Position::After(later.cursor)).await.unwrap();
+    assert!(quiet.events.len() <= 1);
+    clock.advance(Duration::from_secs(31 * 24 * 3600));
+    let error = vendor.poll("thin_event", with.clone(), Position::After(quiet.cursor)).await.unwrap_err();
+    assert_eq!(error.code, "CURSOR_GONE");
+    let error = vendor.poll("thin_event", with, Position::After(json!({"page": 3}))).await.unwrap_err();
+    assert_eq!(error.code, "CURSOR_INVALID");
+    vendor.sandbox.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_place_that_is_gone_is_told_and_never_skipped() {
     let vendor = stripe().await;
     let error = vendor.poll("event", json!({}), Position::After(json!({"after": "evt_gone"}))).await.unwrap_err();

@@ -1,6 +1,6 @@
 //! Every action works.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use connector::{Doubt, ErrorClass};
 use parking::Called;
@@ -125,6 +125,8 @@ async fn payments(called: &Called, customer: &str, shelf: &Shelf) {
         .await;
     assert_eq!((&refund["amount"], &refund["status"]), (&json!(234), &json!("succeeded")));
     called.call("get_refund", json!({"refund": id(&refund)})).await;
+    let noted = called.call("update_refund", json!({"refund": id(&refund), "metadata": {"case": "7"}})).await;
+    assert_eq!(noted["metadata"]["case"], "7");
     called.vendor.sandbox.vendor("stripe").unwrap().configure(&json!({"pending_refunds": true})).unwrap();
     let waits = id(&called.call("create_refund", json!({"payment_intent": id(&paid), "amount": 10})).await);
     assert_eq!(called.call("cancel_refund", json!({"refund": waits})).await["status"], "canceled");
@@ -178,6 +180,8 @@ async fn catalog(called: &Called, customer: &str) -> String {
         .await;
     assert!(session["url"].as_str().is_some_and(|url| url.starts_with("https://checkout.stripe.com/")));
     called.call("get_checkout_session", json!({"session": id(&session)})).await;
+    let noted = called.call("update_checkout_session", json!({"session": id(&session), "metadata": {"case": "8"}})).await;
+    assert_eq!(noted["metadata"]["case"], "8");
     called.call("expire_checkout_session", json!({"session": id(&session)})).await;
     let link = id(&called.call("create_payment_link", json!({"line_items": lines})).await);
     called.call("update_payment_link", json!({"payment_link": link, "active": false})).await;
@@ -194,6 +198,9 @@ async fn invoices(called: &Called, customer: &str) {
         let item = called.call("add_invoice_line", line(&invoice)).await;
         assert_eq!((&item["amount"], &item["amount_decimal"]), (&json!(4000), &json!("40.00")));
         called.call("get_invoice_item", json!({"invoiceitem": id(&item)})).await;
+        let dearer = json!({"invoiceitem": id(&item), "amount_decimal": "41.00", "currency": "usd", "description": "More"});
+        assert_eq!(called.call("update_invoice_item", dearer).await["amount"], 4100);
+        called.call("update_invoice_item", json!({"invoiceitem": id(&item), "amount": 4000})).await;
         called.call("update_invoice", json!({"invoice": invoice, "description": "d"})).await;
         let bill = called.call("finalize_invoice", json!({"invoice": invoice})).await;
         assert_eq!((&bill["status"], &bill["amount_due_decimal"]), (&json!("open"), &json!("40.00")));
@@ -239,7 +246,14 @@ async fn subscriptions(called: &Called, customer: &str, price: &str) {
     called.call("get_subscription", json!({"subscription": subscription})).await;
     let error = called.vendor.call("resume_subscription", json!({"subscription": subscription})).await.unwrap_err();
     assert_eq!(error.class, ErrorClass::Invalid, "only a paused one can be resumed: {error}");
-    called.names.lock().unwrap().insert("resume_subscription".to_owned());
+    // A trial that ends without anything to pay with.
+    let poor = called.call("create_customer", json!({"name": "Poor"})).await;
+    let rests = json!({"trial_settings": {"end_behavior": {"missing_payment_method": "pause"}}});
+    let trial = json!({"customer": id(&poor), "items": [{"price": price}], "trial_period_days": 3, "more": rests});
+    let trial = id(&called.call("create_subscription", trial).await);
+    let over = json!({"subscription": trial, "more": {"trial_end": "now"}});
+    assert_eq!(called.call("update_subscription", over).await["status"], "paused");
+    assert_eq!(called.call("resume_subscription", json!({"subscription": trial})).await["status"], "active");
     assert_eq!(called.call("cancel_subscription", json!({"subscription": subscription})).await["status"], "canceled");
     assert_eq!(
         called.call("cancel_subscription", json!({"subscription": subscription})).await["status"],
@@ -257,7 +271,17 @@ async fn ledger(called: &Called, customer: &str) {
     called.call("get_balance_transaction", json!({"balance_transaction": id(&moves["records"][0])})).await;
     let payout = id(&called.call("create_payout", json!({"amount_decimal": "1.00", "currency": "usd"})).await);
     called.call("get_payout", json!({"payout": payout})).await;
+    let noted = called.call("update_payout", json!({"payout": payout, "metadata": {"case": "9"}})).await;
+    assert_eq!(noted["metadata"]["case"], "9");
+    let early = called.vendor.call("reverse_payout", json!({"payout": payout})).await.unwrap_err();
+    assert_eq!(early.class, ErrorClass::Invalid, "what is pending is cancelled: {early}");
     called.call("cancel_payout", json!({"payout": payout})).await;
+    let payout = id(&called.call("create_payout", json!({"amount_decimal": "1.20", "currency": "usd"})).await);
+    called.vendor.sandbox.world().clock().advance(Duration::from_secs(3 * 24 * 3600));
+    let back = called.call("reverse_payout", json!({"payout": payout})).await;
+    assert_eq!((&back["original_payout"], &back["amount"]), (&json!(payout), &json!(-120)));
+    let twice = called.vendor.call("reverse_payout", json!({"payout": payout, "metadata": {"a": "1"}})).await;
+    assert_eq!(twice.unwrap_err().class, ErrorClass::Invalid, "once is enough");
     let event = called.call("list_events", json!({"max_records": 1})).await;
     called.call("get_event", json!({"event": id(&event["records"][0])})).await;
     called
@@ -371,6 +395,12 @@ async fn a_connected_account_is_acted_on() {
     let vendor = stripe().await;
     let account = vendor.sandbox.vendor("stripe").unwrap().credentials()["connected_account"].clone();
     let made = id(&vendor.call("create_customer", json!({"name": "theirs", "connected_account": account})).await.unwrap());
+    let context = vendor.call("get_customer", json!({"customer": made, "context": account})).await.unwrap();
+    assert_eq!(context["name"], "theirs", "a context leads to the same account");
+    let listed = vendor.call("list_customers", json!({"context": account, "max_records": 1})).await.unwrap();
+    assert_eq!(listed["records"][0]["id"], made);
+    let both = json!({"customer": made, "context": account, "connected_account": account});
+    assert_eq!(vendor.call("get_customer", both).await.unwrap_err().code, "CONTEXT_INVALID");
     assert!(vendor.call("get_customer", json!({"customer": made})).await.is_err());
     assert!(vendor.call("get_customer", json!({"customer": made, "connected_account": account})).await.is_ok());
     vendor.sandbox.stop().await;

@@ -14,6 +14,11 @@ use crate::{
     template::formula_failed,
 };
 
+/// The code of a step whose earlier attempt may have happened and that cannot be repeated safely any more.
+const REPEAT_TOO_LATE: &str = "REPEAT_TOO_LATE";
+/// What people do about a doubt.
+const SAY: &str = "Look in the other system. Then say that it happened (with its answer), repeat it, or give the run up.";
+
 impl Walk<'_> {
     pub(super) fn effect(&mut self, step: &Arc<DoStep>, known: Option<&StepState>, path: &StepPath, scope: &Scope) -> Flow {
         self.call(step, known, path, None, |step| step.with.eval_shared(scope))
@@ -57,6 +62,10 @@ impl Walk<'_> {
                 Err(error) => return self.fail(path, formula_failed(&error, "The input of this step")),
             },
         };
+        let other = first && self.state.journal.inputs.contains_key(path);
+        if let Some(doubt) = self.too_late_to_repeat(step, number - 1, path, other) {
+            return doubt;
+        }
         let pass = match admit(self.state.seat.as_ref(), step, path, &input, self.now) {
             Ok(pass) => pass,
             Err(held) => {
@@ -74,6 +83,35 @@ impl Walk<'_> {
         let (p, step, started) = (Arc::clone(path), Arc::clone(step), self.now);
         self.attempts.push(Attempt { path: p, step, number, input, turn, began, started, page, pass });
         Flow::Blocked
+    }
+
+    /// A repeat is only known by its key for a time, and as long as it sends the same (`other` when it does not). Where
+    /// an attempt may have happened that the next one would not be known as a repeat of, only a person can say what is done.
+    fn too_late_to_repeat(&mut self, step: &DoStep, attempt: u32, path: &StepPath, other: bool) -> Option<Flow> {
+        let first = *self.state.journal.doubts.get(path)?;
+        let life = step.action.key_life.filter(|life| other || self.now.since(first.since) > *life)?;
+        let input = self.state.journal.inputs.get(path).cloned().unwrap_or_default();
+        if (step.action.effect)(&input) != Effect::Idempotent {
+            return None;
+        }
+        let error = Box::new(ErrorRecord {
+            class: ErrorClass::Network.as_str().to_owned(),
+            code: REPEAT_TOO_LATE.to_owned(),
+            message: format!(
+                "What became of try {} is not known, so it may have happened. {} knows a repeat of it for {} h and by the same \
+                 data; {}, so another try might do it a second time.",
+                first.attempt,
+                step.name,
+                life.as_secs() / 3600,
+                if other { "what would be sent now is something else" } else { "that time is over" },
+            ),
+            next: Some(SAY.to_owned()),
+            path: None,
+            request: Some(Json::clone(&input)),
+            response: None,
+        });
+        self.state.push(Entry::Uncertain { p: Arc::clone(path), n: attempt, at: self.now, err: error.clone() });
+        Some(Flow::Stop(Stop::Doubt(at_path(error, path))))
     }
 
     /// Nothing is begun any more where the walk only looks; but a doubt that a crash left behind is told.
@@ -116,10 +154,7 @@ impl Walk<'_> {
                 class: ErrorClass::Network.as_str().to_owned(),
                 code: "OUTCOME_UNKNOWN".to_owned(),
                 message: "Liaison stopped while this call was under way, so it may or may not have happened.".to_owned(),
-                next: Some(
-                    "Look in the other system. Then say that it happened (with its answer), repeat it, or give the run up."
-                        .to_owned(),
-                ),
+                next: Some(SAY.to_owned()),
                 path: None,
                 request: Some(Json::clone(&input)),
                 response: None,
@@ -137,7 +172,9 @@ impl Walk<'_> {
                 request: None,
                 response: None,
             });
-            self.state.push(Entry::Failed { p: Arc::clone(path), n: attempt, at: self.now, err: error.clone(), retry: None });
+            let doubt = (step.action.effect)(&input) != Effect::None;
+            let (p, at, err) = (Arc::clone(path), self.now, error.clone());
+            self.state.push(Entry::Failed { p, n: attempt, at, err, retry: None, doubt });
             return Err(Flow::Stop(Stop::Failed(at_path(error, path))));
         }
         Ok(attempt + 1)

@@ -104,6 +104,7 @@ impl Compiler<'_> {
 fn own_action(word: &'static str, summary: &'static str) -> Action {
     let refused = StepError::new(ErrorClass::Internal, "NO_SERVER", format!("`{word}` needs a server here."));
     Action {
+        key_life: None,
         id: word,
         title: word,
         summary,

@@ -210,6 +210,7 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
             title: id,
             summary: id,
             effect,
+            key_life: None,
             needs_connection: true,
             input: json!({ "type": "object" }),
             output: json!({}),

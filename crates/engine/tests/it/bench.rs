@@ -10,7 +10,10 @@ use engine::{
 use serde_json::{Value, json};
 use store::{Entry, ErrorRecord, Journal, RunId, StepPath, StepState, Then, Timestamp, WaitingFor, write_chunk};
 
-/// Connector `sys`: `get` reads, `put` may be repeated, `post` happens once. The answers come from the
+/// How long a repeat of `pay` is known.
+pub(crate) const KEY_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// Connector `sys`: `get` reads, `put` may be repeated, `pay` for a day, `post` happens once. The answers come from the
 /// test; the function is never called.
 pub(crate) fn connectors() -> Vec<Connector> {
     let action = |id, effect: fn(&Value) -> Effect| Action {
@@ -18,6 +21,7 @@ pub(crate) fn connectors() -> Vec<Connector> {
         title: id,
         summary: id,
         effect,
+        key_life: None,
         needs_connection: false,
         input: json!({ "type": "object" }),
         output: json!({}),
@@ -48,6 +52,7 @@ pub(crate) fn connectors() -> Vec<Connector> {
             },
             action("put", |_| Effect::Idempotent),
             action("post", |_| Effect::Once),
+            action("pay", |_| Effect::Idempotent).key_life(KEY_LIFE),
         ],
         triggers: Vec::new(),
     }]
@@ -75,6 +80,8 @@ pub(crate) enum Answer {
     Again(i64),
     Failed,
     Uncertain,
+    /// No answer came; tried again after so many seconds, or not.
+    Lost(Option<i64>),
 }
 
 pub(crate) fn error() -> Box<ErrorRecord> {
@@ -193,10 +200,19 @@ impl World {
         let (p, n, at) = (Arc::clone(&attempt.path), attempt.number, self.at());
         state.push(match script(&attempt.path, before) {
             Answer::Ok(out) => Entry::Succeeded { p, n, at, out: Arc::new(out) },
-            Answer::Again(seconds) => {
-                Entry::Failed { p, n, at, err: error(), retry: Some(at.after(Duration::from_secs(seconds.unsigned_abs()))) }
+            Answer::Again(seconds) => Entry::Failed {
+                p,
+                n,
+                at,
+                err: error(),
+                retry: Some(at.after(Duration::from_secs(seconds.unsigned_abs()))),
+                doubt: false,
+            },
+            Answer::Failed => Entry::Failed { p, n, at, err: error(), retry: None, doubt: false },
+            Answer::Lost(again) => {
+                let retry = again.map(|seconds| at.after(Duration::from_secs(seconds.unsigned_abs())));
+                Entry::Failed { p, n, at, err: error(), retry, doubt: true }
             }
-            Answer::Failed => Entry::Failed { p, n, at, err: error(), retry: None },
             Answer::Uncertain => Entry::Uncertain { p, n, at, err: error() },
         });
     }

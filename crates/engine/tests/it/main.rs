@@ -3,6 +3,7 @@
 
 mod bench;
 mod crash;
+mod key_life;
 mod late;
 mod stories;
 mod streams;

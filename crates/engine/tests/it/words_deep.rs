@@ -356,7 +356,7 @@ fn a_failed_loop_begins_nothing_while_it_waits() {
     state.in_flight.extend(attempts.into_iter().map(|attempt| attempt.path));
     let err = crate::bench::error();
     state.in_flight.remove("push[1].one");
-    state.push(Entry::Failed { p: "push[1].one".into(), n: 1, at: now, err, retry: None });
+    state.push(Entry::Failed { p: "push[1].one".into(), n: 1, at: now, err, retry: None, doubt: false });
     assert!(matches!(decide(&program, &mut state, now), Next::InFlight));
     for (path, last) in [("push[0].one", false), ("push[2].one", true)] {
         state.in_flight.remove(path);

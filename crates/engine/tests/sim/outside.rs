@@ -193,6 +193,7 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
             title: id,
             summary: id,
             effect: of,
+            key_life: None,
             needs_connection: false,
             input: json!({ "type": "object" }),
             output: json!({}),

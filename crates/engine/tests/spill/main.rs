@@ -83,6 +83,7 @@ fn connectors(system: &Arc<System>) -> Vec<Connector> {
             title: id,
             summary: id,
             effect: |_| Effect::Idempotent,
+            key_life: None,
             needs_connection: false,
             input: json!({ "type": "object" }),
             output: json!({}),

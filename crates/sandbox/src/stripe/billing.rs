@@ -97,6 +97,12 @@ impl Books {
         }
         let start = self.now;
         let trialing = text(&row, "status") == "trialing";
+        if trialing && self.rests_unpaid(&row) {
+            let _ = self.change("Subscription", id, "customer.subscription.paused", |row| {
+                row.insert("status".into(), json!("paused"));
+            });
+            return;
+        }
         let mut end = start;
         let _ = self.change("Subscription", id, "customer.subscription.updated", |row| {
             if trialing {
@@ -115,6 +121,14 @@ impl Books {
         if let Ok(invoice) = self.bill(id, "subscription_cycle", start) {
             self.put_off(&row, &invoice, clock.as_deref());
         }
+    }
+
+    /// The trial is to end in a pause where nobody can be charged.
+    fn rests_unpaid(&self, subscription: &Row) -> bool {
+        let end = inner(subscription, "trial_settings").and_then(|settings| inner(settings, "end_behavior"));
+        let pays = some(subscription, "default_payment_method").is_some()
+            || self.default_method(some(subscription, "customer")).is_some();
+        end.is_some_and(|end| some(end, "missing_payment_method") == Some("pause")) && !pays
     }
 
     /// A draft is finalized an hour later, unless nobody pays or collection rests.

@@ -55,6 +55,7 @@ pub(super) fn all() -> Vec<Happening> {
             json!({"card": "pm_card_visa"}),
         ),
         ("payout", "All that is available goes to the bank", json!({"currency": "usd"})),
+        ("arrive_payout", "A payout is at the bank; without `payout` the newest that is on its way", json!({})),
         ("fail_payout", "The bank sends a payout back; without `payout` the newest", json!({"code": "account_closed"})),
         ("cancel_subscription", "A colleague ends a subscription of a customer at once", json!({"customer": "C-0001"})),
         ("renew_subscription", "A customer's subscription comes to the end of its period now", json!({"customer": "C-0001"})),
@@ -167,6 +168,12 @@ pub(super) fn done(books: &mut Books, name: &str, with: &Json) -> Result {
             books.complete_session(&id, &card)
         }
         "payout" => payout(books, &with),
+        "arrive_payout" => {
+            let id = one(books, "Payout", &with, "payout", |row| text(row, "status") == "pending")?;
+            books.forget(|due| *due == super::books::Due::Arrive(id.clone()));
+            books.arrive(&id);
+            books.retrieve("Payout", &id, "payout")
+        }
         "fail_payout" => {
             let id = one(books, "Payout", &with, "payout", |row| text(row, "status") != "failed")?;
             books.fail_payout(&id, some(&with, "code").unwrap_or("account_closed"))

@@ -17,6 +17,7 @@ impl Books {
             "Balance.retrieve" => Ok(self.balance()),
             "Payout.create" => self.create_payout(params, false),
             "Payout.cancel" => self.cancel_payout(id),
+            "Payout.reverse" => self.reverse_payout(id, params),
             "Transfer.create" => self.create_transfer(params),
             "Topup.create" => self.create_topup(params),
             _ => return None,
@@ -140,6 +141,50 @@ impl Books {
         self.change("Payout", id, "payout.canceled", |row| {
             row.insert("status".into(), json!("canceled"));
         })
+    }
+
+    /// Takes a payout back that has arrived: another one, of what it brought, that goes the other way.
+    fn reverse_payout(&mut self, id: &str, params: &Row) -> Result {
+        let row = self.need("Payout", id, "payout")?.clone();
+        if text(&row, "status") == "pending" {
+            let message = "This payout is still pending, so it cannot be reversed. Cancel it instead.";
+            return Err(Refused::invalid(message).param("payout"));
+        }
+        if text(&row, "status") != "paid" || some(&row, "reversed_by").is_some() || some(&row, "original_payout").is_some() {
+            return Err(Refused::invalid("This payout cannot be reversed.").param("payout"));
+        }
+        let (amount, currency) = (number(&row, "amount"), text(&row, "currency").to_owned());
+        let mut back = self.made("Payout", params);
+        let own = text(&back, "id").to_owned();
+        let arrival = self.now + WAY_S;
+        set(
+            &mut back,
+            [
+                ("amount", json!(-amount)),
+                ("currency", json!(currency)),
+                ("arrival_date", json!(arrival)),
+                ("automatic", json!(false)),
+                ("destination", row.get("destination").cloned().unwrap_or_default()),
+                ("method", json!("standard")),
+                ("original_payout", json!(id)),
+                ("reconciliation_status", json!("not_applicable")),
+                ("source_type", json!("card")),
+                ("status", json!("pending")),
+                ("type", json!("bank_account")),
+            ],
+        );
+        self.insert("Payout", back)?;
+        let transaction = self.book("payout", amount, 0, &currency, &own, "STRIPE PAYOUT REVERSAL")?;
+        if let Some(back) = self.row_mut("Payout", &own) {
+            back.insert("balance_transaction".into(), json!(transaction));
+        }
+        self.later(None, arrival, Due::Arrive(own.clone()));
+        let made = self.retrieve("Payout", &own, "id")?;
+        self.tell("payout.created", &made, None);
+        self.change("Payout", id, "payout.updated", |row| {
+            row.insert("reversed_by".into(), json!(own));
+        })?;
+        Ok(made)
     }
 
     fn create_transfer(&mut self, params: &Row) -> Result {

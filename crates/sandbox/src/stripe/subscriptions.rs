@@ -96,7 +96,13 @@ impl Books {
                     "payment_settings",
                     json!({"payment_method_options": null, "payment_method_types": null, "save_default_payment_method": "off"}),
                 ),
-                ("trial_settings", json!({"end_behavior": {"missing_payment_method": "create_invoice"}})),
+                (
+                    "trial_settings",
+                    params
+                        .get("trial_settings")
+                        .cloned()
+                        .unwrap_or_else(|| json!({"end_behavior": {"missing_payment_method": "create_invoice"}})),
+                ),
                 ("test_clock", json!(clock)),
                 (
                     "status",
@@ -290,7 +296,10 @@ impl Books {
         }
         self.change("Subscription", id, "customer.subscription.resumed", |row| {
             row.insert("status".into(), json!("active"));
-        })
+        })?;
+        // A period begins now, and is billed.
+        self.renew(id);
+        self.retrieve("Subscription", id, "id")
     }
 
     pub(super) fn subscription_state(&mut self, id: &str, state: &str) -> Result<()> {

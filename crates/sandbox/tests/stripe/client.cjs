@@ -51,6 +51,43 @@ async function pages() {
   assert.strictEqual(found.length, 250);
 }
 
+async function billing() {
+  const paid = await stripe.paymentIntents.create({ amount: 2000, currency: 'usd', payment_method: 'pm_card_visa', confirm: true });
+  const whole = await stripe.paymentIntents.retrieve(paid.id, { expand: ['latest_charge.balance_transaction'] });
+  assert.strictEqual(whole.latest_charge.balance_transaction.net, 2000 - 88);
+  const refund = await stripe.refunds.create({ payment_intent: paid.id, amount: 100 });
+  assert.deepStrictEqual((await stripe.refunds.update(refund.id, { metadata: { case: '7' } })).metadata, { case: '7' });
+
+  const product = await stripe.products.create({ name: 'Node', default_price_data: { currency: 'usd', unit_amount: 1500, recurring: { interval: 'month' } } });
+  const start = Math.floor(Date.now() / 1000);
+  const clock = await stripe.testHelpers.testClocks.create({ frozen_time: start });
+  const good = await stripe.customers.create({ test_clock: clock.id, payment_method: 'pm_card_visa' });
+  const method = (await stripe.customers.listPaymentMethods(good.id)).data[0].id;
+  const kept = await stripe.subscriptions.create({ customer: good.id, items: [{ price: product.default_price }], default_payment_method: method });
+  assert.strictEqual(kept.status, 'active');
+  const poor = await stripe.customers.create({ test_clock: clock.id });
+  const trial = await stripe.subscriptions.create({
+    customer: poor.id, items: [{ price: product.default_price }], trial_period_days: 3,
+    trial_settings: { end_behavior: { missing_payment_method: 'pause' } },
+  });
+  await stripe.testHelpers.testClocks.advance(clock.id, { frozen_time: start + 32 * 86400 });
+  assert.strictEqual((await stripe.subscriptions.retrieve(trial.id)).status, 'paused');
+  assert.strictEqual((await stripe.subscriptions.retrieve(kept.id, { expand: ['latest_invoice'] })).latest_invoice.billing_reason, 'subscription_cycle');
+  assert.strictEqual((await stripe.subscriptions.resume(trial.id)).status, 'active');
+  const types = (await stripe.events.list({ limit: 100 })).data.map((event) => event.type);
+  assert(types.includes('customer.subscription.paused') && types.includes('customer.subscription.resumed'));
+
+  const payout = await stripe.payouts.create({ amount: 100, currency: 'usd' });
+  await refused(() => stripe.payouts.reverse(payout.id), 'StripeInvalidRequestError');
+  await ask('POST', '/vendors/stripe/happen/arrive_payout', { payout: payout.id });
+  const back = await stripe.payouts.reverse(payout.id);
+  assert.deepStrictEqual([back.original_payout, (await stripe.payouts.retrieve(payout.id)).reversed_by], [payout.id, back.id]);
+  const context = { stripeContext: credentials.connected_account };
+  const theirs = await stripe.customers.create({ name: 'theirs' }, context);
+  assert.strictEqual((await stripe.customers.retrieve(theirs.id, {}, context)).name, 'theirs');
+  await refused(() => stripe.customers.retrieve(theirs.id), 'StripeInvalidRequestError');
+}
+
 async function errors() {
   await refused(() => client('expired_key').balance.retrieve(), 'StripeAuthenticationError');
   await refused(() => client('restricted_key').refunds.create({ charge: 'ch_1' }), 'StripePermissionError');
@@ -135,7 +172,7 @@ async function webhooks() {
 }
 
 (async () => {
-  for (const part of [records, pages, errors, retries, webhooks]) await part();
+  for (const part of [records, pages, billing, errors, retries, webhooks]) await part();
   process.stdout.write('ok\n');
 })().catch((error) => {
   process.stderr.write(`${error.stack}\n`);

@@ -199,6 +199,9 @@ def errors():
     connected = client(stripe_account=credentials["connected_account"])
     assert connected.v1.customers.list().data == []
     refused(stripe.PermissionError, lambda: client(stripe_account="acct_nobody").v1.customers.list())
+    theirs = connected.v1.customers.create({"email": "theirs@b.co"})
+    in_context = client(stripe_context=credentials["connected_account"])
+    assert [c.id for c in in_context.v1.customers.list().data] == [theirs.id]
     missing = refused(stripe.InvalidRequestError, lambda: v1.customers.retrieve("cus_x"))
     assert missing.http_status == 404 and str(missing).endswith("No such customer: 'cus_x'") and missing.param == "id", str(missing)
     ask("POST", "/faults", {"vendor": "stripe", "kind": "rate_limited", "times": 1})
@@ -271,6 +274,8 @@ def webhooks():
     note = s.parse_event_notification(body, signature, secret)
     assert note.type == "v1.customer.created" and note.related_object.id == made.id, body
     assert s.v2.core.events.retrieve(note.id).related_object.url == f"/v1/customers/{made.id}"
+    listed = s.v2.core.events.list({"object_id": made.id, "limit": 5}).data
+    assert [event.id for event in listed] == [note.id], listed
     s.v2.core.event_destinations.delete(destination.id)
 
 

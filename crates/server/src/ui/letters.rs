@@ -198,9 +198,11 @@ async fn look(app: &App, run: RunId, asking: &mut ActPage) -> Result<(), ApiErro
         if (doubt || step.status == StepStatus::Failed) && step.output.is_none() && !asking.resumed.contains(&repeated) {
             asking.resumed.push(repeated.clone());
         }
+        let safe = program.is_safe_to_replay(id, input).unwrap_or(safe);
+        let replayed = Repeated { safe, ..repeated };
         // A new run takes nothing back of the old one.
-        if taken_back.is_none() && !asking.replayed.contains(&repeated) {
-            asking.replayed.push(repeated);
+        if taken_back.is_none() && !asking.replayed.contains(&replayed) {
+            asking.replayed.push(replayed);
         }
     }
     Ok(())

@@ -96,7 +96,7 @@ fn error(class: &str, code: &str) -> Box<ErrorRecord> {
 }
 
 fn failed(path: &str, n: u32, seconds: i64, err: Box<ErrorRecord>, retry: Option<i64>) -> Entry {
-    Entry::Failed { p: path.into(), n, at: at(seconds), err, retry: retry.map(at) }
+    Entry::Failed { p: path.into(), n, at: at(seconds), err, retry: retry.map(at), doubt: false }
 }
 
 fn ended(seconds: i64, how: Ending, error: Option<(&str, Box<ErrorRecord>)>) -> Entry {

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value as Json;
 
-use super::{Entry, ITEMS_FAILED, IllegalEntry, Journal, StepState, read_chunk};
+use super::{Doubted, Entry, ITEMS_FAILED, IllegalEntry, Journal, StepPath, StepState, read_chunk};
 use crate::{StoreError, Timestamp, Via};
 
 impl Journal {
@@ -28,6 +28,7 @@ impl Journal {
             inputs: HashMap::new(),
             turns: HashMap::new(),
             began: HashMap::new(),
+            doubts: HashMap::new(),
             reopened: HashMap::new(),
             caught: HashMap::new(),
             held: HashSet::new(),
@@ -149,9 +150,27 @@ impl Journal {
                 self.late.remove(p);
                 self.end_stream(p);
             }
+            self.note_doubt(path, &after, entry);
             self.note_time(path, entry);
             self.steps.insert(Arc::clone(path), after);
         }
         Ok(())
+    }
+
+    /// Keeps since when the effect of a step may have happened: from the first attempt that did not end in a definite
+    /// answer, until the step is done or a person lets a doubtful one be repeated.
+    fn note_doubt(&mut self, path: &StepPath, after: &StepState, entry: &Entry) {
+        let was_asked = || matches!(self.steps.get(path), Some(StepState::Uncertain { .. }));
+        match (after, entry) {
+            (StepState::Running { .. }, Entry::Started { n, at, .. }) => {
+                self.doubts.entry(Arc::clone(path)).or_insert(Doubted { attempt: *n, since: *at });
+            }
+            (_, Entry::Failed { n, doubt: false, .. }) if self.doubts.get(path).is_some_and(|first| first.attempt == *n) => {
+                self.doubts.remove(path);
+            }
+            (StepState::Succeeded { .. }, _) => drop(self.doubts.remove(path)),
+            (_, Entry::Reopened { .. }) if was_asked() => drop(self.doubts.remove(path)),
+            _ => {}
+        }
     }
 }

@@ -59,6 +59,7 @@ impl Journal {
             self.inputs.retain(|path, _| stays(path));
             self.turns.retain(|path, _| stays(path));
             self.began.retain(|path, _| stays(path));
+            self.doubts.retain(|path, _| stays(path));
             self.reopened.retain(|path, _| stays(path));
             self.caught.retain(|path, _| stays(path));
             self.lived.retain(|path, _| stays(path));

@@ -1,13 +1,13 @@
 //! New rows of a query or of a saved search.
 
-use connector::{Cx, ErrorClass, Occurrence, Polled, Position, StepError};
+use connector::{Cx, ErrorClass, Occurrence, Polled, Position, StepError, cursor_lost, read_cursor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::{
     PAGE_ROWS,
-    walk::{Walk, lost, walk},
+    walk::{Walk, walk},
 };
 use crate::{
     netsuite::{
@@ -62,7 +62,7 @@ pub(super) async fn query(cx: Cx, with: Json, position: Position) -> Result<Poll
         let last = found.rows.first().map(|row| of(row).ok_or_else(|| unnamed(&with))).transpose()?;
         return Ok(Polled { events: Vec::new(), cursor: json!(Place { last }), more: false });
     };
-    let place: Place = serde_json::from_value(cursor).map_err(|_| lost())?;
+    let place: Place = read_cursor(&cursor)?;
     let condition = match &place.last {
         Some(Last { value, key: after }) => {
             let (value, after) = (suiteql::literal(&json!(value))?, suiteql::literal(&json!(after))?);
@@ -106,9 +106,9 @@ struct Looking {
 pub(super) async fn saved(cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
     let state = match position {
         Position::Since(_) => Looking::default(),
-        Position::After(cursor) => serde_json::from_value(cursor).map_err(|_| lost())?,
+        Position::After(cursor) => read_cursor(&cursor)?,
     };
-    let mut look = state.seen.look().ok_or_else(lost)?;
+    let mut look = state.seen.look().ok_or_else(cursor_lost)?;
     let page = match soap::page(&cx, &with, state.page.clone()).await {
         // A search is kept for some minutes only. Rows that came of it have the same keys when it is begun again.
         Err(error) if state.page.is_some() && matches!(error.class, ErrorClass::Invalid | ErrorClass::NotFound) => {

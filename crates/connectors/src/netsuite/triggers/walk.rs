@@ -4,7 +4,7 @@
 //! local time that what is wanted can carry: within that hour it begins at the hour's start. The newest rows are judged
 //! by NetSuite's own clock, which an answer tells.
 
-use connector::{Cx, ErrorClass, Position, StepError};
+use connector::{Cx, Position, StepError, cursor_lost, read_cursor};
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
@@ -60,15 +60,6 @@ struct Place {
     until: Option<Timestamp>,
 }
 
-pub(super) fn lost() -> StepError {
-    StepError::new(
-        ErrorClass::Internal,
-        "CURSOR_INVALID",
-        "what was kept of the last question cannot be read, so it is not known what came already",
-    )
-    .with_next("Set the trigger's start position anew; what came before then starts nothing twice.")
-}
-
 fn written(at: DateTime) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
@@ -91,16 +82,16 @@ impl Place {
         match position {
             Position::Since(micros) => {
                 // Times have whole seconds: what happens within the first one must not seem to be before it.
-                let since = Timestamp::from_second(micros.div_euclid(1_000_000)).map_err(|_| lost())?;
+                let since = Timestamp::from_second(micros.div_euclid(1_000_000)).map_err(|_| cursor_lost())?;
                 let at = written(lowest(zone, since));
                 Ok(Self { at: at.clone(), id: String::new(), floor: at, until: None })
             }
             Position::After(cursor) => {
-                let place: Self = serde_json::from_value(cursor.clone()).map_err(|_| lost())?;
+                let place: Self = read_cursor(cursor)?;
                 // They become part of a query.
                 let good =
                     [&place.at, &place.floor].iter().all(|text| text.parse::<DateTime>().is_ok_and(|at| written(at) == **text));
-                if good { Ok(place) } else { Err(lost()) }
+                if good { Ok(place) } else { Err(cursor_lost()) }
             }
         }
     }

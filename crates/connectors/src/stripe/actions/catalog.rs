@@ -151,6 +151,14 @@ pub(super) fn catalog() -> Vec<Action> {
             vec![id("session", "Session", "cs_…")],
         ),
         post(
+            "update_checkout_session",
+            "Update checkout session",
+            "Changes the metadata of a checkout session, and with more what can be changed while it is open.",
+            "/v1/checkout/sessions/{session}",
+            "checkout.session",
+            vec![id("session", "Session", "cs_…"), metadata()],
+        ),
+        post(
             "expire_checkout_session",
             "Expire checkout session",
             "Closes a page that was not used.",

@@ -109,6 +109,22 @@ pub(super) fn ledger() -> Vec<Action> {
             ),
         ),
         post(
+            "update_payout",
+            "Update payout",
+            "Changes the metadata of a payout; nothing else of it can be changed.",
+            "/v1/payouts/{payout}",
+            "payout",
+            vec![id("payout", "Payout", "po_…"), metadata()],
+        ),
+        post(
+            "reverse_payout",
+            "Reverse payout",
+            "Takes a payout back from the bank account it went to; one that is still pending is cancelled instead.",
+            "/v1/payouts/{payout}/reverse",
+            "payout",
+            vec![id("payout", "Payout", "po_…"), metadata()],
+        ),
+        post(
             "cancel_payout",
             "Cancel payout",
             "Stops a payout that is still pending.",

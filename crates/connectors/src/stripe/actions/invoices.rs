@@ -92,6 +92,28 @@ pub(super) fn invoices() -> Vec<Action> {
             "invoiceitem",
             vec![id("invoiceitem", "Invoice item", "ii_…")],
         ),
+        post(
+            "update_invoice_item",
+            "Update invoice item",
+            "Changes a line that is not on a finalized invoice.",
+            "/v1/invoiceitems/{invoiceitem}",
+            "invoiceitem",
+            with(
+                amount("Of the whole line; or a price.").to_vec(),
+                [
+                    id("invoiceitem", "Invoice item", "ii_…"),
+                    record("pricing", "Price", "With price: the id of a one-time price."),
+                    record("price_data", "Price made here", "currency, product, unit_amount."),
+                    whole("quantity", "Quantity", "With a price."),
+                    text("description", "Text", ""),
+                    record("period", "Period", "start and end in seconds since 1970."),
+                    texts("tax_rates", "Tax rates", ""),
+                    list("discounts", "Discounts", ""),
+                    currency(),
+                    metadata(),
+                ],
+            ),
+        ),
         action(
             "delete_invoice_item",
             "Delete invoice item",

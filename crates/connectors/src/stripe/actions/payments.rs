@@ -146,6 +146,14 @@ pub(super) fn payments() -> Vec<Action> {
             vec![id("refund", "Refund", "re_…")],
         ),
         post(
+            "update_refund",
+            "Update refund",
+            "Changes the metadata of a refund; nothing else of it can be changed.",
+            "/v1/refunds/{refund}",
+            "refund",
+            vec![id("refund", "Refund", "re_…"), metadata()],
+        ),
+        post(
             "cancel_refund",
             "Cancel refund",
             "Ends a refund that waits for the customer.",

@@ -1,12 +1,12 @@
 //! Organizations by the transaction log, and events and steps of business processes by their dates.
 
-use connector::{Cx, Occurrence, Poll, Polled, Position, StepError, Trigger};
+use connector::{Cx, Occurrence, Poll, Polled, Position, StepError, Trigger, cursor_lost, read_cursor};
 use http::Method;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
-use super::{EVERY, Stretch, broken_cursor};
+use super::{EVERY, Stretch};
 use crate::workday::{api, people, schema, soap};
 
 async fn organizations(cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
@@ -123,12 +123,12 @@ struct Reading {
 async fn feed(feed: &'static Feed, cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
     let reading = match position {
         Position::Since(micros) => {
-            let start = Timestamp::from_microsecond(micros).map_err(|_| broken_cursor())?;
+            let start = Timestamp::from_microsecond(micros).map_err(|_| cursor_lost())?;
             Reading { from: start, start, began: None, offset: 0 }
         }
-        Position::After(cursor) => serde_json::from_value(cursor).map_err(|_| broken_cursor())?,
+        Position::After(cursor) => read_cursor(&cursor)?,
     };
-    let day = reading.from.to_zoned(TimeZone::UTC).date().yesterday().map_err(|_| broken_cursor())?;
+    let day = reading.from.to_zoned(TimeZone::UTC).date().yesterday().map_err(|_| cursor_lost())?;
     let mut query =
         vec![(feed.parameter, day.to_string()), ("limit", api::REST_LIMIT.to_string()), ("offset", reading.offset.to_string())];
     query.extend(with["process"].as_str().map(|process| ("businessProcess", process.to_owned())));

@@ -6,10 +6,10 @@
 
 use std::time::Duration;
 
-use connector::{Cx, Occurrence, Page, Poll, Polled, Position, StepError, Trigger};
+use connector::{Cx, Occurrence, Page, Poll, Polled, Position, StepError, Trigger, cursor_lost};
 use serde_json::{Value as Json, json};
 
-use super::{broken_cursor, hash};
+use super::hash;
 use crate::{
     seen::{self, Seen},
     workday::{raas, raw, schema},
@@ -41,9 +41,9 @@ async fn ask(source: Source, cx: Cx, with: Json, position: Position) -> Result<P
     let (base, run, at, seen) = match &position {
         Position::Since(micros) => (*micros, 0, None, Seen::default()),
         Position::After(cursor) => {
-            let base = cursor["base"].as_i64().ok_or_else(broken_cursor)?;
+            let base = cursor["base"].as_i64().ok_or_else(cursor_lost)?;
             let at = cursor.get("at").filter(|at| !at.is_null()).cloned();
-            let seen = cursor.get("seen").cloned().map(serde_json::from_value).transpose().map_err(|_| broken_cursor())?;
+            let seen = cursor.get("seen").cloned().map(serde_json::from_value).transpose().map_err(|_| cursor_lost())?;
             (base, cursor["run"].as_u64().unwrap_or_default(), at, seen.unwrap_or_default())
         }
     };
@@ -55,7 +55,7 @@ async fn ask(source: Source, cx: Cx, with: Json, position: Position) -> Result<P
     };
     let events = match with["key_field"].as_str() {
         Some(field) => {
-            let mut look = seen.look().ok_or_else(broken_cursor)?;
+            let mut look = seen.look().ok_or_else(cursor_lost)?;
             let mut events = Vec::new();
             for row in &page.items {
                 let key = key_of(row, field)?;

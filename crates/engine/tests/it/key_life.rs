@@ -1,0 +1,195 @@
+//! Effects that are known as repeats for a time only: after it nothing is repeated blindly.
+
+use serde_json::{Value, json};
+use store::{Entry, Journal, Then, write_chunk};
+
+use crate::bench::{Answer, KEY_LIFE, World, program};
+
+const PAY: &str = "steps:\n  - { id: pay, do: sys.pay, with: { amount: \"${ trigger.amount }\" } }\n";
+const HOUR_US: i64 = 3600 * 1_000_000;
+
+fn life_us() -> i64 {
+    i64::try_from(KEY_LIFE.as_micros()).unwrap()
+}
+
+fn event() -> Value {
+    json!({ "amount": 5 })
+}
+
+fn fine(_: &str, _: usize) -> Answer {
+    Answer::Ok(json!({ "paid": true }))
+}
+
+/// The code a run failed with.
+fn code(then: &Then) -> &str {
+    let Then::Failed { error, .. } = then else { panic!("{then:?}") };
+    assert_eq!(error.path.as_deref(), Some("pay"));
+    &error.code
+}
+
+#[test]
+fn an_attempt_without_an_answer_is_repeated_as_long_as_its_key_is_known() {
+    for (late, repeats) in [(-HOUR_US, true), (HOUR_US, false)] {
+        let pause = (life_us() + late) / 1_000_000;
+        let mut world = World::default();
+        let mut state = world.begin(event());
+        let script = |_: &str, before| if before == 0 { Answer::Lost(Some(pause)) } else { fine("", before) };
+        let then = world.drive(&program(PAY), &mut state, &script, 1000).expect("the run ends");
+        if repeats {
+            assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+            assert_eq!(
+                world.told(),
+                ["accepted", "started pay 1", "failed pay 1", "started pay 2", "succeeded pay 2", "ended succeeded"]
+            );
+            continue;
+        }
+        assert_eq!(code(&then), "REPEAT_TOO_LATE");
+        assert_eq!(world.told(), ["accepted", "started pay 1", "failed pay 1", "uncertain pay 1", "ended failed"]);
+        let Then::Failed { error, .. } = &then else { unreachable!() };
+        assert!(error.message.contains("try 1") && error.message.contains("24 h"), "{}", error.message);
+        assert!(error.next.is_some());
+    }
+}
+
+#[test]
+fn the_time_counts_from_the_first_attempt_without_an_answer() {
+    // Refused, lost, refused, lost: each within the life of the one before.
+    let pause = life_us() / 1_000_000 * 2 / 3;
+    let script = |_: &str, before| match before {
+        0 | 2 => Answer::Again(pause),
+        _ => Answer::Lost(Some(pause)),
+    };
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    let then = world.drive(&program(PAY), &mut state, &script, 1000).expect("the run ends");
+    assert_eq!(code(&then), "REPEAT_TOO_LATE");
+    // What was refused at first leaves no doubt; what is refused later takes none back.
+    let told = ["accepted", "started pay 1", "failed pay 1", "started pay 2", "failed pay 2", "started pay 3", "failed pay 3"];
+    assert_eq!(world.told(), [&told[..], &["uncertain pay 3", "ended failed"]].concat());
+}
+
+#[test]
+fn definite_answers_may_be_repeated_for_ever() {
+    let pause = life_us() / 1_000_000 * 2;
+    let script = |_: &str, before| if before < 3 { Answer::Again(pause) } else { fine("", before) };
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    let then = world.drive(&program(PAY), &mut state, &script, 1000).expect("the run ends");
+    assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+}
+
+#[test]
+fn what_needs_no_key_may_be_repeated_for_ever() {
+    let pause = life_us() / 1_000_000 * 2;
+    let script = |_: &str, before| if before < 3 { Answer::Lost(Some(pause)) } else { fine("", before) };
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    let program = program("steps:\n  - { id: pay, do: sys.put }\n");
+    let then = world.drive(&program, &mut state, &script, 1000).expect("the run ends");
+    assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+}
+
+#[test]
+fn a_crash_is_found_in_time_or_too_late() {
+    for (late, repeats) in [(-HOUR_US, true), (HOUR_US, false)] {
+        let program = program(PAY);
+        let mut world = World::default();
+        let mut state = world.begin(event());
+        // The process dies while the call is under way: only `started` is kept.
+        assert!(world.drive(&program, &mut state, &fine, 1).is_none());
+        world.now += life_us() + late;
+        let mut recovered = world.recover();
+        let then = world.drive(&program, &mut recovered, &fine, 1000).expect("the run ends");
+        if repeats {
+            assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+            continue;
+        }
+        assert_eq!(code(&then), "REPEAT_TOO_LATE");
+        assert_eq!(world.calls.len(), 1, "it was called again");
+    }
+}
+
+#[test]
+fn a_crash_counts_from_the_first_one() {
+    let program = program(PAY);
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    assert!(world.drive(&program, &mut state, &fine, 1).is_none());
+    world.now += life_us() * 2 / 3;
+    let mut recovered = world.recover();
+    assert!(world.drive(&program, &mut recovered, &fine, 1).is_none(), "the second process dies, too");
+    world.now += life_us() * 2 / 3;
+    let mut recovered = world.recover();
+    let then = world.drive(&program, &mut recovered, &fine, 1000).expect("the run ends");
+    assert_eq!((code(&then), world.calls.len()), ("REPEAT_TOO_LATE", 2));
+}
+
+/// Lets the failed step try again, as a person does.
+fn reopen(world: &mut World) {
+    let at = store::Timestamp::from_micros(world.now);
+    let by = || "ines".to_owned();
+    let entries = [Entry::Resumed { at, by: by(), version: None }, Entry::Reopened { p: "pay".into(), at, by: by() }];
+    world.chunks.push(write_chunk(&entries).unwrap());
+}
+
+#[test]
+fn a_run_resumed_too_late_asks_and_does_what_people_say() {
+    let program = program(PAY);
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    let then = world.drive(&program, &mut state, &|_, _| Answer::Lost(None), 1000).expect("the run ends");
+    assert_eq!(code(&then), "HTTP_503");
+    world.now += life_us() + HOUR_US;
+    reopen(&mut world);
+    let mut recovered = world.recover();
+    let then = world.drive(&program, &mut recovered, &fine, 1000).expect("the run ends");
+    assert_eq!((code(&then), world.calls.len()), ("REPEAT_TOO_LATE", 1));
+    // Somebody looked and says "repeat it".
+    reopen(&mut world);
+    let mut recovered = world.recover();
+    let then = world.drive(&program, &mut recovered, &fine, 1000).expect("the run ends");
+    assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+    assert_eq!(world.calls.len(), 2);
+}
+
+#[test]
+fn an_attempt_without_an_answer_is_not_followed_by_one_that_sends_something_else() {
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    world.drive(&program(PAY), &mut state, &|_, _| Answer::Lost(None), 1000).expect("the run ends");
+    reopen(&mut world);
+    let mut recovered = world.recover();
+    let other = program("steps:\n  - { id: pay, do: sys.pay, with: { amount: 6 } }\n");
+    let then = world.drive(&other, &mut recovered, &fine, 1000).expect("the run ends");
+    assert_eq!((code(&then), world.calls.len()), ("REPEAT_TOO_LATE", 1));
+    reopen(&mut world);
+    let mut recovered = world.recover();
+    let then = world.drive(&other, &mut recovered, &fine, 1000).expect("the run ends");
+    assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+}
+
+#[test]
+fn journals_of_before_are_read_as_without_a_doubt() {
+    let text =
+        r#"{"e":"failed","p":"pay","n":1,"at":3,"err":{"class":"timeout","code":"TIMEOUT","message":"no answer"},"retry":4}"#;
+    let Entry::Failed { doubt, .. } = serde_json::from_str(text).unwrap() else { panic!("{text}") };
+    assert!(!doubt);
+    let mut journal =
+        Journal::new(store::Via::Api, std::sync::Arc::default(), std::sync::Arc::default(), store::Timestamp::from_micros(1));
+    let started = Entry::Started { p: "pay".into(), n: 1, at: store::Timestamp::from_micros(2), input: None };
+    journal.apply(&started).unwrap();
+    assert_eq!(journal.doubts.len(), 1, "a call under way may have happened");
+    journal.apply(&serde_json::from_str(text).unwrap()).unwrap();
+    assert!(journal.doubts.is_empty());
+}
+
+#[test]
+fn a_new_run_is_no_repeat_of_what_needs_a_key() {
+    let steps = "steps:\n  - { id: pay, do: sys.pay }\n  - { id: put, do: sys.put }\n  - { id: post, do: sys.post }\n  - { id: get, do: sys.get }\n";
+    let program = program(steps);
+    let safe = |id| (program.is_safe_to_repeat(id, &json!({})), program.is_safe_to_replay(id, &json!({})));
+    assert_eq!(safe("pay"), (Some(true), Some(false)), "its key is another one");
+    assert_eq!(safe("put"), (Some(true), Some(true)));
+    assert_eq!(safe("post"), (Some(false), Some(false)));
+    assert_eq!(safe("get"), (Some(true), Some(true)));
+}
