@@ -81,41 +81,6 @@ fn what_is_in_flight_stays_below_what_the_store_gave() {
 }
 
 #[test]
-fn fewer_go_at_the_same_time_after_too_many_and_slowly_more_again() {
-    let mut bench = Bench::new(BudgetLimits { in_flight: Some(4), ..BudgetLimits::default() });
-    let took = Duration::from_millis(10);
-    // How many go at the same time; they are over when it is known.
-    let go = |bench: &mut Bench, millis: i64| {
-        bench.lease(0, 4, millis);
-        let mut many = 0;
-        while many < 9 && bench.budget.take(at(millis)) {
-            many += 1;
-        }
-        (0..many).for_each(|_| bench.budget.done(took, at(millis)));
-        many
-    };
-    assert_eq!(go(&mut bench, 0), 4);
-    bench.lease(0, 4, 1);
-    assert!((0..4).all(|_| bench.budget.take(at(1))));
-    for _ in 0..4 {
-        // All four are refused together, which is one refusal.
-        bench.budget.done(took, at(1));
-        bench.budget.too_many(at(1));
-        bench.budget.pause(at(100));
-    }
-    assert_eq!((go(&mut bench, 50), go(&mut bench, 200)), (0, 2));
-    (0..WELL_BEFORE_WIDER).for_each(|_| bench.budget.went_well());
-    assert_eq!(go(&mut bench, 300), 3);
-    (0..WELL_BEFORE_WIDER).for_each(|_| bench.budget.went_well());
-    assert_eq!(go(&mut bench, 400), 4, "all do again");
-    // Never none.
-    for millis in [500, 600, 700] {
-        bench.budget.too_many(at(millis));
-    }
-    assert_eq!(go(&mut bench, 800), 1);
-}
-
-#[test]
 fn a_call_not_made_gives_its_turn_to_the_next() {
     let mut bench = Bench::new(TEN);
     bench.ask(1, 1, 0);
