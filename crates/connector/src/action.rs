@@ -120,7 +120,8 @@ impl Action {
         self
     }
 
-    /// It is idempotent only as long as the system knows its idempotency key.
+    /// It is idempotent only as long as the system knows its idempotency key; [`Duration::MAX`] when the key is kept for
+    /// good, such as in the external id of what is made.
     #[must_use]
     pub const fn key_life(mut self, life: Duration) -> Self {
         self.key_life = Some(life);

@@ -29,6 +29,8 @@ use crate::{
     program::{DoStep, Program},
 };
 
+pub use self::effects::REPEAT_TOO_LATE;
+
 /// A list that `each` walks may hold so many items while it is held in memory.
 pub const EACH_ITEMS_MAX: usize = 10_000;
 /// The most turns of a `repeat` that names none itself.

@@ -68,6 +68,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub use crate::{
     activate::ActivateError,
     address::Addresses,
+    decide::REPEAT_TOO_LATE,
     drive::idempotency_key,
     frame::id_of,
     gate::Forecast,

@@ -216,7 +216,8 @@ impl Engine {
             return Ok(Err(error));
         }
         let id = RunId::new(self.now(), self.random());
-        let seat = Seat::of(self, recipe.row.id, id, Via::Poll);
+        // The same each time: a trigger that is told to hurry keeps its place in the line.
+        let seat = Seat::of(self, recipe.row.id, RunId(recipe.row.id.0), Via::Poll);
         let timeout = self.settings.poll_timeout;
         let pass = loop {
             let held = match seat.ask_reading(&asking.connection, timeout, self.now()) {

@@ -197,12 +197,7 @@ fn named(steps: &[String]) -> String {
 
 /// The steps that keep a run from going on: all that failed, but those whose failure the recipe dealt with.
 fn stuck(journal: &Journal) -> Vec<(&StepPath, &StepState)> {
-    let dealt_with: HashSet<&str> = journal
-        .caught
-        .iter()
-        .filter(|(path, _)| !journal.held.contains(*path))
-        .flat_map(|(path, (error, _))| std::iter::once(&**path).chain(error.path.as_deref()))
-        .collect();
+    let dealt_with = dealt_with(journal);
     let taken_back = taken_back(journal);
     let mut stuck: Vec<(&StepPath, &StepState)> = journal
         .steps
@@ -216,15 +211,23 @@ fn stuck(journal: &Journal) -> Vec<(&StepPath, &StepState)> {
     stuck
 }
 
+/// The steps whose failure the recipe deals with, and those that dealt with it.
+pub(crate) fn dealt_with(journal: &Journal) -> HashSet<&str> {
+    let caught = journal.caught.iter().filter(|(path, _)| !journal.held.contains(*path));
+    caught.flat_map(|(path, (error, _))| std::iter::once(&**path).chain(error.path.as_deref())).collect()
+}
+
 /// Whether something was taken back, or may have been: going forward again would leave it half done.
-fn taken_back(journal: &Journal) -> bool {
-    let may_have_happened = |state: &StepState| match state {
+pub(crate) fn taken_back(journal: &Journal) -> bool {
+    let may_have_happened = |path: &StepPath, state: &StepState| match state {
         StepState::Succeeded { .. } | StepState::Uncertain { .. } => true,
         // Of earlier attempts nobody knows; one that was refused did nothing.
-        StepState::Failed { attempt, error } => *attempt > 1 || matches!(&*error.class, "timeout" | "network"),
+        StepState::Failed { attempt, error } => {
+            *attempt > 1 || matches!(&*error.class, "timeout" | "network") || journal.doubts.contains_key(path)
+        }
         _ => false,
     };
-    journal.steps.iter().any(|(path, state)| undone_by(path).is_some() && may_have_happened(state))
+    journal.steps.iter().any(|(path, state)| undone_by(path).is_some() && may_have_happened(path, state))
 }
 
 /// The entries that let every failed step of a run try again.

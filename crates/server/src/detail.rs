@@ -409,7 +409,7 @@ impl StepDetail {
                     // One that failed earlier may be in doubt only later, when it cannot be repeated any more.
                     attempt.ended_at.get_or_insert(at);
                     attempt.error.get_or_insert_with(|| (**err).clone());
-                    (attempt.retry_at, attempt.uncertain) = (None, true);
+                    (attempt.retry_at, attempt.uncertain) = (None, err.code != engine::REPEAT_TOO_LATE);
                 }
             }
             Entry::Paged { .. } | Entry::Reopened { .. } => self.status = StepStatus::Running,

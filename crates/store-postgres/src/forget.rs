@@ -50,6 +50,8 @@ impl Forgets for PostgresStore {
 
 async fn begin_anew(connection: &mut PgConnection, recipe: RecipeId, now: Timestamp) -> Result<(), StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
+    // First, as a page of the trigger's does: whoever brings one waits here, and none of its keys is left behind.
+    polls::shift(&mut transaction, recipe, now, now).await?;
     for sql in [
         // In one order everywhere, so that two transactions cannot wait for each other.
         "delete from event_keys where (recipe_id, key) in \
@@ -58,7 +60,6 @@ async fn begin_anew(connection: &mut PgConnection, recipe: RecipeId, now: Timest
     ] {
         sqlx::query(sql).bind(recipe.0).execute(&mut *transaction).await.map_err(failed)?;
     }
-    polls::shift(&mut transaction, recipe, now, now).await?;
     transaction.commit().await.map_err(failed)
 }
 

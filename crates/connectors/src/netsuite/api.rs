@@ -99,12 +99,14 @@ pub(super) const ERRORS: &[ErrorRow] = &[
         "Send less in one call.",
     ),
     row(
-        "UNEXPECTED_ERROR",
+        UNEXPECTED,
         ErrorClass::Server,
         "NetSuite failed on its side",
         "Nothing to do where it is tried again. A write may have been done; see whether the record is there.",
     ),
 ];
+/// What NetSuite says when it does not know what went wrong: a write may have been done.
+pub(super) const UNEXPECTED: &str = "UNEXPECTED_ERROR";
 const LOGIN: &str = "Check the account id, the machine's clock, that the role may \"Log in using Access Tokens\" (or OAuth 2.0), that integration and token or certificate are active, and that the sandbox was not refreshed. The login audit trail in NetSuite names the cause. NetSuite also answers so when too many calls run at once: try again with fewer.";
 const BUSY: &str = "Nothing to do: it is tried again later. If it stays, lower the connection's calls at the same time; other integrations share the limit.";
 
@@ -132,7 +134,9 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
     if answer.status.as_u16() == 503 {
         refusal.class = Some(ErrorClass::Server);
     }
-    Some(refusal)
+    // A script that broke in the middle is told so with other statuses than 500, too.
+    let broke = refusal.code == UNEXPECTED;
+    Some(refusal.in_doubt(broke))
 }
 
 fn told(body: &Json) -> Option<Refusal> {

@@ -1,5 +1,7 @@
 //! The file cabinet, which is reached over SOAP only.
 
+use std::time::Duration;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use connector::{
     Action, Cx, ErrorClass, StepError,
@@ -77,6 +79,9 @@ async fn fetch(cx: Cx, input: Json) -> Result<Json, StepError> {
     let inside = format!("<m:baseRef {}/>", reference("file", needed(&input, "file")?));
     let response = talk(&cx, "get", "", &inside).await?;
     let record = &response["readResponse"]["record"];
+    if record.get("content").is_none() {
+        return Err(unreadable("it has no content"));
+    }
     let content: String =
         record["content"].as_str().unwrap_or_default().chars().filter(|letter| !letter.is_ascii_whitespace()).collect();
     let bytes = BASE64_STANDARD.decode(content).map_err(|_| unreadable("the content of the file is not base64"))?;
@@ -116,7 +121,7 @@ pub(super) fn actions() -> Vec<Action> {
     let file = json!({"type": "string", "title": "File", "description": "Its internal id in the file cabinet."});
     vec![
         Action::new("upload_file", "Upload file", "Puts a file into a folder of the file cabinet. It has an external id, so that a repeated attempt makes no second file. Works with token-based authentication only, as SOAP does.", upload)
-            .idempotent()
+            .idempotent().key_life(Duration::MAX)
             .input(schema(json!({
                 "folder": {"type": "string", "title": "Folder", "description": "Its internal id, which the file cabinet shows."},
                 "file": File::schema(),

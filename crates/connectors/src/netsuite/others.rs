@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::{
-    api::{self, DIALECT, PREFER, invalid, needed, text, without_links},
+    api::{self, DIALECT, PREFER, UNEXPECTED, invalid, needed, text, without_links},
     settings,
 };
 
@@ -267,6 +267,10 @@ async fn results(cx: &Cx, id: &str, expected: Option<usize>) -> Result<Vec<Json>
             {
                 json!({ "ok": false, "code": error.code, "message": error.message })
             }
+            // The answer of a part that failed is kept, and would be the same for ever.
+            Err(error) if error.code == UNEXPECTED && job(cx, id, &["task", task]).await?.json()?["progress"] == "failed" => {
+                json!({ "ok": false, "code": error.code, "message": error.message })
+            }
             Err(error) => return Err(error),
         });
     }
@@ -383,7 +387,7 @@ pub(super) fn actions() -> Vec<Action> {
             }, "required": ["operation", "type", "rows"], "additionalProperties": false}))
             .output(json!({"type": "object", "properties": {"count": {"type": "integer", "title": "Records"}, "failed": {"type": "integer", "title": "Refused"}, "results": {"type": "array", "items": result}}, "required": ["count", "failed", "results"]}))
             .sample(json!({ "count": 1, "failed": 0, "results": [{ "ok": true, "id": "647", "index": 0 }] })),
-        Action::new("submit_async", "Submit asynchronous call", "Begins a record call that NetSuite does later.", submit_async).idempotent()
+        Action::new("submit_async", "Submit asynchronous call", "Begins a record call that NetSuite does later.", submit_async).idempotent().key_life(Duration::MAX)
             .input(json!({"type": "object", "properties": {"path": {"type": "string", "title": "Path", "description": "What follows /services/rest/record/v1/."}, "method": methods, "body": {"title": "Body"}}, "required": ["path"], "additionalProperties": false}))
             .output(json!({"type": "object", "properties": {"job": {"type": "string", "title": "Number"}, "location": {"type": "string", "title": "Address"}}, "required": ["job"]}))
             .sample(json!({ "job": "1", "location": "https://1234567.suitetalk.api.netsuite.com/services/rest/async/v1/job/1" })),

@@ -1,5 +1,7 @@
 //! Records one by one.
 
+use std::time::Duration;
+
 use ::http::Method;
 use connector::{Action, Cx, Effect, ErrorClass, Shaped, StepError};
 use serde_json::{Map, Value as Json, json};
@@ -196,7 +198,7 @@ pub(super) fn actions() -> Vec<Action> {
     };
     vec![
         Action::new("create_record", "Create record", "Makes a record. Without an external id of yours it gets one, so that a repeated attempt makes no second record.", create)
-            .effect(once_by_external)
+            .effect(once_by_external).key_life(Duration::MAX)
             .input(schema(with(&with(&kind, fields.clone()), json!({ "external_id": {"type": "string", "title": "External id"} })), &["type", "fields"]))
             .output(made.clone()).sample(sample.clone()).shaped(writes),
         Action::new("update_record", "Update record", "Changes fields of a record. Rows of a sublist are merged by their line number, and appended without one.", update)
@@ -222,11 +224,11 @@ pub(super) fn actions() -> Vec<Action> {
             .output(json!({"type": "object", "properties": {"deleted": {"type": "boolean", "title": "Deleted"}}, "required": ["deleted"]}))
             .sample(json!({ "deleted": true })),
         Action::new("find_or_create", "Find or create", "Finds the one record that fits, or makes it.", find_or_create)
-            .effect(once_by_external)
+            .effect(once_by_external).key_life(Duration::MAX)
             .input(schema(with(&with(&kind, fields.clone()), json!({ "filters": suiteql::filters_schema(), "external_id": {"type": "string", "title": "External id of a new one"} })), &["type", "filters", "fields"]))
             .output(made.clone()).sample(json!({ "id": "107", "created_now": false })).shaped(writes),
         Action::new("transform_record", "Transform record", "Makes the next document of one: an order's invoice, an invoice's payment.", transform)
-            .idempotent()
+            .idempotent().key_life(Duration::MAX)
             .input(schema(with(&with(&one, fields), json!({
                 "target": {"type": "string", "title": "Target type", "description": "Such as invoice, itemFulfillment, customerPayment, creditMemo."},
                 "target_external_id": {"type": "string", "title": "External id of the new record"}

@@ -23,8 +23,8 @@ async fn script(_cx: Cx, input: Json) -> Result<Json, StepError> {
     let wanted: Vec<&str> = input["events"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
     let events: Vec<&str> = EVENTS.into_iter().filter(|event| wanted.is_empty() || wanted.contains(event)).collect();
     let types: Vec<&str> = input["types"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-    // A parsed address holds no quote that would end the text.
-    let address = address.as_str().replace('\'', "%27");
+    // A parsed address holds no line end; what else would end the text, or change it, is written otherwise.
+    let address = address.as_str().replace('\'', "%27").replace('\\', "%5C");
     let listed: Vec<String> = events.iter().map(|event| format!("'{event}'")).collect();
     let listed = listed.join(", ");
     let script = format!(

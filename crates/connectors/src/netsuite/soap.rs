@@ -11,7 +11,7 @@ use connector::{
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    api::{ERRORS, needed, text},
+    api::{ERRORS, UNEXPECTED, needed, text},
     settings,
     tba::{self, Tba},
 };
@@ -75,10 +75,11 @@ fn body(answer: &Answer) -> Option<Json> {
 fn failed(value: &Json) -> Option<Refusal> {
     if let Some(status) = value.get("status").filter(|status| status["@isSuccess"] == "false") {
         let detail = list(&status["statusDetail"]).into_iter().next().unwrap_or_default();
-        let code = detail["code"].as_str().unwrap_or("UNEXPECTED_ERROR");
+        let code = detail["code"].as_str().unwrap_or(UNEXPECTED);
         let words = detail["message"].as_str().unwrap_or_default();
         let code = if words.contains("already exists") { "ALREADY_EXISTS" } else { code };
-        return Some(Refusal::new(code, words).class(DIALECT.error(code).map_or(ErrorClass::Invalid, |row| row.class)));
+        let class = DIALECT.error(code).map_or(ErrorClass::Invalid, |row| row.class);
+        return Some(Refusal::new(code, words).class(class).in_doubt(code == UNEXPECTED));
     }
     value.as_object()?.values().find_map(failed)
 }
@@ -96,7 +97,7 @@ fn refusal(answer: &Answer) -> Option<Refusal> {
         _ if words.contains("concurrent request limit exceeded") => "WS_REQUEST_BLOCKED",
         _ if words.contains("Invalid login attempt") => "INVALID_LOGIN_ATTEMPT",
         Some(code) => code,
-        None => "UNEXPECTED_ERROR",
+        None => UNEXPECTED,
     };
     let refusal = Refusal::new(code, words);
     // Too many calls are refused like a bad sign-in, too, and nothing tells the two apart but another try.

@@ -86,16 +86,18 @@ async fn deleted(cx: Cx, with: Json, position: Position) -> Result<Polled, StepE
 
 /// Tells once how an asynchronous call ended; nothing is asked after that.
 async fn finished(cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
-    let nothing = |told: bool| Polled { events: Vec::new(), cursor: json!({ "told": told }), more: false };
-    if matches!(&position, Position::After(cursor) if cursor["told"] == true) {
-        return Ok(nothing(true));
+    let job = needed(&with, "job")?;
+    let nothing = |told: Option<&str>| Polled { events: Vec::new(), cursor: json!({ "told": told }), more: false };
+    // The recipe may name another call since.
+    if matches!(&position, Position::After(cursor) if cursor["told"] == job) {
+        return Ok(nothing(Some(job)));
     }
-    let standing = others::standing(&cx, needed(&with, "job")?).await?;
+    let standing = others::standing(&cx, job).await?;
     if standing["completed"] != true {
-        return Ok(nothing(false));
+        return Ok(nothing(None));
     }
     let key = format!("job:{}", standing["job"].as_str().unwrap_or_default());
-    Ok(Polled { events: vec![Occurrence { key, data: standing }], ..nothing(true) })
+    Ok(Polled { events: vec![Occurrence { key, data: standing }], ..nothing(Some(job)) })
 }
 
 fn refused(code: &'static str, message: &str) -> Refused {

@@ -1,5 +1,7 @@
 //! Records one by one.
 
+use std::time::Duration;
+
 use ::http::{HeaderName, Method};
 use connector::{Action, Cx, Effect, Shaped, StepError, api::Call};
 use serde_json::{Map, Value as Json, json};
@@ -23,7 +25,7 @@ pub(super) fn actions() -> Vec<Action> {
     let assignment = json!({"type": "string", "title": "Assignment rule", "description": "For leads and cases: the id of a rule, or FALSE for none; the org's own rule decides when left out."});
     vec![
         Action::new("create", "Create a record", "Creates one record; with a key field it is never created twice.", create)
-            .effect(|input| if input.get("dedupe_key").is_some_and(|key| !key.is_null()) { Effect::Idempotent } else { Effect::Once })
+            .effect(|input| if input.get("dedupe_key").is_some_and(|key| !key.is_null()) { Effect::Idempotent } else { Effect::Once }).key_life(Duration::MAX)
             .input(input(json!({"object": object_input(), "fields": fields_input(),
                 "dedupe_key": field_input("Key against doubles", "An external id field that the step writes its own key into, unless fields hold a value for it; with it a repeated step finds what it made."),
                 "allow_duplicates": duplicates, "assignment_rule": assignment}), &["object", "fields"]))

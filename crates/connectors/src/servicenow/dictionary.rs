@@ -155,7 +155,8 @@ impl Dictionary {
         if missing.is_empty() || !settings::checks_fields(api.cx) {
             return Ok(());
         }
-        let table = self.known(api, table, Duration::ZERO).await?;
+        // The record is written: a dictionary that cannot be read now must not make it be written again.
+        let Ok(table) = self.known(api, table, Duration::ZERO).await else { return Ok(()) };
         match missing.into_iter().find(|name| !table.fields.contains_key(name.as_str())) {
             None => Ok(()),
             Some(name) => {

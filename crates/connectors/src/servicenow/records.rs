@@ -1,6 +1,6 @@
 //! Records of any table: get, search, create, update, upsert, delete, count and sum.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ::http::Method;
 use connector::{Action, Cx, Effect, ErrorClass, Page, Shaped, StepError, whole};
@@ -85,6 +85,7 @@ pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
             .pages(move |cx, input, cursor| page(Arc::clone(&kept), cx, input, cursor)),
         action(dictionary, "create_record", "Create a record", "Creates a record, once however often the step is tried.", create)
             .effect(create_effect)
+            .key_life(Duration::MAX)
             .input(input(
                 json!({
                     "table": table_schema(), "fields": fields_schema(), "values_are_shown": shown_schema(),
@@ -276,13 +277,14 @@ async fn create(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json
     let shown = flag(&input, "values_are_shown", false);
     let body = dictionary.body(&api, table, &input["fields"], shown).await?;
     let sent: Vec<String> = body.keys().cloned().collect();
+    let kinds = dictionary.kinds(&api, table, &[]).await?;
     let record = match word(&input, "idempotency") {
         "none" => api.write(table, None, &Json::Object(body), shown).await?,
         "correlation" => create_correlated(&api, table, body, shown).await?,
         _ => create_with_id(&api, table, body, shown, &[table]).await?,
     };
     dictionary.written(&api, table, &sent, &record).await?;
-    Ok(dictionary.kinds(&api, table, &[]).await?.record(&record))
+    Ok(kinds.record(&record))
 }
 
 /// Creates a record under an id that is the same in every attempt; `parts` tell it from others of the step.
@@ -361,6 +363,7 @@ async fn upsert(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json
     dictionary.check(&api, table, &filter).await?;
     let mut body = dictionary.body(&api, table, &input["fields"], shown).await?;
     let sent: Vec<String> = body.keys().cloned().collect();
+    let kinds = dictionary.kinds(&api, table, &[]).await?;
     let found = only(&api, table, &filter.query(&[], &[])).await?;
     let record = match &found {
         Some(id) => api.write(table, Some(id), &Json::Object(body), shown).await?,
@@ -370,7 +373,7 @@ async fn upsert(dictionary: Arc<Dictionary>, cx: Cx, input: Json) -> Result<Json
         }
     };
     dictionary.written(&api, table, &sent, &record).await?;
-    let record = dictionary.kinds(&api, table, &[]).await?.record(&record);
+    let record = kinds.record(&record);
     Ok(json!({"status": if found.is_some() { "updated" } else { "created" }, "record": record}))
 }
 

@@ -57,14 +57,15 @@ fn told(event: &Json) -> Result<Json, StepError> {
 
 /// How the run stands; with `wait_s` it is looked at again until it is over or the time is.
 async fn look(cx: &Cx, input: &Json, event: &str) -> Result<Json, StepError> {
-    let wait = Duration::from_secs(input["wait_s"].as_u64().unwrap_or_default().min(WAIT_S_MAX));
+    let wait = Duration::from_secs(input["wait_s"].as_u64().unwrap_or_default().min(WAIT_S_MAX))
+        .min(cx.left().saturating_sub(LOOK_AGAIN));
     let begun = tokio::time::Instant::now();
     loop {
         let body = json!({ "Request_References": { "Integration_Event_Reference": soap::reference("WID", event) } });
         let answer = soap::operation(cx, "Integrations", "Get_Integration_Events_Request", &body).await?;
         let (found, _) = soap::page(&answer, "Integration_Event", 1)?;
         let told = told(found.first().unwrap_or(&Json::Null))?;
-        let left = wait.min(cx.left().saturating_sub(LOOK_AGAIN)).saturating_sub(begun.elapsed());
+        let left = wait.saturating_sub(begun.elapsed());
         if told["completed"] == true || left.is_zero() {
             return Ok(told);
         }

@@ -51,12 +51,13 @@ async fn decide(cx: Cx, input: Json, verb: &str) -> Result<Json, StepError> {
 
 /// An event; with `wait_s` it is looked at again until it is over or the time is.
 async fn get_event(cx: Cx, input: Json) -> Result<Json, StepError> {
-    let wait = Duration::from_secs(input["wait_s"].as_u64().unwrap_or_default().min(WAIT_S_MAX));
+    let wait = Duration::from_secs(input["wait_s"].as_u64().unwrap_or_default().min(WAIT_S_MAX))
+        .min(cx.left().saturating_sub(LOOK_AGAIN));
     let begun = tokio::time::Instant::now();
     loop {
         let mut event = api::rest(&cx, Method::GET, ("businessProcess", &["events", text(&input, "event")]), &[], None).await?;
         let over = !event["completedDate"].is_null();
-        let left = wait.min(cx.left().saturating_sub(LOOK_AGAIN)).saturating_sub(begun.elapsed());
+        let left = wait.saturating_sub(begun.elapsed());
         if over || left.is_zero() {
             event["completed"] = json!(over);
             return Ok(event);

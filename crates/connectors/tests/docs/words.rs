@@ -44,10 +44,10 @@ pub(crate) fn repeating(action: &Action) -> Repeats {
             }
         }
     }
-    let known = action
-        .key_life
-        .filter(|_| usual == Effect::Idempotent)
-        .map(|life| format!(" It is known as a repeat for {}.", duration(life)));
+    let known = action.key_life.filter(|_| usual == Effect::Idempotent).map(|life| match life {
+        Duration::MAX => " It is known as a repeat within its run.".to_owned(),
+        life => format!(" It is known as a repeat for {}.", duration(life)),
+    });
     Repeats { usual: sentence(usual).to_owned() + known.as_deref().unwrap_or_default(), unless }
 }
 

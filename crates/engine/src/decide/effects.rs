@@ -1,6 +1,6 @@
 //! Calls: beginning attempts, and what a crash left behind.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use connector::{Effect, ErrorClass};
 use formula::{EvalError, Scope};
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The code of a step whose earlier attempt may have happened and that cannot be repeated safely any more.
-const REPEAT_TOO_LATE: &str = "REPEAT_TOO_LATE";
+pub const REPEAT_TOO_LATE: &str = "REPEAT_TOO_LATE";
 /// What people do about a doubt.
 const SAY: &str = "Look in the other system. Then say that it happened (with its answer), repeat it, or give the run up.";
 
@@ -98,11 +98,11 @@ impl Walk<'_> {
             class: ErrorClass::Network.as_str().to_owned(),
             code: REPEAT_TOO_LATE.to_owned(),
             message: format!(
-                "What became of try {} is not known, so it may have happened. {} knows a repeat of it for {} h and by the same \
-                 data; {}, so another try might do it a second time.",
+                "What became of try {} is not known, so it may have happened. {} knows a repeat of it {}by the same data; {}, so \
+                 another try might do it a second time.",
                 first.attempt,
                 step.name,
-                life.as_secs() / 3600,
+                if life == Duration::MAX { String::new() } else { format!("for {} h and ", life.as_secs() / 3600) },
                 if other { "what would be sent now is something else" } else { "that time is over" },
             ),
             next: Some(SAY.to_owned()),

@@ -7,8 +7,9 @@ use store::{StepPath, StepState};
 
 use super::{Flow, Stop, Walk};
 use crate::{
-    frame::Frame,
+    frame::{Frame, undone_by},
     program::{DoStep, Program, Step},
+    resume::{dealt_with, taken_back},
 };
 
 /// A finished step that can be taken back, and what its undo sees.
@@ -42,6 +43,12 @@ impl Walk<'_> {
         if let (Flow::Stop(doubt @ Stop::Doubt(_)), _) = self.look(|walk| walk.block(&program.steps, &mut frame, "")) {
             return Flow::Stop(doubt);
         }
+        if let Some(path) = self.open_repeat(program) {
+            failure.message = format!("{} Nothing is taken back yet: {path} may have happened all the same.", failure.message);
+            failure.next =
+                Some(format!("Resume the run: {path} is then repeated as the same call, which tells what became of it."));
+            return Flow::Stop(Stop::Failed(failure));
+        }
         let mut undos = std::mem::take(&mut self.undos);
         undos.reverse();
         undos.sort_by_key(|undo| Reverse(self.state.journal.lived.get(&undo.path).map(|lived| lived.finished)));
@@ -61,5 +68,22 @@ impl Walk<'_> {
             failure.message = format!("{} Then {path} could not be done: {}", failure.message, failed.message);
         }
         Flow::Stop(Stop::Failed(failure))
+    }
+
+    /// A failed step that may have happened, and that only another attempt of this run can tell of. Taking back the rest
+    /// would leave it alone there, and nobody could ask any more.
+    fn open_repeat(&self, program: &Program) -> Option<StepPath> {
+        let journal = &self.state.journal;
+        if taken_back(journal) {
+            return None;
+        }
+        let dealt_with = dealt_with(journal);
+        let open = journal.doubts.keys().filter(|path| {
+            matches!(journal.steps.get(*path), Some(StepState::Failed { .. }))
+                && !dealt_with.contains(&***path)
+                && undone_by(path).is_none()
+                && program.called_at(path).is_some_and(|step| step.action.key_life.is_some())
+        });
+        open.min().cloned()
     }
 }

@@ -236,11 +236,12 @@ impl Budget {
     /// A place in the line of a recipe's runs that wait in the store: one due when its turn comes.
     fn line_up(&mut self, asker: &Asker<'_>, now: Timestamp) -> Timestamp {
         self.lines.retain(|_, line| line.end > now);
-        let gap = count(self.lines.len() + usize::from(!self.lines.contains_key(&asker.recipe))) / self.rate();
+        let there = self.lines.contains_key(&asker.recipe);
+        let gap = count(self.lines.len() + usize::from(!there)) / self.rate();
         let soonest = self.expected(self.turns.len() + 1, now).max(now.after(IN_MEMORY_MAX));
         let run = asker.waiter.0;
         let line = self.lines.entry(asker.recipe).or_insert(Line { newest: run, end: soonest });
-        if run < line.newest {
+        if run < line.newest || (there && run == line.newest) {
             // It had its place and found the way still barred: it goes before those behind it.
             return soonest.after(seconds(gap));
         }

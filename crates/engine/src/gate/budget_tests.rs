@@ -109,3 +109,22 @@ fn a_pause_holds_everybody_back() {
     assert!(matches!(bench.ask(1, 1, 0), Verdict::Park(until) if until >= at(60_000)));
     assert_eq!(bench.ask(2, 2, 60_000), Verdict::Pass);
 }
+
+#[test]
+fn whoever_asks_again_and_again_is_not_put_off_for_it() {
+    let limits = BudgetLimits { per_second: None, burst: 1, per_day: None, in_flight: Some(1) };
+    let mut bench = Bench::new(limits);
+    bench.lease(0, 0, 0);
+    let mut now = 0;
+    while matches!(bench.ask(1, 1, now), Verdict::Wait(_)) {
+        now += 1_000;
+    }
+    for _ in 0..300 {
+        assert!(!matches!(bench.ask(1, 1, now), Verdict::Pass));
+        now += 100;
+    }
+    let Verdict::Park(until) = bench.ask(1, 2, now) else { panic!("it went before the one that waits") };
+    assert!(until < at(now).after(IN_MEMORY_MAX * 3), "the others are put off by {:?}", until.since(at(now)));
+    bench.lease(0, 1, now);
+    assert_eq!(bench.ask(1, 1, now), Verdict::Pass);
+}

@@ -168,6 +168,39 @@ fn an_attempt_without_an_answer_is_not_followed_by_one_that_sends_something_else
     assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
 }
 
+/// A step that can be taken back, and one that only a repeat can tell of.
+const SAGA: &str =
+    "steps:\n  - { id: book, do: sys.put, undo: { do: sys.put } }\n  - { id: pay, do: sys.pay, with: { amount: 5 } }\n";
+
+#[test]
+fn nothing_is_taken_back_while_a_repeat_can_still_tell() {
+    let program = program(SAGA);
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    let lost = |path: &str, before| if path == "pay" { Answer::Lost(None) } else { fine(path, before) };
+    let Some(Then::Failed { error, .. }) = world.drive(&program, &mut state, &lost, 1000) else { panic!("{:?}", world.told()) };
+    assert_eq!((&*error.code, error.path.as_deref()), ("HTTP_503", Some("pay")));
+    assert!(error.message.contains("Nothing is taken back yet: pay may have happened"), "{}", error.message);
+    assert!(error.next.is_some_and(|next| next.contains("Resume the run")));
+    assert_eq!(world.calls.len(), 2, "{:?}", world.told());
+    reopen(&mut world);
+    let mut recovered = world.recover();
+    let then = world.drive(&program, &mut recovered, &fine, 1000).expect("the run ends");
+    assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+    assert_eq!(world.calls.len(), 3);
+}
+
+#[test]
+fn what_is_refused_is_taken_back_as_ever() {
+    let program = program(SAGA);
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    let refused = |path: &str, before| if path == "pay" { Answer::Failed } else { fine(path, before) };
+    let then = world.drive(&program, &mut state, &refused, 1000).expect("the run ends");
+    assert!(matches!(then, Then::Failed { .. }), "{then:?}");
+    assert_eq!(world.calls.last().map(|(path, ..)| path.to_string()), Some("book.undo".to_owned()));
+}
+
 #[test]
 fn journals_of_before_are_read_as_without_a_doubt() {
     let text =

@@ -9,6 +9,8 @@ use serde::Serialize;
 
 /// Letters remembered.
 const LETTERS_MAX: usize = 200;
+/// Bytes of letters remembered, with room for a few of the longest.
+const LETTERS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Most of a letter's text that is shown.
 const TEXT_CHARS_MAX: usize = 16 * 1024;
 
@@ -66,7 +68,9 @@ impl Letters {
         let mut inner = self.inner.lock();
         inner.count += 1;
         let number = inner.count;
-        if inner.letters.len() >= LETTERS_MAX {
+        let held = |inner: &Inner| inner.letters.iter().map(|(_, bytes)| bytes.len()).sum::<usize>();
+        while inner.letters.len() >= LETTERS_MAX || (!inner.letters.is_empty() && held(&inner) + bytes.len() > LETTERS_BYTES_MAX)
+        {
             inner.letters.pop_front();
         }
         inner.letters.push_back((Letter { number, at, from, to, subject, text, attachments }, bytes));

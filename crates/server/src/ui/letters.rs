@@ -196,7 +196,8 @@ async fn look(app: &App, run: RunId, asking: &mut ActPage) -> Result<(), ApiErro
             safe,
         };
         if (doubt || step.status == StepStatus::Failed) && step.output.is_none() && !asking.resumed.contains(&repeated) {
-            asking.resumed.push(repeated.clone());
+            // It may happen a second time exactly where a person has to say.
+            asking.resumed.push(Repeated { safe: safe && !doubt, ..repeated.clone() });
         }
         let safe = program.is_safe_to_replay(id, input).unwrap_or(safe);
         let replayed = Repeated { safe, ..repeated };

@@ -205,6 +205,9 @@ fn told(entry: &Entry) -> (String, &'static str, String) {
                 None => (format!("Try {n} failed, no further try"), "fail", codes),
             }
         }
+        Entry::Uncertain { err, .. } if err.code == engine::REPEAT_TOO_LATE => {
+            (words("An earlier try may have happened"), "warn", err.message.clone())
+        }
         Entry::Uncertain { n, err, .. } => (format!("Try {n} may have happened"), "warn", err.message.clone()),
         Entry::Caught { err, out: Some(_), .. } => (words("Run goes on in spite of it"), "warn", err.message.clone()),
         Entry::Caught { err, held: true, .. } => (words("Item failed and is kept for you"), "fail", err.message.clone()),

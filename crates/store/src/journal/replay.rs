@@ -168,7 +168,8 @@ impl Journal {
             (_, Entry::Failed { n, doubt: false, .. }) if self.doubts.get(path).is_some_and(|first| first.attempt == *n) => {
                 self.doubts.remove(path);
             }
-            (StepState::Succeeded { .. }, _) => drop(self.doubts.remove(path)),
+            // It began what it waits for.
+            (StepState::Succeeded { .. } | StepState::Waiting { .. }, _) => drop(self.doubts.remove(path)),
             (_, Entry::Reopened { .. }) if was_asked() => drop(self.doubts.remove(path)),
             _ => {}
         }

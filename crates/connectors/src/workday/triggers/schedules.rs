@@ -55,10 +55,15 @@ async fn ask(source: Source, cx: Cx, with: Json, position: Position) -> Result<P
     };
     let events = match with["key_field"].as_str() {
         Some(field) => {
+            let lacks = |row: &Json| row.get(field).is_none_or(Json::is_null);
+            // Rows leave out columns that are empty in them; one that no row has is not in the report.
+            if number == 0 && !page.items.is_empty() && page.items.iter().all(lacks) {
+                return Err(raas::column_missing(field));
+            }
             let mut look = seen.look().ok_or_else(cursor_lost)?;
             let mut events = Vec::new();
             for row in &page.items {
-                let key = key_of(row, field)?;
+                let key = key_of(row, field);
                 if look.is_new(&key)? {
                     // A row that is again as it was before is a change, too.
                     events.push(Occurrence { key: format!("{key}:{run}"), data: json!({ "rows": [row] }) });
@@ -73,13 +78,10 @@ async fn ask(source: Source, cx: Cx, with: Json, position: Position) -> Result<P
 }
 
 /// What tells a row, as it is now, from every other.
-///
-/// # Errors
-/// When the row has no such column: all rows without it would seem to be one.
-fn key_of(row: &Json, field: &str) -> Result<String, StepError> {
-    let key = row.get(field).filter(|key| !key.is_null()).ok_or_else(|| raas::column_missing(field))?;
+fn key_of(row: &Json, field: &str) -> String {
+    let key = &row[field];
     let id = key.as_str().map_or_else(|| key["id"].as_str().map_or_else(|| key.to_string(), str::to_owned), str::to_owned);
-    Ok(format!("{id}:{}", hash(row.to_string().as_bytes())))
+    format!("{id}:{}", hash(row.to_string().as_bytes()))
 }
 
 fn batches(items: &[Json], with: &Json, prefix: &str) -> Vec<Occurrence> {

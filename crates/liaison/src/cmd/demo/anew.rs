@@ -13,7 +13,7 @@ pub(super) async fn begin(engine: &Engine, connections: &[(&str, &str)]) -> anyh
     let cancelled = cancel_runs(engine, connections).await?;
     let mut recipes = 0;
     for row in engine.store().recipes().await? {
-        if uses(engine, row.id, row.latest_version, connections).await {
+        if uses(engine, row.id, row.active_version.unwrap_or(row.latest_version), connections).await {
             // Records of the new systems are older than this moment, and what comes is younger.
             engine.store().begin_anew(row.id, engine.now()).await?;
             recipes += 1;
