@@ -71,15 +71,23 @@ impl Walk<'_> {
     }
 
     /// A failed step that may have happened, and that only another attempt of this run can tell of. Taking back the rest
-    /// would leave it alone there, and nobody could ask any more.
+    /// would leave it alone there, and nobody could ask any more. A repeat that its system refused has told: it looks at
+    /// the key before the data.
     fn open_repeat(&self, program: &Program) -> Option<StepPath> {
         let journal = &self.state.journal;
         if taken_back(journal) {
             return None;
         }
         let dealt_with = dealt_with(journal);
+        let untold = |path: &StepPath| match journal.steps.get(path) {
+            Some(StepState::Failed { attempt, error }) => {
+                let first = journal.doubts.get(path).map(|doubted| doubted.attempt);
+                first >= Some(*attempt) || !matches!(&*error.class, "invalid" | "not_found")
+            }
+            _ => false,
+        };
         let open = journal.doubts.keys().filter(|path| {
-            matches!(journal.steps.get(*path), Some(StepState::Failed { .. }))
+            untold(path)
                 && !dealt_with.contains(&***path)
                 && undone_by(path).is_none()
                 && program.called_at(path).is_some_and(|step| step.action.key_life.is_some())

@@ -79,6 +79,8 @@ pub(crate) enum Answer {
     /// Failed, tried again after so many seconds.
     Again(i64),
     Failed,
+    /// What was sent is wrong.
+    Refused,
     Uncertain,
     /// No answer came; tried again after so many seconds, or not.
     Lost(Option<i64>),
@@ -209,6 +211,10 @@ impl World {
                 doubt: false,
             },
             Answer::Failed => Entry::Failed { p, n, at, err: error(), retry: None, doubt: false },
+            Answer::Refused => {
+                let err = Box::new(ErrorRecord { class: "invalid".into(), code: "HTTP_400".into(), ..*error() });
+                Entry::Failed { p, n, at, err, retry: None, doubt: false }
+            }
             Answer::Lost(again) => {
                 let retry = again.map(|seconds| at.after(Duration::from_secs(seconds.unsigned_abs())));
                 Entry::Failed { p, n, at, err: error(), retry, doubt: true }

@@ -202,6 +202,24 @@ fn what_is_refused_is_taken_back_as_ever() {
 }
 
 #[test]
+fn a_repeat_that_is_refused_has_told_and_one_that_is_turned_away_has_not() {
+    let program = program(SAGA);
+    for (answer, taken_back) in [(Answer::Refused, true), (Answer::Failed, false)] {
+        let mut world = World::default();
+        let mut state = world.begin(event());
+        let script = |path: &str, before| match (path, before) {
+            ("pay", 0) => Answer::Lost(Some(1)),
+            ("pay", _) => answer.clone(),
+            _ => fine(path, before),
+        };
+        let then = world.drive(&program, &mut state, &script, 1000).expect("the run ends");
+        assert!(matches!(then, Then::Failed { .. }), "{then:?}");
+        let last = world.calls.last().map(|(path, ..)| path.to_string());
+        assert_eq!(last.as_deref(), Some(if taken_back { "book.undo" } else { "pay" }), "{:?}", world.told());
+    }
+}
+
+#[test]
 fn journals_of_before_are_read_as_without_a_doubt() {
     let text =
         r#"{"e":"failed","p":"pay","n":1,"at":3,"err":{"class":"timeout","code":"TIMEOUT","message":"no answer"},"retry":4}"#;

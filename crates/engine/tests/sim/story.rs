@@ -281,7 +281,8 @@ impl Story {
         Err(format!("these never come to rest: {open:?}"))
     }
 
-    /// A person resumes a dead letter, and says truthfully what became of a step in doubt.
+    /// A person resumes a dead letter, and says truthfully what became of a step in doubt. Whether there is something to
+    /// wait for.
     async fn resume(&self, id: RunId) -> bool {
         let Some(engine) = self.somebody() else { return false };
         let entries = self.world.entries(id).await;
@@ -303,6 +304,8 @@ impl Story {
             (path.to_string(), said)
         });
         let wish = Resumption { said: Said::Each(said.collect()), ..Resumption::default() };
-        matches!(tokio::time::timeout(Duration::from_secs(10), engine.resume_with(id, &wish, "ines")).await, Ok(Ok(())))
+        // Whoever heard nothing, since the process is frozen, asks again.
+        let answer = tokio::time::timeout(Duration::from_secs(10), engine.resume_with(id, &wish, "ines")).await;
+        !matches!(answer, Ok(Err(_)))
     }
 }
