@@ -53,10 +53,16 @@ fn hash(content: &[u8]) -> String {
 
 /// Workday's own time, less the lag.
 async fn settled(cx: &Cx) -> Result<Timestamp, StepError> {
-    let told: Timestamp = people::server_time(cx).await?.parse().map_err(|_| {
-        StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", "Workday's time cannot be read").with_next("It is tried again.")
-    })?;
-    Ok(told.checked_sub(Span::new().seconds(LAG_S)).unwrap_or(told))
+    people::server_time(cx).await?.parse().map(lag).map_err(|_| unreadable_time())
+}
+
+/// The moment up to which the log is believed to be whole.
+fn lag(now: Timestamp) -> Timestamp {
+    now.checked_sub(Span::new().seconds(LAG_S)).unwrap_or(now)
+}
+
+fn unreadable_time() -> StepError {
+    StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", "Workday's time cannot be read").with_next("It is tried again.")
 }
 
 impl Stretch {
@@ -192,6 +198,7 @@ fn changes(found: &Json, wanted: &[String], events: &mut Vec<(String, Occurrence
                 "process": process,
                 "description": line["Transaction_Log_Description"],
                 "effective": line["Transaction_Effective_Moment"].as_str().and_then(|at| at.get(..10)),
+                "effective_moment": line["Transaction_Effective_Moment"],
                 "entered": entered,
                 "rescinded": on(&line["Is_Rescind_Or_Rescinded"]),
                 "corrected": on(&line["Is_Correction_Or_Corrected"]),
@@ -211,6 +218,7 @@ fn change_schema() -> Json {
                 ("process", schema::told("Business process")),
                 ("description", schema::told("Description")),
                 ("effective", schema::told("Effective date")),
+                ("effective_moment", schema::told("Effective from, as Workday writes it")),
                 ("entered", schema::told("Entered at")),
                 ("rescinded", json!({ "type": "boolean", "title": "Rescinded" })),
                 ("corrected", json!({ "type": "boolean", "title": "Corrected" })),
@@ -240,7 +248,7 @@ fn worker_trigger(id: &'static str, title: &'static str, summary: &'static str, 
     }
     let sample = json!({
         "worker": people::sample(),
-        "change": { "class": classes.first().unwrap_or(&"job_change"), "process": "Hire Employee", "description": "Hire: Logan McNeil", "effective": "2026-12-01", "entered": "2026-11-20T08:00:00.000Z", "rescinded": false, "corrected": false },
+        "change": { "class": classes.first().unwrap_or(&"job_change"), "process": "Hire Employee", "description": "Hire: Logan McNeil", "effective": "2026-12-01", "effective_moment": "2026-12-01T00:00:00.000-08:00", "entered": "2026-11-20T08:00:00.000Z", "rescinded": false, "corrected": false },
     });
     Trigger::new(id, title, summary)
         .config(schema::input(&fields, &[]))

@@ -229,7 +229,64 @@ async fn a_change_to_come_is_told_on_its_day_unless_it_was_taken_back() {
     assert_eq!(told[0].data["worker"]["business_title"], "Tomorrow", "as of its day");
     assert!(told[0].data["change"]["entered"].as_str() < told[0].data["change"]["effective"].as_str(), "{told:?}");
     clock.advance(day);
-    assert!(ask(&vendor, "change_effective", &json!({}), cursor.clone()).await.0.is_empty());
+    let (again, cursor) = ask(&vendor, "change_effective", &json!({}), cursor).await;
+    assert!(again.iter().all(|event| event.key == told[0].key), "two days are read again, under the same keys: {again:?}");
+    clock.advance(2 * day);
+    let (_, cursor) = ask(&vendor, "change_effective", &json!({}), cursor).await;
+    assert!(ask(&vendor, "change_effective", &json!({}), cursor).await.0.is_empty());
     let (other, _) = ask(&vendor, "change_effective", &json!({ "classes": ["hire"] }), Position::Since(0)).await;
     assert!(other.iter().all(|event| event.data["change"]["class"] == "hire"), "{other:?}");
+}
+
+/// Moves the tenant's clock on to an hour of the next day in a zone.
+fn until(vendor: &Vendor, zone: &str, days: i64, hour: i8) {
+    let clock = vendor.sandbox.world().clock();
+    let now = clock.now().in_tz(zone).unwrap();
+    let then = now.date().checked_add(jiff::Span::new().days(days)).unwrap().at(hour, 10, 0, 0).in_tz(zone).unwrap();
+    clock.advance(now.duration_until(&then).try_into().unwrap());
+}
+
+#[tokio::test]
+async fn a_day_begins_where_the_tenant_is() {
+    for zone in ["America/Los_Angeles", "Pacific/Auckland", "UTC"] {
+        let vendor = workday().await;
+        set(&vendor, json!({ "time_zone": zone }));
+        until(&vendor, zone, 1, 12);
+        let start = now(&vendor);
+        until(&vendor, zone, 0, 20);
+        happen(&vendor, "change_worker", json!({ "employee": "21010", "title": "Evening before", "days": 1 }));
+        let hired = happen(&vendor, "hire_worker", json!({ "first_name": "Tomorrow", "days": 1 }));
+        let (early, cursor) = ask(&vendor, "change_effective", &json!({}), start).await;
+        assert!(early.is_empty(), "{zone}: {early:?}");
+        until(&vendor, zone, 1, 0);
+        let (told, cursor) = ask(&vendor, "change_effective", &json!({}), cursor).await;
+        let mut who: Vec<&Json> = told.iter().map(|event| &event.data["worker"]["employee_id"]).collect();
+        who.sort_by_key(|number| number.to_string());
+        assert_eq!(who, [&json!("21010"), &hired["worker"]["number"]], "{zone}");
+        until(&vendor, zone, 0, 8);
+        happen(&vendor, "change_worker", json!({ "employee": "21012", "title": "On its own day" }));
+        let (again, cursor) = ask(&vendor, "change_effective", &json!({}), cursor).await;
+        let known: BTreeSet<&String> = told.iter().map(|event| &event.key).collect();
+        assert!(again.iter().all(|event| known.contains(&event.key)), "{zone}: {again:?}");
+        until(&vendor, zone, 4, 8);
+        let (_, cursor) = ask(&vendor, "change_effective", &json!({}), cursor).await;
+        assert!(ask(&vendor, "change_effective", &json!({}), cursor).await.0.is_empty(), "{zone}");
+    }
+}
+
+#[tokio::test]
+async fn a_day_begins_in_the_zone_that_is_named_where_workday_writes_another() {
+    let vendor = workday().await;
+    let with = json!({ "time_zone": "America/Los_Angeles" });
+    until(&vendor, "UTC", 1, 12);
+    let start = now(&vendor);
+    happen(&vendor, "change_worker", json!({ "employee": "21010", "title": "Tomorrow", "days": 1 }));
+    until(&vendor, "UTC", 1, 1);
+    let (early, cursor) = ask(&vendor, "change_effective", &with, start.clone()).await;
+    assert!(early.is_empty(), "it is still the day before in Los Angeles: {early:?}");
+    until(&vendor, "UTC", 0, 9);
+    let (told, _) = ask(&vendor, "change_effective", &with, cursor).await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    let error = vendor.poll("change_effective", json!({ "time_zone": "Mars" }), start).await.unwrap_err();
+    assert_eq!(error.code, "INPUT_INVALID");
 }

@@ -5,12 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use jiff::Timestamp;
 use serde_json::{Value as Json, json};
 
-use super::{
-    items::Kind,
-    process::Process,
-    state::{State, day},
-    wid,
-};
+use super::{items::Kind, process::Process, state::State, wid};
 use crate::{Company, Customer, Invoice};
 
 /// Records of one list.
@@ -282,7 +277,7 @@ pub(super) fn seed(state: &mut State, company: &Company, now: Timestamp) {
         }
     }
     let (supplier, id) = (wid(state.seed, "supplier 1"), docs.next_id(state.seed));
-    let due = day(now).to_string();
+    let due = state.day(now).to_string();
     docs.put(
         "supplierInvoiceRequests",
         &[],

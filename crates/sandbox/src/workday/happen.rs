@@ -8,7 +8,7 @@ use super::{
     people::{Change, Hire},
     process::{Process, Start, Status},
     seed, soap,
-    state::{State, day},
+    state::State,
 };
 use crate::{Problem, Table};
 
@@ -72,7 +72,7 @@ pub(super) fn happen(state: &mut State, name: &str, with: &Json, now: Timestamp)
             let reason = state.items.of(Kind::TerminationReason).next().map(|(place, _)| place).unwrap_or_default();
             let worker = worker(state, with)?;
             let process = if state.workers[worker].contingent { Process::EndContract } else { Process::Terminate };
-            start(state, process, worker, on(with, now), Change::Terminate { reason, involuntary: false }, now)
+            start(state, process, worker, on(state, with, now), Change::Terminate { reason, involuntary: false }, now)
         }
         "rehire_worker" => rehire(state, with, now),
         "rescind_event" => {
@@ -82,7 +82,7 @@ pub(super) fn happen(state: &mut State, name: &str, with: &Json, now: Timestamp)
         }
         "correct_event" => {
             let place = event(state, with)?;
-            let (day, change) = (on(with, now), state.events[place].change.clone());
+            let (day, change) = (on(state, with, now), state.events[place].change.clone());
             state.correct(place, day, change, now);
             Ok(told(state, place, now))
         }
@@ -132,9 +132,9 @@ fn worker(state: &State, with: &Json) -> Result<usize, Problem> {
 }
 
 /// Today and so many days.
-fn on(with: &Json, now: Timestamp) -> Date {
+fn on(state: &State, with: &Json, now: Timestamp) -> Date {
     let days = with["days"].as_i64().unwrap_or_default().clamp(-36_500, 36_500);
-    let today = day(now);
+    let today = state.day(now);
     today.checked_add(Span::new().days(days)).unwrap_or(today)
 }
 
@@ -206,7 +206,7 @@ fn hire(state: &mut State, with: &Json, now: Timestamp) -> Result<Json, Problem>
         pay: 6_000_000,
     };
     let worker = seed::add_worker(state, number, false);
-    start(state, Process::Hire, worker, on(with, now), Change::Hire(Box::new(new)), now)
+    start(state, Process::Hire, worker, on(state, with, now), Change::Hire(Box::new(new)), now)
 }
 
 fn rehire(state: &mut State, with: &Json, now: Timestamp) -> Result<Json, Problem> {
@@ -217,7 +217,7 @@ fn rehire(state: &mut State, with: &Json, now: Timestamp) -> Result<Json, Proble
         _ => None,
     });
     let hire = first.filter(|_| gone).ok_or_else(|| problem("only somebody who left can come back"))?;
-    start(state, Process::Hire, worker, on(with, now), Change::Hire(hire), now)
+    start(state, Process::Hire, worker, on(state, with, now), Change::Hire(hire), now)
 }
 
 fn change(state: &mut State, with: &Json, now: Timestamp) -> Result<Json, Problem> {
@@ -236,7 +236,7 @@ fn change(state: &mut State, with: &Json, now: Timestamp) -> Result<Json, Proble
     } else {
         return Err(problem("one of title, organization, location, pay, or first_name with last_name is needed"));
     };
-    start(state, process, worker, on(with, now), change, now)
+    start(state, process, worker, on(state, with, now), change, now)
 }
 
 fn decide(state: &mut State, with: &Json, status: Status, now: Timestamp) -> Result<Json, Problem> {
@@ -250,7 +250,7 @@ fn decide(state: &mut State, with: &Json, status: Status, now: Timestamp) -> Res
 
 fn many(state: &mut State, with: &Json, now: Timestamp) -> Result<Json, Problem> {
     let count = with["count"].as_u64().unwrap_or(100).min(CHANGES_MAX);
-    let today = day(now);
+    let today = state.day(now);
     let active: Vec<usize> = state.visible(now).filter(|(_, view)| view.active(today)).map(|(place, _)| place).collect();
     for (worker, number) in active.iter().cycle().zip(0..count) {
         let change = Change::Title(format!("Title {number}"));
@@ -347,7 +347,7 @@ fn worker_row(state: &State, place: usize, now: Timestamp) -> Json {
             row["title"] = json!(view.title);
             row["organization"] = json!(state.item(view.organization).name);
             row["location"] = json!(state.item(view.location).name);
-            row["active"] = json!(view.active(day(now)));
+            row["active"] = json!(view.active(state.day(now)));
             row["email"] = json!(view.email(false));
         }
         None => row["first_day"] = json!(worker.first_day().map(|day| day.to_string())),

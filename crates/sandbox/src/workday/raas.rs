@@ -19,7 +19,7 @@ use super::{
     answer::{Answer, Call},
     auth::{self, Rights},
     sources::{Row, Source, When, allowed, cell, rows},
-    state::{self, State},
+    state::State,
     streamed,
 };
 
@@ -111,7 +111,7 @@ fn prompted(state: &State, call: &Call<'_>, report: &Report) -> Result<(Vec<Row>
             return Err(bad(format, &format!("The prompt {bare} is not known to the report {}.", report.name)));
         }
     }
-    let mut when = When { day: state::day(call.now), known: call.now };
+    let mut when = When { day: state.day(call.now), known: call.now };
     let mut picks: Vec<(&str, Vec<&str>)> = Vec::new();
     let mut since = Vec::new();
     for (prompt, alias) in report.prompts {

@@ -318,7 +318,7 @@ fn others(state: &mut State, company: &Company, random: &Random) {
 
 /// One of each unusual case, at the end: two jobs, on leave now, a hire to come.
 fn special(state: &mut State, company: &Company, now: Timestamp) {
-    let today = super::state::day(now).max(company.today);
+    let today = state.day(now).max(company.today);
     let ahead = |days: i64| today.checked_add(jiff::Span::new().days(days)).unwrap_or(today);
     let entered = typed(company.today);
     let staff: Vec<usize> = company

@@ -87,6 +87,8 @@ struct Ask<'a> {
     body: &'a Element,
     who: &'a Who,
     now: Timestamp,
+    /// The tenant's day.
+    today: Date,
     version: &'a str,
     /// References carry their descriptors.
     descriptors: bool,
@@ -145,6 +147,7 @@ fn operate(state: &mut State, call: &Call<'_>, operations: &[Operation], version
         body,
         who: &who,
         now: call.now,
+        today: state.day(call.now),
         version: named.or(version).unwrap_or(VERSION),
         descriptors: descriptors.is_none_or(truth),
         zones: state.settings.zone_suffixed_dates,
@@ -209,7 +212,7 @@ fn read_day(text: &str) -> Option<Date> {
     text.get(..10)?.parse().ok()
 }
 
-/// A moment; without a zone it is the tenant's, which is UTC.
+/// A moment; without a zone it is taken for UTC.
 fn read_moment(text: &str) -> Option<Timestamp> {
     text.parse().ok().or_else(|| format!("{text}Z").parse().ok())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use jiff::{Timestamp, Zoned, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -29,6 +29,8 @@ pub(super) struct Settings {
     pub(super) approvals: bool,
     /// The weekly maintenance window is on: every call answers a page in HTML with 503.
     pub(super) maintenance: bool,
+    /// The tenant's zone, such as `America/Los_Angeles`: its days begin and end there.
+    pub(super) time_zone: String,
     /// Dates in SOAP answers carry a zone, as `1960-01-01-08:00`.
     pub(super) zone_suffixed_dates: bool,
     /// A report answers no `Report_Entry` at all when it has no rows, instead of an empty list.
@@ -60,6 +62,7 @@ impl Default for Settings {
             retry_after_s: Some(1),
             approvals: true,
             maintenance: false,
+            time_zone: "UTC".to_owned(),
             zone_suffixed_dates: false,
             empty_report_without_key: false,
             renamed_columns: HashMap::new(),
@@ -85,6 +88,9 @@ impl Settings {
         }
         if self.calls_per_second > 0 && self.burst == 0 {
             return Some("burst must be at least 1".to_owned());
+        }
+        if TimeZone::get(&self.time_zone).is_err() {
+            return Some(format!("time_zone \"{}\" is not known", self.time_zone));
         }
         (self.journal_lines > JOURNAL_LINES_MAX).then(|| format!("journal_lines must be at most {JOURNAL_LINES_MAX}"))
     }
@@ -139,12 +145,31 @@ pub(super) struct State {
     pub(super) domain: String,
 }
 
-/// The day in the tenant. Real tenants have a zone of their own, many that of the American west coast; this one's is UTC.
-pub(super) fn day(now: Timestamp) -> Date {
-    now.to_zoned(TimeZone::UTC).date()
-}
-
 impl State {
+    fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.settings.time_zone).unwrap_or(TimeZone::UTC)
+    }
+
+    /// The day in the tenant.
+    pub(super) fn day(&self, now: Timestamp) -> Date {
+        now.to_zoned(self.zone()).date()
+    }
+
+    /// When a day begins in the tenant.
+    pub(super) fn midnight(&self, day: Date) -> Zoned {
+        day.to_zoned(self.zone()).unwrap_or_else(|_| Zoned::new(Timestamp::MAX, TimeZone::UTC))
+    }
+
+    /// The same as the transaction log writes it: with the tenant's offset (unverified).
+    pub(super) fn midnight_text(&self, day: Date) -> String {
+        let midnight = self.midnight(day);
+        if midnight.offset().is_zero() {
+            format!("{:.3}", midnight.timestamp())
+        } else {
+            midnight.strftime("%Y-%m-%dT%H:%M:%S.000%:z").to_string()
+        }
+    }
+
     pub(super) fn worker_at(&self, key: &str) -> Option<usize> {
         self.worker_by.get(key).copied()
     }
@@ -158,12 +183,12 @@ impl State {
 
     /// The worker today, as known now.
     pub(super) fn today(&self, place: usize, now: Timestamp) -> Option<View<'_>> {
-        self.workers[place].view(day(now), now)
+        self.workers[place].view(self.day(now), now)
     }
 
     /// Everybody who is visible today, with their places.
     pub(super) fn visible(&self, now: Timestamp) -> impl Iterator<Item = (usize, View<'_>)> {
-        let today = day(now);
+        let today = self.day(now);
         self.workers.iter().enumerate().filter_map(move |(place, worker)| Some((place, worker.view(today, now)?)))
     }
 
@@ -196,7 +221,7 @@ impl State {
     /// The worker's name on their first day when they are not here yet.
     pub(super) fn name_of(&self, place: usize, now: Timestamp) -> String {
         let worker = &self.workers[place];
-        let view = worker.view(day(now), now).or_else(|| worker.view(Date::MAX, Timestamp::MAX));
+        let view = worker.view(self.day(now), now).or_else(|| worker.view(Date::MAX, Timestamp::MAX));
         view.map_or_else(|| worker.number.clone(), |view| view.name())
     }
 }

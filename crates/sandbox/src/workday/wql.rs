@@ -13,7 +13,7 @@ use super::{
     answer::{Answer, Call},
     auth::{self, Who},
     sources::{SOURCES, Source, When, allowed},
-    state::{self, State},
+    state::State,
     wid,
 };
 
@@ -141,7 +141,7 @@ fn data(state: &State, call: &Call<'_>, who: &Who) -> Done {
     let query = parse::query(&text).map_err(|near| invalid(&format!("Invalid WQL syntax. | Field: at or near '{near}'")))?;
     let source = Source::named(&query.source)
         .ok_or_else(|| invalid(&format!("Enter a valid data source. This data source is invalid: {}", query.source)))?;
-    let when = checked(call, who, source, &query)?;
+    let when = checked(call, who, source, &query, state.day(call.now))?;
     let (total, slice) = run::page(state, source, &query, when, offset, limit);
     let columns = query.items.len().max(1);
     if slice.len().saturating_mul(columns) > CELLS_MAX {
@@ -158,8 +158,8 @@ fn data(state: &State, call: &Call<'_>, who: &Who) -> Done {
 }
 
 /// Checks names and rights; gives the day the query is about.
-fn checked(call: &Call<'_>, who: &Who, source: &Source, query: &Query) -> Result<When, Answer> {
-    let mut when = When { day: state::day(call.now), known: call.now };
+fn checked(call: &Call<'_>, who: &Who, source: &Source, query: &Query, today: Date) -> Result<When, Answer> {
+    let mut when = When { day: today, known: call.now };
     for (name, value) in &query.parameters {
         match name.to_lowercase().as_str() {
             "effectiveasofdate" => {

@@ -10,7 +10,7 @@ use crate::workday::{
     items::Kind,
     people::{Change, View},
     process::{Process, Status},
-    state::{Absence, State, day},
+    state::{Absence, State},
     wid,
 };
 
@@ -170,7 +170,7 @@ fn taken(state: &State, worker: usize, kind: usize, year: i16) -> f64 {
 fn balances(state: &State, ask: &Ask<'_>) -> Done {
     let key = ask.call.param("worker").ok_or_else(|| Answer::error(400, "worker parameter is required"))?;
     let (place, view) = ask.worker(state, key)?;
-    let effective = ask.day("effective")?.unwrap_or_else(|| day(ask.now()));
+    let effective = ask.day("effective")?.unwrap_or_else(|| state.day(ask.now()));
     let row = |(kind, item): (usize, &crate::workday::items::Item)| {
         let plan = item.parent.map(|plan| state.item(plan));
         json!({
@@ -206,7 +206,7 @@ pub(super) fn entries(state: &State, ask: &Ask<'_>, place: usize) -> Vec<Json> {
 
 /// `timeOffPlans` of the common service.
 pub(super) fn plans(state: &State, ask: &Ask<'_>, place: usize) -> Vec<Json> {
-    let year = day(ask.now()).year();
+    let year = state.day(ask.now()).year();
     let row = |(kind, item): (usize, &crate::workday::items::Item)| {
         let plan = state.item(item.parent?);
         Some(json!({

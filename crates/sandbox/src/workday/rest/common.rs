@@ -9,7 +9,7 @@ use crate::workday::{
     items::{Item, Kind},
     people::{Change, View},
     process::{Event, Process, Start},
-    state::{State, day},
+    state::State,
 };
 
 const ORGANIZATIONS: [Kind; 4] = [Kind::Supervisory, Kind::Company, Kind::CostCenter, Kind::Region];
@@ -75,7 +75,7 @@ fn lists(state: &State, ask: &Ask<'_>, path: &[&str]) -> Done {
         ["supervisoryOrganizations", id, rest @ ..] => {
             let (place, _) = ask.item(state, id, &[Kind::Supervisory])?;
             let members = || -> Vec<(usize, View<'_>)> {
-                let today = day(ask.now());
+                let today = state.day(ask.now());
                 state.visible(ask.now()).filter(|(_, view)| view.organization == place && view.active(today)).collect()
             };
             match rest {
@@ -140,7 +140,7 @@ pub(super) fn summary(state: &State, ask: &Ask<'_>, place: usize, view: &View<'_
 pub(super) fn searched<'s>(state: &'s State, ask: &Ask<'_>) -> Vec<(usize, View<'s>)> {
     let search = ask.call.param("search").unwrap_or_default().to_lowercase();
     let words: Vec<&str> = search.split_whitespace().collect();
-    let today = day(ask.now());
+    let today = state.day(ask.now());
     let holds = |view: &View<'_>| {
         words.is_empty() || {
             let text = format!("{} {} {}", view.name(), view.worker.number, view.email(false).unwrap_or_default()).to_lowercase();
@@ -160,7 +160,7 @@ fn profile(state: &State, ask: &Ask<'_>, id: &str) -> Done {
     let location = state.item(view.location);
     row["location"] = json!({ "id": location.wid, "descriptor": location.name });
     row["primaryWorkAddressText"] = json!(format!("{}, {}", location.name, location.code));
-    let years = view.hired.until((jiff::Unit::Year, day(ask.now()))).map(|span| span.get_years()).unwrap_or_default();
+    let years = view.hired.until((jiff::Unit::Year, state.day(ask.now()))).map(|span| span.get_years()).unwrap_or_default();
     row["yearsOfService"] = json!(years);
     row["supervisoryOrganizationsManaged"] =
         json!(format!("{}/workers/{}/supervisoryOrganizationsManaged", ask.root, view.worker.wid));
@@ -179,7 +179,7 @@ fn of_worker(state: &State, ask: &Ask<'_>, id: &str, list: &str) -> Result<Vec<J
     };
     Ok(match list {
         "directReports" => {
-            let today = day(ask.now());
+            let today = state.day(ask.now());
             let reports = |(_, view): &(usize, View<'_>)| view.active(today) && state.manager_place(view) == Some(place);
             state.visible(ask.now()).filter(reports).map(|(place, view)| summary(state, ask, place, &view)).collect()
         }
@@ -234,7 +234,7 @@ fn change_title(state: &mut State, ask: &Ask<'_>, id: &str) -> Done {
     let body = ask.call.json()?;
     let title = text_in(&body, "proposedBusinessTitle")?.to_owned();
     let worker = ask.worker(state, id)?.0;
-    let place = begin(state, ask, Process::Title, worker, day(ask.now()), Change::Title(title.clone()), &body)?;
+    let place = begin(state, ask, Process::Title, worker, state.day(ask.now()), Change::Title(title.clone()), &body)?;
     let wid = &state.events[place].wid;
     Ok(Answer::json(
         201,
@@ -254,7 +254,7 @@ fn change_job(state: &mut State, ask: &Ask<'_>, id: &str) -> Done {
     if referred(state, &body, "jobChangeReason", &[Kind::JobChangeReason])?.is_none() {
         return Err(wrong("jobChangeReason", "jobChangeReason is required."));
     }
-    let effective = day_in(&body, "effective")?.unwrap_or_else(|| day(ask.now()));
+    let effective = day_in(&body, "effective")?.unwrap_or_else(|| state.day(ask.now()));
     let change = Change::Job { organization, location: None, profile: None, title: None };
     let place = begin(state, ask, Process::ChangeJob, worker, effective, change, &body)?;
     let wid = state.events[place].wid.clone();

@@ -10,7 +10,7 @@ use crate::workday::{
     items::Kind,
     people::Change,
     process::{Process, Start},
-    state::{State, day},
+    state::State,
 };
 
 /// Parts of one record, and bytes of one record.
@@ -208,7 +208,7 @@ fn made(state: &mut State, ask: &Ask<'_>, spec: &Spec) -> Done {
         record[field] = json!({ "descriptor": word });
     }
     if spec.name == "reports" && record["creationDate"].is_null() {
-        record["creationDate"] = json!(day(ask.now()).to_string());
+        record["creationDate"] = json!(state.day(ask.now()).to_string());
     }
     for line in record["lines"].as_array_mut().into_iter().flatten().filter(|line| line.is_object()) {
         line["id"] = json!(state.docs.next_id(state.seed));
@@ -293,7 +293,7 @@ fn submit(state: &mut State, ask: &Ask<'_>, spec: &Spec, id: &str) -> Done {
     let event = Start {
         process,
         worker: payee.unwrap_or_default(),
-        effective: day(ask.now()),
+        effective: state.day(ask.now()),
         change: Change::Elsewhere,
         auto_complete: false,
         comment: None,

@@ -9,7 +9,7 @@ use crate::workday::{
     items::Kind,
     people::Change,
     process::{Process, Status},
-    state::{State, day},
+    state::State,
 };
 
 /// The action that saves a draft for later, after which REST cannot edit it any more.
@@ -55,7 +55,7 @@ fn named(state: &State, id: &str) -> Result<usize, Answer> {
 fn draft(state: &mut State, ask: &Ask<'_>, id: &str) -> Done {
     let body = ask.call.json()?;
     let (worker, view) = ask.worker(state, id)?;
-    let effective = day_in(&body, "date")?.unwrap_or_else(|| day(ask.now()));
+    let effective = day_in(&body, "date")?.unwrap_or_else(|| state.day(ask.now()));
     if !view.active(effective) {
         return Err(wrong("date", format!("The worker is not employed on {effective}.")));
     }

@@ -358,7 +358,7 @@ impl One<'_> {
         self.ask.reference(xml, "wd:Transaction_Log_Reference", &words, &[("WID", &line.wid)]);
         xml.element("wd:Transaction_Log_Data", &[], |xml| {
             xml.text("wd:Transaction_Log_Description", &[], &words);
-            xml.text("wd:Transaction_Effective_Moment", &[], &format!("{}T00:00:00.000Z", line.effective));
+            xml.text("wd:Transaction_Effective_Moment", &[], &self.state.midnight_text(line.effective));
             xml.text("wd:Transaction_Entry_Moment", &[], &moment(line.entered));
             if let Some(place) = self.state.items.known(Kind::Process, line.process.name()) {
                 self.ask.item(xml, "wd:Transaction_Log_Type_Reference", self.state.item(place));
@@ -372,7 +372,7 @@ impl One<'_> {
                     xml.text("wd:Is_Correction", &[], bit(line.correction));
                     xml.text("wd:Is_Rescind", &[], bit(line.rescind));
                     if let Some(prior) = line.prior {
-                        xml.text("wd:Prior_Effective_Moment", &[], &format!("{prior}T00:00:00.000Z"));
+                        xml.text("wd:Prior_Effective_Moment", &[], &self.state.midnight_text(prior));
                     }
                 });
             });

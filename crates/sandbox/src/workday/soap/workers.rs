@@ -8,7 +8,7 @@ use crate::{
         answer::Answer,
         items::Kind,
         people::{Line, View, Worker},
-        state::{self, State},
+        state::State,
     },
     xml::{Element, Writer},
 };
@@ -44,7 +44,7 @@ pub(super) fn filter(ask: &Ask<'_>) -> Result<Filter, Answer> {
     let day = given.and_then(|given| given.text_of("As_Of_Effective_Date"));
     let entered = given.and_then(|given| given.text_of("As_Of_Entry_DateTime"));
     Ok(Filter {
-        day: day.and_then(read_day).unwrap_or_else(|| state::day(ask.now)),
+        day: day.and_then(read_day).unwrap_or_else(|| ask.today),
         known: entered.and_then(read_moment).unwrap_or(ask.now),
         page: number("Page", 1, usize::MAX)?,
         count: number("Count", COUNT_DEFAULT, COUNT_MAX)?,
@@ -152,11 +152,10 @@ impl Range {
     /// True when the line is asked for.
     pub(super) fn holds(&self, line: &Line, state: &State) -> bool {
         let within = |range: Option<(Timestamp, Timestamp)>, at| range.is_none_or(|(from, through)| from <= at && at <= through);
-        let midnight = line.effective.to_zoned(jiff::tz::TimeZone::UTC).map(|zoned| zoned.timestamp()).unwrap_or_default();
         let name = line.process.name();
         let wid = || state.items.known(Kind::Process, name).map(|place| state.item(place).wid.as_str());
         within(self.updated, line.entered)
-            && within(self.effective, midnight)
+            && within(self.effective, state.midnight(line.effective).timestamp())
             && (self.types.is_empty() || self.types.iter().any(|wanted| wanted == name || Some(wanted.as_str()) == wid()))
     }
 }

@@ -194,7 +194,7 @@ fn account(state: &mut State, ask: &Ask<'_>, add: bool) -> Done {
     if taken {
         return Err(fault::invalid(&format!("The user name {user} is in use."), &path));
     }
-    let day = crate::workday::state::day(ask.now);
+    let day = ask.today;
     // An account is no business process with approvals here.
     let parameters = Parameters { auto_complete: true, comment: None };
     parameters.start(state, ask, Process::Account, (worker, day), Change::UserName(user))?;
@@ -214,7 +214,7 @@ fn other_ids(state: &mut State, ask: &Ask<'_>) -> Done {
     if kind.is_empty() {
         return Err(fault::invalid("The field ID_Type_Reference is required and must have a value.", path));
     }
-    let day = crate::workday::state::day(ask.now);
+    let day = ask.today;
     present(state, worker, day, ask, path)?;
     let wid = Parameters::read(ask.body).start(state, ask, Process::OtherIds, (worker, day), Change::OtherId { kind, id })?;
     let mut xml = Writer::new();
