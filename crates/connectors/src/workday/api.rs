@@ -122,8 +122,8 @@ const fn row(code: &'static str, class: ErrorClass, sentence: &'static str, next
     ErrorRow { code, class, sentence, next }
 }
 
-/// How Workday refuses.
-pub(super) const WORKDAY: Dialect = Dialect { system: "Workday", errors: ERRORS, refusal, fails_late: false };
+/// How Workday refuses. Nothing says that it takes back what it began before it failed.
+pub(super) const WORKDAY: Dialect = Dialect { system: "Workday", errors: ERRORS, refusal, fails_late: true };
 
 fn refusal(answer: &Answer) -> Option<Refusal> {
     let body = answer.body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&answer.body);

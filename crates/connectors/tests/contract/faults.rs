@@ -112,8 +112,8 @@ fn makes(kind: &Kind, name: &str, struck: &Recorded) -> Makes {
         Kind::RateLimited { .. } | Kind::DailyLimit => Refused(RateLimited),
         Kind::Denied => Refused(Denied),
         Kind::Unavailable => Refused(Server),
-        // Only these say 500 after they did what was asked; the others' 500 means that nothing was.
-        Kind::ServerError if matches!(struck.vendor, "netsuite" | "servicenow") => Doubt(Server),
+        // These may say 500 after they did what was asked; the others' 500 means that nothing was.
+        Kind::ServerError if matches!(struck.vendor, "netsuite" | "servicenow" | "workday") => Doubt(Server),
         Kind::ServerError => Refused(Server),
         Kind::Hang { .. } => Doubt(Timeout),
         Kind::ResetBefore | Kind::ResetAfter | Kind::HalfAnswer => Doubt(Network),

@@ -52,7 +52,9 @@ async fn every_refusal_ends_in_its_class_with_words_and_what_to_do_next() {
         ] {
             let error = under(&vendor, door, kind.clone()).await.unwrap_err();
             let what = format!("{} under {kind:?}: {error:?}", door.0);
-            assert_eq!((error.class, error.doubt), (class, Doubt::Settled), "{what}");
+            // Nothing says that Workday takes back what it began before it failed; what is asked with GET is only read.
+            let late = kind == Kind::ServerError && !matches!(door.0, "list_organizations" | "run_report");
+            assert_eq!((error.class, error.doubt == Doubt::MayHaveHappened), (class, late), "{what}");
             let wait = matches!(kind, Kind::RateLimited { retry_after: Some(3) }).then_some(Duration::from_secs(3));
             assert_eq!(error.retry_after, wait, "{what}");
             assert!(error.message.contains("Workday") && error.next.as_ref().is_some_and(|next| next.ends_with('.')), "{what}");
@@ -220,7 +222,7 @@ async fn the_vendors_own_refusals_are_told_apart() {
         ("get_organization", json!({ "organization": "x" }), ErrorClass::NotFound, "NOT_FOUND"),
     ] {
         let error = vendor.call(action, input).await.unwrap_err();
-        assert_eq!((error.class, error.code.as_str()), (class, code), "{error:?}");
+        assert_eq!((error.class, error.code.as_str(), error.doubt), (class, code, Doubt::Settled), "{error:?}");
     }
     set(&vendor, json!({ "approvals": true }));
     let change =
