@@ -7,6 +7,7 @@ use connector::{
     api::{Answer, Call, Header},
 };
 use http::{HeaderName, Method, header};
+use jiff::Timestamp;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use url::Url;
@@ -99,9 +100,14 @@ impl<'a> Client<'a> {
         Ok(self)
     }
 
-    /// Now, in seconds since the epoch.
+    /// Now by our clock, in seconds since the epoch.
     pub(super) fn now_s(&self) -> i64 {
         self.cx.now_s()
+    }
+
+    /// Now by Stripe's clock.
+    pub(super) fn server_now_s(&self, answer: &Answer) -> i64 {
+        server_now(answer, self.cx).as_second()
     }
 
     fn address(&self, path: &str) -> Result<Url, StepError> {
@@ -178,6 +184,14 @@ impl<'a> Client<'a> {
         let answer = self.call(Method::DELETE, path, &form::pairs(fields)?, Body::None).await?;
         object(&answer)
     }
+}
+
+/// Stripe's clock as an answer tells it; ours only where it does not.
+pub(super) fn server_now(answer: &Answer, cx: &Cx) -> Timestamp {
+    let told = answer.header("date").and_then(|date| httpdate::parse_http_date(date).ok());
+    told.and_then(|date| Timestamp::try_from(date).ok())
+        .or_else(|| Timestamp::from_microsecond(cx.now_us()).ok())
+        .unwrap_or_default()
 }
 
 /// An answer's JSON without its secrets.

@@ -51,6 +51,13 @@ struct Walk<'a> {
     client: &'a Client<'a>,
     path: &'a str,
     filters: &'a Map<String, Json>,
+}
+
+/// A page, the newest row first.
+struct Listed {
+    rows: Vec<Json>,
+    more: bool,
+    /// Stripe's time.
     now_s: i64,
 }
 
@@ -61,7 +68,7 @@ pub(super) async fn newer(
     from: Position,
     filters: &Map<String, Json>,
 ) -> Result<Walked, StepError> {
-    let walk = Walk { client, path, filters, now_s: client.now_s() };
+    let walk = Walk { client, path, filters };
     let place: Place = match from {
         Position::Since(micros) => return walk.begin(micros.div_euclid(1_000_000)).await,
         Position::After(cursor) => read_cursor(&cursor)?,
@@ -101,14 +108,29 @@ fn created(row: &Json) -> Option<i64> {
     row.get("created").and_then(Json::as_i64)
 }
 
+/// What was found behind a place, with the place to go on from.
+fn walked(from: &Place, rows: Vec<Json>, more: bool, now_s: i64) -> Walked {
+    let settled = now_s - OVERLAP_S;
+    // The youngest row that nothing can come before any more.
+    let behind = rows.iter().rev().find(|row| created(row).is_none_or(|at| at < settled)).and_then(id);
+    let behind = behind.or_else(|| from.behind.clone()).or_else(|| from.after.clone());
+    let last = rows.last();
+    let place = if more {
+        Place { after: last.and_then(id), since: from.since, behind }
+    } else {
+        // All was seen that is old enough.
+        Place { after: behind, since: Some(settled.max(from.since.unwrap_or(settled))), behind: None }
+    };
+    Walked { rows, cursor: json!(place), more }
+}
+
 impl Walk<'_> {
     /// True when the list still has all that came since.
     fn keeps(&self, since: i64) -> bool {
-        self.path != EVENTS || since > self.now_s - EVENTS_S
+        self.path != EVENTS || since > self.client.now_s() - EVENTS_S
     }
 
-    /// A page, the newest first, and whether there is more.
-    async fn page(&self, more: Json) -> Result<(Vec<Json>, bool), StepError> {
+    async fn page(&self, more: Json) -> Result<Listed, StepError> {
         let mut fields = self.filters.clone();
         if let Json::Object(more) = more {
             fields.extend(more);
@@ -126,53 +148,38 @@ impl Walk<'_> {
         if place.is_some_and(|place| rows.iter().any(|row| row.get("id") == Some(place))) {
             return Err(answer.unreadable("its pages do not go on"));
         }
-        Ok((rows, has_more))
+        Ok(Listed { rows, more: has_more, now_s: self.client.server_now_s(&answer) })
     }
 
     async fn after(&self, place: &Place, after: &str) -> Result<Walked, StepError> {
-        let (mut rows, more) = self.page(json!({"limit": PAGE_ROWS, "ending_before": after})).await?;
-        rows.reverse();
-        Ok(self.walked(place, rows, more))
-    }
-
-    /// What was found behind a place, with the place to go on from.
-    fn walked(&self, from: &Place, rows: Vec<Json>, more: bool) -> Walked {
-        let settled = self.now_s - OVERLAP_S;
-        // The youngest row that nothing can come before any more.
-        let behind = rows.iter().rev().find(|row| created(row).is_none_or(|at| at < settled)).and_then(id);
-        let behind = behind.or_else(|| from.behind.clone()).or_else(|| from.after.clone());
-        let last = rows.last();
-        let place = if more {
-            Place { after: last.and_then(id), since: from.since, behind }
-        } else {
-            // All was seen that is old enough.
-            Place { after: behind, since: Some(settled.max(from.since.unwrap_or(settled))), behind: None }
-        };
-        Walked { rows, cursor: json!(place), more }
+        let mut found = self.page(json!({"limit": PAGE_ROWS, "ending_before": after})).await?;
+        found.rows.reverse();
+        Ok(walked(place, found.rows, found.more, found.now_s))
     }
 
     /// The first question. What is just older than the start is the place to go on from.
     async fn begin(&self, since: i64) -> Result<Walked, StepError> {
-        let (older, _) = self.page(json!({"limit": 1, "created": {"lt": since}})).await?;
-        if let Some(after) = older.first().and_then(id) {
+        let older = self.page(json!({"limit": 1, "created": {"lt": since}})).await?;
+        if let Some(after) = older.rows.first().and_then(id) {
             let place = Place { after: Some(after.clone()), since: Some(since), behind: None };
             return self.after(&place, &after).await;
         }
         let (rows, more) = self.oldest(since).await?;
-        Ok(self.walked(&Place { since: Some(since), ..Place::default() }, rows, more))
+        Ok(walked(&Place { since: Some(since), ..Place::default() }, rows, more, older.now_s))
     }
 
     /// The oldest rows of a list where nothing is older than the start, oldest first: looked for by halving the time.
     async fn oldest(&self, since: i64) -> Result<(Vec<Json>, bool), StepError> {
-        let (mut rows, more) = self.page(json!({"limit": PAGE_ROWS, "created": {"gte": since}})).await?;
+        let Listed { mut rows, more, now_s } = self.page(json!({"limit": PAGE_ROWS, "created": {"gte": since}})).await?;
         if !more {
             rows.reverse();
             return Ok((rows, false));
         }
-        let (mut low, mut high) = (since, rows.first().and_then(created).unwrap_or(self.now_s).max(since) + 1);
+        let (mut low, mut high) = (since, rows.first().and_then(created).unwrap_or(now_s).max(since) + 1);
         while high - low > 1 {
             let middle = low + (high - low) / 2;
-            let (mut rows, more) = self.page(json!({"limit": PAGE_ROWS, "created": {"gte": low, "lt": middle}})).await?;
+            let Listed { mut rows, more, .. } =
+                self.page(json!({"limit": PAGE_ROWS, "created": {"gte": low, "lt": middle}})).await?;
             match (rows.is_empty(), more) {
                 (true, _) => low = middle,
                 (false, true) => high = middle,
@@ -193,9 +200,9 @@ impl Walk<'_> {
             if let Some(last) = rows.last().and_then(id) {
                 asked["starting_after"] = json!(last);
             }
-            let (found, more) = self.page(asked).await?;
-            rows.extend(found);
-            if !more {
+            let found = self.page(asked).await?;
+            rows.extend(found.rows);
+            if !found.more {
                 rows.reverse();
                 return Ok((rows, true));
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::{Connection, ErrorClass, Inbound, Position, Reading, Refused, Secret};
+use connector::{Connection, ErrorClass, Inbound, Occurrence, Position, Reading, Refused, Secret};
 use serde_json::{Value as Json, json};
 
 use crate::{SECRET, stripe, vendor::Vendor};
@@ -144,6 +144,83 @@ async fn new_records_are_walked_from_old_to_new_over_many_pages() {
     vendor.sandbox.stop().await;
 }
 
+/// Asks a trigger until there is no more, by a clock of ours that is so many seconds off; gives the events, the place, and
+/// how many times it was asked.
+async fn walked(
+    vendor: &Vendor,
+    (trigger, off_s): (&str, i64),
+    with: &Json,
+    mut from: Position,
+) -> (Vec<Occurrence>, Position, usize) {
+    let poll = vendor.connector.trigger(trigger).unwrap().poll.clone().unwrap();
+    let mut events = Vec::new();
+    for asked in 1..100 {
+        let mut cx = vendor.cx("poll");
+        cx.began_us += off_s * 1_000_000;
+        let polled = (poll.ask)(cx, with.clone(), from).await.unwrap();
+        events.extend(polled.events);
+        from = Position::After(polled.cursor);
+        if !polled.more {
+            return (events, from, asked);
+        }
+    }
+    panic!("it never ends");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_stop_is_caught_up_page_by_page_whatever_our_clock_says() {
+    for off_s in [-600, 0, 600] {
+        let vendor = stripe().await;
+        let stripe = vendor.sandbox.vendor("stripe").unwrap();
+        let clock = vendor.sandbox.world().clock();
+        let start = Position::Since(clock.now().as_microsecond() + 1_000_000);
+        clock.advance(Duration::from_secs(3));
+        let made = |name: String| stripe.happen("new_customer", &json!({"name": name, "email": "n@b.co"})).unwrap();
+        for n in 0..290 {
+            made(format!("{n:03}"));
+            clock.advance(Duration::from_secs(if n % 60 == 0 { 36_000 } else { 7 }));
+        }
+        for n in 290..430 {
+            made(format!("{n:03}"));
+        }
+        let with = json!({"types": ["v1.customer.created"]});
+        let (events, place, asked) = walked(&vendor, ("thin_event", off_s), &with, start).await;
+        let keys: std::collections::HashSet<_> = events.iter().map(|event| &event.key).collect();
+        assert_eq!((keys.len(), events.len()), (430, 430), "each once, by a clock that is {off_s} s off");
+        assert!(events.is_sorted_by_key(|event| event.data["created"].as_str().unwrap().to_owned()), "oldest first");
+        assert!(asked > 4, "{asked} questions, each kept with its events");
+        let late = made("late".to_owned());
+        clock.advance(Duration::from_secs(40));
+        let (again, place, _) = walked(&vendor, ("thin_event", off_s), &with, place).await;
+        let fresh: Vec<&Occurrence> = again.iter().filter(|event| !keys.contains(&event.key)).collect();
+        assert_eq!(fresh.len(), 1, "{fresh:?}");
+        assert_eq!(fresh[0].data["related_object"]["id"], late["id"], "by a clock that is {off_s} s off");
+        clock.advance(Duration::from_secs(40));
+        let (quiet, _, asked) = walked(&vendor, ("thin_event", off_s), &with, place).await;
+        assert!(asked == 1 && quiet.iter().all(|event| event.key == fresh[0].key), "{quiet:?}");
+        vendor.sandbox.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_youngest_events_are_read_again_whatever_our_clock_says() {
+    for off_s in [-600, 600] {
+        let vendor = stripe().await;
+        let clock = vendor.sandbox.world().clock();
+        let start = Position::Since(clock.now().as_microsecond());
+        clock.advance(Duration::from_secs(100));
+        vendor.sandbox.vendor("stripe").unwrap().happen("new_customer", &json!({"name": "A", "email": "a@b.co"})).unwrap();
+        let with = json!({"types": ["customer.created"]});
+        let (first, place, _) = walked(&vendor, ("event", off_s), &with, start).await;
+        let (again, place, _) = walked(&vendor, ("event", off_s), &with, place).await;
+        assert_eq!((first.len(), &again), (1, &first), "one from before it may come late");
+        clock.advance(Duration::from_secs(60));
+        let (_, place, _) = walked(&vendor, ("event", off_s), &with, place).await;
+        assert!(walked(&vendor, ("event", off_s), &with, place).await.0.is_empty(), "by a clock that is {off_s} s off");
+        vendor.sandbox.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn thin_events_are_asked_for_over_many_pages_and_come_as_they_are_sent() {
     let vendor = stripe().await;
@@ -155,23 +232,23 @@ async fn thin_events_are_asked_for_over_many_pages_and_come_as_they_are_sent() {
         stripe.happen("new_customer", &json!({"name": format!("{n:03}"), "email": "n@b.co"})).unwrap();
     }
     let with = json!({"types": ["v1.customer.created"]});
-    let first = vendor.poll("thin_event", with.clone(), from).await.unwrap();
-    assert_eq!((first.events.len(), first.more), (130, false));
-    let event = &first.events[0].data;
+    let (first, cursor, _) = walked(&vendor, ("thin_event", 0), &with, from).await;
+    assert_eq!(first.len(), 130);
+    let event = &first[0].data;
     assert_eq!((&event["object"], &event["type"]), (&json!("v2.core.event"), &json!("v1.customer.created")));
     let about = vendor.call("call_api", json!({"method": "GET", "path": event["related_object"]["url"]})).await.unwrap();
     assert_eq!(about["body"]["name"], "000", "oldest first");
     let sent = read(&vendor, "thin_event", &with, event).unwrap();
-    assert_eq!(sent.events[0], first.events[0], "both ways give the same under the same key");
+    assert_eq!(sent.events[0], first[0], "both ways give the same under the same key");
     // What comes later is found; the last moments are read again under the same keys.
     clock.advance(Duration::from_secs(100));
-    from = Position::After(first.cursor);
+    from = cursor;
     stripe.happen("new_customer", &json!({"name": "late", "email": "n@b.co"})).unwrap();
-    let later = vendor.poll("thin_event", with.clone(), from).await.unwrap();
-    let new = later.events.iter().filter(|event| !first.events.contains(event)).count();
+    let (later, place, _) = walked(&vendor, ("thin_event", 0), &with, from).await;
+    let new = later.iter().filter(|event| !first.contains(event)).count();
     assert_eq!(new, 1);
     clock.advance(Duration::from_secs(100));
-    let quiet = vendor.poll("thin_event", with.clone(), Position::After(later.cursor)).await.unwrap();
+    let quiet = vendor.poll("thin_event", with.clone(), place).await.unwrap();
     assert!(quiet.events.len() <= 1);
     clock.advance(Duration::from_secs(31 * 24 * 3600));
     let error = vendor.poll("thin_event", with.clone(), Position::After(quiet.cursor)).await.unwrap_err();

@@ -67,7 +67,12 @@ pub(super) async fn answer(State(stripe): State<Arc<Stripe>>, request: Request) 
         Ok(asked) => handled(&stripe, asked).await,
         Err(refused) => Answer::refused(&refused, &id),
     };
-    written(answer, &id, echoed, &stripe.settings().default_version)
+    let mut response = written(answer, &id, echoed, &stripe.settings().default_version);
+    // The account's clock, which is that of the sandbox.
+    if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(stripe.world.clock().now().into())) {
+        response.headers_mut().insert(header::DATE, date);
+    }
+    response
 }
 
 /// The answer with its headers.

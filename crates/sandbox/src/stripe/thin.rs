@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use serde_json::{Map, Value as Json, json};
+use url::form_urlencoded;
 
 use super::{
     Stripe,
@@ -207,7 +208,20 @@ fn paged(rows: &[Json], query: &Row, path: &str) -> Result {
         _ => return Err(Refused::invalid("Invalid page token.").param("page")),
     };
     let data: Vec<&Json> = rows.iter().skip(from).take(limit).collect();
-    let address = |from: usize| format!("{path}?limit={limit}&page={from}");
+    let address = |from: usize| {
+        let mut pairs = form_urlencoded::Serializer::new(String::new());
+        for (name, value) in query.iter().filter(|(name, _)| !matches!(name.as_str(), "limit" | "page")) {
+            match value {
+                Json::Object(inner) => inner.iter().for_each(|(key, value)| {
+                    pairs.append_pair(&format!("{name}[{key}]"), value.as_str().unwrap_or_default());
+                }),
+                value => {
+                    pairs.append_pair(name, value.as_str().unwrap_or_default());
+                }
+            }
+        }
+        format!("{path}?{}", pairs.append_pair("limit", &limit.to_string()).append_pair("page", &from.to_string()).finish())
+    };
     let next = (from + data.len() < rows.len()).then(|| address(from + data.len()));
     let previous = (from > 0).then(|| address(from.saturating_sub(limit)));
     Ok(json!({"data": data, "next_page_url": next, "previous_page_url": previous}))
@@ -226,8 +240,33 @@ fn events(books: &Books, query: &Row) -> Result {
     let of = some(query, "object_id");
     let about =
         |row: &&Row| of.is_none_or(|of| row.get("data").and_then(|data| data.get("object")?.get("id")?.as_str()) == Some(of));
-    let rows: Vec<Json> = books.newest("Event").filter(about).map(thin).collect();
+    let range = created(query)?;
+    let rows: Vec<Json> = books
+        .newest("Event")
+        .filter(about)
+        .filter(|row| range.iter().all(|holds| holds(number(row, "created"))))
+        .map(thin)
+        .collect();
     paged(&rows, query, "/v2/core/events")
+}
+
+/// The borders of `created`, each as a question to a time in seconds.
+fn created(query: &Row) -> Result<Vec<Box<dyn Fn(i64) -> bool>>> {
+    let borders = query.get("created").and_then(Json::as_object).into_iter().flatten();
+    borders
+        .map(|(name, value)| -> Result<Box<dyn Fn(i64) -> bool>> {
+            let invalid = || Refused::invalid("Invalid created: must be an RFC 3339 timestamp").param("created");
+            let border: jiff::Timestamp = value.as_str().and_then(|text| text.parse().ok()).ok_or_else(invalid)?;
+            let compared = move |at: i64| jiff::Timestamp::from_second(at).unwrap_or_default().cmp(&border);
+            Ok(match name.as_str() {
+                "gt" => Box::new(move |at| compared(at).is_gt()),
+                "gte" => Box::new(move |at| compared(at).is_ge()),
+                "lt" => Box::new(move |at| compared(at).is_lt()),
+                "lte" => Box::new(move |at| compared(at).is_le()),
+                _ => return Err(Refused::invalid(format!("Received unknown parameter: created[{name}]")).code("parameter_unknown")),
+            })
+        })
+        .collect()
 }
 
 fn one_event(books: &Books, id: &str) -> Result {
