@@ -46,7 +46,8 @@ pub(super) fn actions() -> Vec<Action> {
                 "rows": {"type": "array", "title": "Records", "maxItems": ROWS_MAX, "items": {"type": "object", "additionalProperties": true}, "description": "Values by field API name; a missing value leaves its field alone, null empties it. A parent by its own key: \"Account.External_Id__c\"."},
                 "file": File::schema(), "delimiter": {"type": "string", "enum": ["COMMA", "TAB", "PIPE", "SEMICOLON", "CARET", "BACKQUOTE"], "default": "COMMA", "title": "Delimiter", "description": "Of the file."},
                 "line_ending": {"type": "string", "enum": ["LF", "CRLF"], "default": "LF", "title": "Line ending", "description": "Of the file."},
-                "wait": {"type": "boolean", "default": true, "title": "Wait for the results"}}), &["object", "operation"]))
+                "wait": {"type": "boolean", "default": true, "title": "Wait for the results"},
+                "broken_job": {"type": "string", "enum": ["fail", "tell"], "default": "fail", "title": "A job that breaks off", "description": "fail: the step fails with BULK_JOB_FAILED. tell: the step is done, state says failed or aborted, and unprocessed holds the rows that are still to be sent; the recipe looks at them."}}), &["object", "operation"]))
             .output(load)
             .sample(json!({"jobs": ["750xx00000000BcAAI"], "state": "complete", "processed": 2, "succeeded": 1, "failed": 1, "unprocessed": [], "message": null,
                 "refused": [{"id": null, "row": {"Name": ""}, "error": {"code": "REQUIRED_FIELD_MISSING", "class": "invalid", "message": "a required field is missing", "fields": []}}]})),
@@ -122,7 +123,34 @@ async fn load_all(cx: Cx, given: Json) -> Result<Json, StepError> {
             return Err(StepError { doubt: Doubt::MayHaveHappened, ..after(&sent, &given, error) });
         }
     }
+    if text(&given, "broken_job") != "tell"
+        && let Some(error) = broken(&sent)
+    {
+        return Err(after(&sent, &given, error));
+    }
     told(&api, &sent).await
+}
+
+/// What it means that jobs were broken off by Salesforce or by somebody there: the rest of their rows was never looked at.
+fn broken(sent: &[Sent]) -> Option<StepError> {
+    let broke: Vec<&Sent> = sent.iter().filter(|one| matches!(one.last["state"].as_str(), Some("Failed" | "Aborted"))).collect();
+    let why = broke.iter().find_map(|one| one.last["errorMessage"].as_str()).unwrap_or("Salesforce gives no reason").to_owned();
+    let count = |name: &str| sent.iter().filter_map(|one| one.last[name].as_u64()).sum::<u64>();
+    let (processed, failed) = (count("numberRecordsProcessed"), count("numberRecordsFailed"));
+    let parts = match (broke.len(), sent.len()) {
+        (0, _) => return None,
+        (1, 1) => "the bulk job broke off".to_owned(),
+        (broke, all) => format!("{broke} of {all} bulk jobs broke off"),
+    };
+    let next = "Put right what the reason names, then resume the run: the rows are loaded again. bulk_results tells which rows of a job were \
+                written, refused or not looked at; with broken_job: tell the recipe deals with them itself.";
+    let class = if processed == 0 { ErrorClass::Invalid } else { ErrorClass::Partial };
+    let written = processed.saturating_sub(failed);
+    let mut error =
+        StepError::new(class, "BULK_JOB_FAILED", format!("{parts} after {processed} rows, {written} of them written: {why}"));
+    error.next = Some(next.to_owned());
+    error.response = Some(Json::Array(broke.iter().map(|one| one.last.clone()).collect()));
+    Some(error)
 }
 
 /// A load that broke off names its jobs, so that nobody has to guess what was written.
@@ -130,7 +158,9 @@ fn after(sent: &[Sent], given: &Json, mut error: StepError) -> StepError {
     if !sent.is_empty() {
         let ids: Vec<&str> = sent.iter().map(|one| one.id.as_str()).collect();
         error.message = format!("{} (bulk jobs {} were begun)", error.message, ids.join(", "));
-        if text(given, "operation") == "insert" {
+        // What was refused whole wrote nothing.
+        let nothing = error.code == "BULK_JOB_FAILED" && error.class == ErrorClass::Invalid;
+        if text(given, "operation") == "insert" && !nothing {
             error.doubt = Doubt::MayHaveHappened;
         }
     }

@@ -71,7 +71,8 @@ async fn rows_come_back_as_they_were_given() {
         {"External_Id__c": "G-2", "LastName": "B", "Company": "Given", "Title": null},
         {"External_Id__c": "G-3", "LastName": "C", "Company": "Given", "Phone": null},
     ]);
-    let load = json!({"object": "Lead", "operation": "upsert", "key_field": "External_Id__c", "rows": rows});
+    let load =
+        json!({"object": "Lead", "operation": "upsert", "key_field": "External_Id__c", "rows": rows, "broken_job": "tell"});
     let done = sf.call("bulk_load", load).await.unwrap();
     assert_eq!((&done["refused"][0]["row"], &done["unprocessed"]), (&rows[0], &json!([rows[2]])), "{done}");
     let written = sf.call("bulk_results", json!({"job": done["jobs"][0], "which": "written"})).await.unwrap();
@@ -83,10 +84,12 @@ async fn a_job_that_fails_half_way_gives_back_what_it_did_not_look_at() {
     let sf = salesforce().await;
     sf.configure(json!({"bulk_fail_after_rows": 3, "bulk_batch_rows": 2}));
     let rows: Vec<_> = (0..5).map(|row| json!({"LastName": format!("R{row}"), "Company": "Half"})).collect();
-    let done = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows})).await.unwrap();
+    let done =
+        sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows, "broken_job": "tell"})).await.unwrap();
     assert_eq!((&done["state"], &done["processed"]), (&json!("failed"), &json!(3)));
     assert_eq!(done["unprocessed"], json!([{"LastName": "R3", "Company": "Half"}, {"LastName": "R4", "Company": "Half"}]));
-    let wrong = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": [{"Foo": 1}]})).await.unwrap();
+    let bad = json!({"object": "Lead", "operation": "insert", "rows": [{"Foo": 1}], "broken_job": "tell"});
+    let wrong = sf.call("bulk_load", bad).await.unwrap();
     assert!(wrong["state"] == "failed" && wrong["message"].as_str().unwrap().contains("Field name not found : Foo"), "{wrong}");
     let error = sf.call("bulk_query", json!({"soql": "SELECT COUNT(Id) FROM Lead"})).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "API_ERROR"));
@@ -95,6 +98,29 @@ async fn a_job_that_fails_half_way_gives_back_what_it_did_not_look_at() {
         .await
         .unwrap_err();
     assert_eq!((nested.code.as_str(), nested.doubt), ("INPUT_INVALID", Doubt::Settled));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_breaks_off_is_no_success() {
+    let sf = salesforce().await;
+    sf.configure(json!({"bulk_fail_after_rows": 3, "bulk_batch_rows": 2}));
+    let rows: Vec<_> =
+        (0..5).map(|row| json!({"External_Id__c": format!("B-{row}"), "LastName": "R", "Company": "Broken"})).collect();
+    let upsert = json!({"object": "Lead", "operation": "upsert", "key_field": "External_Id__c", "rows": rows});
+    let error = sf.call("bulk_load", upsert.clone()).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str(), error.doubt), (ErrorClass::Partial, "BULK_JOB_FAILED", Doubt::Settled));
+    assert!(error.message.contains("the bulk job broke off after 3 rows, 3 of them written"), "{}", error.message);
+    assert!(error.message.contains("750") && error.next.is_some(), "{}", error.message);
+    let insert = json!({"object": "Lead", "operation": "insert", "rows": rows});
+    // What an insert has written would be there twice.
+    let error = sf.call("bulk_load", insert).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.doubt), ("BULK_JOB_FAILED", Doubt::MayHaveHappened));
+    sf.configure(json!({"bulk_fail_after_rows": null}));
+    assert_eq!(sf.call("bulk_load", upsert).await.unwrap()["succeeded"], 5);
+    let wrong = json!({"object": "Lead", "operation": "insert", "rows": [{"Foo": 1}]});
+    let error = sf.call("bulk_load", wrong).await.unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::Invalid, Doubt::Settled), "{}", error.message);
+    assert!(error.message.contains("Field name not found : Foo"), "{}", error.message);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -122,9 +148,13 @@ async fn rows_that_were_not_looked_at_are_never_cut_in_silence() {
     let sf = salesforce().await;
     sf.configure(json!({"bulk_fail_after_rows": 1, "bulk_batch_rows": 1}));
     let rows: Vec<_> = (0..10_002).map(|row| json!({"LastName": format!("R{row}"), "Company": "Cut"})).collect();
-    let done = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows})).await.unwrap();
+    let done =
+        sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows, "broken_job": "tell"})).await.unwrap();
     assert_eq!((done["unprocessed"].as_array().unwrap().len(), &done["unprocessed_cut"]), (10_000, &json!(true)));
-    let few = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows[..5]})).await.unwrap();
+    let few = sf
+        .call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows[..5], "broken_job": "tell"}))
+        .await
+        .unwrap();
     assert_eq!((few["unprocessed"].as_array().unwrap().len(), &few["unprocessed_cut"]), (4, &json!(false)));
 }
 
