@@ -2,7 +2,8 @@
 //!
 //! Two clocks run in Workday: when something holds, and when somebody typed it. The log is asked by the second one, from
 //! the last question up to a minute ago by Workday's own clock; then once more as of a later day, for those whose first
-//! day is still to come. What is told twice has the same key.
+//! day is still to come; and then for what begins that many days later, for those who were further away when they were
+//! typed. What is told twice has the same key.
 
 mod effective;
 mod feeds;
@@ -13,7 +14,8 @@ use std::time::Duration;
 use connector::{
     Cx, ErrorClass, Inbound, Occurrence, Poll, Polled, Position, Refused, StepError, Trigger, Verified, Webhook, cursor_lost,
 };
-use jiff::{Span, Timestamp, tz::TimeZone};
+use jiff::{SignedDuration, Span, Timestamp, civil::Date, tz::TimeZone};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -22,6 +24,8 @@ use super::{people, schema, soap};
 
 /// How long ago the log is believed to be whole, in seconds.
 const LAG_S: i64 = 60;
+/// The zones of the earth are no further apart, in days.
+const ZONES_DAYS: i64 = 2;
 /// Days ahead when nothing is said.
 const LOOK_AHEAD_DAYS: i64 = 30;
 /// Usual pause between questions.
@@ -38,8 +42,20 @@ struct Stretch {
     page: u64,
     /// Workers of a page.
     count: u64,
-    /// True in the second reading, as of a later day.
-    ahead: bool,
+    question: Question,
+}
+
+/// What a stretch is asked for, one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Question {
+    /// What was typed in it, as of its end.
+    Typed,
+    /// The same as of a later day: people to come.
+    Ahead,
+    /// What begins so many days after it. Workday shows nobody before the first day, so people who were too far away
+    /// when they were typed are found when they come near.
+    Nearing,
 }
 
 fn moment(value: &Json) -> Option<Timestamp> {
@@ -79,28 +95,66 @@ impl Stretch {
                 through,
                 page: cursor["page"].as_u64().unwrap_or(1),
                 count: cursor["count"].as_u64().unwrap_or(people::COUNT),
-                ahead: cursor["ahead"].as_bool().unwrap_or(false),
+                question: Question::deserialize(&cursor["question"]).unwrap_or(Question::Typed),
             }),
-            None => Ok(Self { from, through: settled(cx).await?, page: 1, count: people::COUNT, ahead: false }),
+            None => Ok(Self { from, through: settled(cx).await?, page: 1, count: people::COUNT, question: Question::Typed }),
         }
     }
 
     /// Where the next question goes on, and whether there is more at once.
-    fn next(&self, pages: u64, two: bool) -> (Json, bool) {
-        let (page, ahead) = match (self.page < pages, two && !self.ahead) {
-            (true, _) => (self.page + 1, self.ahead),
-            (false, true) => (1, true),
+    ///
+    /// `days` ahead are looked at; `None` where what was typed is all there is to ask for.
+    fn next(&self, pages: u64, days: Option<i64>) -> (Json, bool) {
+        let (page, question) = match self.question {
+            question if self.page < pages => (self.page + 1, question),
+            Question::Typed if days.is_some_and(|days| days > 0) => (1, Question::Ahead),
+            Question::Typed | Question::Ahead if days.is_some() => (1, Question::Nearing),
             // Only now the stretch is done. Its end is read again: it is inclusive on both sides.
-            (false, false) => return (json!({ "from": self.through.to_string() }), false),
+            _ => return (json!({ "from": self.through.to_string() }), false),
         };
         let (from, through) = (self.from.to_string(), self.through.to_string());
-        (json!({ "from": from, "through": through, "page": page, "count": self.count, "ahead": ahead }), true)
+        (json!({ "from": from, "through": through, "page": page, "count": self.count, "question": question }), true)
+    }
+
+    /// What was typed in it, as criteria of the log.
+    fn typed(&self) -> Json {
+        json!({ "updated_from": format!("{:.3}", self.from), "updated_through": format!("{:.3}", self.through) })
     }
 
     /// The criteria of the log, as people write them.
-    fn range(&self) -> Json {
-        json!({ "updated_from": format!("{:.3}", self.from), "updated_through": format!("{:.3}", self.through) })
+    fn range(&self, days: i64) -> Json {
+        if self.question != Question::Nearing {
+            return self.typed();
+        }
+        let [from, through] = [self.from, self.through].map(|at| later(at, days));
+        json!({ "effective_from": format!("{from:.3}"), "effective_through": format!("{through:.3}") })
     }
+
+    /// The day whose workers are wanted; `None` for today's.
+    fn as_of(&self, days: i64) -> Option<Date> {
+        let day = |days| later(self.through, days).to_zoned(TimeZone::UTC).date();
+        match self.question {
+            Question::Typed => None,
+            Question::Ahead => Some(day(days)),
+            // A day begins earlier in the east.
+            Question::Nearing => Some(day(days + ZONES_DAYS)),
+        }
+    }
+}
+
+fn later(at: Timestamp, days: i64) -> Timestamp {
+    at.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(at)
+}
+
+/// Whether a change was typed when its worker was further away than the look ahead, so that no question found it then.
+fn was_too_far(data: &Json, days: i64) -> bool {
+    let day = |value: &Json| value.as_str()?.get(..10)?.parse::<Date>().ok();
+    let worker = &data["worker"];
+    let first =
+        day(&worker["original_hire_date"]).or_else(|| day(&worker["hire_date"])).or_else(|| day(&data["change"]["effective"]));
+    let (Some(entered), Some(first)) = (day(&data["change"]["entered"]), first) else { return false };
+    // What was told as well is known by its key.
+    entered.checked_add(Span::new().days(days - ZONES_DAYS)).is_ok_and(|seen| seen < first)
 }
 
 /// The class of a change by the name of its process. One thing people do has many names, so nothing is left out.
@@ -137,14 +191,11 @@ async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'st
     if stretch.through <= stretch.from {
         return Ok(Polled { events: Vec::new(), cursor: json!({ "from": stretch.from.to_string() }), more: false });
     }
+    let days = with["look_ahead_days"].as_i64().unwrap_or(LOOK_AHEAD_DAYS);
     let mut input = with.clone();
-    input["log"] = stretch.range();
+    input["log"] = stretch.range(days);
     input["known_at"] = json!(format!("{:.3}", stretch.through));
-    if stretch.ahead {
-        let days = with["look_ahead_days"].as_i64().unwrap_or(LOOK_AHEAD_DAYS);
-        let day = stretch.through.to_zoned(TimeZone::UTC).date();
-        input["as_of"] = json!(day.checked_add(Span::new().days(days)).unwrap_or(day).to_string());
-    }
+    input["as_of"] = json!(stretch.as_of(days).map(|day| day.to_string()));
     let mut groups = people::groups(&with);
     groups["Include_Transaction_Log_Data"] = json!(true);
     let found = people::get_workers(&cx, &input, &groups, (stretch.page, stretch.count)).await?;
@@ -154,8 +205,11 @@ async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'st
     for worker in &found.workers {
         changes(worker, &wanted, &mut events);
     }
+    if stretch.question == Question::Nearing {
+        events.retain(|(_, event)| was_too_far(&event.data, days));
+    }
     events.sort_by(|(one, _), (other, _)| one.cmp(other));
-    let (cursor, more) = stretch.next(found.pages, with["look_ahead_days"].as_i64() != Some(0));
+    let (cursor, more) = stretch.next(found.pages, Some(days));
     Ok(Polled { events: events.into_iter().map(|(_, event)| event).collect(), cursor, more })
 }
 
@@ -239,7 +293,7 @@ fn worker_trigger(id: &'static str, title: &'static str, summary: &'static str, 
         ("include_contingent", schema::flag("With contingent workers", "True unless said otherwise.")),
         (
             "look_ahead_days",
-            json!({ "type": "integer", "minimum": 0, "maximum": 365, "default": LOOK_AHEAD_DAYS, "title": "Days ahead", "description": "Somebody whose first day is to come is told of so many days before; 0 for not before that day's log." }),
+            json!({ "type": "integer", "minimum": 0, "maximum": 365, "default": LOOK_AHEAD_DAYS, "title": "Days ahead", "description": "Somebody whose first day is to come is told of so many days before it, or when it is entered later than that; 0 for on the day itself." }),
         ),
         ("groups", people::groups_field()),
     ];

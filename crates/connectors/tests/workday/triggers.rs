@@ -76,6 +76,34 @@ async fn changes_are_told_once_in_the_order_they_were_typed() {
 }
 
 #[tokio::test]
+async fn who_is_hired_far_ahead_is_told_of_once_the_first_day_is_near() {
+    for (ahead, at) in [(30, 16), (0, 46)] {
+        let vendor = workday().await;
+        let days = |days: u64| vendor.sandbox.world().clock().advance(Duration::from_secs(days * 86_400));
+        happen(&vendor, "hire_worker", json!({ "first_name": "Before", "days": 20 }));
+        days(1);
+        let start = now(&vendor);
+        let far = happen(&vendor, "hire_worker", json!({ "first_name": "Far", "days": 45 }));
+        let number = far["worker"]["number"].as_str().unwrap().to_owned();
+        let with = json!({ "look_ahead_days": ahead });
+        let (events, mut cursor) = ask(&vendor, "worker_hired", &with, start).await;
+        assert!(told(&events).is_empty(), "{events:?}");
+        let mut seen = Vec::new();
+        for day in 1..50 {
+            days(1);
+            let (events, next) = ask(&vendor, "worker_hired", &with, cursor).await;
+            cursor = next;
+            // The day is read again, with the same keys.
+            seen.extend(events.into_iter().map(|event| (day, event.key.clone(), told(&[event])[0].0.clone())));
+        }
+        let keys: BTreeSet<&String> = seen.iter().filter(|(.., who)| *who == number).map(|(_, key, _)| key).collect();
+        assert_eq!(keys.len(), 1, "{seen:?}");
+        let first = seen.iter().find(|(.., who)| *who == number).map(|(day, ..)| *day).unwrap();
+        assert!((at - 3..=at + 1).contains(&first), "{first} days after the entry, {ahead} ahead");
+    }
+}
+
+#[tokio::test]
 async fn thousands_of_changes_in_one_moment_are_each_told_once() {
     let vendor = workday().await;
     let start = now(&vendor);

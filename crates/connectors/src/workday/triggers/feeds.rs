@@ -17,7 +17,7 @@ async fn organizations(cx: Cx, with: Json, position: Position) -> Result<Polled,
     let of = with["type"].as_str().map(|kind| soap::reference("Organization_Type_ID", kind));
     let filter = json!({ "known_at": format!("{:.3}", stretch.through) });
     let body = json!({
-        "Request_Criteria": { "Organization_Type_Reference": of, "Include_Inactive": true, "Transaction_Log_Criteria_Data": people::log_criteria(&stretch.range()) },
+        "Request_Criteria": { "Organization_Type_Reference": of, "Include_Inactive": true, "Transaction_Log_Criteria_Data": people::log_criteria(&stretch.typed()) },
         "Response_Filter": people::filter(&filter, stretch.page, people::COUNT),
         "Response_Group": { "Include_Roles_Data": true, "Include_Hierarchy_Data": true },
     });
@@ -41,7 +41,7 @@ async fn organizations(cx: Cx, with: Json, position: Position) -> Result<Polled,
         Occurrence { key, data: told }
     };
     let events = found.iter().map(event).collect();
-    let (cursor, more) = stretch.next(pages, false);
+    let (cursor, more) = stretch.next(pages, None);
     Ok(Polled { events, cursor, more })
 }
 
