@@ -23,7 +23,7 @@ use std::time::Instant;
 use axum::{
     Json, Router,
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{any, get},
@@ -46,20 +46,51 @@ pub(crate) struct KeepsItsBody;
 #[derive(Debug, Clone)]
 pub(crate) struct RequestId(pub(crate) String);
 
-/// Everything the server answers.
-pub fn router(app: Shared) -> Router {
-    let (api, document) = api::router();
-    // The document never changes while the process runs.
-    let _ = app.openapi.set(document.to_pretty_json().unwrap_or_default());
-    let pages = ui::router().merge(api).merge(meta::router()).layer(CsrfLayer::new()).layer(CompressionLayer::new());
-    Router::new()
+/// What a process answers besides its health and metrics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Doors {
+    /// Webhooks and callbacks.
+    pub ingress: bool,
+    /// The API.
+    pub api: bool,
+    /// The pages people see.
+    pub ui: bool,
+}
+
+impl Doors {
+    /// Everything.
+    pub const ALL: Self = Self { ingress: true, api: true, ui: true };
+    /// Health and metrics only.
+    pub const NONE: Self = Self { ingress: false, api: false, ui: false };
+}
+
+/// What a process answers at the doors it has open.
+pub fn router(app: Shared, doors: Doors) -> Router {
+    let mut inside = meta::health();
+    if doors.api {
+        let (api, document) = api::router();
+        // The document never changes while the process runs.
+        let _ = app.openapi.set(document.to_pretty_json().unwrap_or_default());
+        inside = inside.merge(api).merge(meta::documents());
+    }
+    if doors.ui {
+        inside = inside.merge(ui::router());
+    }
+    let mut router = Router::new();
+    if doors.ingress {
         // Webhooks come from strangers in great numbers: nothing that only pages need stands before them.
-        .route("/hooks/{recipe}", any(hooks::receive))
-        .route("/hooks/{recipe}/{*rest}", any(hooks::receive))
-        .route("/callbacks/{run}/{path}/{proof}", any(callbacks::receive))
-        .merge(pages)
-        .route("/assets/{*path}", get(assets::serve))
-        .fallback(nothing_here)
+        router = router
+            .route("/hooks/{recipe}", any(hooks::receive))
+            .route("/hooks/{recipe}/{*rest}", any(hooks::receive))
+            .route("/callbacks/{run}/{path}/{proof}", any(callbacks::receive));
+    }
+    router = router.merge(inside.layer(CsrfLayer::new()).layer(CompressionLayer::new()));
+    if doors.ui {
+        router = router.route("/assets/{*path}", get(assets::serve)).fallback(nothing_here);
+    } else {
+        router = router.fallback(nothing_at);
+    }
+    router
         .method_not_allowed_fallback(wrong_method)
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(to_its_end))
@@ -71,17 +102,16 @@ pub fn router(app: Shared) -> Router {
 /// What a library says of a request it refuses is no longer than this.
 const PLAIN_BYTES_MAX: usize = 4_096;
 
-/// What a process without pages and API answers: its health and its metrics.
-pub fn health(app: Shared) -> Router {
-    meta::health().with_state(app)
-}
-
 async fn nothing_here(State(app): State<Shared>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     if wants_page(parts.uri.path()) {
         return ui::not_here(&app, &parts).await;
     }
-    ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("There is nothing at {}.", parts.uri.path())).into_response()
+    nothing_at(parts.uri).await.into_response()
+}
+
+async fn nothing_at(at: Uri) -> ApiError {
+    ApiError::new(StatusCode::NOT_FOUND, "NOT_FOUND", format!("There is nothing at {}.", at.path()))
 }
 
 async fn wrong_method(request: Request) -> Response {

@@ -19,8 +19,9 @@ pub(crate) fn health() -> Router<Shared> {
         .route("/metrics", get(watch::metrics))
 }
 
-pub(crate) fn router() -> Router<Shared> {
-    health()
+/// What describes the API and the language.
+pub(crate) fn documents() -> Router<Shared> {
+    Router::new()
         .route("/api/v1/openapi.json", get(openapi))
         .route("/openapi.json", get(openapi))
         .route("/schema/recipe-1.json", get(schema))

@@ -2,9 +2,9 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use engine::Engine;
-use server::{App, access};
+use server::{App, Doors, access};
 use store::{Clock, SessionRow, Store, SystemClock};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -30,9 +30,20 @@ pub(crate) struct Serve {
 pub(crate) struct Worker {
     #[command(flatten)]
     layer: Layer,
-    /// What this process does: worker runs recipes, scheduler fires schedules.
-    #[arg(long, value_delimiter = ',', default_values = ["worker", "scheduler"], value_parser = ["worker", "scheduler"])]
-    roles: Vec<String>,
+    /// What this process does: worker runs recipes, scheduler fires schedules; with --listen also ingress takes webhooks
+    /// and callbacks, api answers API clients, ui shows the pages.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Role::Worker, Role::Scheduler])]
+    roles: Vec<Role>,
+}
+
+/// A part of the work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Role {
+    Ingress,
+    Api,
+    Ui,
+    Scheduler,
+    Worker,
 }
 
 /// How long the printed sign-in link works.
@@ -53,9 +64,7 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
         let address = listener.local_addr()?;
         let store = wire::open_store(&config).await?;
         wire::seed_admin_key(&*store).await?;
-        if config.layer.public_url.as_deref().unwrap_or_default().is_empty() {
-            config.layer.public_url = Some(format!("http://{address}"));
-        }
+        config.name_url(address);
         let settings = config.server();
         let url = settings.public_url.clone();
         let demo = match serve.demo {
@@ -68,7 +77,7 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
         let stop = stop_signal()?;
         print(&format!("Liaison listens on {url}\nSign in: {}", signin_link(&*store, &url).await?))?;
         let stopping = Arc::clone(&engine);
-        let serving = http::serve(listener, server::router(app), config.connections_max, async move {
+        let serving = http::serve(listener, server::router(app, Doors::ALL), config.connections_max, async move {
             stop.await;
             tracing::info!("process.stop: taking nothing new; what is under way may end");
             stopping.stop().await;
@@ -86,13 +95,19 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
 }
 
 pub(crate) fn worker(worker: Worker) -> anyhow::Result<ExitCode> {
-    let config = worker.layer.resolve()?;
+    let mut config = worker.layer.resolve()?;
     if config.database_url().is_none() {
         anyhow::bail!(
             "a worker shares a PostgreSQL with other processes; name it with --database-url. \
              With SQLite, `liaison serve` is the one process"
         );
     }
+    let has = |role| worker.roles.contains(&role);
+    let doors = Doors { ingress: has(Role::Ingress), api: has(Role::Api), ui: has(Role::Ui) };
+    if doors != Doors::NONE && config.layer.listen.is_none() {
+        anyhow::bail!("the roles ingress, api and ui answer requests; name the address for them with --listen");
+    }
+    let (works, schedules) = (has(Role::Worker), has(Role::Scheduler));
     telemetry::start_logs(&config)?;
     let metrics = telemetry::start_metrics()?;
     block_on(async move {
@@ -103,10 +118,16 @@ pub(crate) fn worker(worker: Worker) -> anyhow::Result<ExitCode> {
             None => None,
         };
         let store = wire::open_store(&config).await?;
-        let role = |name: &str| worker.roles.iter().any(|role| role == name);
-        let engine = wire::start_engine(&config, Arc::clone(&store), role("worker"), role("scheduler")).await?;
+        if doors.api || doors.ui {
+            wire::seed_admin_key(&*store).await?;
+        }
         let at = listener.as_ref().map(|listener| listener.local_addr()).transpose()?;
-        let told = at.map(|at| format!("; health and metrics: http://{at}")).unwrap_or_default();
+        if let Some(at) = at.filter(|_| doors.ingress || doors.ui) {
+            config.name_url(at);
+        }
+        let engine = wire::start_engine(&config, Arc::clone(&store), works, schedules).await?;
+        let answers = if doors == Doors::NONE { "health and metrics" } else { "listens on" };
+        let told = at.map(|at| format!("; {answers}: http://{at}")).unwrap_or_default();
         let stop = stop_signal()?;
         print(&format!("Liaison worker {} works{told}", engine.settings().worker_name))?;
         let stopping = Arc::clone(&engine);
@@ -117,8 +138,8 @@ pub(crate) fn worker(worker: Worker) -> anyhow::Result<ExitCode> {
         match listener {
             None => stop.await,
             Some(listener) => {
-                let health = server::health(App::new(Arc::clone(&engine), config.server(), metrics));
-                http::serve(listener, health, config.connections_max, stop).await?;
+                let router = server::router(App::new(Arc::clone(&engine), config.server(), metrics), doors);
+                http::serve(listener, router, config.connections_max, stop).await?;
             }
         }
         store.close().await;

@@ -113,6 +113,38 @@ async fn a_rolling_restart_loses_repeats_and_delays_nothing() {
     assert_eq!((calls.len(), distinct.len()), (runs.len() * 3, runs.len() * 3), "every step once");
 }
 
+/// One role a process: each answers what is its own, and an event goes through all of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_process_does_what_its_roles_say() {
+    let (target, folder, url) = (Target::start().await, tempfile::tempdir().unwrap(), database().await);
+    let of = |roles: &str| Process::start("worker", folder.path(), Some(&url), &["--roles", roles]);
+    let api = of("api");
+    api.set_up(&target.recipe(1, true)).await;
+    let (ingress, ui) = (of("ingress"), of("ui"));
+    let paths = ["/hooks/nobody", "/api/v1/runs", "/signin"];
+    for (process, own) in [(&ingress, 0), (&api, 1), (&ui, 2)] {
+        assert_eq!((process.text("/healthz").await.0, process.text("/readyz").await.0), (200, 200));
+        for (place, path) in paths.iter().enumerate() {
+            let (status, body) = process.text(path).await;
+            assert_eq!(body.contains("There is nothing at"), place != own, "{path}: {status} {body}");
+        }
+    }
+    let run = ingress.send("one").await.expect("the event is taken");
+    assert_eq!(api.run(&run).await["status"], "queued", "nobody has the role of a worker yet");
+    assert!(target.calls().is_empty());
+    let _worker = of("worker");
+    api.wait(&run, "succeeded").await;
+    assert_eq!(target.calls().len(), 1);
+
+    let without = std::process::Command::new(env!("CARGO_BIN_EXE_liaison"))
+        .args(["worker", "--roles", "ui", "--database-url", &url, "--data-dir"])
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(!without.status.success());
+    assert!(String::from_utf8_lossy(&without.stderr).contains("with --listen"), "{without:?}");
+}
+
 /// The database accepts no writes for a while, drops every connection again and again, and comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_goes_away_delays_and_loses_nothing() {
