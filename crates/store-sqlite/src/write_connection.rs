@@ -61,6 +61,33 @@ mod tests {
         assert_eq!(store.setting("much", &much).await.unwrap(), much);
     }
 
+    /// What is promised to a sender has reached the disk, also when the power fails: no kill can show that, so what SQLite
+    /// was told is asked back. Each commit waits for the disk with `synchronous = full` in WAL mode
+    /// (<https://sqlite.org/pragma.html#pragma_synchronous>).
+    #[tokio::test]
+    async fn each_commit_waits_for_the_disk() {
+        use sqlx::Connection as _;
+
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        let kept = async |connection: &mut sqlx::SqliteConnection| {
+            let ask = |name: &'static str| sqlx::query_scalar::<_, String>(name);
+            (
+                ask("select cast(synchronous as text) from pragma_synchronous").fetch_one(&mut *connection).await.unwrap(),
+                ask("select journal_mode from pragma_journal_mode").fetch_one(&mut *connection).await.unwrap(),
+            )
+        };
+        let full = || ("2".to_owned(), "wal".to_owned());
+        let options = {
+            let mut writer = store.writer.lock().await;
+            assert_eq!(kept(&mut writer).await, full());
+            store.writer.options.clone()
+        };
+        // The connection that takes its place after a full disk is no other.
+        let mut fresh = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        assert_eq!(kept(&mut fresh).await, full());
+    }
+
     #[tokio::test]
     async fn a_transaction_that_sqlite_took_back_by_itself_is_over() {
         use sqlx::Connection as _;
