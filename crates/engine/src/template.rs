@@ -15,7 +15,32 @@ pub(crate) enum Template {
     Expr(Expression),
     Text(Vec<Piece>),
     List(Vec<Self>),
-    Record(Vec<(String, Self)>),
+    Record(Record),
+}
+
+/// A record whose fields may hold expressions.
+#[derive(Debug, Clone)]
+pub(crate) struct Record {
+    /// Its fields, all null: to copy it costs less than to put them in one by one.
+    shape: Map<String, Json>,
+    /// What they are, in the same order.
+    pub(crate) values: Vec<Template>,
+}
+
+impl FromIterator<(String, Template)> for Record {
+    fn from_iter<I: IntoIterator<Item = (String, Template)>>(fields: I) -> Self {
+        let mut record = Self { shape: Map::new(), values: Vec::new() };
+        for (name, value) in fields {
+            match record.shape.keys().position(|known| *known == name) {
+                Some(place) => record.values[place] = value,
+                None => {
+                    record.shape.insert(name, Json::Null);
+                    record.values.push(value);
+                }
+            }
+        }
+        record
+    }
 }
 
 /// A piece of mixed text.
@@ -60,12 +85,12 @@ impl Template {
             Self::Expr(expression) => expression.eval(scope)?,
             Self::Text(pieces) => Json::String(text(pieces, scope)?),
             Self::List(items) => Json::Array(items.iter().map(|item| item.eval(scope)).collect::<Result<_, _>>()?),
-            Self::Record(fields) => {
-                let mut record = Map::with_capacity(fields.len());
-                for (name, value) in fields {
-                    record.insert(name.clone(), value.eval(scope)?);
+            Self::Record(record) => {
+                let mut fields = record.shape.clone();
+                for (field, value) in fields.values_mut().zip(&record.values) {
+                    *field = value.eval(scope)?;
                 }
-                Json::Object(record)
+                Json::Object(fields)
             }
         })
     }

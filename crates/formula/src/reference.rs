@@ -38,9 +38,16 @@ pub(crate) fn walk<'a>(mut value: &'a Json, path: &[Segment]) -> Option<&'a Json
     Some(value)
 }
 
+/// Records of no more fields are looked through, which costs less than the hash of a name.
+const LOOKED_THROUGH: usize = 8;
+
 /// A field of a record.
 pub(crate) fn field<'a>(value: &'a Json, key: &str) -> Option<&'a Json> {
-    value.as_object()?.get(key)
+    let fields = value.as_object()?;
+    if fields.len() > LOOKED_THROUGH {
+        return fields.get(key);
+    }
+    fields.iter().find_map(|(name, value)| (name == key).then_some(value))
 }
 
 /// An item of a list; negative counts from the end.

@@ -56,6 +56,13 @@ pub const ITEMS_FAILED: &str = "ITEMS_FAILED";
 /// The place of a step in its run, by ids, loop passes included: `account`, `push[17].up`.
 pub type StepPath = Arc<str>;
 
+/// What is known by step. A run of a million steps looks up millions of times, and the paths come from recipes that
+/// people of the house wrote: the hash need not withstand an attacker.
+pub type PathMap<V> = HashMap<StepPath, V, foldhash::fast::RandomState>;
+
+/// Steps of which something is known.
+pub type PathSet = HashSet<StepPath, foldhash::fast::RandomState>;
+
 /// Why a step or a run failed, secrets already masked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ErrorRecord {
@@ -420,30 +427,30 @@ pub struct Journal {
     /// When it was accepted or last resumed: its time limit counts from here.
     pub since: Timestamp,
     /// Where each step stands, by path.
-    pub steps: HashMap<StepPath, StepState>,
+    pub steps: PathMap<StepState>,
     /// The input of steps that began and are not done, by path: another attempt sends the same, unless
     /// somebody reopened the step since.
-    pub inputs: HashMap<StepPath, Arc<Json>>,
+    pub inputs: PathMap<Arc<Json>>,
     /// How often a reopened step sent something else than before, by path; each time it is another effect.
-    pub turns: HashMap<StepPath, u32>,
+    pub turns: PathMap<u32>,
     /// When the first attempt of such steps began, by path.
-    pub began: HashMap<StepPath, Timestamp>,
+    pub began: PathMap<Timestamp>,
     /// Steps whose effect may have happened although nobody knows, by path: since when. An attempt under way is one, too.
-    pub doubts: HashMap<StepPath, Doubted>,
+    pub doubts: PathMap<Doubted>,
     /// Attempts made before somebody reopened the step: the retry policy counts from there.
-    pub reopened: HashMap<StepPath, u32>,
+    pub reopened: PathMap<u32>,
     /// Failures that the recipe deals with, by path: what failed, and what counts as the output.
-    pub caught: HashMap<StepPath, Caught>,
+    pub caught: PathMap<Caught>,
     /// Failed passes of loops that wait for a person, by path; each is caught, too.
-    pub held: HashSet<StepPath>,
+    pub held: PathSet,
     /// Such passes that were reopened and are not done yet.
-    pub late: HashSet<StepPath>,
+    pub late: PathSet,
     /// How far loops over streams are, by path.
-    pub streams: HashMap<StepPath, Stream>,
+    pub streams: PathMap<Stream>,
     /// How often it ended with nothing failed but such passes.
     pub partial_ends: u32,
     /// When each step began and ended, and in how many attempts, by path.
-    pub lived: HashMap<StepPath, Lived>,
+    pub lived: PathMap<Lived>,
     /// The number the next chunk gets.
     pub next_seq: i32,
 }

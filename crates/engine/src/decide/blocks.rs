@@ -143,8 +143,7 @@ impl Walk<'_> {
         frame: &Frame,
     ) -> Result<Option<Arc<Json>>, Flow> {
         let prefix = format!("{path}[{place}]");
-        let own: StepPath = prefix.as_str().into();
-        if self.state.journal.caught.contains_key(&own) {
+        if self.state.journal.caught.contains_key(prefix.as_str()) {
             self.pass_failed(path);
             return Ok(Some(Arc::default()));
         }
@@ -163,7 +162,7 @@ impl Walk<'_> {
         if each.stops {
             return Err(Flow::Stop(Stop::Failed(err)));
         }
-        self.push(Entry::Caught { p: own, at: self.now, err, out: None, held: each.holds });
+        self.push(Entry::Caught { p: prefix.into(), at: self.now, err, out: None, held: each.holds });
         self.pass_failed(path);
         Ok(Some(Arc::default()))
     }

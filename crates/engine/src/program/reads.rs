@@ -54,6 +54,6 @@ fn any_in(template: &Template, test: &mut dyn FnMut(&Expression) -> bool) -> boo
         Template::Expr(expression) => test(expression),
         Template::Text(pieces) => pieces.iter().any(|piece| matches!(piece, Piece::Expr(expression) if test(expression))),
         Template::List(items) => items.iter().any(|item| any_in(item, test)),
-        Template::Record(fields) => fields.iter().any(|(_, value)| any_in(value, test)),
+        Template::Record(record) => record.values.iter().any(|value| any_in(value, test)),
     }
 }

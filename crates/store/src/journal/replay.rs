@@ -1,13 +1,10 @@
 //! From entries to where each step stands.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::{Doubted, Entry, ITEMS_FAILED, IllegalEntry, Journal, StepPath, StepState, read_chunk};
+use super::{Doubted, Entry, ITEMS_FAILED, IllegalEntry, Journal, PathMap, PathSet, StepPath, StepState, read_chunk};
 use crate::{StoreError, Timestamp, Via};
 
 impl Journal {
@@ -24,18 +21,18 @@ impl Journal {
             state_is_old: false,
             accepted_at: at,
             since: at,
-            steps: HashMap::new(),
-            inputs: HashMap::new(),
-            turns: HashMap::new(),
-            began: HashMap::new(),
-            doubts: HashMap::new(),
-            reopened: HashMap::new(),
-            caught: HashMap::new(),
-            held: HashSet::new(),
-            late: HashSet::new(),
-            streams: HashMap::new(),
+            steps: PathMap::default(),
+            inputs: PathMap::default(),
+            turns: PathMap::default(),
+            began: PathMap::default(),
+            doubts: PathMap::default(),
+            reopened: PathMap::default(),
+            caught: PathMap::default(),
+            held: PathSet::default(),
+            late: PathSet::default(),
+            streams: PathMap::default(),
             partial_ends: 0,
-            lived: HashMap::new(),
+            lived: PathMap::default(),
             next_seq: 0,
         }
     }
