@@ -1,6 +1,9 @@
 //! Who calls: OAuth tokens, names with passwords, and the tenant's rate.
 
-use base64::{Engine as _, engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD}};
+use base64::{
+    Engine as _,
+    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
+};
 use http::{Method, header};
 use jsonwebtoken::Algorithm;
 use serde_json::{Value as Json, json};
