@@ -240,33 +240,33 @@ fn events(books: &Books, query: &Row) -> Result {
     let of = some(query, "object_id");
     let about =
         |row: &&Row| of.is_none_or(|of| row.get("data").and_then(|data| data.get("object")?.get("id")?.as_str()) == Some(of));
-    let range = created(query)?;
-    let rows: Vec<Json> = books
-        .newest("Event")
-        .filter(about)
-        .filter(|row| range.iter().all(|holds| holds(number(row, "created"))))
-        .map(thin)
-        .collect();
+    let borders = created(query)?;
+    let within = |row: &&Row| {
+        let at = jiff::Timestamp::from_second(number(row, "created")).unwrap_or_default();
+        borders.iter().all(|(name, border)| match *name {
+            "gt" => at > *border,
+            "gte" => at >= *border,
+            "lt" => at < *border,
+            _ => at <= *border,
+        })
+    };
+    let rows: Vec<Json> = books.newest("Event").filter(about).filter(within).map(thin).collect();
     paged(&rows, query, "/v2/core/events")
 }
 
-/// The borders of `created`, each as a question to a time in seconds.
-fn created(query: &Row) -> Result<Vec<Box<dyn Fn(i64) -> bool>>> {
-    let borders = query.get("created").and_then(Json::as_object).into_iter().flatten();
-    borders
-        .map(|(name, value)| -> Result<Box<dyn Fn(i64) -> bool>> {
-            let invalid = || Refused::invalid("Invalid created: must be an RFC 3339 timestamp").param("created");
-            let border: jiff::Timestamp = value.as_str().and_then(|text| text.parse().ok()).ok_or_else(invalid)?;
-            let compared = move |at: i64| jiff::Timestamp::from_second(at).unwrap_or_default().cmp(&border);
-            Ok(match name.as_str() {
-                "gt" => Box::new(move |at| compared(at).is_gt()),
-                "gte" => Box::new(move |at| compared(at).is_ge()),
-                "lt" => Box::new(move |at| compared(at).is_lt()),
-                "lte" => Box::new(move |at| compared(at).is_le()),
-                _ => return Err(Refused::invalid(format!("Received unknown parameter: created[{name}]")).code("parameter_unknown")),
-            })
-        })
-        .collect()
+/// The borders of `created`.
+fn created(query: &Row) -> Result<Vec<(&str, jiff::Timestamp)>> {
+    let invalid = || Refused::invalid("Invalid created: must be an RFC 3339 timestamp").param("created");
+    let given = query.get("created").and_then(Json::as_object).into_iter().flatten();
+    let mut borders = Vec::new();
+    for (name, value) in given {
+        if !matches!(name.as_str(), "gt" | "gte" | "lt" | "lte") {
+            return Err(Refused::invalid(format!("Received unknown parameter: created[{name}]")).code("parameter_unknown"));
+        }
+        let at = value.as_str().and_then(|text| text.parse().ok()).ok_or_else(invalid)?;
+        borders.push((name.as_str(), at));
+    }
+    Ok(borders)
 }
 
 fn one_event(books: &Books, id: &str) -> Result {

@@ -190,7 +190,8 @@ fn signed_in(state: &State, call: &Call<'_>, message: &soap::Message) -> Option<
     if password.attribute("Type").is_some_and(|kind| !kind.ends_with("#PasswordText")) {
         return None;
     }
-    auth::by_password(state, token.text_of("Username")?, &password.text)
+    // Clients write it on a line of its own (PyPI's wws-api).
+    auth::by_password(state, token.text_of("Username")?, password.text.trim())
 }
 
 fn truth(text: &str) -> bool {

@@ -276,6 +276,10 @@ def webhooks():
     assert s.v2.core.events.retrieve(note.id).related_object.url == f"/v1/customers/{made.id}"
     listed = s.v2.core.events.list({"object_id": made.id, "limit": 5}).data
     assert [event.id for event in listed] == [note.id], listed
+    made_at = s.v2.core.events.retrieve(note.id).created
+    found = [event.id for event in s.v2.core.events.list({"created": {"gte": made_at}, "limit": 1}).auto_paging_iter()]
+    assert note.id in found and len(found) == len(set(found)), found
+    assert not list(s.v2.core.events.list({"created": {"lt": "2001-01-01T00:00:00Z"}}).auto_paging_iter())
     s.v2.core.event_destinations.delete(destination.id)
 
 

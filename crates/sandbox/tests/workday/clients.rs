@@ -29,3 +29,8 @@ async fn zeep_reads_pages_changes_people_and_meets_faults() {
 async fn workday_and_tap_workday_raas_read_pages_and_reports() {
     python("LIAISON_TEST_PYTHON_OLDER", "older_clients.py").await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wdsdk_and_wws_api_read_reports_and_pages() {
+    python("LIAISON_TEST_PYTHON", "more_clients.py").await;
+}

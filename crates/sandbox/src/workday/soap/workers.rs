@@ -44,7 +44,7 @@ pub(super) fn filter(ask: &Ask<'_>) -> Result<Filter, Answer> {
     let day = given.and_then(|given| given.text_of("As_Of_Effective_Date"));
     let entered = given.and_then(|given| given.text_of("As_Of_Entry_DateTime"));
     Ok(Filter {
-        day: day.and_then(read_day).unwrap_or_else(|| ask.today),
+        day: day.and_then(read_day).unwrap_or(ask.today),
         known: entered.and_then(read_moment).unwrap_or(ask.now),
         page: number("Page", 1, usize::MAX)?,
         count: number("Count", COUNT_DEFAULT, COUNT_MAX)?,
