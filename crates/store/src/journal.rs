@@ -430,6 +430,8 @@ pub struct Journal {
     pub began: HashMap<StepPath, Timestamp>,
     /// Steps whose effect may have happened although nobody knows, by path: since when. An attempt under way is one, too.
     pub doubts: HashMap<StepPath, Doubted>,
+    /// Doubtful steps that a person lets be repeated, by path: an attempt may still meet what an earlier one did.
+    pub repeated: HashSet<StepPath>,
     /// Attempts made before somebody reopened the step: the retry policy counts from there.
     pub reopened: HashMap<StepPath, u32>,
     /// Failures that the recipe deals with, by path: what failed, and what counts as the output.

@@ -66,6 +66,7 @@ impl Walk<'_> {
         if let Some(doubt) = self.too_late_to_repeat(step, number - 1, path, other) {
             return doubt;
         }
+        let in_doubt = !other && self.state.journal.may_have_happened(path);
         let pass = match admit(self.state.seat.as_ref(), step, path, &input, self.now) {
             Ok(pass) => pass,
             Err(held) => {
@@ -81,7 +82,7 @@ impl Walk<'_> {
         });
         let turn = self.state.journal.turns.get(path).copied().unwrap_or(0);
         let (p, step, started) = (Arc::clone(path), Arc::clone(step), self.now);
-        self.attempts.push(Attempt { path: p, step, number, input, turn, began, started, page, pass });
+        self.attempts.push(Attempt { path: p, step, number, in_doubt, input, turn, began, started, page, pass });
         Flow::Blocked
     }
 
