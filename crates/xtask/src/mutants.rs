@@ -97,7 +97,7 @@ const MUTANTS: &[Mutant] = &[
         "a process that answers nobody keeps its runs",
         "crates/engine/src/lease.rs",
         "let freed = self.store.reap_workers(now).await?;",
-        "let freed = if now.micros() < 0 { self.store.reap_workers(now).await? } else { 0 };",
+        "let freed = if now.micros() < 0 { self.store.reap_workers(now).await? } else { store::Reaped::default() };",
     ),
     mutant(
         "the next run of a key does not wait for the one before",
