@@ -31,7 +31,7 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 pub use crate::{
-    action::{Action, Attempt, Effect, Page, PageAttempt, Pages, whole},
+    action::{Action, Attempt, Effect, KeyLife, Page, PageAttempt, Pages, whole},
     error::{Doubt, ErrorClass, StepError},
     keyset::{At, Keyset},
     limits::{Budget, Limits},

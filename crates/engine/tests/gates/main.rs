@@ -8,6 +8,7 @@ mod fairness;
 mod health;
 mod keys;
 mod late;
+mod moved;
 mod parked;
 mod polls;
 mod shapes;
