@@ -488,6 +488,12 @@ fn what_repeating_does() {
     ] {
         assert_eq!(effect(&input), expected, "{input}");
     }
+    let life = |input| connector.action("request").unwrap().key_life_of(&input);
+    let known = json!({"method": "POST", "idempotent": true, "key_life": "23h"});
+    assert_eq!(life(known), Some(Duration::from_secs(23 * 3600)));
+    for needs_no_key in [json!({"method": "POST", "idempotent": true}), json!({"method": "GET", "key_life": "23h"})] {
+        assert_eq!(life(needs_no_key), None);
+    }
 }
 
 #[test]
