@@ -39,8 +39,8 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
     ),
     (
         "bank",
-        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - { id: fee, do: sys.pay, with: { of: \"${ trigger.id }\" }, retry: { times: 4, wait: 40s, factor: 1, jitter: none } }\n  \
-         - id: push\n    each: ${ $.trigger.items[*] }\n    parallel: 3\n    steps:\n      - { id: pay, do: sys.pay, with: { item: \"${ item }\" }, retry: { times: 4, wait: 40s, factor: 1, jitter: none } }\n  \
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - { id: fee, do: sys.pay, with: { of: \"${ trigger.id }\" }, retry: { times: 4, wait: 45s, factor: 1, jitter: none } }\n  \
+         - id: push\n    each: ${ $.trigger.items[*] }\n    parallel: 3\n    steps:\n      - { id: pay, do: sys.pay, with: { item: \"${ item }\" }, retry: { times: 4, wait: 130s, max_wait: 130s, factor: 1, jitter: none } }\n  \
          - { id: end, return: \"${ steps.push.total }\" }\n",
     ),
     ("alarm", "trigger: { from: failure }\nsteps:\n  - { id: tell, do: sys.put, with: { run: \"${ trigger.run.id }\" } }\n"),
