@@ -271,14 +271,15 @@ pub(crate) fn dealt_with(journal: &Journal) -> HashSet<&str> {
 /// Whether the run does not come by a step any more: what holds it is over without it, or its failure was dealt with.
 pub(crate) fn left_behind(journal: &Journal, program: &Program, path: &str) -> bool {
     let done = |path: &str| matches!(journal.steps.get(path), Some(StepState::Succeeded { .. }));
-    program.holders(path).iter().any(|holder| {
-        let pass = holder.pass.as_deref().unwrap_or_default();
+    // A pass that is held, or was reopened, is gone through again although what holds it is over.
+    let again = journal.held.iter().chain(&journal.late);
+    let again = again.filter(|pass| path.strip_prefix(&***pass).is_some_and(|rest| rest.starts_with('.')));
+    let again = again.map(|pass| pass.len()).max().unwrap_or(0);
+    program.holders(path).iter().filter(|holder| holder.path.len() >= again).any(|holder| {
         let tried = matches!(holder.step.kind, Kind::Try { .. }) && holder.block == 0;
         let caught = journal.caught.get(&*holder.path).is_some_and(|(_, output)| tried || output.is_some());
-        // A pass that is held, or was reopened, is gone through again although its loop is done.
-        let again = journal.held.contains(pass) || journal.late.contains(pass);
-        let over = done(&holder.path) && !matches!(holder.step.kind, Kind::Choose(_));
-        caught || !again && (over || journal.caught.contains_key(pass))
+        let skipped = holder.pass.as_deref().is_some_and(|pass| journal.caught.contains_key(pass));
+        caught || skipped || (done(&holder.path) && !matches!(holder.step.kind, Kind::Choose(_)))
     })
 }
 

@@ -11,5 +11,6 @@ mod late;
 mod moved;
 mod parked;
 mod polls;
+mod replayed;
 mod shapes;
 mod world;

@@ -201,6 +201,24 @@ fn what_a_recipe_left_behind_in_doubt_holds_up_neither_the_taking_back_nor_a_que
 }
 
 #[test]
+fn what_a_held_pass_has_in_doubt_is_asked_about_with_the_rest() {
+    let steps = "steps:\n  - id: outer\n    each: [1]\n    steps:\n      - id: inner\n        each: [1, 2, 3]\n        partial: dead_letter\n        \
+                 parallel: 3\n        steps: [ { id: pay, do: sys.pay } ]\n";
+    let paths = ["outer[0].inner[0].pay", "outer[0].inner[2].pay"];
+    let lost = |path: &str, _| if path == "outer[0].inner[1].pay" { fine(path, 0) } else { Answer::Lost(None) };
+    let (mut world, then) = run(steps, json!({}), &lost);
+    assert_eq!(code(&then), "ITEMS_FAILED", "everything else is done");
+    world.now += too_late() * 1_000_000;
+    let passes = ["outer[0].inner[0]", "outer[0].inner[2]"];
+    let then = resume(&mut world, steps, &[&passes[..], &paths[..]].concat(), &fine);
+    assert_eq!((code(&then), world.calls.len()), ("REPEAT_TOO_LATE", 3));
+    assert_eq!(asked(&world), paths);
+    let then = resume(&mut world, steps, &paths, &fine);
+    assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
+    assert_eq!(world.calls.len(), 5);
+}
+
+#[test]
 fn what_takes_back_is_repeated_while_its_key_is_known_and_asked_about_then() {
     let steps = "steps:\n  - { id: book, do: sys.put, undo: { do: sys.pay } }\n  - { id: bad, do: sys.put }\n";
     for (pause, tries) in [(HOUR, 2), (too_late(), 1)] {
