@@ -61,6 +61,7 @@ impl System {
             began: tokio::time::Instant::now(),
             began_us: 0,
             attempt: 1,
+            in_doubt: false,
             run_id: "bench".into(),
             path: "step".into(),
             traceparent: None,

@@ -17,6 +17,15 @@ pub enum Effect {
     Once,
 }
 
+/// How long a system knows a repeat by its idempotency key.
+#[derive(Debug, Clone, Copy)]
+pub enum KeyLife {
+    /// Always so long.
+    For(Duration),
+    /// As the step says; `None` when it needs no key.
+    By(fn(&Json) -> Option<Duration>),
+}
+
 /// The future of one attempt.
 pub type Attempt = Pin<Box<dyn Future<Output = Result<Json, StepError>> + Send>>;
 
@@ -65,7 +74,7 @@ pub struct Action {
     pub effect: fn(&Json) -> Effect,
     /// How long the system knows a repeat by its idempotency key, for effects that are only idempotent thanks to one.
     /// Once an attempt with an unknown outcome is older, it is not repeated by itself.
-    pub key_life: Option<Duration>,
+    pub key_life: Option<KeyLife>,
     /// True when it can only be used through a connection.
     pub needs_connection: bool,
     /// JSON Schema of its input.
@@ -124,8 +133,19 @@ impl Action {
     /// good, such as in the external id of what is made.
     #[must_use]
     pub const fn key_life(mut self, life: Duration) -> Self {
-        self.key_life = Some(life);
+        self.key_life = Some(KeyLife::For(life));
         self
+    }
+
+    /// How long a repeat with this input is known; `None` where it needs no key, or where no repeat is known.
+    #[must_use]
+    pub fn key_life_of(&self, input: &Json) -> Option<Duration> {
+        match self.key_life {
+            _ if (self.effect)(input) != Effect::Idempotent => None,
+            Some(KeyLife::For(life)) => Some(life),
+            Some(KeyLife::By(life)) => life(input),
+            None => None,
+        }
     }
 
     /// What repeating it does depends on its input.

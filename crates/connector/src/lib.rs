@@ -31,7 +31,7 @@ use serde_json::Value as Json;
 use tokio::time::Instant;
 
 pub use crate::{
-    action::{Action, Attempt, Effect, Page, PageAttempt, Pages, whole},
+    action::{Action, Attempt, Effect, KeyLife, Page, PageAttempt, Pages, whole},
     error::{Doubt, ErrorClass, StepError},
     keyset::{At, Keyset},
     limits::{Budget, Limits},
@@ -73,8 +73,11 @@ pub struct Cx {
     pub began: Instant,
     /// The same as a time of day: microseconds since the epoch, by the clock all processes share.
     pub began_us: i64,
-    /// Which attempt of the step this is, counted from 1: a later one may meet what an earlier one did.
+    /// Which attempt of the step this is, counted from 1.
     pub attempt: u32,
+    /// An earlier attempt of the step under the same key may have happened: what is gone or there already may be its doing.
+    /// False after attempts that were surely refused, whatever their number.
+    pub in_doubt: bool,
     /// Who asks, for log lines: run id and step path.
     pub run_id: Arc<str>,
     /// The step's path in its run.

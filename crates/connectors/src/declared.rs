@@ -38,7 +38,10 @@ pub use self::{
     problem::{Code, Problem},
     prove::Outcome,
 };
-pub(crate) use self::{problem::Problems, record::is_name};
+pub(crate) use self::{
+    problem::Problems,
+    record::{duration, is_name},
+};
 
 /// Connector files end so.
 pub const SUFFIX: &str = ".connector.yaml";

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use ::http::{HeaderValue, StatusCode, header::ACCEPT_ENCODING};
 use connector::{
-    Action, Connector, Cx, Effect, ErrorClass, StepError, TestCall,
+    Action, Connector, Cx, Effect, ErrorClass, KeyLife, StepError, TestCall,
     http::{Response, Sink, again},
 };
 use serde_json::{Value as Json, json};
@@ -57,7 +57,7 @@ pub(crate) fn connector() -> Connector {
             title: "Make a request",
             summary: "Sends one HTTP request and gives back its status, headers and body.",
             effect,
-            key_life: None,
+            key_life: Some(KeyLife::By(request::key_life)),
             needs_connection: false,
             input: request::input_schema(),
             output: answer::output_schema(),

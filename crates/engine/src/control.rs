@@ -244,6 +244,7 @@ impl Engine {
             began: tokio::time::Instant::now(),
             began_us: self.now().micros(),
             attempt: 1,
+            in_doubt: false,
             traceparent: None,
         };
         let began = self.now();

@@ -108,6 +108,8 @@ pub struct Attempt {
     pub(crate) step: Arc<DoStep>,
     /// Counted from 1.
     pub number: u32,
+    /// An earlier one under the same key may have happened.
+    pub in_doubt: bool,
     /// What it sends.
     pub input: Arc<Json>,
     /// How often the step, when somebody reopened it, sent something else than before.

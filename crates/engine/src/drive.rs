@@ -282,6 +282,7 @@ async fn act(
         began: tokio::time::Instant::now(),
         began_us: engine.now().micros(),
         attempt: attempt.number,
+        in_doubt: attempt.in_doubt,
         traceparent,
     };
     let input = Json::clone(&attempt.input);

@@ -161,11 +161,12 @@ impl Engine {
             return Ok(());
         }
         let freed = self.store.reap_workers(now).await?;
-        // A trigger that a dead process asked for may be asked at once.
-        self.polls.notify_one();
-        if freed > 0 {
-            metrics::counter!("liaison_runs_freed_total").increment(freed);
-            tracing::warn!(runs = freed, "lease.reap: runs of a dead process are free again");
+        if freed.polls > 0 {
+            self.polls.notify_one();
+        }
+        if freed.runs > 0 {
+            metrics::counter!("liaison_runs_freed_total").increment(freed.runs);
+            tracing::warn!(runs = freed.runs, "lease.reap: runs of a dead process are free again");
             self.count_backlog().await?;
             self.wake_at(now);
         }

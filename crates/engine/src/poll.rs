@@ -242,6 +242,7 @@ impl Engine {
             began: tokio::time::Instant::now(),
             began_us: self.now().micros(),
             attempt: 1,
+            in_doubt: false,
             run_id: "poll".into(),
             path: (&*recipe.program.slug).into(),
             traceparent: None,

@@ -68,7 +68,7 @@ impl Engine {
         if wish.failed_at.is_some() && wish.failed_at != run.ended_at {
             return Err(ControlError::NotNow("This run went on and failed again meanwhile.".to_owned()));
         }
-        let version = if wish.active_version { Some(self.active_version(&run, &journal).await?) } else { None };
+        let version = if wish.active_version { Some(self.active_version(&run, &journal, &wish.said).await?) } else { None };
         let now = self.now();
         let entries = reopen(&journal, &wish.said, version, by, now)?;
         let chunk = self.pack_for(id, &entries).await?;
@@ -95,7 +95,7 @@ impl Engine {
     }
 
     /// The active version, if the run can go on under it.
-    async fn active_version(&self, run: &RunRow, journal: &Journal) -> Result<i32, ControlError> {
+    async fn active_version(&self, run: &RunRow, journal: &Journal, said: &Said) -> Result<i32, ControlError> {
         let catalogue = self.catalogue();
         let recipe = catalogue.recipes.get(&run.slug).ok_or_else(|| {
             ControlError::NotNow(format!(
@@ -113,6 +113,18 @@ impl Engine {
                     recipe.version,
                     named(&lost),
                     run.version
+                )));
+            }
+            let moved = moved(journal, said, &own, &recipe.program);
+            if !moved.is_empty() {
+                return Err(ControlError::NotNow(format!(
+                    "This run may have done {} under version {}: what became of it is not known. Version {} no longer does that in \
+                     the same place, so a repeat would not be known as one. Resume it with its own version, which asks for \
+                     it under the same key, or, where it waits for your word, look in the other system and say that it is \
+                     to be repeated.",
+                    named(&moved),
+                    run.version,
+                    recipe.version,
                 )));
             }
             let half = gathered_otherwise(journal, &own, &recipe.program);
@@ -141,8 +153,20 @@ impl Program {
     /// The same in a new run: its idempotency keys are others, so what needs one is not known as a repeat there.
     #[must_use]
     pub fn is_safe_to_replay(&self, id: &str, input: &Json) -> Option<bool> {
-        let needs_key = |step: &DoStep| step.action.key_life.is_some() && (step.action.effect)(input) != Effect::None;
-        self.calls(id).map(|step| (step.action.effect)(input) != Effect::Once && !needs_key(step))
+        self.calls(id).map(|step| step.needs_no_key(input))
+    }
+
+    /// Whether a step on the way to a path is switched off.
+    fn leaves_out(&self, path: &str) -> bool {
+        let off = |part: &str| self.find(part.split('[').next().unwrap_or(part)).is_some_and(|step| step.disabled);
+        path.split('.').any(off)
+    }
+}
+
+impl DoStep {
+    /// Whether doing it again does no harm whatever its idempotency key.
+    fn needs_no_key(&self, input: &Json) -> bool {
+        (self.action.effect)(input) != Effect::Once && self.action.key_life_of(input).is_none()
     }
 }
 
@@ -158,6 +182,33 @@ fn lost(journal: &Journal, own: &Program, other: &Program) -> Vec<String> {
     lost.sort();
     lost.dedup();
     lost
+}
+
+/// Steps that may have happened, harm when they happen twice, and would be done elsewhere or not at all under another
+/// version, by id. A person who says that one is to be repeated has looked.
+fn moved(journal: &Journal, said: &Said, own: &Program, other: &Program) -> Vec<String> {
+    let dealt_with = dealt_with(journal);
+    let in_doubt = |path: &StepPath, state: &StepState| match state {
+        StepState::Uncertain { .. } => said.about(path) != Some(&Doubtful::Repeat),
+        _ => journal.may_have_happened(path) && !dealt_with.contains(&**path) && !left_behind(journal, own, path),
+    };
+    let harms = |path: &StepPath| {
+        let input = journal.inputs.get(path).map_or(&Json::Null, |input| &**input);
+        own.called_at(path).is_some_and(|step| !step.needs_no_key(input))
+    };
+    let calls = |program: &Program, path: &StepPath| {
+        program.called_at(path).map(|step| (step.name.clone(), step.connection.clone(), program.leaves_out(path)))
+    };
+    let mut moved: Vec<String> = journal
+        .steps
+        .iter()
+        .filter(|(path, state)| in_doubt(path, state) && harms(path))
+        .filter(|(path, _)| !same_place(path, &own.outline, &other.outline) || calls(own, path) != calls(other, path))
+        .map(|(path, _)| crate::fingerprint::without_passes(path))
+        .collect();
+    moved.sort();
+    moved.dedup();
+    moved
 }
 
 /// Loops that are done in part and whose results another version gathers in another way: it would find only some.
@@ -215,6 +266,21 @@ fn stuck(journal: &Journal) -> Vec<(&StepPath, &StepState)> {
 pub(crate) fn dealt_with(journal: &Journal) -> HashSet<&str> {
     let caught = journal.caught.iter().filter(|(path, _)| !journal.held.contains(*path));
     caught.flat_map(|(path, (error, _))| std::iter::once(&**path).chain(error.path.as_deref())).collect()
+}
+
+/// Whether the run does not come by a step any more: what holds it is over without it, or its failure was dealt with.
+pub(crate) fn left_behind(journal: &Journal, program: &Program, path: &str) -> bool {
+    let done = |path: &str| matches!(journal.steps.get(path), Some(StepState::Succeeded { .. }));
+    // A pass that is held, or was reopened, is gone through again although what holds it is over.
+    let again = journal.held.iter().chain(&journal.late);
+    let again = again.filter(|pass| path.strip_prefix(&***pass).is_some_and(|rest| rest.starts_with('.')));
+    let again = again.map(|pass| pass.len()).max().unwrap_or(0);
+    program.holders(path).iter().filter(|holder| holder.path.len() >= again).any(|holder| {
+        let tried = matches!(holder.step.kind, Kind::Try { .. }) && holder.block == 0;
+        let caught = journal.caught.get(&*holder.path).is_some_and(|(_, output)| tried || output.is_some());
+        let skipped = holder.pass.as_deref().is_some_and(|pass| journal.caught.contains_key(pass));
+        caught || skipped || (done(&holder.path) && !matches!(holder.step.kind, Kind::Choose(_)))
+    })
 }
 
 /// Whether something was taken back, or may have been: going forward again would leave it half done.

@@ -245,6 +245,7 @@ impl Engine {
             began: tokio::time::Instant::now(),
             began_us: self.now().micros(),
             attempt: 1,
+            in_doubt: false,
             run_id: "shape".into(),
             path: object.into(),
             traceparent: None,

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use parking_lot::Mutex;
 use sqlx::{Connection, PgConnection, postgres::PgRow};
 use store::{
-    CLAIM_CHUNKS_MAX, Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId, sound,
+    CLAIM_CHUNKS_MAX, Claim, RECIPES_VISITED_MAX, Reaped, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited,
+    WorkerId, sound,
 };
 use uuid::Uuid;
 
@@ -255,7 +256,7 @@ pub(crate) async fn renew(connection: &mut PgConnection, worker: WorkerId, lease
     Ok(done.rows_affected() == 1)
 }
 
-pub(crate) async fn reap(connection: &mut PgConnection, now: Timestamp) -> Result<u64, StoreError> {
+pub(crate) async fn reap(connection: &mut PgConnection, now: Timestamp) -> Result<Reaped, StoreError> {
     let mut transaction = connection.begin().await.map_err(failed)?;
     // A worker that renews, claims or is reaped at this moment is left to the next round.
     sqlx::query(
@@ -266,7 +267,7 @@ pub(crate) async fn reap(connection: &mut PgConnection, now: Timestamp) -> Resul
     .await
     .map_err(failed)?;
     // A statement of its own, which sees every claim made before the worker's row could be locked.
-    let freed = sqlx::query(
+    let runs = sqlx::query(
         "with lost as materialized ( \
            select id from runs where owner is not null and not exists (select from workers w where w.id = runs.owner) \
            order by id for update \
@@ -280,18 +281,19 @@ pub(crate) async fn reap(connection: &mut PgConnection, now: Timestamp) -> Resul
     .map_err(failed)?
     .rows_affected();
     // One whose answer is kept at this moment is free after it.
-    sqlx::query(
+    let polls = sqlx::query(
         "update polls set owner = null, lease_until = null where recipe_id in (select recipe_id from polls \
          where owner is not null and not exists (select from workers w where w.id = polls.owner) for update skip locked)",
     )
     .execute(&mut *transaction)
     .await
-    .map_err(failed)?;
-    if freed > 0 {
+    .map_err(failed)?
+    .rows_affected();
+    if runs > 0 {
         notice::give(&mut transaction).await?;
     }
     transaction.commit().await.map_err(failed)?;
-    Ok(freed)
+    Ok(Reaped { runs, polls })
 }
 
 pub(crate) async fn owned(connection: &mut PgConnection, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {

@@ -38,9 +38,9 @@ use sqlx::{
 use store::{
     Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, CauseHours, Claim,
     ConnectionId, ConnectionRow, DeadLetter, Fingerprint, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome,
-    ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow,
-    RecipeStats, RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store,
-    StoreError, Timestamp, Unsorted, WorkerId,
+    ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, Reaped, RecipeId,
+    RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted,
+    Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 use crate::{
@@ -256,7 +256,7 @@ impl Store for PostgresStore {
         ask!(self, connection => claim::renew(connection, worker, lease_until))
     }
 
-    async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError> {
+    async fn reap_workers(&self, now: Timestamp) -> Result<Reaped, StoreError> {
         ask!(self, connection => claim::reap(connection, now))
     }
 

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection, SqlitePool, sqlite::SqliteRow};
 use store::{
-    CLAIM_CHUNKS_MAX, Claim, RECIPES_VISITED_MAX, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited, WorkerId, sound,
+    CLAIM_CHUNKS_MAX, Claim, RECIPES_VISITED_MAX, Reaped, RecipeId, Round, Rounds, RunId, StoreError, Timestamp, Visited,
+    WorkerId, sound,
 };
 use uuid::Uuid;
 
@@ -199,14 +200,14 @@ pub(crate) async fn renew(
     Ok(done.rows_affected() == 1)
 }
 
-pub(crate) async fn reap(connection: &mut SqliteConnection, now: Timestamp) -> Result<u64, StoreError> {
+pub(crate) async fn reap(connection: &mut SqliteConnection, now: Timestamp) -> Result<Reaped, StoreError> {
     let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
     sqlx::query("delete from workers where lease_until < ?")
         .bind(now.micros())
         .execute(&mut *transaction)
         .await
         .map_err(failed)?;
-    let freed = sqlx::query(
+    let runs = sqlx::query(
         "update runs set status = 0, owner = null, epoch = epoch + 1, due_at = min(accepted_at, ?) \
          where owner is not null and owner not in (select id from workers)",
     )
@@ -215,14 +216,15 @@ pub(crate) async fn reap(connection: &mut SqliteConnection, now: Timestamp) -> R
     .await
     .map_err(failed)?
     .rows_affected();
-    sqlx::query(
+    let polls = sqlx::query(
         "update polls set owner = null, lease_until = null where owner is not null and owner not in (select id from workers)",
     )
     .execute(&mut *transaction)
     .await
-    .map_err(failed)?;
+    .map_err(failed)?
+    .rows_affected();
     transaction.commit().await.map_err(failed)?;
-    Ok(freed)
+    Ok(Reaped { runs, polls })
 }
 
 pub(crate) async fn owned(readers: &SqlitePool, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {

@@ -51,9 +51,9 @@ use sqlx::{
 use store::{
     Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, CauseHours, Claim,
     ConnectionId, ConnectionRow, DeadLetter, Fingerprint, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome,
-    ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, RecipeId, RecipeRow,
-    RecipeStats, RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted, Store,
-    StoreError, Timestamp, Unsorted, WorkerId,
+    ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, Reaped, RecipeId,
+    RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted,
+    Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 pub use crate::{
@@ -264,7 +264,7 @@ impl Store for SqliteStore {
         claim::renew(&mut *self.writer().await, worker, lease_until).await
     }
 
-    async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError> {
+    async fn reap_workers(&self, now: Timestamp) -> Result<Reaped, StoreError> {
         claim::reap(&mut *self.writer().await, now).await
     }
 

@@ -437,6 +437,8 @@ pub struct Journal {
     pub began: PathMap<Timestamp>,
     /// Steps whose effect may have happened although nobody knows, by path: since when. An attempt under way is one, too.
     pub doubts: PathMap<Doubted>,
+    /// Doubtful steps that a person lets be repeated, by path: an attempt may still meet what an earlier one did.
+    pub repeated: PathSet,
     /// Attempts made before somebody reopened the step: the retry policy counts from there.
     pub reopened: PathMap<u32>,
     /// Failures that the recipe deals with, by path: what failed, and what counts as the output.

@@ -53,6 +53,9 @@ fn only_the_drawn_arrows_are_legal() {
         (StepState::Succeeded { output: Arc::new(json!(1)) }, 1, ""),
         (StepState::Skipped, 1, ""),
         (StepState::Failed { attempt: 1, error: error() }, 2, "reopened"),
+        (StepState::Failed { attempt: 1, error: error() }, 1, "uncertain reopened"),
+        // Nothing was tried.
+        (StepState::Failed { attempt: 0, error: error() }, 0, "reopened"),
         (StepState::Uncertain { attempt: 1, error: error() }, 2, "reopened settled"),
     ];
     for (state, n, expected) in states {

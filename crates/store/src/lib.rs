@@ -79,8 +79,8 @@ pub use crate::{
     recipe::{Activated, ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
     rounds::{RECIPES_VISITED_MAX, Round, Rounds, Visited},
     run::{
-        Accepted, Batch, BatchOutcome, CLAIM_CHUNKS_MAX, Claim, Committed, DeadLetter, EventKey, NewRun, RunCommit, RunFilter,
-        RunRow, RunStatus, Then, Via, WaitingFor,
+        Accepted, Batch, BatchOutcome, CLAIM_CHUNKS_MAX, Claim, Committed, DeadLetter, EventKey, NewRun, Reaped, RunCommit,
+        RunFilter, RunRow, RunStatus, Then, Via, WaitingFor,
     },
     sealing::new_key,
     shape::{ShapeRow, Shapes},
@@ -153,9 +153,8 @@ pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Bl
     async fn renew_worker(&self, worker: WorkerId, lease_until: Timestamp) -> Result<bool, StoreError>;
 
     /// Removes workers whose lease ended before `now` and makes their runs claimable at once, the
-    /// oldest first: they are due since they were accepted. What they asked for a trigger others may ask at once. Returns how
-    /// many runs that freed.
-    async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError>;
+    /// oldest first: they are due since they were accepted. What they asked for a trigger others may ask at once.
+    async fn reap_workers(&self, now: Timestamp) -> Result<Reaped, StoreError>;
 
     /// What steps of a run were answered and it has not taken in yet, oldest first.
     async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError>;

@@ -169,7 +169,7 @@ impl Store for MemoryStore {
         Ok(self.model.lock().workers.get_mut(&worker.0).map(|lease| *lease = lease_until).is_some())
     }
 
-    async fn reap_workers(&self, now: Timestamp) -> Result<u64, StoreError> {
+    async fn reap_workers(&self, now: Timestamp) -> Result<Reaped, StoreError> {
         let mut model = self.model.lock();
         model.workers.retain(|_, lease| *lease >= now);
         let living: BTreeSet<i64> = model.workers.keys().copied().collect();
@@ -179,7 +179,7 @@ impl Store for MemoryStore {
             model.free(*id, due);
         }
         self.notice.notify_one();
-        Ok(lost.len() as u64)
+        Ok(Reaped { runs: lost.len() as u64, polls: 0 })
     }
 
     async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {

@@ -359,6 +359,15 @@ impl RunCommit {
     }
 }
 
+/// What workers that died left behind.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reaped {
+    /// Runs that are claimable again.
+    pub runs: u64,
+    /// Triggers that may be asked again.
+    pub polls: u64,
+}
+
 /// What became of a [`RunCommit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Committed {

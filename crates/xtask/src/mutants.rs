@@ -34,10 +34,28 @@ const MUTANTS: &[Mutant] = &[
         "        if (step.action.effect)(&input) == Effect::Once && attempt > 1_000 {\n            let error",
     ),
     mutant(
+        "what may have happened is repeated when its key is long forgotten",
+        "crates/engine/src/decide/effects.rs",
+        "other || self.now.since(first.since) > *life",
+        "other || (self.state.journal.next_seq > 1_000 && self.now.since(first.since) > *life)",
+    ),
+    mutant(
+        "the time of a key counts from the last attempt without an answer",
+        "crates/store/src/journal/replay.rs",
+        "self.doubts.entry(Arc::clone(path)).or_insert(Doubted { attempt: *n, since: *at });",
+        "self.doubts.insert(Arc::clone(path), Doubted { attempt: *n, since: *at });",
+    ),
+    mutant(
+        "an attempt is not told that an earlier one may have happened",
+        "crates/engine/src/decide/effects.rs",
+        "let in_doubt = !other && ",
+        "let in_doubt = !other && number > 1_000 && ",
+    ),
+    mutant(
         "an answer that was lost counts as a failure that may be retried",
         "crates/engine/src/drive.rs",
-        "if error.doubt == Doubt::MayHaveHappened && (",
-        "if error.doubt == Doubt::MayHaveHappened && n > 1_000 && (",
+        "error.doubt == Doubt::MayHaveHappened && effect != Effect::None;",
+        "error.doubt == Doubt::MayHaveHappened && n > 1_000 && effect != Effect::None;",
     ),
     mutant(
         "calls are made without asking whether the lease still holds",
@@ -72,8 +90,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "state is kept again when the items that failed are done",
         "crates/engine/src/beside.rs",
-        "if done && before == 0 && !state.saved.is_empty() {",
-        "if done && !state.saved.is_empty() {",
+        "(done && before == 0 && !state.saved.is_empty())",
+        "(done && !state.saved.is_empty())",
     ),
     mutant(
         "a called run's end is not told to its caller",
@@ -97,7 +115,7 @@ const MUTANTS: &[Mutant] = &[
         "a process that answers nobody keeps its runs",
         "crates/engine/src/lease.rs",
         "let freed = self.store.reap_workers(now).await?;",
-        "let freed = if now.micros() < 0 { self.store.reap_workers(now).await? } else { 0 };",
+        "let freed = if now.micros() < 0 { self.store.reap_workers(now).await? } else { store::Reaped::default() };",
     ),
     mutant(
         "the next run of a key does not wait for the one before",

@@ -85,6 +85,7 @@ fn cx() -> Cx {
         began: tokio::time::Instant::now(),
         began_us: 1_760_000_000_000_000,
         attempt: 1,
+        in_doubt: false,
         run_id: "run".into(),
         path: "step".into(),
         traceparent: None,

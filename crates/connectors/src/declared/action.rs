@@ -1,8 +1,8 @@
 //! Actions of a declared connector.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use connector::{Action, Cx, Effect, ErrorClass, Page, StepError, whole};
+use connector::{Action, Cx, Effect, ErrorClass, KeyLife, Page, StepError, whole};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -17,8 +17,8 @@ use super::{
 
 /// Items an action gives at once; more go page by page.
 const ITEMS_MAX: usize = 10_000;
-const KEYS: [&str; 12] =
-    ["id", "title", "summary", "note", "effect", "input", "output", "take", "result", "answer", "paginate", "sample"];
+const KEYS: [&str; 13] =
+    ["id", "title", "summary", "note", "effect", "key_life", "input", "output", "take", "result", "answer", "paginate", "sample"];
 const EFFECTS: [&str; 3] = ["none", "idempotent", "once"];
 /// What formulas of a request can read.
 const NAMES: [&str; 3] = ["input", "config", "call"];
@@ -31,6 +31,7 @@ pub(crate) struct Spec {
     title: String,
     summary: String,
     pub(crate) effect: Effect,
+    key_life: Option<Duration>,
     pub(crate) input: Json,
     pub(crate) output: Json,
     sample: Option<Json>,
@@ -90,6 +91,22 @@ impl Spec {
                 "Write effect: none, or use the method that writes.",
             );
         }
+        let key_life = record.text("key_life", problems).and_then(|text| {
+            let life = record::duration(text);
+            if life.is_none() {
+                let at = record.place("key_life");
+                problems.add(Code::Value, at, "\"key_life\" must be a time such as 23h or 7d.");
+            }
+            life
+        });
+        if key_life.is_some() && effect.is_some_and(|effect| effect != 1) {
+            problems.helped(
+                Code::Value,
+                record.place("key_life"),
+                "Only what is repeated by its key has a key_life.",
+                "Write effect: idempotent, or leave key_life out.",
+            );
+        }
         let item = schema::schema(record.get("output"), problems);
         let output = match walk {
             None => item,
@@ -105,6 +122,7 @@ impl Spec {
             title: title?.to_owned(),
             summary: summary?.to_owned(),
             effect: [Effect::None, Effect::Idempotent, Effect::Once][effect?],
+            key_life,
             input,
             output,
             sample,
@@ -134,6 +152,7 @@ impl Spec {
             Effect::Once => |_| Effect::Once,
         });
         action.sample = self.sample;
+        action.key_life = self.key_life.map(KeyLife::For);
         if run.walk.is_none() {
             return action;
         }

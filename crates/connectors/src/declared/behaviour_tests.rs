@@ -225,6 +225,7 @@ fn shop_cx() -> connector::Cx {
         began: tokio::time::Instant::now(),
         began_us: 0,
         attempt: 1,
+        in_doubt: false,
         run_id: "r".into(),
         path: "p".into(),
         traceparent: None,

@@ -270,6 +270,7 @@ impl Play {
             began: tokio::time::Instant::now(),
             began_us: test.now,
             attempt: 1,
+            in_doubt: false,
             run_id: "test".into(),
             path: "test".into(),
             traceparent: None,

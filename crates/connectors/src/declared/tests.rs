@@ -87,6 +87,8 @@ fn every_problem_is_told_at_once_with_its_line_and_what_was_meant() {
 fn what_cannot_work_is_refused() {
     for (from, to, wanted) in [
         ("effect: none", "effect: once", "C0006 A request with GET or HEAD only reads."),
+        ("effect: none", "effect: none\n    key_life: 23h", "C0006 Only what is repeated by its key has a key_life."),
+        ("effect: none", "effect: none\n    key_life: a day", "C0006 \"key_life\" must be a time such as 23h or 7d."),
         ("id: get_order", "id: Get-Order", "C0006 \"Get-Order\" cannot be the id of an action."),
         ("path: /orders/{id}", "path: /orders/../{id}", "C0006 A path starts with /"),
         (

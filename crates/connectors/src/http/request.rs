@@ -1,6 +1,6 @@
 //! From a step's input to the request that is sent.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, time::Duration};
 
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, header::ACCEPT};
 use connector::{Connection, Cx, ErrorClass, Secret, StepError, files::File, http::Request};
@@ -13,9 +13,10 @@ use super::{
     settings::{self, Auth},
     sign,
 };
+use crate::declared::duration;
 use connector::strict;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 17] = [
     "method",
     "url",
     "path",
@@ -29,6 +30,7 @@ const KEYS: [&str; 16] = [
     "bytes",
     "accept",
     "idempotent",
+    "key_life",
     "parse",
     "paginate",
     "download",
@@ -69,7 +71,8 @@ pub(super) fn input_schema() -> Json {
             "parse": {"type": "string", "enum": parse::WORDS, "default": "auto", "title": "Read the answer as", "description": "auto goes by the answer's content type; with any other word, an answer that is not that fails."},
             "paginate": pages::schema(),
             "download": {"type": "boolean", "title": "Keep the answer as a file", "default": false, "description": "The answer's body becomes a file of any size; body is a reference to it, for bytes, multipart and attachments of later steps."},
-            "idempotent": {"type": "boolean", "title": "Can be repeated", "description": "True when the other side does the thing only once however often it is asked."}
+            "idempotent": {"type": "boolean", "title": "Can be repeated", "description": "True when the other side does the thing only once however often it is asked."},
+            "key_life": {"type": "string", "title": "Key is known for", "pattern": "^[0-9]+(ms|s|m|h|d)$", "description": "How long the other side knows the Idempotency-Key, such as 23h: once a call whose outcome is unknown is older, it waits for a person instead of being repeated. Left out where repeating does no harm without the key, too."}
         },
         "additionalProperties": false
     })
@@ -132,6 +135,11 @@ pub(super) fn invalid(code: &'static str, message: impl Into<String>) -> StepErr
     StepError::new(ErrorClass::Invalid, code, message)
 }
 
+/// How long the step says that its key is known.
+pub(super) fn key_life(input: &Json) -> Option<Duration> {
+    input.get("key_life")?.as_str().and_then(duration)
+}
+
 /// A request ready to be sent, and what the step says about its answer.
 pub(super) struct Call {
     pub(super) request: Request,
@@ -166,6 +174,9 @@ pub(super) fn build(cx: &Cx, input: &Json, with: With<'_>) -> Result<Call, StepE
         }
         None => Auth::None,
     };
+    if !matches!(fields.get("key_life"), None | Some(Json::Null)) && key_life(input).is_none() {
+        return Err(invalid("KEY_LIFE_INVALID", "key_life must be a time such as 23h or 7d"));
+    }
     let method = method(fields.get("method"))?;
     let accept = Accept::read(fields.get("accept"))?;
     let mut url = match (with.place, connection) {

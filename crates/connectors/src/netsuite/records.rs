@@ -113,8 +113,8 @@ async fn delete(cx: Cx, input: Json) -> Result<Json, StepError> {
         Ok(answer) if answer.status.as_u16() == 204 => Ok(json!({ "deleted": true })),
         // A page of a gateway is no answer of NetSuite.
         Ok(answer) => Err(answer.json().err().unwrap_or_else(|| answer.unreadable("nothing was expected"))),
-        // A later try meets what an earlier one did, whose answer was lost.
-        Err(error) if error.code == "NONEXISTENT_ID" => Ok(json!({ "deleted": cx.attempt > 1 })),
+        // Done by an earlier try whose answer was lost, or by somebody else.
+        Err(error) if error.code == "NONEXISTENT_ID" => Ok(json!({ "deleted": cx.in_doubt })),
         Err(error) => Err(error),
     }
 }

@@ -94,8 +94,8 @@ async fn many(cx: Cx, given: Json, how: How) -> Result<Json, StepError> {
                 Err(error) => return Err(error),
             };
             for (place, result) in chunk.iter().zip(told) {
-                // By an earlier try, or by the same id further up.
-                let by_us = how == How::Delete && (cx.attempt > 1 || rows[..*place].contains(&rows[*place]));
+                // By an earlier try whose answer was lost, or by the same id further up.
+                let by_us = how == How::Delete && (cx.in_doubt || rows[..*place].contains(&rows[*place]));
                 results[*place] = if by_us { gone(result, &rows[*place]) } else { result };
             }
         }

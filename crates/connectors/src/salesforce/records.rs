@@ -193,13 +193,13 @@ async fn delete(cx: Cx, given: Json) -> Result<Json, StepError> {
     let accepted: &[u16] = if flag(&given, "ignore_missing") { &[404] } else { &[] };
     let call = api.call(Method::DELETE, api.url(&["sobjects", text(&given, "object"), text(&given, "id")])).accepts(accepted);
     let answer = match api.send(call).await {
-        // A try whose answer was lost has done it already: that is what was wanted. The first one met somebody else's doing.
-        Err(error) if error.code == IN_BIN && cx.attempt > 1 => return Ok(json!({ "deleted": true })),
+        // A try whose answer was lost has done it already: that is what was wanted. Without such a try it is somebody else's doing.
+        Err(error) if error.code == IN_BIN && cx.in_doubt => return Ok(json!({ "deleted": true })),
         answer => answer?,
     };
     if missing(&answer)? {
         let in_bin = answer.peek().is_some_and(|body| body[0]["errorCode"] == IN_BIN);
-        return Ok(json!({ "deleted": in_bin && cx.attempt > 1 }));
+        return Ok(json!({ "deleted": in_bin && cx.in_doubt }));
     }
     if answer.body.is_empty() { Ok(json!({ "deleted": true })) } else { Err(answer.unreadable("an empty answer was expected")) }
 }

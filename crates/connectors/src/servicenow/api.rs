@@ -190,15 +190,15 @@ impl<'a> Api<'a> {
         answer
     }
 
-    /// Deletes something; false when the instance itself says that it is not there, and that is fine. A later try that
-    /// does not find it meets what an earlier one did. A gateway's page is no sign of either.
+    /// Deletes something; false when the instance itself says that it is not there, and that is fine. What an
+    /// earlier try may have deleted is its doing. A gateway's page is no sign of either.
     pub(super) async fn delete(&self, path: &[&str], missing_is_fine: bool) -> Result<bool, StepError> {
-        let later = self.cx.attempt > 1;
-        let fine: &[u16] = if missing_is_fine || later { &[404] } else { &[] };
+        let ours = self.cx.in_doubt;
+        let fine: &[u16] = if missing_is_fine || ours { &[404] } else { &[] };
         let answer = self.send(self.call(Method::DELETE, path).accepts(fine)).await?;
         match answer.status.as_u16() {
             204 if answer.body.is_empty() => Ok(true),
-            404 if refusal(&answer).is_some_and(|refusal| refusal.code == "NO_RECORD") => Ok(later),
+            404 if refusal(&answer).is_some_and(|refusal| refusal.code == "NO_RECORD") => Ok(ours),
             _ => Err(answer.unreadable("ServiceNow answers with 204 and nothing else, or names the record it does not find")),
         }
     }

@@ -76,7 +76,7 @@ async fn made(spec: Spec, cx: Cx, input: Json) -> Result<Json, StepError> {
     let done = match spec.method {
         Method::GET => client.get(&path, &fields).await,
         Method::DELETE => match client.delete(&path, &fields).await {
-            Err(error) if error.class == ErrorClass::NotFound => gone(&client, cx.attempt, &path, error).await,
+            Err(error) if error.class == ErrorClass::NotFound => gone(&client, cx.in_doubt, &path, error).await,
             done => done,
         },
         _ => client.post(&path, &fields, &common.cleared).await,
@@ -98,10 +98,10 @@ async fn made(spec: Spec, cx: Cx, input: Json) -> Result<Json, StepError> {
 
 /// A try whose answer was lost has ended it already: that is what was wanted. Some records tell that they are deleted,
 /// of others nothing is left.
-async fn gone(client: &Client<'_>, attempt: u32, path: &str, error: StepError) -> Result<Json, StepError> {
+async fn gone(client: &Client<'_>, in_doubt: bool, path: &str, error: StepError) -> Result<Json, StepError> {
     match client.get(path, &Map::new()).await {
         Ok(record) if record["deleted"] == true || record["status"] == "canceled" => Ok(record),
-        Err(none) if none.class == ErrorClass::NotFound && attempt > 1 => {
+        Err(none) if none.class == ErrorClass::NotFound && in_doubt => {
             let mut parts = path.rsplit('/');
             let (id, kind) = (parts.next(), parts.next().map(|kind| kind.trim_end_matches('s')));
             Ok(json!({ "id": id, "object": kind, "deleted": true }))

@@ -7,6 +7,7 @@
 mod cell;
 mod drift;
 mod faults;
+mod gone;
 mod key_life;
 mod netsuite;
 mod salesforce;

@@ -44,7 +44,7 @@ pub(crate) fn repeating(action: &Action) -> Repeats {
             }
         }
     }
-    let known = action.key_life.filter(|_| usual == Effect::Idempotent).map(|life| match life {
+    let known = action.key_life_of(&json!({})).map(|life| match life {
         Duration::MAX => " It is known as a repeat within its run.".to_owned(),
         life => format!(" It is known as a repeat for {}.", duration(life)),
     });

@@ -34,6 +34,7 @@ fn cx(config: Json, credentials: &[(&str, &str)]) -> Cx {
         began: tokio::time::Instant::now(),
         began_us: 1_760_000_000_000_000,
         attempt: 1,
+        in_doubt: false,
         traceparent: None,
     }
 }

@@ -100,6 +100,7 @@ impl System {
             began: tokio::time::Instant::now(),
             began_us: 1_795_000_000_000_000,
             attempt: 1,
+            in_doubt: false,
             run_id: "run_1".into(),
             path: "step".into(),
             traceparent: None,

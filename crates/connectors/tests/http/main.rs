@@ -40,6 +40,7 @@ fn cx(connection: Option<Connection>) -> Cx {
         began: tokio::time::Instant::now(),
         began_us: 1_760_000_000_000_000,
         attempt: 1,
+        in_doubt: false,
         traceparent: None,
     }
 }
@@ -486,6 +487,12 @@ fn what_repeating_does() {
         (json!(null), Effect::None),
     ] {
         assert_eq!(effect(&input), expected, "{input}");
+    }
+    let life = |input| connector.action("request").unwrap().key_life_of(&input);
+    let known = json!({"method": "POST", "idempotent": true, "key_life": "23h"});
+    assert_eq!(life(known), Some(Duration::from_secs(23 * 3600)));
+    for needs_no_key in [json!({"method": "POST", "idempotent": true}), json!({"method": "GET", "key_life": "23h"})] {
+        assert_eq!(life(needs_no_key), None);
     }
 }
 

@@ -60,6 +60,7 @@ impl Server {
             began: tokio::time::Instant::now(),
             began_us: jiff::Timestamp::now().as_microsecond(),
             attempt: 1,
+            in_doubt: false,
             run_id: "run_1".into(),
             path: "step".into(),
             traceparent: None,

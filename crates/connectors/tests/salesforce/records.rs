@@ -18,7 +18,7 @@ async fn a_record_lives_from_create_to_delete() {
     assert_eq!(sf.call("delete", json!({"object": "Account", "id": id})).await.unwrap()["deleted"], true);
     for ignore_missing in [false, true] {
         let again = json!({"object": "Account", "id": id, "ignore_missing": ignore_missing});
-        let later = Cx { attempt: 2, ..sf.cx("later") };
+        let later = Cx { in_doubt: true, ..sf.cx("later") };
         let done = sf.call_with(later, "delete", again.clone()).await.unwrap();
         assert_eq!(done["deleted"], true, "a try whose answer was lost has done it");
         match sf.call("delete", again).await {
@@ -27,7 +27,7 @@ async fn a_record_lives_from_create_to_delete() {
         }
     }
     let ids = json!({"ids": [id]});
-    let again = sf.call_with(Cx { attempt: 2, ..sf.cx("later") }, "batch_delete", ids.clone()).await.unwrap();
+    let again = sf.call_with(Cx { in_doubt: true, ..sf.cx("later") }, "batch_delete", ids.clone()).await.unwrap();
     assert_eq!((&again["succeeded"], &again["rows"][0]["id"]), (&json!(1), &json!(id)));
     let first = sf.call("batch_delete", ids).await.unwrap();
     assert_eq!((&first["failed"], &first["rows"][0]["errors"][0]["code"]), (&json!(1), &json!("ENTITY_IS_DELETED")));

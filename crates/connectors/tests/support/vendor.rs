@@ -48,6 +48,7 @@ impl Vendor {
             began: tokio::time::Instant::now(),
             began_us: self.sandbox.world().clock().now().as_microsecond(),
             attempt: 1,
+            in_doubt: false,
             run_id: "run_1".into(),
             path: "step".into(),
             traceparent: None,

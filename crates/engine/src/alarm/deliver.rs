@@ -104,6 +104,7 @@ impl Engine {
             began: tokio::time::Instant::now(),
             began_us: self.now().micros(),
             attempt: 1,
+            in_doubt: false,
             traceparent: None,
         };
         let call = AssertUnwindSafe(async { (action.run)(cx, input).await }).catch_unwind();

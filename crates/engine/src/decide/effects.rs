@@ -9,8 +9,10 @@ use store::{Entry, ErrorRecord, StepPath, StepState, WaitingFor};
 
 use super::{Attempt, CRASHED_ATTEMPTS_MAX, Flow, PageOf, Stop, Walk, at_path};
 use crate::{
+    frame::undone_by,
     gate::admit,
     program::{DoStep, Program},
+    resume::{dealt_with, left_behind},
     template::formula_failed,
 };
 
@@ -66,6 +68,7 @@ impl Walk<'_> {
         if let Some(doubt) = self.too_late_to_repeat(step, number - 1, path, other) {
             return doubt;
         }
+        let in_doubt = !other && self.state.journal.may_have_happened(path);
         let pass = match admit(self.state.seat.as_ref(), step, path, &input, self.now) {
             Ok(pass) => pass,
             Err(held) => {
@@ -81,7 +84,7 @@ impl Walk<'_> {
         });
         let turn = self.state.journal.turns.get(path).copied().unwrap_or(0);
         let (p, step, started) = (Arc::clone(path), Arc::clone(step), self.now);
-        self.attempts.push(Attempt { path: p, step, number, input, turn, began, started, page, pass });
+        self.attempts.push(Attempt { path: p, step, number, in_doubt, input, turn, began, started, page, pass });
         Flow::Blocked
     }
 
@@ -89,11 +92,8 @@ impl Walk<'_> {
     /// an attempt may have happened that the next one would not be known as a repeat of, only a person can say what is done.
     fn too_late_to_repeat(&mut self, step: &DoStep, attempt: u32, path: &StepPath, other: bool) -> Option<Flow> {
         let first = *self.state.journal.doubts.get(path)?;
-        let life = step.action.key_life.filter(|life| other || self.now.since(first.since) > *life)?;
         let input = self.state.journal.inputs.get(path).cloned().unwrap_or_default();
-        if (step.action.effect)(&input) != Effect::Idempotent {
-            return None;
-        }
+        let life = step.action.key_life_of(&input).filter(|life| other || self.now.since(first.since) > *life)?;
         let error = Box::new(ErrorRecord {
             class: ErrorClass::Network.as_str().to_owned(),
             code: REPEAT_TOO_LATE.to_owned(),
@@ -128,18 +128,31 @@ impl Walk<'_> {
         }
     }
 
-    /// A walk stops at the first doubt that a crash left behind; whoever settles it sees the others, too.
+    /// A walk stops at the first doubt; whoever settles it sees the others, too: calls that a crash left behind, and
+    /// those it is too late to repeat.
     pub(super) fn tell_all_doubts(&mut self, program: &Program) {
+        let journal = &self.state.journal;
+        let dealt_with = dealt_with(journal);
         let open = |(path, state): (&StepPath, &StepState)| match state {
-            StepState::Running { attempt } if !self.state.in_flight.contains(path) => Some((Arc::clone(path), *attempt)),
+            _ if self.state.in_flight.contains(path) => None,
+            StepState::Running { attempt } => Some((Arc::clone(path), *attempt, true)),
+            StepState::Failed { .. } if dealt_with.contains(&**path) => None,
+            StepState::Ready { attempts: attempt @ 1.. }
+            | StepState::Backoff { attempt, .. }
+            | StepState::Failed { attempt: attempt @ 1.., .. } => Some((Arc::clone(path), *attempt, false)),
             _ => None,
         };
-        let mut open: Vec<(StepPath, u32)> = self.state.journal.steps.iter().filter_map(open).collect();
+        let mut open: Vec<(StepPath, u32, bool)> = journal.steps.iter().filter_map(open).collect();
         open.sort();
-        for (path, attempt) in open {
+        for (path, attempt, running) in open {
             let Some(step) = program.called_at(&path) else { continue };
             let input = self.state.journal.inputs.get(&path).cloned().unwrap_or_default();
-            if (step.action.effect)(&input) == Effect::Once {
+            if (step.action.effect)(&input) != Effect::Once {
+                if undone_by(&path).is_none() && left_behind(&self.state.journal, program, &path) {
+                    continue;
+                }
+                drop(self.too_late_to_repeat(step, attempt, &path, false));
+            } else if running {
                 drop(self.crashed(step, attempt, &path));
             }
         }

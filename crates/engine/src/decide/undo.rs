@@ -3,13 +3,14 @@
 use std::{cmp::Reverse, sync::Arc};
 
 use formula::Scope;
+use serde_json::Value as Json;
 use store::{StepPath, StepState};
 
 use super::{Flow, Stop, Walk};
 use crate::{
     frame::{Frame, undone_by},
     program::{DoStep, Program, Step},
-    resume::{dealt_with, taken_back},
+    resume::{dealt_with, left_behind, taken_back},
 };
 
 /// A finished step that can be taken back, and what its undo sees.
@@ -70,7 +71,7 @@ impl Walk<'_> {
         Flow::Stop(Stop::Failed(failure))
     }
 
-    /// A failed step that may have happened, and that only another attempt of this run can tell of. Taking back the rest
+    /// A step that is not done and may have happened, and that only another attempt of this run can tell of. Taking back the rest
     /// would leave it alone there, and nobody could ask any more. A repeat that its system refused has told: it looks at
     /// the key before the data.
     fn open_repeat(&self, program: &Program) -> Option<StepPath> {
@@ -84,13 +85,17 @@ impl Walk<'_> {
                 let first = journal.doubts.get(path).map(|doubted| doubted.attempt);
                 first >= Some(*attempt) || !matches!(&*error.class, "invalid" | "not_found")
             }
+            // Its next attempt was still to come when the time of what holds it, or of the run, was over.
+            Some(StepState::Backoff { .. } | StepState::Running { .. } | StepState::Ready { .. }) => true,
             _ => false,
         };
+        let input = |path: &StepPath| journal.inputs.get(path).map_or(&Json::Null, |input| &**input);
         let open = journal.doubts.keys().filter(|path| {
             untold(path)
                 && !dealt_with.contains(&***path)
                 && undone_by(path).is_none()
-                && program.called_at(path).is_some_and(|step| step.action.key_life.is_some())
+                && !left_behind(journal, program, path)
+                && program.called_at(path).is_some_and(|step| step.action.key_life_of(input(path)).is_some())
         });
         open.min().cloned()
     }

@@ -1,7 +1,7 @@
 //! What a compiled step is like, and the steps in it.
 
 use super::{DoStep, Each, Kind, Program, Step, WaitKind};
-use crate::trial::short_name;
+use crate::{frame::id_of, trial::short_name};
 
 impl Step {
     /// It waits for a call to an address of its own.
@@ -40,6 +40,55 @@ impl Program {
             _ => None,
         }
     }
+}
+
+/// A step that holds the one at a path.
+pub(crate) struct Holder<'p> {
+    pub(crate) step: &'p Step,
+    /// Its own path.
+    pub(crate) path: String,
+    /// Which of its blocks the other one stands in.
+    pub(crate) block: usize,
+    /// The path of the pass or turn, when it is a loop.
+    pub(crate) pass: Option<String>,
+}
+
+impl Program {
+    /// What holds the step at a path, the outermost first.
+    pub(crate) fn holders(&self, path: &str) -> Vec<Holder<'_>> {
+        let mut chain = Vec::new();
+        if !within(&self.steps, id_of(path), &mut chain) {
+            return Vec::new();
+        }
+        let mut prefix = String::new();
+        let mut holders = Vec::with_capacity(chain.len());
+        for (step, block) in chain {
+            let own = if prefix.is_empty() { step.id.to_string() } else { format!("{prefix}.{}", step.id) };
+            let number = match step.kind {
+                Kind::Each(_) | Kind::Repeat(_) => path.get(own.len()..).and_then(|rest| rest.split_inclusive(']').next()),
+                _ => None,
+            };
+            let pass = number.map(|number| format!("{own}{number}"));
+            prefix = pass.clone().unwrap_or(prefix);
+            holders.push(Holder { step, path: own, block, pass });
+        }
+        holders
+    }
+}
+
+/// Notes the steps on the way to the one of that id, each with the number of the block; false when it is not there.
+fn within<'p>(steps: &'p [Step], id: &str, chain: &mut Vec<(&'p Step, usize)>) -> bool {
+    steps.iter().any(|step| {
+        *step.id == *id
+            || step.kind.blocks().into_iter().enumerate().any(|(block, steps)| {
+                chain.push((step, block));
+                let found = within(steps, id, chain);
+                if !found {
+                    chain.pop();
+                }
+                found
+            })
+    })
 }
 
 fn find<'p>(steps: &'p [Step], id: &str) -> Option<&'p Step> {

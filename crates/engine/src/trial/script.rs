@@ -147,6 +147,7 @@ impl Script {
             began: tokio::time::Instant::now(),
             began_us: state.journal.accepted_at.micros(),
             attempt: 1,
+            in_doubt: false,
             traceparent: None,
         };
         (attempt.step.action.run)(cx, Json::clone(&attempt.input)).now_or_never()

@@ -31,6 +31,8 @@ const LONG_STEP: Duration = Duration::from_millis(250);
 /// How far when hours go by.
 const LEAP_STEP: Duration = Duration::from_secs(3);
 const LONG: Duration = Duration::from_secs(40);
+/// So long a repeat of `pay` is known.
+pub(crate) const KEY_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// The store is asked so often after each move: whatever was due has come that far by then.
 const TURNS: usize = 3;
 /// However busy the machine is, this is enough for runs that are due to be claimed.
@@ -278,6 +280,7 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
                 .shaped(Shaped::by("object").gives("record")),
             action("put", |_| Effect::Idempotent),
             action("post", |_| Effect::Once),
+            action("pay", |_| Effect::Idempotent).key_life(KEY_LIFE),
         ],
         triggers: vec![thing(systems, began), listing(systems, began, false), listing(systems, began, true)],
     }]

@@ -103,6 +103,8 @@ pub(crate) fn error() -> Box<ErrorRecord> {
 pub(crate) struct World {
     pub(crate) now: i64,
     pub(crate) calls: Vec<(String, u32, Value)>,
+    /// Those of them that were told that an earlier attempt may have happened.
+    pub(crate) in_doubt: Vec<(String, u32)>,
     pub(crate) chunks: Vec<Vec<u8>>,
     /// What people and callers say, by the path of the step that waits for them.
     pub(crate) said: HashMap<String, Value>,
@@ -199,6 +201,9 @@ impl World {
     fn call(&mut self, state: &mut RunState, attempt: &Attempt, script: Script<'_>) {
         let before = self.calls.iter().filter(|(path, ..)| **path == *attempt.path).count();
         self.calls.push((attempt.path.to_string(), attempt.number, Value::clone(&attempt.input)));
+        if attempt.in_doubt {
+            self.in_doubt.push((attempt.path.to_string(), attempt.number));
+        }
         let (p, n, at) = (Arc::clone(&attempt.path), attempt.number, self.at());
         state.push(match script(&attempt.path, before) {
             Answer::Ok(out) => Entry::Succeeded { p, n, at, out: Arc::new(out) },

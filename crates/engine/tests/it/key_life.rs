@@ -168,6 +168,56 @@ fn an_attempt_without_an_answer_is_not_followed_by_one_that_sends_something_else
     assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
 }
 
+/// The attempts that were told that an earlier one may have happened.
+fn in_doubt(world: &World) -> Vec<u32> {
+    world.in_doubt.iter().map(|(_, number)| *number).collect()
+}
+
+#[test]
+fn an_attempt_is_told_whether_an_earlier_one_may_have_happened() {
+    let program = program("steps:\n  - { id: pay, do: sys.put }\n");
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    // Refused, lost, refused, done: what is refused later takes no doubt back.
+    let script = |_: &str, before| match before {
+        0 | 2 => Answer::Again(1),
+        1 => Answer::Lost(Some(1)),
+        _ => fine("", before),
+    };
+    world.drive(&program, &mut state, &script, 1000).expect("the run ends");
+    assert_eq!((world.calls.len(), in_doubt(&world)), (4, vec![3, 4]));
+}
+
+#[test]
+fn an_attempt_after_a_crash_or_a_wish_to_repeat_is_in_doubt_and_another_effect_is_not() {
+    let program = program("steps:\n  - { id: pay, do: sys.post, with: { amount: \"${ trigger.amount }\" } }\n");
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    world.drive(&program, &mut state, &|_, _| Answer::Uncertain, 1000).expect("the run ends");
+    reopen(&mut world);
+    // Turned away, and lost again: the first one may still have happened.
+    let mut recovered = world.recover();
+    let script = |_: &str, before| if before == 1 { Answer::Again(1) } else { Answer::Failed };
+    world.drive(&program, &mut recovered, &script, 1000).expect("the run ends");
+    assert_eq!((world.calls.len(), in_doubt(&world)), (3, vec![2, 3]));
+    // What is sent now was never sent before.
+    reopen(&mut world);
+    let other = self::program("steps:\n  - { id: pay, do: sys.post, with: { amount: 6 } }\n");
+    let mut recovered = world.recover();
+    world
+        .drive(&other, &mut recovered, &|_, before| if before == 3 { Answer::Again(1) } else { fine("", before) }, 1000)
+        .expect("the run ends");
+    assert_eq!((world.calls.len(), in_doubt(&world)), (5, vec![2, 3]));
+
+    let program = self::program("steps:\n  - { id: pay, do: sys.put }\n");
+    let mut world = World::default();
+    let mut state = world.begin(event());
+    assert!(world.drive(&program, &mut state, &fine, 1).is_none());
+    let mut recovered = world.recover();
+    world.drive(&program, &mut recovered, &fine, 1000).expect("the run ends");
+    assert_eq!(in_doubt(&world), [2]);
+}
+
 /// A step that can be taken back, and one that only a repeat can tell of.
 const SAGA: &str =
     "steps:\n  - { id: book, do: sys.put, undo: { do: sys.put } }\n  - { id: pay, do: sys.pay, with: { amount: 5 } }\n";

@@ -4,6 +4,7 @@
 mod bench;
 mod crash;
 mod key_life;
+mod key_life_deep;
 mod late;
 mod stories;
 mod streams;

@@ -1,8 +1,8 @@
-//! The world around the engine: one system with three actions, and everything it saw.
+//! The world around the engine: one system with a few actions, and everything it saw.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use connector::{Action, Connector, Cx, Doubt, Effect, ErrorClass, Page, StepError};
+use connector::{Action, Connector, Cx, Doubt, Effect, ErrorClass, KeyLife, Page, StepError};
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
@@ -15,6 +15,12 @@ use crate::{
 
 /// The instant every story begins.
 const BEGIN: i64 = 1_790_000_000_000_000;
+
+/// So long the engine relies on the key of a payment.
+const KEY_LIFE: Duration = Duration::from_secs(60);
+/// So long the system knows it, and pays again after that. An attempt begins before its call arrives, also in a process
+/// that stood still in between.
+const KEY_KNOWN: Duration = Duration::from_secs(120);
 
 /// Pages of the list.
 pub(crate) const PAGES: u64 = 3;
@@ -43,9 +49,33 @@ pub(crate) struct Seen {
     pub(crate) run: String,
     pub(crate) path: String,
     pub(crate) key: String,
+    /// It must not happen twice.
     pub(crate) once: bool,
+    pub(crate) attempt: u32,
     pub(crate) input: Value,
     pub(crate) at: Timestamp,
+}
+
+/// What a call does there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Reads,
+    /// Leaves the same state however often it is done.
+    Puts,
+    /// Happens again with every call.
+    Posts,
+    /// Happens again once the key of the call is forgotten.
+    Pays,
+}
+
+impl Does {
+    const fn effect(self) -> Effect {
+        match self {
+            Self::Reads => Effect::None,
+            Self::Puts | Self::Pays => Effect::Idempotent,
+            Self::Posts => Effect::Once,
+        }
+    }
 }
 
 /// True time, which is the database's.
@@ -116,7 +146,7 @@ impl World {
     }
 
     /// One call to the system, made by a process that may die meanwhile.
-    async fn call(&self, life: &Life, cx: Cx, input: Value, effect: Effect) -> Result<Value, StepError> {
+    async fn call(&self, life: &Life, cx: Cx, input: Value, does: Does) -> Result<Value, StepError> {
         let run: RunId = cx.run_id.parse().expect("a run's id");
         self.check_begun(run, &cx).await;
         let _under_way = match &cx.connection {
@@ -128,14 +158,17 @@ impl World {
         if self.goes_wrong(4) {
             return Err(StepError::new(ErrorClass::Server, "DOWN", "The system is down."));
         }
-        if self.goes_wrong(1) {
+        self.check_doubt(&cx);
+        // Who knows keys looks at them before the data.
+        let paid = does == Does::Pays && self.was_paid(&cx.idempotency_key);
+        if !paid && self.goes_wrong(1) {
             return Err(StepError::new(ErrorClass::Invalid, "BAD", "The system does not like this."));
         }
         let count = {
             let (mut inner, at) = (self.inner.lock(), self.now());
-            if effect != Effect::None {
+            if does != Does::Reads && !paid {
                 let (run, path, key) = (cx.run_id.to_string(), cx.path.to_string(), cx.idempotency_key.to_string());
-                inner.seen.push(Seen { run, path, key, once: effect == Effect::Once, input, at });
+                inner.seen.push(Seen { run, path, key, once: does != Does::Puts, attempt: cx.attempt, input, at });
             }
             let count = inner.counts.entry(cx.run_id.to_string()).or_default();
             *count += 1;
@@ -160,10 +193,25 @@ impl World {
 
     /// One page of the list, which has [`PAGES`] of two items each.
     async fn page(&self, life: &Life, cx: Cx, input: Value, cursor: Option<Value>) -> Result<Page, StepError> {
-        self.call(life, cx, input, Effect::None).await?;
+        self.call(life, cx, input, Does::Reads).await?;
         let page = cursor.and_then(|cursor| cursor.as_u64()).unwrap_or(0);
         let items = vec![json!(page * 2), json!(page * 2 + 1)];
         Ok(Page { items, next: (page + 1 < PAGES).then(|| json!(page + 1)) })
+    }
+
+    /// Whether the system still knows that it paid under this key.
+    fn was_paid(&self, key: &str) -> bool {
+        let now = self.now();
+        self.inner.lock().seen.iter().any(|seen| seen.key == *key && now.since(seen.at) <= KEY_KNOWN)
+    }
+
+    /// Whoever calls after an attempt that happened knows that it may have.
+    fn check_doubt(&self, cx: &Cx) {
+        let earlier = |seen: &&Seen| seen.key == *cx.idempotency_key && seen.attempt < cx.attempt;
+        let done = self.inner.lock().seen.iter().find(earlier).cloned();
+        if let Some(done) = done.filter(|_| !cx.in_doubt) {
+            self.accuse(format!("try {} of {} does not know that this may have happened: {done:?}", cx.attempt, cx.path));
+        }
     }
 
     /// Promises 3 and 5: what is done is never begun again, and what begins was written down first.
@@ -186,14 +234,18 @@ impl World {
 
 /// The system as one process calls it.
 pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
-    let action = |id, effect: Effect, of: fn(&Value) -> Effect| {
+    let action = |id, does: Does| {
         let (world, life) = (world.clone(), life.clone());
         Action {
             id,
             title: id,
             summary: id,
-            effect: of,
-            key_life: None,
+            effect: match does.effect() {
+                Effect::None => |_| Effect::None,
+                Effect::Idempotent => |_| Effect::Idempotent,
+                Effect::Once => |_| Effect::Once,
+            },
+            key_life: (does == Does::Pays).then_some(KeyLife::For(KEY_LIFE)),
             needs_connection: false,
             input: json!({ "type": "object" }),
             output: json!({}),
@@ -202,7 +254,7 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
             shaped: None,
             run: Arc::new(move |cx, input| {
                 let (world, life) = (world.clone(), life.clone());
-                Box::pin(async move { world.call(&life, cx, input, effect).await })
+                Box::pin(async move { world.call(&life, cx, input, does).await })
             }),
         }
     };
@@ -212,7 +264,7 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
             let (world, life) = (world.clone(), life.clone());
             Box::pin(async move { world.page(&life, cx, input, cursor).await })
         };
-        Action { pages: Some(Arc::new(pages)), ..action("list", Effect::None, |_| Effect::None) }
+        Action { pages: Some(Arc::new(pages)), ..action("list", Does::Reads) }
     };
     let builtin = Connector {
         id: "sys",
@@ -228,10 +280,11 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
         shapes: None,
         sign_in: None,
         actions: vec![
-            action("get", Effect::None, |_| Effect::None),
+            action("get", Does::Reads),
             list(),
-            action("put", Effect::Idempotent, |_| Effect::Idempotent),
-            action("post", Effect::Once, |_| Effect::Once),
+            action("put", Does::Puts),
+            action("post", Does::Posts),
+            action("pay", Does::Pays),
         ],
         triggers: Vec::new(),
         limits: connector::Limits::default(),
@@ -244,10 +297,7 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
         notes: &[],
         shapes: None,
         sign_in: None,
-        actions: vec![
-            needs(action("put", Effect::Idempotent, |_| Effect::Idempotent)),
-            needs(action("post", Effect::Once, |_| Effect::Once)),
-        ],
+        actions: vec![needs(action("put", Does::Puts)), needs(action("post", Does::Posts))],
         triggers: Vec::new(),
         ..builtin.clone()
     };

@@ -37,6 +37,12 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
         "connections: { crm: crm }\ntrigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - { id: up, do: crm.put, with: { of: \"${ trigger.id }\" }, retry: { times: 50, max_wait: 10s } }\n  \
          - { id: pay, do: crm.post, with: { of: \"${ trigger.id }\" }, retry: { times: 50, max_wait: 10s } }\n  - { id: end, return: fine }\n",
     ),
+    (
+        "bank",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - { id: fee, do: sys.pay, with: { of: \"${ trigger.id }\" }, retry: { times: 4, wait: 45s, factor: 1, jitter: none } }\n  \
+         - id: push\n    each: ${ $.trigger.items[*] }\n    parallel: 3\n    steps:\n      - { id: pay, do: sys.pay, with: { item: \"${ item }\" }, retry: { times: 4, wait: 130s, max_wait: 130s, factor: 1, jitter: none } }\n  \
+         - { id: end, return: \"${ steps.push.total }\" }\n",
+    ),
     ("alarm", "trigger: { from: failure }\nsteps:\n  - { id: tell, do: sys.put, with: { run: \"${ trigger.run.id }\" } }\n"),
     (
         "counter",
@@ -71,4 +77,4 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
 
 /// Recipes events are sent to.
 pub(crate) const SENT_TO: &[&str] =
-    &["line", "fan", "saga", "partly", "pages", "counter", "keyed", "caller", "asker", "patient", "gated"];
+    &["line", "fan", "saga", "partly", "pages", "counter", "keyed", "caller", "asker", "patient", "gated", "bank"];

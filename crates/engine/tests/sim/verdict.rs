@@ -25,6 +25,7 @@ pub(crate) async fn judge(world: &World, sent: &BTreeMap<u64, Sent>) -> Result<(
     failures_are_told(&runs)?;
     order_is_kept(world, &runs, &seen).await?;
     streams_are_whole(&runs, &seen)?;
+    all_is_paid(sent, &runs, &seen)?;
     waiting_costs_no_try(&runs)?;
     cancelled_stays_cancelled(sent, &runs)?;
     loops_count_what_they_did(world, sent, &runs, &seen).await?;
@@ -124,6 +125,21 @@ fn streams_are_whole(runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
             let items: BTreeSet<Option<u64>> = seen.iter().filter(of).map(|one| one.input["item"].as_u64()).collect();
             if items != (0..PAGES * 2).map(Some).collect() {
                 return Err(format!("{id} succeeded and {step} was done for {items:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What counts as paid was paid; that nothing was paid twice is told of all calls.
+fn all_is_paid(sent: &BTreeMap<u64, Sent>, runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
+    for event in sent.values().filter(|event| event.recipe == "bank") {
+        let Some(row) = runs.iter().find(|row| Some(row.id) == event.run && row.status == RunStatus::Succeeded) else { continue };
+        let items = event.data["items"].as_array().map_or(0, Vec::len);
+        let steps = (0..items).map(|place| format!("push[{place}].pay")).chain(["fee".to_owned()]);
+        for step in steps {
+            if !seen.iter().any(|one| one.run == row.id.to_string() && one.path == step) {
+                return Err(format!("{} {step} counts as paid and never was", row.id));
             }
         }
     }

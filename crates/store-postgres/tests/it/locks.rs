@@ -79,7 +79,7 @@ async fn a_reaper_waits_for_a_commit() {
     let worker = HalfDone::begin(&database, ended).await;
     let reaping = tokio::spawn({
         let store = Arc::clone(&store);
-        async move { store.reap_workers(LATER).await.unwrap() }
+        async move { store.reap_workers(LATER).await.unwrap().runs }
     });
     assert_eq!(worker.commit_when_waited_for(reaping).await, 0);
     assert!(store.run(commit.run).await.unwrap().unwrap().ended_at.is_some());
@@ -111,9 +111,9 @@ async fn a_reaper_passes_by_a_claim() {
     let database = FreshDatabase::schema().await;
     let (store, owner, commit) = one_running(&database).await;
     let claim = HalfDone::begin(&database, format!("select from workers where id = {} for key share", owner.0)).await;
-    assert_eq!(store.reap_workers(LATER).await.unwrap(), 0);
+    assert_eq!(store.reap_workers(LATER).await.unwrap().runs, 0);
     claim.commit_when_waited_for(tokio::spawn(async {})).await;
-    assert_eq!(store.reap_workers(LATER).await.unwrap(), 1);
+    assert_eq!(store.reap_workers(LATER).await.unwrap().runs, 1);
     assert_eq!(store.run(commit.run).await.unwrap().unwrap().due_at, Some(NOW));
     store.close().await;
     database.remove().await;

@@ -198,7 +198,7 @@ pub async fn a_lost_run_written_again(bed: Arc<dyn Bed>) {
     accept(&*store, running(recipe, 1, frozen)).await;
     let on = first_commit(1, frozen, Then::Running);
     assert_eq!(write(&*store, &on).await, Committed::Done);
-    assert_eq!(store.reap_workers(at(11)).await.unwrap(), 1);
+    assert_eq!(store.reap_workers(at(11)).await.unwrap().runs, 1);
     assert_eq!(write(&*store, &on).await, Committed::LeaseLost);
     assert_eq!(chunk_count(&*store, 1).await, 2);
 }

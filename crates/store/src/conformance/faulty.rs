@@ -15,8 +15,8 @@ use crate::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Care, Cause, CauseHours, Claim,
     ConnectionId, ConnectionRow, DeadLetter, Fingerprint, Forgotten, InboundBounds, InboundFilter, InboundId, InboundRow,
     ItemOutcome, ItemState, KeyPlace, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Purge,
-    Purged, Put, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Room, RunFilter, RunId, RunRow, RunStatus, Saved, Selection,
-    SessionRow, Sorted, Store, StoreError, Swept, Timestamp, Unsorted, WorkerId,
+    Purged, Put, Reaped, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Room, RunFilter, RunId, RunRow, RunStatus, Saved,
+    Selection, SessionRow, Sorted, Store, StoreError, Swept, Timestamp, Unsorted, WorkerId,
 };
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
 use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, Told, WaitingFor, Watch};
@@ -162,7 +162,7 @@ pass_on! {
     backlog(now: Timestamp, at_most: u32) -> Reply<u32>;
     register_worker(name: &str, now: Timestamp, lease_until: Timestamp) -> Reply<WorkerId>;
     renew_worker(worker: WorkerId, lease_until: Timestamp) -> Reply<bool>;
-    reap_workers(now: Timestamp) -> Reply<u64>;
+    reap_workers(now: Timestamp) -> Reply<Reaped>;
     untaken_answers(run: RunId) -> Reply<Vec<Answer>>;
     called_by(run: RunId) -> Reply<Vec<RunId>>;
     owned_runs(worker: WorkerId, limit: u32) -> Reply<Vec<RunId>>;

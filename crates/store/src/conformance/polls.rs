@@ -10,7 +10,8 @@ use super::{
     parts::{at, keyed, new_run, recipe, succeeded, worker},
 };
 use crate::{
-    Accepted, NewPoll, NewRun, PollAnswer, PollDone, PollPosition, PollRow, RecipeId, RunFilter, Store, Timestamp, WorkerId,
+    Accepted, NewPoll, NewRun, PollAnswer, PollDone, PollPosition, PollRow, Reaped, RecipeId, RunFilter, Store, Timestamp,
+    WorkerId,
 };
 
 const MINUTE_US: i64 = 60_000_000;
@@ -144,9 +145,12 @@ pub async fn whoever_died_is_replaced_at_once(bed: Arc<dyn Bed>) {
     let recipe = asking(&*store, "sync").await;
     let me = worker(&*store).await;
     let mine = take(&*store, me, at(10)).await.remove(0);
-    store.reap_workers(at(0)).await.unwrap();
+    assert_eq!(store.reap_workers(at(0)).await.unwrap(), Reaped::default());
     assert_eq!(store.next_poll().await.unwrap(), Some(at(70)), "I am not dead");
-    other.reap_workers(Timestamp::from_micros(i64::MAX)).await.unwrap();
+    for polls in [1, 0] {
+        let reaped = other.reap_workers(Timestamp::from_micros(i64::MAX)).await.unwrap();
+        assert_eq!(reaped, Reaped { runs: 0, polls }, "it is told once");
+    }
     let them = worker(&*other).await;
     let theirs = take(&*other, them, at(11)).await.remove(0);
     assert_eq!(store.finish_poll(&page(&mine, me, at(12), vec![event(recipe, 1)], "late")).await.unwrap(), None);

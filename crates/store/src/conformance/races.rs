@@ -164,9 +164,9 @@ pub async fn claims_and_a_reaper(bed: Arc<dyn Bed>) {
     for _ in 0..20 {
         let dying = store.register_worker("dying", at(0), at(10)).await.unwrap();
         let (claimed, reaped) = tokio::join!(store.claim(dying, at(1000), 50), other.reap_workers(at(1000)));
-        let (claimed, mut freed) = (claimed.unwrap().len(), reaped.unwrap());
+        let (claimed, mut freed) = (claimed.unwrap().len(), reaped.unwrap().runs);
         // The reaper may have found the worker busy; it comes again.
-        freed += other.reap_workers(at(1000)).await.unwrap();
+        freed += other.reap_workers(at(1000)).await.unwrap().runs;
         assert_eq!(u64::try_from(claimed).unwrap(), freed);
         assert_eq!(store.backlog(at(1000), 100).await.unwrap(), 50);
     }

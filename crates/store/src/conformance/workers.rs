@@ -15,11 +15,11 @@ use crate::{Committed, RunStatus, Then, WorkerId};
 pub async fn a_lease_is_renewed(bed: Arc<dyn Bed>) {
     let store = bed.store();
     let owner = store.register_worker("a", at(0), at(10)).await.unwrap();
-    assert_eq!(store.reap_workers(at(10)).await.unwrap(), 0);
+    assert_eq!(store.reap_workers(at(10)).await.unwrap().runs, 0);
     assert!(store.renew_worker(owner, at(20)).await.unwrap());
-    assert_eq!(store.reap_workers(at(11)).await.unwrap(), 0);
+    assert_eq!(store.reap_workers(at(11)).await.unwrap().runs, 0);
     assert!(store.renew_worker(owner, at(30)).await.unwrap());
-    assert_eq!(store.reap_workers(at(31)).await.unwrap(), 0, "it owned nothing");
+    assert_eq!(store.reap_workers(at(31)).await.unwrap().runs, 0, "it owned nothing");
     assert!(!store.renew_worker(owner, at(40)).await.unwrap());
     assert!(!store.renew_worker(WorkerId(-5), at(40)).await.unwrap());
 }
@@ -32,8 +32,8 @@ pub async fn a_dead_worker_owns_nothing(bed: Arc<dyn Bed>) {
     accept_all(&*store, [running(recipe, 1, frozen), running(recipe, 2, frozen), new_run(recipe, 3)]).await;
     let claimed = store.claim(frozen, at(5), 1).await.unwrap().remove(0);
     write(&*store, &first_commit(2, frozen, succeeded(6))).await;
-    assert_eq!(store.reap_workers(at(11)).await.unwrap(), 2);
-    assert_eq!(store.reap_workers(at(11)).await.unwrap(), 0);
+    assert_eq!(store.reap_workers(at(11)).await.unwrap().runs, 2);
+    assert_eq!(store.reap_workers(at(11)).await.unwrap().runs, 0);
     let freed = row(&*store, 1).await;
     assert_eq!((freed.status, freed.due_at), (RunStatus::Queued, Some(at(1))), "due since it was accepted");
 
@@ -80,7 +80,7 @@ pub async fn a_living_worker_keeps_its_runs(bed: Arc<dyn Bed>) {
     let dead = store.register_worker("dead", at(0), at(10)).await.unwrap();
     let living = store.register_worker("living", at(0), at(100)).await.unwrap();
     accept_all(&*store, [running(recipe, 1, dead), running(recipe, 2, living)]).await;
-    assert_eq!(store.reap_workers(at(50)).await.unwrap(), 1);
+    assert_eq!(store.reap_workers(at(50)).await.unwrap().runs, 1);
     assert!(store.renew_worker(living, at(200)).await.unwrap());
     assert_eq!(row(&*store, 2).await.status, RunStatus::Running);
     assert_eq!(write(&*store, &first_commit(2, living, succeeded(60))).await, Committed::Done);
@@ -121,6 +121,6 @@ pub async fn a_run_of_nobody_is_freed(bed: Arc<dyn Bed>) {
     accept(&*store, running(recipe, 1, dead)).await;
     // The clock of the process that accepted it may be ahead: freed means claimable, at once.
     accept(&*store, running(recipe, 60, dead)).await;
-    assert_eq!(store.reap_workers(at(12)).await.unwrap(), 2);
+    assert_eq!(store.reap_workers(at(12)).await.unwrap().runs, 2);
     assert_eq!((row(&*store, 1).await.due_at, row(&*store, 60).await.due_at), (Some(at(1)), Some(at(12))));
 }

@@ -26,6 +26,7 @@ impl Journal {
             turns: PathMap::default(),
             began: PathMap::default(),
             doubts: PathMap::default(),
+            repeated: PathSet::default(),
             reopened: PathMap::default(),
             caught: PathMap::default(),
             held: PathSet::default(),
@@ -128,6 +129,9 @@ impl Journal {
                 (StepState::Running { .. }, Entry::Started { input: Some(input), at, .. }) => {
                     if self.inputs.insert(Arc::clone(path), Arc::clone(input)).is_some() {
                         *self.turns.entry(Arc::clone(path)).or_default() += 1;
+                        // It is another effect.
+                        self.doubts.remove(path);
+                        self.repeated.remove(path);
                     }
                     self.began.insert(Arc::clone(path), *at);
                 }
@@ -166,9 +170,21 @@ impl Journal {
                 self.doubts.remove(path);
             }
             // It began what it waits for.
-            (StepState::Succeeded { .. } | StepState::Waiting { .. }, _) => drop(self.doubts.remove(path)),
-            (_, Entry::Reopened { .. }) if was_asked() => drop(self.doubts.remove(path)),
+            (StepState::Succeeded { .. } | StepState::Waiting { .. }, _) => {
+                self.doubts.remove(path);
+                self.repeated.remove(path);
+            }
+            (_, Entry::Reopened { .. }) if was_asked() => {
+                self.doubts.remove(path);
+                self.repeated.insert(Arc::clone(path));
+            }
             _ => {}
         }
+    }
+
+    /// Whether an attempt of a step that is not done may have happened, under the key it still has.
+    #[must_use]
+    pub fn may_have_happened(&self, path: &StepPath) -> bool {
+        self.doubts.contains_key(path) || self.repeated.contains(path)
     }
 }

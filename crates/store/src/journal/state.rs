@@ -113,11 +113,12 @@ impl StepState {
                 Self::Uncertain { attempt: *n, error: err.clone() }
             }
             // What an earlier attempt did is not known, and it is too late to repeat it.
-            (Self::Backoff { attempt, .. } | Self::Ready { attempts: attempt @ 1.. }, Entry::Uncertain { n, err, .. })
-                if n == attempt =>
-            {
-                Self::Uncertain { attempt: *n, error: err.clone() }
-            }
+            (
+                Self::Backoff { attempt, .. }
+                | Self::Ready { attempts: attempt @ 1.. }
+                | Self::Failed { attempt: attempt @ 1.., .. },
+                Entry::Uncertain { n, err, .. },
+            ) if n == attempt => Self::Uncertain { attempt: *n, error: err.clone() },
             (Self::Backoff { attempt, .. }, Entry::Started { n, .. }) if *n == attempt + 1 => Self::Running { attempt: *n },
             (Self::Failed { attempt, .. } | Self::Uncertain { attempt, .. }, Entry::Reopened { .. }) => {
                 Self::Ready { attempts: *attempt }
