@@ -30,6 +30,7 @@ mod settings;
 mod soap;
 mod sobjects;
 mod soql;
+mod streaming;
 mod system;
 mod tree;
 mod value;
@@ -76,6 +77,9 @@ impl Vendor for Salesforce {
     fn refusal(&self, kind: &Kind, request: &Parts) -> Response {
         if request.uri.path().starts_with(pubsub::PATH) {
             return pubsub::refused(kind);
+        }
+        if request.uri.path().starts_with(streaming::PATH) && matches!(kind, Kind::ExpiredSession) {
+            return streaming::signed_out();
         }
         let trouble = match kind {
             Kind::RateLimited { .. } => Trouble::new(403, "REQUEST_LIMIT_EXCEEDED", "ConcurrentPerOrgLongTxn Limit exceeded."),

@@ -17,6 +17,9 @@ use super::{
 };
 
 const ROWS_MAX: usize = 10_000;
+/// Filters of a saved search, and values of one.
+const FILTERS_MAX: usize = 50;
+const FILTER_VALUES_MAX: usize = 1_000;
 /// Rows of a page; the service takes 5 to 1,000.
 const PAGE_ROWS: u64 = 500;
 
@@ -187,8 +190,9 @@ pub(super) async fn page(cx: &Cx, input: &Json, cursor: Option<Json>) -> Result<
             let attribute = if search.chars().all(|c| c.is_ascii_digit()) { "savedSearchId" } else { "savedSearchScriptId" };
             let version = settings::soap_version(cx)?;
             let inside = format!(
-                "<m:searchRecord xmlns:r=\"urn:{home}_{version}.{area}.webservices.netsuite.com\" xsi:type=\"r:{of}SearchAdvanced\" {attribute}=\"{}\"/>",
-                escaped(search)
+                "<m:searchRecord xmlns:r=\"urn:{home}_{version}.{area}.webservices.netsuite.com\" xmlns:s=\"urn:common_{version}.platform.webservices.netsuite.com\" xsi:type=\"r:{of}SearchAdvanced\" {attribute}=\"{}\">{}</m:searchRecord>",
+                escaped(search),
+                criteria(input)?
             );
             let preferences = format!(
                 "<m:searchPreferences><m:bodyFieldsOnly>true</m:bodyFieldsOnly><m:returnSearchColumns>true</m:returnSearchColumns><m:pageSize>{size}</m:pageSize></m:searchPreferences>"
@@ -209,6 +213,39 @@ pub(super) async fn page(cx: &Cx, input: &Json, cursor: Option<Json>) -> Result<
     }
     let next = (index < pages).then(|| json!({ "search": result["searchId"], "page": index + 1 }));
     Ok(Page { items, next })
+}
+
+/// Conditions that hold besides those of the saved search. Each field is declared with one kind of value, so none is said.
+fn criteria(input: &Json) -> Result<String, StepError> {
+    let filters = list(&input["filters"]);
+    let texts = |value: &Json| -> Vec<String> {
+        list(value).iter().map(|value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned)).collect()
+    };
+    let mut inside = String::new();
+    for filter in &filters {
+        let field = named(needed(filter, "field")?)?;
+        let operator = text(filter, "operator").unwrap_or_default();
+        let (values, ids) = (texts(&filter["values"]), texts(&filter["ids"]));
+        let two = matches!(operator, "between" | "notBetween" | "within" | "notWithin") && values.len() == 2;
+        inside.push_str(&format!("<s:{field}"));
+        if !operator.is_empty() {
+            inside.push_str(&format!(" operator=\"{}\"", escaped(operator)));
+        }
+        inside.push('>');
+        for (place, value) in values.iter().enumerate() {
+            let element = if two && place == 1 { "c:searchValue2" } else { "c:searchValue" };
+            inside.push_str(&format!("<{element}>{}</{element}>", escaped(value)));
+        }
+        inside.extend(ids.iter().map(|id| format!("<c:searchValue internalId=\"{}\"/>", escaped(id))));
+        inside.push_str(&format!("</s:{field}>"));
+    }
+    Ok(if inside.is_empty() { inside } else { format!("<r:criteria><r:basic>{inside}</r:basic></r:criteria>") })
+}
+
+/// A name of a field, which becomes one of an element.
+fn named(name: &str) -> Result<&str, StepError> {
+    let good = name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    if good { Ok(name) } else { Err(super::api::invalid(format!("\"{name}\" is no name of a field"))) }
 }
 
 fn unreadable(why: &str) -> StepError {
@@ -254,10 +291,7 @@ async fn get(cx: Cx, input: Json) -> Result<Json, StepError> {
 
 /// A field as XML: references by id or external id, lists of rows, or text.
 fn element(name: &str, value: &Json) -> Result<String, StepError> {
-    let good = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
-    if !good {
-        return Err(super::api::invalid(format!("\"{name}\" is no name of a field")));
-    }
+    let name = named(name)?;
     let plain = |value: &Json| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
     Ok(match value {
         Json::Object(members) => match (members.get("id"), members.get("externalId")) {
@@ -321,6 +355,12 @@ pub(super) fn search_properties() -> Json {
     json!({
         "search": {"type": "string", "title": "Saved search", "description": "Its number or id, such as customsearch_open_invoices."},
         "search_type": {"type": "string", "enum": ["transaction", "customer", "vendor", "contact", "employee", "item"], "default": "transaction", "title": "What it finds"},
+        "filters": {"type": "array", "maxItems": FILTERS_MAX, "title": "Filters", "description": "Conditions that must hold besides those of the search.", "items": {"type": "object", "required": ["field"], "additionalProperties": false, "properties": {
+            "field": {"type": "string", "title": "Field", "description": "As SOAP calls it, such as companyName, tranDate or entity."},
+            "operator": {"type": "string", "title": "Operator", "description": "Such as is, contains, onOrAfter, greaterThan or anyOf; none for fields that are true or false."},
+            "values": {"type": "array", "maxItems": FILTER_VALUES_MAX, "items": {"type": ["string", "number", "boolean"]}, "title": "Values", "description": "The second one ends a span. A date is a date and time."},
+            "ids": {"type": "array", "maxItems": FILTER_VALUES_MAX, "items": {"type": ["string", "integer"]}, "title": "Internal ids", "description": "For fields that name other records, instead of values."}
+        }}},
         "page_size": {"type": "integer", "minimum": 5, "maximum": 1000, "default": PAGE_ROWS, "title": "Rows of a page"}
     })
 }

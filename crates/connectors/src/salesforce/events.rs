@@ -9,6 +9,7 @@ mod avro;
 mod bus;
 mod change;
 mod messages;
+mod whole;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -26,6 +27,7 @@ use self::{
 };
 use super::{
     api::{flag, text},
+    describe::Known,
     input,
 };
 
@@ -58,12 +60,12 @@ const KINDS: [&str; 9] =
 type Schemas = Arc<Mutex<HashMap<(String, String), Arc<Type>>>>;
 
 pub(super) fn triggers() -> Vec<Trigger> {
-    let schemas = Schemas::default();
+    let (schemas, known) = (Schemas::default(), Known::default());
     let asked = |schemas: &Schemas, changes: bool| {
-        let schemas = Arc::clone(schemas);
+        let (schemas, known) = (Arc::clone(schemas), known.clone());
         Poll::new(EVERY, move |cx, with, from| {
-            let schemas = Arc::clone(&schemas);
-            async move { Question { cx: &cx, with: &with, changes, schemas }.ask(&from).await }
+            let (schemas, known) = (Arc::clone(&schemas), known.clone());
+            async move { Question { cx: &cx, with: &with, changes, schemas, known }.ask(&from).await }
         })
     };
     vec![platform_event().poll(asked(&schemas, false)), change_event().poll(asked(&schemas, true))]
@@ -102,6 +104,7 @@ fn change_event() -> Trigger {
                 "objects": {"type": "array", "items": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]{0,79}$"}, "maxItems": OBJECTS_MAX, "uniqueItems": true, "title": "Objects", "description": "API names, such as Account or Invoice__c; all that Setup, Change Data Capture lists when left out."},
                 "change_types": {"type": "array", "items": {"type": "string", "enum": KINDS}, "uniqueItems": true, "title": "Kinds of change", "description": "All when left out. GAP_… tell that something changed without what: read the record again."},
                 "ignore_own_changes": {"type": "boolean", "default": true, "title": "Without our own changes", "description": "Leaves out what Liaison itself changed, so that recipes do not answer each other for ever."},
+                "full_records": {"type": "boolean", "default": false, "title": "Whole records", "description": "Asks for the records of each change with all their plain fields, as they are by then."},
                 "channel": {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_]{0,79}__chn$", "title": "Channel", "description": "A channel of your own, such as Sales__chn."},
                 "wait_s": wait_input(),
             }),
@@ -113,6 +116,7 @@ fn change_event() -> Trigger {
             "gap": {"type": "boolean", "description": "True when Salesforce tells of a change without what changed."},
             "changed_fields": list, "nulled_fields": list, "diff_fields": list, "origin": {"type": ["string", "null"]}, "transaction": {"type": ["string", "null"]},
             "sequence": {"type": ["integer", "null"]}, "commit_number": {"type": ["integer", "null"]}, "user_id": {"type": ["string", "null"]}, "committed_at": {"type": ["string", "null"]},
+            "records": {"type": "array", "items": {"type": "object"}, "description": "With whole records: for each of record_ids its id, whether it is gone, and the record, null when it is."},
             "fields": {"type": "object", "description": "Those that changed, all of a new record; dates and times are milliseconds since 1970."},
             "lost": lost, "lost_after": lost_after}}))
         .sample(json!({"event_id": "e0e4c5a2-6d3b-4a55-a1b2-0123456789ab", "replay_id": "AAAAAAAAB9A=", "schema_id": "K98aAtiNFBjA-PJlcvaQ2g", "object": "Account", "record_id": "001xx000003DGb1AAG",
@@ -148,6 +152,7 @@ struct Question<'a> {
     with: &'a Json,
     changes: bool,
     schemas: Schemas,
+    known: Known,
 }
 
 fn moment_text(ms: i64) -> String {
@@ -161,7 +166,10 @@ impl Question<'_> {
             Err(Trouble::Lost) if place.replay.is_some() => self.again(&place).await?,
             other => (other.map_err(Trouble::told)?, None),
         };
-        let events = lost.into_iter().chain(taken.events).collect();
+        let mut events: Vec<Occurrence> = lost.into_iter().chain(taken.events).collect();
+        if flag(self.with, "full_records") {
+            whole::fill(&self.known, self.cx, &mut events).await?;
+        }
         Ok(Polled { events, cursor: json!(taken.place), more: taken.more })
     }
 

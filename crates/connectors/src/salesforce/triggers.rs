@@ -19,7 +19,7 @@ use super::{
 
 /// Usual pause between two questions.
 const EVERY: Duration = Duration::from_secs(300);
-/// Records of a question.
+/// Records of a question, unless the trigger says so, and at most.
 const PAGE: usize = 2_000;
 /// The newest moments are left for the next question: a long transaction stamps a record before it can be seen.
 const LAG_S: i64 = 60;
@@ -40,7 +40,8 @@ pub(super) fn triggers() -> Vec<Trigger> {
     };
     let fields = json!({"type": "array", "items": {"type": "string"}, "title": "Fields", "description": "All plain fields when left out."});
     let lag = json!({"type": "integer", "minimum": 0, "maximum": 3600, "default": LAG_S, "title": "Lag", "description": "Seconds that the newest records are left for the next question, because long transactions come late."});
-    let filter = json!({"object": object_input(), "fields": fields, "filter": schema(), "where": {"type": "string", "title": "Condition in SOQL"}, "params": {"type": "object", "title": "Values", "additionalProperties": true}, "lag_s": lag});
+    let filter = json!({"object": object_input(), "fields": fields, "filter": schema(), "where": {"type": "string", "title": "Condition in SOQL"}, "params": {"type": "object", "title": "Values", "additionalProperties": true}, "lag_s": lag,
+        "batch_size": {"type": "integer", "minimum": 1, "maximum": PAGE, "default": PAGE, "title": "Batch size", "description": "Records of one question; smaller for objects with large fields. Each record is still an event of its own."}});
     let mut changed = filter.clone();
     changed["by"] = field_input(
         "Followed by",
@@ -143,8 +144,14 @@ async fn walk(known: Known, cx: Cx, with: Json, from: Position, changes: bool) -
             events.push(Occurrence { key, data: json!({ "record": bare(record.clone()) }) });
         }
     }
-    let more = !cut && (records.len() >= PAGE || body["done"] == false);
+    let more = !cut && (records.len() >= batch(&with) || body["done"] == false);
     Ok(Polled { events, cursor: json!(next(&start, reached, upper, more)?), more })
+}
+
+/// Records of one question.
+fn batch(with: &Json) -> usize {
+    let given = with["batch_size"].as_u64().and_then(|size| usize::try_from(size).ok());
+    given.map_or(PAGE, |size| size.clamp(1, PAGE))
 }
 
 /// The next place: behind the last record while there is more; else a stretch back, to see what came late.
@@ -204,7 +211,8 @@ fn question(described: &Json, with: &Json, by: &str, start: &Place) -> Result<St
         format!("({by} > {at} OR ({by} = {at} AND Id > {}))", quoted(id))
     });
     let object = name(text(with, "object"))?;
-    Ok(format!("SELECT {} FROM {object} WHERE {} ORDER BY {by} ASC, Id ASC LIMIT {PAGE}", fields.join(","), all.join(" AND ")))
+    let (fields, conditions, most) = (fields.join(","), all.join(" AND "), batch(with));
+    Ok(format!("SELECT {fields} FROM {object} WHERE {conditions} ORDER BY {by} ASC, Id ASC LIMIT {most}"))
 }
 
 /// Salesforce's clock; ours only where it tells none.

@@ -13,7 +13,7 @@ use super::{
     webhook,
 };
 
-/// Rows of one question.
+/// Rows of one question, unless the trigger says so, and at most.
 const PAGE: u64 = 1_000;
 /// Comments of one question; their records are fetched by id in one call.
 const COMMENTS_PAGE: u64 = 100;
@@ -45,6 +45,7 @@ fn records_settings() -> Json {
         json!({
             "filter": filter::schema(),
             "fields": {"type": "array", "items": {"type": "string"}, "title": "Fields", "description": "The fields to get, all when left out; sys_id, sys_mod_count and the time come along."},
+            "batch_size": {"type": "integer", "minimum": 1, "maximum": PAGE, "default": PAGE, "title": "Batch size", "description": "Records of one question; smaller for slow tables. Each record is still an event of its own."},
             "ignore_own_changes": {"type": "boolean", "default": false, "title": "Leave own changes out", "description": "Leaves out what the integration user changed last, so that recipes do not start each other."}
         }),
         &["table"],
@@ -240,7 +241,8 @@ async fn walk_records(
         }
     }
     let kinds = dictionary.kinds(&api, table, &fields).await?;
-    let walked = walk(&api, with, from, &Walk { table, stamp: field, filter: &filter, fields: &fields, limit: PAGE }).await?;
+    let limit = with["batch_size"].as_u64().map_or(PAGE, |size| size.clamp(1, PAGE));
+    let walked = walk(&api, with, from, &Walk { table, stamp: field, filter: &filter, fields: &fields, limit }).await?;
     let records = walked.rows.iter().map(|row| kinds.record(row)).collect();
     Ok((walked, records))
 }

@@ -62,6 +62,19 @@ async fn a_script_that_fails_or_is_behind_a_gateway_may_have_done_its_work() {
 }
 
 #[tokio::test]
+async fn a_script_that_broke_in_the_middle_leaves_doubt_whatever_its_status() {
+    let vendor = tokens().await;
+    for (code, doubt) in [("UNEXPECTED_ERROR", Doubt::MayHaveHappened), ("MY_ERROR", Doubt::Settled)] {
+        let body = json!({ "code": code, "message": "it broke" });
+        let error = vendor.call("call_restlet", json!({ "script": "5", "method": "POST", "body": body })).await.unwrap_err();
+        assert_eq!((error.code.as_str(), error.doubt), (code, doubt), "{error:?}");
+    }
+    // The script throws with 400: the code decides, and not a status of 500.
+    let sent = vendor.sandbox.world().recorder().all();
+    assert!(sent.iter().filter(|request| request.target.contains("/restlet.nl")).all(|request| request.status == Some(400)));
+}
+
+#[tokio::test]
 async fn a_hanging_system_ends_with_the_attempt() {
     let mut vendor = tokens().await;
     vendor.timeout = std::time::Duration::from_millis(300);

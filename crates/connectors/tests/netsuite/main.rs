@@ -204,6 +204,24 @@ async fn saved_searches_and_soap_records_work_with_tokens_only() {
     assert_eq!(pages.iter().map(|page| page.items.len()).collect::<Vec<_>>(), [25, 25, 10]);
     assert!(pages[0].items[0]["companyName"].is_string(), "{}", pages[0].items[0]);
     assert_eq!(vendor.call("run_saved_search", search).await.unwrap()["count"], 60);
+    let filtered = async |filters: Json| {
+        let with = json!({ "search": "customsearch_customers", "search_type": "customer", "filters": filters });
+        vendor.call("run_saved_search", with).await
+    };
+    let all = filtered(json!([])).await.unwrap()["rows"].clone();
+    let (name, id) = (&all[3]["companyName"], &all[3]["id"]);
+    let one = filtered(
+        json!([{ "field": "companyName", "operator": "is", "values": [name] }, { "field": "isInactive", "values": [false] }]),
+    );
+    assert_eq!(one.await.unwrap()["rows"], json!([all[3]]));
+    let by_id = filtered(json!([{ "field": "internalId", "operator": "anyOf", "ids": [id, all[5]["id"]] }])).await.unwrap();
+    assert_eq!(by_id["rows"], json!([all[3], all[5]]));
+    let long_ago =
+        json!([{ "field": "dateCreated", "operator": "within", "values": ["1999-01-01T00:00:00Z", "1999-12-31T00:00:00Z"] }]);
+    assert_eq!(filtered(long_ago).await.unwrap()["count"], 0);
+    assert_eq!(filtered(json!([{ "field": "name><x" }])).await.unwrap_err().class, ErrorClass::Invalid);
+    let unknown = filtered(json!([{ "field": "colour", "operator": "is", "values": ["red"] }])).await.unwrap_err();
+    assert_eq!(unknown.code, "INVALID_SEARCH_FIELD");
     let made = json!({ "operation": "upsert", "type": "customer", "external_id": "S-1", "fields": { "companyName": "Soap & Co", "subsidiary": { "id": "1" } } });
     let made = vendor.call("soap_write_record", made).await.unwrap();
     let read = vendor.call("soap_get_record", json!({ "type": "customer", "external_id": "S-1" })).await.unwrap();

@@ -226,3 +226,24 @@ async fn a_search_that_gives_the_same_page_for_ever_ends_in_an_error() {
         .collect();
     assert_eq!(actions, ["\"search\"", "\"searchMoreWithId\""], "an action is written in quotes");
 }
+
+#[tokio::test]
+async fn a_call_that_runs_by_itself_is_told_once_and_another_one_anew() {
+    let vendor = machine().await;
+    let call = json!({ "path": "customer/eid:C-0001", "method": "PATCH", "body": { "phone": "+1" } });
+    let mut told = Vec::new();
+    let mut place = Position::Since(micros(&vendor));
+    for step in ["first", "second"] {
+        let job = vendor.call_with(vendor.cx(step), "submit_async", call.clone()).await.unwrap()["job"].clone();
+        let with = json!({ "job": job });
+        for _ in 0..20 {
+            pass(&vendor, 60);
+            let polled = vendor.poll("async_finished", with.clone(), place).await.unwrap();
+            place = after(&polled);
+            told.extend(polled.events.into_iter().map(|event| (event.key, event.data["job"].clone(), job.clone())));
+        }
+    }
+    // The trigger's settings named another call the second time; its place was that of the first.
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told.iter().all(|(_, told, wanted)| told == wanted) && told[0].0 != told[1].0, "{told:?}");
+}

@@ -278,6 +278,33 @@ async fn changes_tell_what_changed_and_who_did_it() {
 }
 
 #[tokio::test]
+async fn whole_records_come_with_their_changes_and_those_that_are_gone_are_told() {
+    let sf = salesforce().await;
+    let start = sf.start_of_now();
+    let made =
+        |name: &str| sf.happen("create", json!({"object": "Account", "fields": {"Name": name, "Rating": "Cold"}}))["id"].clone();
+    let (kept, gone) = (made("Kept"), made("Gone"));
+    sf.happen("change", json!({"object": "Account", "id": kept, "fields": {"Rating": "Hot"}}));
+    sf.happen("delete", json!({"object": "Account", "id": gone}));
+    sf.happen("gap", json!({"object": "Account", "kind": "GAP_OVERFLOW", "ids": ["001000000000000AAA"]}));
+    let with =
+        json!({"objects": ["Account"], "change_types": ["UPDATE", "CREATE", "GAP_OVERFLOW"], "full_records": true, "wait_s": 1});
+    let (events, ..) = sf.followed("change_event", &with, start.clone()).await;
+    let records: Vec<&Json> = events.iter().map(|event| &event.data["records"]).collect();
+    assert_eq!(records.len(), 4);
+    for whole in [&records[0][0], &records[2][0]] {
+        assert_eq!((&whole["id"], &whole["gone"]), (&kept, &json!(false)));
+        // As it is by now, and not as it was.
+        assert_eq!((&whole["record"]["Name"], &whole["record"]["Rating"]), (&json!("Kept"), &json!("Hot")));
+        assert!(whole["record"].get("attributes").is_none());
+    }
+    assert_eq!(*records[1], json!([{"id": gone, "gone": true, "record": null}]));
+    assert_eq!(*records[3], json!([]), "an overflow names no record");
+    let without = sf.followed("change_event", &json!({"objects": ["Account"], "wait_s": 1}), start).await.0;
+    assert!(without.iter().all(|event| event.data.get("records").is_none()));
+}
+
+#[tokio::test]
 async fn what_is_refused_says_why_and_what_to_do() {
     let sf = salesforce().await;
     let start = sf.start_of_now();

@@ -88,6 +88,22 @@ async fn changes_come_each_time_and_the_books_before_the_start_never() {
 }
 
 #[tokio::test]
+async fn records_come_each_once_however_few_a_question_takes() {
+    let sf = salesforce().await;
+    let start = sf.now();
+    sf.happen("burst", json!({"object": "Lead", "count": 7, "fields": {"LastName": "Import", "Company": "Bulk"}}));
+    sf.advance(2);
+    for trigger in ["new_record", "new_or_updated_record"] {
+        let with = json!({"object": "Lead", "lag_s": 0, "batch_size": 3});
+        let first = sf.poll(trigger, with.clone(), start.clone()).await.unwrap();
+        assert_eq!((first.events.len(), first.more), (3, true));
+        let (keys, _) = sf.caught_up(trigger, &with, start.clone()).await;
+        let each: std::collections::BTreeSet<&String> = keys.iter().collect();
+        assert_eq!((keys.len(), each.len()), (7, 7));
+    }
+}
+
+#[tokio::test]
 async fn deletions_are_told_also_of_records_that_left_nothing() {
     let sf = salesforce().await;
     let start = sf.now();

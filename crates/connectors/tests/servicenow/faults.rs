@@ -237,3 +237,23 @@ async fn only_the_instance_s_own_word_makes_a_record_deleted_or_gone() {
         assert_eq!(vendor.call(action, input).await.unwrap_err().class, ErrorClass::NotFound);
     }
 }
+
+#[tokio::test]
+async fn a_record_is_not_written_again_because_its_dictionary_cannot_be_read() {
+    let vendor = start().await;
+    vendor.happen("add_field", json!({"table": "incident", "name": "u_colour", "type": "string:40"}));
+    let input = json!({"table": "incident", "fields": {"short_description": "x", "u_colour": "red"}});
+    vendor.call("create_record", input.clone()).await.unwrap();
+    vendor.happen("remove_field", json!({"table": "incident", "name": "u_colour"}));
+    vendor.sandbox.world().recorder().clear();
+    vendor.sandbox.world().faults().add(Fault::new("servicenow", Kind::ServerError).on("/sys_dictionary"));
+    let made = vendor.call("create_record", input.clone()).await.unwrap();
+    assert!(made.get("u_colour").is_none(), "{made}");
+    let tried = |method: &str, table: &str| vendor.seen(method, &format!("/api/now/table/{table}"));
+    assert!(tried("GET", "sys_dictionary") > 0, "it was asked for, in vain");
+    assert_eq!(tried("POST", "incident"), 1);
+    // With a dictionary that can be read it is told, and nobody sends it again by themselves.
+    vendor.sandbox.world().faults().clear();
+    let gone = vendor.call("create_record", input).await.unwrap_err();
+    assert_eq!((gone.code.as_str(), gone.doubt), ("FIELD_GONE", Doubt::MayHaveHappened));
+}

@@ -42,6 +42,21 @@ async fn records_that_share_a_second_come_each_once_over_several_pages() {
 }
 
 #[tokio::test]
+async fn records_come_each_once_however_few_a_question_takes() {
+    let vendor = start().await;
+    let from = now(&vendor);
+    vendor.happen("burst", json!({"table": "incident", "count": 7}));
+    vendor.advance(31);
+    for trigger in ["new_record", "new_or_updated_record"] {
+        let with = json!({"table": "incident", "batch_size": 3});
+        let first = vendor.poll(trigger, with.clone(), from.clone()).await.unwrap();
+        assert_eq!((first.events.len(), first.more), (3, true));
+        let (keys, _) = series(&vendor, trigger, &with, from.clone()).await;
+        assert_eq!((keys.len(), keys.iter().collect::<BTreeSet<_>>().len()), (7, 7));
+    }
+}
+
+#[tokio::test]
 async fn a_record_that_is_seen_late_is_found_by_the_overlap_and_old_ones_have_the_same_key() {
     let vendor = start().await;
     let from = now(&vendor);

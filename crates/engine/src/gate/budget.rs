@@ -18,6 +18,8 @@ use super::{
 pub(crate) const IN_MEMORY_MAX: Duration = Duration::from_secs(2);
 /// So many wait in memory for one connection; others wait in the store, where waiting costs nothing.
 const WAITERS_MAX: usize = 32;
+/// After so many calls that went well, one more goes at the same time than since there were too many.
+const WELL_BEFORE_WIDER: u32 = 10;
 /// A leased call that was not made within this time is given back.
 const TOKENS_LAST: Duration = Duration::from_secs(1);
 /// A lease gives calls for so long ahead, in seconds.
@@ -77,6 +79,10 @@ pub(crate) struct Budget {
     busy: u32,
     more_at: Timestamp,
     paused_until: Timestamp,
+    /// Calls at the same time since the system said that there were too many; `None` while it does not mind.
+    narrow: Option<u32>,
+    /// Calls that went well since it was widened.
+    well: u32,
     turns: Turns,
     granted: HashSet<Waiter>,
     lines: HashMap<RecipeId, Line>,
@@ -102,6 +108,8 @@ impl Budget {
             busy: 0,
             more_at: zero,
             paused_until: zero,
+            narrow: None,
+            well: 0,
             turns: Turns::default(),
             granted: HashSet::new(),
             lines: HashMap::new(),
@@ -118,6 +126,7 @@ impl Budget {
     pub(crate) fn set_limits(&mut self, limits: BudgetLimits, now: Timestamp) {
         if self.limits != limits {
             self.limits = limits;
+            self.narrow = None;
             self.lines.clear();
             self.ask_at = Some(now);
         }
@@ -224,7 +233,8 @@ impl Budget {
 
     /// Calls a second that can be expected.
     fn rate(&self) -> f64 {
-        let by_slots = self.limits.in_flight.map(|slots| f64::from(slots) / self.call_s.max(0.001));
+        let slots = self.limits.in_flight.map(|slots| slots.min(self.narrow.unwrap_or(slots)));
+        let by_slots = slots.map(|slots| f64::from(slots) / self.call_s.max(0.001));
         let rate = match (self.limits.per_second, by_slots) {
             (Some(a), Some(b)) => a.min(b),
             (Some(rate), None) | (None, Some(rate)) => rate,
@@ -255,6 +265,7 @@ impl Budget {
         let counted = self.counted();
         let has_token = !counted || (self.tokens > 0 && now <= self.tokens_until);
         let has_slot = self.limits.in_flight.is_none() || (self.busy < self.slots && now <= self.slots_until);
+        let has_slot = has_slot && self.narrow.is_none_or(|narrow| self.busy < narrow);
         if now < self.paused_until || !has_token || !has_slot {
             return false;
         }
@@ -326,6 +337,30 @@ impl Budget {
     /// The other system asked us to wait.
     pub(crate) fn pause(&mut self, until: Timestamp) {
         self.paused_until = self.paused_until.max(until);
+    }
+
+    /// The system said that there were too many calls. Where they are limited by how many run at the same time, others may
+    /// use up the same limit: half as many go from now on. Those that were refused together count as one.
+    pub(crate) fn too_many(&mut self, now: Timestamp) {
+        if let Some(most) = self.limits.in_flight.filter(|_| now >= self.paused_until) {
+            // The one that was refused is no longer counted.
+            let at_once = self.narrow.unwrap_or(most).min(self.busy.saturating_add(1));
+            self.narrow = Some((at_once / 2).max(1));
+            self.well = 0;
+        }
+    }
+
+    /// A call went well: after some of them one more goes at the same time, until all do again.
+    pub(crate) fn went_well(&mut self) {
+        let Some(narrow) = &mut self.narrow else { return };
+        self.well += 1;
+        if self.well >= WELL_BEFORE_WIDER {
+            self.well = 0;
+            *narrow += 1;
+            if self.limits.in_flight.is_none_or(|most| *narrow >= most) {
+                self.narrow = None;
+            }
+        }
     }
 
     /// What to ask the store for now.

@@ -81,6 +81,81 @@ fn what_is_in_flight_stays_below_what_the_store_gave() {
 }
 
 #[test]
+fn fewer_go_at_the_same_time_after_too_many_and_slowly_more_again() {
+    let mut bench = Bench::new(BudgetLimits { in_flight: Some(4), ..BudgetLimits::default() });
+    let took = Duration::from_millis(10);
+    // How many go at the same time; they are over when it is known.
+    let go = |bench: &mut Bench, millis: i64| {
+        bench.lease(0, 4, millis);
+        let mut many = 0;
+        while many < 9 && bench.budget.take(at(millis)) {
+            many += 1;
+        }
+        (0..many).for_each(|_| bench.budget.done(took, at(millis)));
+        many
+    };
+    assert_eq!(go(&mut bench, 0), 4);
+    bench.lease(0, 4, 1);
+    assert!((0..4).all(|_| bench.budget.take(at(1))));
+    for _ in 0..4 {
+        // All four are refused together, which is one refusal.
+        bench.budget.done(took, at(1));
+        bench.budget.too_many(at(1));
+        bench.budget.pause(at(100));
+    }
+    assert_eq!((go(&mut bench, 50), go(&mut bench, 200)), (0, 2));
+    (0..WELL_BEFORE_WIDER).for_each(|_| bench.budget.went_well());
+    assert_eq!(go(&mut bench, 300), 3);
+    (0..WELL_BEFORE_WIDER).for_each(|_| bench.budget.went_well());
+    assert_eq!(go(&mut bench, 400), 4, "all do again");
+    // Never none.
+    for millis in [500, 600, 700] {
+        bench.budget.too_many(at(millis));
+    }
+    assert_eq!(go(&mut bench, 800), 1);
+}
+
+#[test]
+fn where_one_goes_at_a_time_a_trigger_and_many_steps_both_go_on() {
+    let mut bench = Bench::new(BudgetLimits { in_flight: Some(4), ..BudgetLimits::default() });
+    bench.lease(0, 4, 0);
+    for _ in 0..4 {
+        bench.budget.too_many(at(0));
+    }
+    bench.budget.pause(at(100));
+    // Steps of one recipe, each of a run of its own; a trigger of another that is told to hurry again and again.
+    const TRIGGER: u128 = 1_000_000;
+    let (mut asked, mut done, mut newest, mut busy) = (0, 0, 8_u128, Vec::new());
+    let mut waiting: Vec<u128> = (0..newest).collect();
+    for millis in (0..20_000).step_by(10) {
+        if millis % 1_000 == 0 {
+            bench.lease(0, 4, millis);
+        }
+        for run in std::mem::take(&mut busy) {
+            bench.budget.done(Duration::from_millis(10), at(millis));
+            if run == TRIGGER {
+                asked += 1;
+            } else {
+                done += 1;
+                waiting.push(newest);
+                newest += 1;
+            }
+        }
+        for run in std::mem::take(&mut waiting) {
+            match bench.ask(1, run, millis) {
+                Verdict::Pass => busy.push(run),
+                _ => waiting.push(run),
+            }
+        }
+        if !busy.contains(&TRIGGER) && bench.ask(2, TRIGGER, millis) == Verdict::Pass {
+            busy.push(TRIGGER);
+        }
+        assert!(busy.len() <= 1, "one at a time");
+    }
+    assert!(asked > 500 && done > 500, "{asked} questions and {done} steps");
+}
+
+#[test]
 fn a_call_not_made_gives_its_turn_to_the_next() {
     let mut bench = Bench::new(TEN);
     bench.ask(1, 1, 0);

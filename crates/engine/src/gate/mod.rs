@@ -228,12 +228,16 @@ impl Pass {
         }
         let mut doors = gates.doors.lock();
         let Some(door) = doors.get_mut(&self.connection) else { return };
+        if outcome.is_ok() {
+            door.budget.went_well();
+        }
         door.budget.done(now.since(self.began), now);
         let class = outcome.err().map(|error| error.class);
         if let Err(error) = outcome
             && error.class == ErrorClass::RateLimited
         {
             let until = now.after(error.retry_after.unwrap_or(PAUSE_DEFAULT).min(PAUSE_MAX));
+            door.budget.too_many(now);
             door.budget.pause(until);
             gates.send(Errand::Pause { connection: self.connection.clone(), until });
         }

@@ -27,7 +27,18 @@ pub(super) struct Event {
     /// The id of the schema it is written in.
     pub schema: Arc<str>,
     pub payload: Bytes,
+    /// The same for subscribers over CometD, as JSON; its replay id and UUID are put in when it is delivered.
+    pub data: Bytes,
     at_ms: i64,
+}
+
+/// An event to be published.
+#[derive(Debug)]
+pub(super) struct New<'a> {
+    pub schema: &'a Arc<str>,
+    pub uuid: &'a str,
+    pub payload: Bytes,
+    pub data: Bytes,
 }
 
 /// The bus.
@@ -59,9 +70,10 @@ pub(super) fn uuid(random: &Random) -> String {
 
 impl Bus {
     /// Puts an event on topics; gives its number.
-    pub(super) fn publish(&mut self, topics: &[&str], schema: &Arc<str>, uuid: &str, payload: Bytes, now_ms: i64) -> u64 {
+    pub(super) fn publish(&mut self, topics: &[&str], new: New<'_>, now_ms: i64) -> u64 {
         self.count += 1;
-        let event = Event { place: self.count, uuid: uuid.to_owned(), schema: schema.clone(), payload, at_ms: now_ms };
+        let New { schema, uuid, payload, data } = new;
+        let event = Event { place: self.count, uuid: uuid.to_owned(), schema: schema.clone(), payload, data, at_ms: now_ms };
         let event = Arc::new(event);
         for topic in topics {
             let events = self.topics.entry((*topic).to_owned()).or_default();
@@ -103,6 +115,11 @@ impl Bus {
         self.count
     }
 
+    /// True when a place is one that events are still kept behind.
+    pub(super) fn keeps(&self, place: u64) -> bool {
+        place > self.forgotten && place <= self.count
+    }
+
     /// A new place without an event, for streams that only say that they are alive.
     pub(super) fn pass(&mut self) -> u64 {
         self.count += 1;
@@ -119,7 +136,7 @@ impl Bus {
         let (era, mixed) = replay_id.split_first_chunk::<2>()?;
         let mixed = u64::from_be_bytes(mixed.try_into().ok()?);
         let place = mixed.wrapping_mul(inverse(MIX));
-        let good = u16::from_be_bytes(*era) == self.era && place <= self.count && (place == 0 || place > self.forgotten);
+        let good = u16::from_be_bytes(*era) == self.era && (place == 0 || self.keeps(place));
         good.then_some(place)
     }
 
@@ -154,7 +171,8 @@ mod tests {
         let mut bus = Bus::default();
         let schema: Arc<str> = "s".into();
         for at_ms in [0, 10, 20] {
-            bus.publish(&["/event/X__e"], &schema, "u", Bytes::new(), at_ms);
+            let new = New { schema: &schema, uuid: "u", payload: Bytes::new(), data: Bytes::new() };
+            bus.publish(&["/event/X__e"], new, at_ms);
         }
         let ids: Vec<Vec<u8>> = (1..=3).map(|place| bus.replay_id(place)).collect();
         assert_eq!(ids.iter().map(|id| bus.place(id)).collect::<Vec<_>>(), [Some(1), Some(2), Some(3)]);

@@ -78,6 +78,11 @@ impl System {
             None => named.ok_or_else(|| Trouble::no_type(&kind))?,
         };
         fields.remove("attributes");
+        // Whatever is to be done with the row: an id that is none is told first, also beside an external id.
+        let id = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("id")).and_then(|(_, id)| id.as_str());
+        if let Some(id) = id.filter(|id| !id.is_empty()) {
+            org.check_id(object, id)?;
+        }
         self.lock_row()?;
         let writer = call.writer(self);
         let mark = org.mark();

@@ -9,6 +9,7 @@ use super::{
     org::Org,
     pubsub,
     schema::{new_object, parse_field},
+    streaming::Listeners,
     system::System,
     value::Value,
     write::{Fields, Upserted, Writer},
@@ -50,6 +51,7 @@ pub(super) fn all() -> Vec<Happening> {
             "Salesforce could not make a change event and tells only of the gap",
             json!({ "object": "Account", "kind": "GAP_UPDATE", "ids": ["001..."] }),
         ),
+        ("forget_listeners", "the streaming server forgets its CometD clients: they have to begin with a handshake", json!({})),
         ("move_org", "the org moves to another instance: events that were kept are gone, and replay ids with them", json!({})),
         (
             "add_object",
@@ -77,6 +79,10 @@ pub(super) fn happen(system: &Arc<System>, name: &str, with: &Json) -> Result<Js
         "expire_sessions" => system.tokens.expire_all(),
         "revoke_access" => system.tokens.revoke_all(),
         "move_org" => system.bus.lock().move_away(),
+        "forget_listeners" => {
+            *system.listeners.lock() = Listeners::default();
+            system.bus.lock().ring();
+        }
         "release_bulk" => {
             system.configure(&json!({ "bulk_held": false }))?;
         }

@@ -26,7 +26,7 @@ use tower::service_fn;
 
 pub(super) use self::{
     changes::{gap, tell},
-    layout::Layout,
+    layout::{Layout, zulu},
 };
 use self::{
     layout::event_name,
@@ -64,6 +64,7 @@ pub(super) fn publish(system: &System, object: &Object, mut payload: Fields, use
     payload.insert("CreatedDate".to_owned(), json!(now_ms));
     payload.insert("CreatedById".to_owned(), json!(user));
     let topic = format!("/event/{}", object.name);
+    let data = layout.event_data(object, &payload);
     let mut written = layout.write(None, &payload);
     let mut settings = system.settings.write();
     if settings.spoilt_events > 0 {
@@ -73,7 +74,7 @@ pub(super) fn publish(system: &System, object: &Object, mut payload: Fields, use
     drop(settings);
     let mut bus = system.bus.lock();
     bus.know(&layout);
-    let place = bus.publish(&[&topic], &layout.id, &uuid, written.into(), now_ms);
+    let place = bus.publish(&[&topic], bus::New { schema: &layout.id, uuid: &uuid, payload: written.into(), data }, now_ms);
     bus.ring();
     (place, uuid)
 }
@@ -169,7 +170,7 @@ struct Session {
 }
 
 /// What a topic is about.
-enum Topic<'a> {
+pub(super) enum Topic<'a> {
     Event(&'a Object),
     Changes(&'a Object),
     AllChanges,
@@ -192,7 +193,7 @@ impl System {
     }
 
     /// Gives a topic to a function, with the org's lock held.
-    fn with_topic<T>(&self, name: &str, then: impl FnOnce(Topic<'_>) -> T) -> Result<T, Status> {
+    pub(super) fn with_topic<T>(&self, name: &str, then: impl FnOnce(Topic<'_>) -> T) -> Result<T, Status> {
         if name.is_empty() {
             return Err(trouble(Code::InvalidArgument, "topic.validation.empty", "The topic name is blank"));
         }
@@ -287,6 +288,49 @@ impl System {
             replay_id = self.bus.lock().replay_id(place);
         }
         PublishResult { replay_id, error, correlation_key }
+    }
+}
+
+/// How a stream breaks.
+pub(super) enum Broken {
+    Expired,
+    Unavailable,
+    Reset,
+}
+
+impl Broken {
+    fn status(&self, line: &Line) -> Status {
+        match self {
+            Self::Expired => signed_out(),
+            Self::Unavailable => away(),
+            Self::Reset => {
+                line.reset();
+                Status::unavailable("RST_STREAM closed stream")
+            }
+        }
+    }
+}
+
+impl System {
+    /// Events that a stream may deliver before it breaks, or how it breaks now.
+    pub(super) fn before_break(&self, delivered: u64) -> Result<usize, Broken> {
+        let mut settings = self.settings.write();
+        if settings.stream_breaks == 0 {
+            return Ok(usize::MAX);
+        }
+        let left = settings.stream_break_events.saturating_sub(delivered);
+        if left > 0 {
+            return Ok(usize::try_from(left).unwrap_or(usize::MAX));
+        }
+        settings.stream_breaks -= 1;
+        match settings.stream_break_with.as_str() {
+            "expired" => {
+                self.tokens.expire_all();
+                Err(Broken::Expired)
+            }
+            "unavailable" => Err(Broken::Unavailable),
+            _ => Err(Broken::Reset),
+        }
     }
 }
 
@@ -423,7 +467,7 @@ impl Subscription {
 
     /// The next events, if there are some and they are wanted.
     fn next(&mut self, line: &Line) -> Result<Option<FetchResponse>, Status> {
-        let left = self.before_break(line)?;
+        let left = self.system.before_break(self.delivered).map_err(|broken| broken.status(line))?;
         let most = self.credit.min(BATCH_MAX).min(left);
         let events = self.system.bus.lock().after(&self.topic, self.place, most);
         let Some(last) = events.last() else { return Ok(None) };
@@ -444,32 +488,6 @@ impl Subscription {
             rpc_id: String::new(),
             pending_num_requested: i32::try_from(self.credit).unwrap_or(i32::MAX),
         }))
-    }
-
-    /// Events that may be delivered before the stream breaks; breaks it when there are none.
-    fn before_break(&self, line: &Line) -> Result<usize, Status> {
-        let settings = self.system.settings.read();
-        if settings.stream_breaks == 0 {
-            return Ok(usize::MAX);
-        }
-        let left = settings.stream_break_events.saturating_sub(self.delivered);
-        if left > 0 {
-            return Ok(usize::try_from(left).unwrap_or(usize::MAX));
-        }
-        let how = settings.stream_break_with.clone();
-        drop(settings);
-        self.system.settings.write().stream_breaks -= 1;
-        match how.as_str() {
-            "expired" => {
-                self.system.tokens.expire_all();
-                Err(signed_out())
-            }
-            "unavailable" => Err(away()),
-            _ => {
-                line.reset();
-                Err(Status::unavailable("RST_STREAM closed stream"))
-            }
-        }
     }
 
     /// Says that the stream is alive, and how far it is.

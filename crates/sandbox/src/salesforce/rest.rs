@@ -22,7 +22,7 @@ use super::{
     org::Org,
     pubsub,
     settings::{NEWEST, OLDEST},
-    soap,
+    soap, streaming,
     system::System,
     write::Writer,
 };
@@ -123,7 +123,7 @@ impl Call {
 }
 
 pub(super) fn router(system: &Arc<System>) -> Router {
-    pubsub::router().fallback(handle).with_state(system.clone())
+    pubsub::router().merge(streaming::router()).fallback(handle).with_state(system.clone())
 }
 
 async fn handle(State(system): State<Arc<System>>, request: Request) -> Response {
@@ -218,7 +218,7 @@ pub(super) fn decoded(part: &str) -> String {
     form_urlencoded::parse(format!("x={safe}").as_bytes()).next().map(|(_, value)| value.into_owned()).unwrap_or_default()
 }
 
-fn known_version(text: &str) -> Outcome<String> {
+pub(super) fn known_version(text: &str) -> Outcome<String> {
     let number: Option<f64> = text.strip_prefix('v').and_then(|number| number.parse().ok());
     match number {
         Some(number) if (21.0..OLDEST).contains(&number) => Err(Trouble::new(
@@ -274,7 +274,7 @@ fn identity(system: &System, org: &str, user: &str, parts: &http::request::Parts
     system.who(user, &token).map_or_else(refused, |told| Ok(Answer::ok(told)))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let header = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = header.split_once(' ')?;
     matches!(scheme.to_ascii_lowercase().as_str(), "bearer" | "oauth").then_some(token.trim())

@@ -49,6 +49,10 @@ pub(super) struct Settings {
     pub change_capture: Vec<String>,
     /// A quiet event stream says so often that it is alive, in milliseconds.
     pub stream_keepalive_ms: u64,
+    /// A long poll of CometD that has nothing to tell answers after so many milliseconds.
+    pub stream_poll_ms: u64,
+    /// A CometD client that asks nothing for so many milliseconds is forgotten.
+    pub stream_idle_ms: u64,
     /// The next so many event streams break.
     pub stream_breaks: u64,
     /// They do after so many events.
@@ -100,6 +104,8 @@ impl Default for Settings {
             outbound_messages: Vec::new(),
             change_capture: ["Account", "Contact", "Lead", "Opportunity", "Invoice__c"].map(str::to_owned).to_vec(),
             stream_keepalive_ms: 270_000,
+            stream_poll_ms: 110_000,
+            stream_idle_ms: 40_000,
             stream_breaks: 0,
             stream_break_events: 0,
             stream_break_with: "reset".to_owned(),
@@ -139,6 +145,9 @@ impl Settings {
         }
         if !(10..=270_000).contains(&settings.stream_keepalive_ms) {
             return wrong("stream_keepalive_ms is from 10 to 270000");
+        }
+        if !(10..=110_000).contains(&settings.stream_poll_ms) || !(10..=40_000).contains(&settings.stream_idle_ms) {
+            return wrong("stream_poll_ms is from 10 to 110000 and stream_idle_ms from 10 to 40000");
         }
         if !matches!(settings.stream_break_with.as_str(), "reset" | "unavailable" | "expired") {
             return wrong("stream_break_with is reset, unavailable or expired");

@@ -10,6 +10,7 @@ use super::{
     rest::Call,
     schema::{Kind, describe, place, summary},
     soql::{attributes, record},
+    streaming,
     system::System,
     value::{Value, datetime, read_datetime},
     write::Upserted,
@@ -51,6 +52,9 @@ impl System {
             ) => Ok(Answer::ok(json!({ "layouts": [], "listviews": [], "recordTypeMappings": [], "done": true, "size": 0 }))),
             (&Method::GET, ["updated"]) => self.updated(org, call, object),
             (&Method::GET, ["deleted"]) => self.deleted_ids(org, call, object),
+            (&Method::POST, [id, "push"]) if org.schema.objects[object].name == streaming::CHANNEL => {
+                self.push(org, call, object, id)
+            }
             (_, [id]) => self.one(org, call, object, id),
             (&Method::GET, [id, field]) if binary(org, object, field) => content(org, object, id, field),
             (_, [id, relation]) if org.by_id(object, id).is_some() => self.related(org, call, (object, id), relation),

@@ -58,6 +58,14 @@ pub(super) fn prepare(org: &Org, text: &str) -> Outcome<Arc<Bound>> {
     bind::bind(&org.schema, text, &raw).map(Arc::new)
 }
 
+/// True when a record meets the condition of a query.
+pub(super) fn meets(org: &Org, bound: &Bound, row: &Row, look: &Look) -> bool {
+    bound.filter.as_ref().is_none_or(|cond| {
+        let check = filter::Check::new(org, cond, look);
+        check.is_ok_and(|check| check.holds(org, &filter::Subject::Row(row)))
+    })
+}
+
 /// The rows a query finds.
 pub(super) fn run(org: &Org, bound: &Bound, look: &Look) -> Outcome<Found> {
     run::run(org, bound, look)

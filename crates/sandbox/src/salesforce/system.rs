@@ -18,6 +18,7 @@ use super::{
     outbound, pubsub, seed,
     settings::Settings,
     soql::Look,
+    streaming::{self, Listeners},
     write::{Duplicates, Writer},
 };
 use crate::{
@@ -54,6 +55,7 @@ pub(super) struct System {
     pub loads: Mutex<Loads>,
     pub approvals: Mutex<Approvals>,
     pub bus: Mutex<Bus>,
+    pub listeners: Mutex<Listeners>,
     pub random: Mutex<Random>,
     pub schema_changed_ms: AtomicI64,
     used: AtomicU64,
@@ -74,6 +76,7 @@ impl System {
             loads: Mutex::default(),
             approvals: Mutex::default(),
             bus: Mutex::default(),
+            listeners: Mutex::default(),
             schema_changed_ms: AtomicI64::new(0),
             random: Mutex::new(world.random("salesforce")),
             used: AtomicU64::new(0),
@@ -102,6 +105,7 @@ impl System {
         *self.loads.lock() = Loads::default();
         *self.approvals.lock() = Approvals::default();
         *self.bus.lock() = Bus::default();
+        *self.listeners.lock() = Listeners::default();
         *self.random.lock() = random;
         self.schema_changed();
         self.used.store(0, Ordering::Relaxed);
@@ -184,6 +188,7 @@ impl System {
         if !changes.is_empty() {
             outbound::tell(self, org, &changes);
             pubsub::tell(self, org, &changes);
+            streaming::tell(self, org, &changes);
         }
     }
 

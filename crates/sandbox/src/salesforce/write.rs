@@ -215,18 +215,17 @@ impl Org {
         self.changed(Change { object, happened, before, after, at_ms: writer.now_ms, by, origin });
     }
 
+    /// An id must be one, and of the object.
+    pub(super) fn check_id(&self, object: usize, id: &str) -> Outcome<()> {
+        let described = &self.schema.objects[object];
+        let fits = ids::read(id).is_some_and(|(prefix, _)| prefix == described.prefix);
+        let message = || format!("{} ID: id value of incorrect type: {id}", described.label);
+        if fits { Ok(()) } else { Err(Trouble::bad("MALFORMED_ID", message()).on("Id")) }
+    }
+
     /// A record that can be worked on.
     pub(super) fn existing(&self, object: usize, id: &str) -> Outcome<Arc<Row>> {
-        let Some((prefix, _)) = ids::read(id) else {
-            let name = &self.schema.objects[object].label;
-            return Err(Trouble::bad("MALFORMED_ID", format!("{name} ID: id value of incorrect type: {id}")).on("Id"));
-        };
-        let described = &self.schema.objects[object];
-        if described.prefix != prefix {
-            return Err(
-                Trouble::bad("MALFORMED_ID", format!("{} ID: id value of incorrect type: {id}", described.label)).on("Id")
-            );
-        }
+        self.check_id(object, id)?;
         match self.by_id(object, id) {
             Some(row) if !row.deleted() => Ok(row.clone()),
             Some(_) => Err(Trouble::deleted()),

@@ -42,6 +42,14 @@ async fn jsforce_signs_in_and_works() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn jsforce_follows_topics_events_changes_and_channels() {
+    let org = Org::start().await;
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", place("LIAISON_TEST_NODE_MODULES"));
+    run(node, "jsforce_streaming.cjs", &org, "").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn grpc_and_fastavro_follow_and_publish_events() {
     let org = Org::start().await;
     run(Command::new(place("LIAISON_TEST_PYTHON")), "pubsub_calls.py", &org, "").await;

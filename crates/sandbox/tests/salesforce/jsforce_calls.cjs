@@ -69,6 +69,13 @@ async function records(conn) {
   assert.ok((await accounts.update(ids.map((Id) => ({ Id, Site: 'V' })))).every((one) => one.success));
   const upserted = await accounts.upsert([{ External_Id__c: 'js-1', Name: 'U1' }, { External_Id__c: 'js-2', Name: 'U2' }], 'External_Id__c');
   assert.ok(upserted.every((one) => one.success && one.created));
+  const rolled = ['ALL_OR_NONE_OPERATION_ROLLED_BACK', 'MALFORMED_ID'];
+  const codes = (results) => results.map((one) => (one.success ? '' : one.errors[0].statusCode));
+  const wrong = [{ External_Id__c: 'js-1', Name: 'W1' }, { External_Id__c: 'js-9', Name: 'W2', Id: 'malformed' }];
+  assert.deepStrictEqual(codes(await accounts.upsert(wrong, 'External_Id__c', { allOrNone: true })), rolled);
+  assert.deepStrictEqual(codes(await accounts.upsert([{ Id: upserted[0].id, Name: 'W1' }, { Id: 'malformed', Name: 'W2' }], 'Id', { allOrNone: true })), rolled);
+  assert.strictEqual((await accounts.retrieve(upserted[0].id)).Name, 'U1');
+  assert.deepStrictEqual(codes(await accounts.upsert(wrong, 'External_Id__c')), ['', 'MALFORMED_ID']);
   assert.ok((await accounts.destroy(ids)).every((one) => one.success));
   assert.ok((await accounts.destroy(made.id)).success);
   await assert.rejects(accounts.retrieve(made.id), (error) => error.errorCode === 'ENTITY_IS_DELETED');
@@ -81,7 +88,7 @@ async function records(conn) {
   const [from, to] = [new Date(Date.now() - 300000), new Date(Date.now() + 300000)];
   assert.ok((await accounts.updated(from, to)).ids.length > 0);
   assert.ok((await accounts.deleted(from, to)).deletedRecords.some((one) => one.id === made.id));
-  assert.ok((await conn.search('FIND {U1} IN ALL FIELDS RETURNING Account(Id, Name)')).searchRecords.length === 1);
+  assert.ok((await conn.search('FIND {W1} IN ALL FIELDS RETURNING Account(Id, Name)')).searchRecords.length === 1);
 }
 
 async function queries(conn) {

@@ -84,6 +84,11 @@ impl Talk<'_> {
             body_only: self.body_only,
             columns: None,
         };
+        let criteria = record.child("criteria").unwrap_or(record);
+        let basic = if name.ends_with("Basic") { Some(record) } else { criteria.child("basic") };
+        let conditions: Vec<Condition<'_>> =
+            basic.map(|basic| basic.children.iter().map(condition).collect()).unwrap_or_default();
+        check(&conditions, target)?;
         let saved = record.attribute("savedSearchScriptId").or_else(|| record.attribute("savedSearchId"));
         if let Some(saved) = saved {
             let unknown = || problem("INVALID_SAVEDSEARCH_ID", format!("The saved search '{saved}' does not exist."));
@@ -91,16 +96,14 @@ impl Talk<'_> {
             let found = SEARCHES.iter().enumerate().find(|(place, (id, _))| *id == saved || number == Some(place + 1));
             let (_, (_, q)) = found.ok_or_else(unknown)?;
             let rows = suiteql::run(self.state, q, self.now.at).map_err(|refusal| super::told(&refusal))?;
-            search.ids = rows.iter().filter_map(|row| row["id"].as_str()?.parse().ok()).collect();
+            let ids = rows.iter().filter_map(|row| row["id"].as_str()?.parse::<u64>().ok());
+            // Conditions of the call hold besides those of the saved search.
+            let meets = |record: &Record| conditions.iter().all(|condition| fits(condition, record, &self.now.zone));
+            search.ids = ids.filter(|id| self.state.store.any(target, *id).is_some_and(meets)).collect();
             let columns = q.trim_start_matches("SELECT ").split(" FROM ").next().unwrap_or_default();
             search.columns = Some(columns.split(", ").collect());
             return Ok(search);
         }
-        let criteria = record.child("criteria").unwrap_or(record);
-        let basic = if name.ends_with("Basic") { Some(record) } else { criteria.child("basic") };
-        let conditions: Vec<Condition<'_>> =
-            basic.map(|basic| basic.children.iter().map(condition).collect()).unwrap_or_default();
-        check(&conditions, target)?;
         let family = schema::family(target).ok_or_else(|| problem("INVALID_SEARCH_TYPE", "The search is invalid."))?;
         let only = schema::find(target).map(|kind| kind.name);
         let records = self.state.store.family(family, 0).filter(|record| only.is_none_or(|only| only == record.kind.name));

@@ -46,7 +46,7 @@ pub(in super::super) fn tell(system: &System, org: &Org, changes: &[Change]) {
         let layout = layouts.entry(change.object).or_insert_with(|| Layout::changes(object));
         header.sequence += 1;
         (header.entity, header.user, header.origin) = (object.name.clone(), change.by.to_string(), change.origin.to_string());
-        (header.nulled, header.changed) = (Vec::new(), Vec::new());
+        header.forget();
         let (kind, before) = kind(change);
         header.kind = if many { "GAP_OVERFLOW" } else { kind };
         header.ids = if many { vec![format!("{}000000000AAA", object.prefix)] } else { vec![change.after.id().to_owned()] };
@@ -83,7 +83,8 @@ fn publish(system: &System, layout: &Arc<Layout>, header: &Header, values: &Map<
     let mut bus = system.bus.lock();
     bus.know(layout);
     let own = format!("/data/{}", event_name(&header.entity));
-    bus.publish(&[&own, ALL], &layout.id, &uuid, layout.write(Some(header), values).into(), now_ms);
+    let (payload, data) = (layout.write(Some(header), values).into(), layout.change_data(header, values));
+    bus.publish(&[&own, ALL], bus::New { schema: &layout.id, uuid: &uuid, payload, data }, now_ms);
 }
 
 fn kind(change: &Change) -> (&'static str, Option<&Row>) {
@@ -105,9 +106,9 @@ fn values(object: &Object, layout: &Layout, before: Option<&Row>, after: &Row, h
         let at = at + 1;
         let Shape::Parts(inner) = &part.shape else {
             if moved(part) {
-                changed.set(at);
+                changed.set(at, &part.name);
                 if *after.get(part.place) == Value::Null {
-                    nulled.set(at)
+                    nulled.set(at, &part.name)
                 } else {
                     _ = values.insert(part.name.clone(), json(part))
                 }
@@ -116,9 +117,9 @@ fn values(object: &Object, layout: &Layout, before: Option<&Row>, after: &Row, h
         };
         let mut filled = Map::new();
         for (place, inner) in inner.iter().enumerate().filter(|(_, inner)| moved(inner)) {
-            changed.set_inner(at, place);
+            changed.set_inner(at, place, part, inner);
             if *after.get(inner.place) == Value::Null {
-                nulled.set_inner(at, place);
+                nulled.set_inner(at, place, part, inner);
             } else {
                 filled.insert(inner.name.clone(), json(inner));
             }
@@ -129,6 +130,7 @@ fn values(object: &Object, layout: &Layout, before: Option<&Row>, after: &Row, h
     }
     if before.is_some() {
         (header.changed, header.nulled) = (changed.written(), nulled.written());
+        (header.changed_names, header.nulled_names) = (changed.names, nulled.names);
     }
     values
 }
@@ -138,14 +140,18 @@ fn values(object: &Object, layout: &Layout, before: Option<&Row>, after: &Row, h
 struct Bits {
     own: Vec<usize>,
     inner: Vec<(usize, Vec<usize>)>,
+    /// The same fields by their names.
+    names: Vec<String>,
 }
 
 impl Bits {
-    fn set(&mut self, place: usize) {
+    fn set(&mut self, place: usize, name: &str) {
         self.own.push(place);
+        self.names.push(name.to_owned());
     }
 
-    fn set_inner(&mut self, field: usize, place: usize) {
+    fn set_inner(&mut self, field: usize, place: usize, outer: &Part, inner: &Part) {
+        self.names.push(format!("{}.{}", outer.name, inner.name));
         match self.inner.last_mut().filter(|(known, _)| *known == field) {
             Some((_, places)) => places.push(place),
             None => self.inner.push((field, vec![place])),

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use jiff::civil::Date;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::super::{
     schema::{Field, Kind, Object, place},
-    value::{read_datetime, start_ms},
+    value::{datetime, read_datetime, start_ms},
 };
 
 /// What a field of an event holds.
@@ -63,6 +64,27 @@ pub(in super::super) struct Header {
     /// Bitmaps over the fields of the schema.
     pub nulled: Vec<String>,
     pub changed: Vec<String>,
+    /// The same fields by their names, as CometD tells them.
+    pub nulled_names: Vec<String>,
+    pub changed_names: Vec<String>,
+}
+
+impl Header {
+    /// Lets go of the fields of the change before.
+    pub(in super::super) fn forget(&mut self) {
+        for fields in [&mut self.nulled, &mut self.changed, &mut self.nulled_names, &mut self.changed_names] {
+            fields.clear();
+        }
+    }
+
+    fn json(&self) -> Json {
+        json!({
+            "entityName": self.entity, "recordIds": self.ids, "changeType": self.kind, "changeOrigin": self.origin,
+            "transactionKey": self.transaction, "sequenceNumber": self.sequence, "commitTimestamp": self.at_ms,
+            "commitNumber": self.number, "commitUser": self.user, "nulledFields": self.nulled_names, "diffFields": [],
+            "changedFields": self.changed_names,
+        })
+    }
 }
 
 const CHANGES: [&str; 9] =
@@ -111,6 +133,35 @@ impl Layout {
         }
         write_parts(&mut out, &self.parts, values);
         out
+    }
+
+    /// A change as CometD delivers it: fields by their names, what was emptied as null.
+    pub(in super::super) fn change_data(&self, header: &Header, values: &Map<String, Json>) -> Bytes {
+        let mut payload = told(&self.parts, values);
+        for name in &header.nulled_names {
+            match name.split_once('.') {
+                Some((outer, inner)) => payload[outer][inner] = Json::Null,
+                None => payload[name] = Json::Null,
+            }
+        }
+        payload["ChangeEventHeader"] = header.json();
+        serde_json::to_vec(&json!({"schema": &*self.id, "payload": payload})).unwrap_or_default().into()
+    }
+
+    /// A platform event as CometD delivers it: all its fields, days and moments as texts.
+    pub(in super::super) fn event_data(&self, object: &Object, values: &Map<String, Json>) -> Bytes {
+        let mut payload = told(&self.parts, values);
+        for part in self.parts.iter().filter(|part| part.nullable) {
+            if payload[&part.name].is_null() {
+                payload[&part.name] = Json::Null;
+            } else if part.shape == Shape::Moment
+                && object.fields[part.place].kind == Kind::Date
+                && let Some(day) = payload[&part.name].as_str().and_then(|text| text.get(..10)).map(str::to_owned)
+            {
+                payload[&part.name] = json!(day);
+            }
+        }
+        serde_json::to_vec(&json!({"schema": &*self.id, "payload": payload})).unwrap_or_default().into()
     }
 
     /// Reads a platform event.
@@ -219,6 +270,27 @@ fn write_parts(out: &mut Vec<u8>, parts: &[Part], values: &Map<String, Json>) {
             Shape::Parts(parts) => write_parts(out, parts, value.as_object().unwrap_or(&Map::new())),
         }
     }
+}
+
+/// Values as JSON tells them: moments end in `Z`.
+fn told(parts: &[Part], values: &Map<String, Json>) -> Json {
+    let mut out = Map::new();
+    for part in parts {
+        let Some(value) = values.get(&part.name) else { continue };
+        let value = match (&part.shape, value) {
+            (Shape::Moment, Json::Number(ms)) => json!(zulu(&datetime(ms.as_i64().unwrap_or_default()))),
+            (Shape::Moment, Json::String(text)) => json!(zulu(text)),
+            (Shape::Parts(inner), Json::Object(values)) => told(inner, values),
+            _ => value.clone(),
+        };
+        out.insert(part.name.clone(), value);
+    }
+    Json::Object(out)
+}
+
+/// `2026-01-02T03:04:05.000Z` of `2026-01-02T03:04:05.000+0000`.
+pub(in super::super) fn zulu(text: &str) -> String {
+    text.strip_suffix("+0000").map_or_else(|| text.to_owned(), |text| format!("{text}Z"))
 }
 
 /// A moment or a day in any of its forms.

@@ -72,6 +72,21 @@ pub(super) enum Cond {
     Includes(Path, Vec<String>, bool),
 }
 
+impl Cond {
+    fn places(&self, out: &mut Vec<usize>) {
+        match self {
+            Self::And(list) | Self::Or(list) => list.iter().for_each(|cond| cond.places(out)),
+            Self::Not(inner) => inner.places(out),
+            Self::Compare(Operand::Field(path), ..)
+            | Self::Like(path, _)
+            | Self::In(path, ..)
+            | Self::InQuery(path, ..)
+            | Self::Includes(path, ..) => out.extend(path.hops.is_empty().then_some(path.field)),
+            Self::Compare(Operand::Aggregate(..), ..) => {}
+        }
+    }
+}
+
 /// What is compared: a field, or in HAVING an aggregate.
 #[derive(Debug, Clone)]
 pub(super) enum Operand {
@@ -105,6 +120,24 @@ impl Bound {
     /// True when the answer has groups instead of records.
     pub(in super::super) fn aggregated(&self) -> bool {
         !self.group.is_empty() || self.columns.iter().any(|column| matches!(column, Column::Aggregate(..)))
+    }
+
+    /// Places of the record's own fields that are selected.
+    pub(in super::super) fn selected(&self) -> Vec<usize> {
+        let own = self.columns.iter().filter_map(|column| match column {
+            Column::Field(path) if path.hops.is_empty() => Some(path.field),
+            _ => None,
+        });
+        own.collect()
+    }
+
+    /// Places of the record's own fields that the condition is about.
+    pub(in super::super) fn filtered(&self) -> Vec<usize> {
+        let mut places = Vec::new();
+        if let Some(filter) = &self.filter {
+            filter.places(&mut places);
+        }
+        places
     }
 }
 

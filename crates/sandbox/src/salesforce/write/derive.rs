@@ -141,6 +141,7 @@ impl Org {
         match described.name.as_str() {
             "Opportunity" if number("Amount") < 0.0 => refused("The amount of an opportunity cannot be negative.", "Amount"),
             "Invoice__c" if number("Amount__c") < 0.0 => refused("An invoice cannot be about less than nothing.", "Amount__c"),
+            "PushTopic" => self.check_topic(object, row),
             "CampaignMember" => {
                 let who =
                     ["LeadId", "ContactId"].iter().filter_map(|name| described.place(name)).filter(|at| !row.get(*at).is_null());
