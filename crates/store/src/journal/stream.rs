@@ -60,6 +60,7 @@ impl Journal {
             self.turns.retain(|path, _| stays(path));
             self.began.retain(|path, _| stays(path));
             self.doubts.retain(|path, _| stays(path));
+            self.repeated.retain(stays);
             self.reopened.retain(|path, _| stays(path));
             self.caught.retain(|path, _| stays(path));
             self.lived.retain(|path, _| stays(path));
