@@ -1,6 +1,6 @@
 //! The promises under a seeded simulation: the real engine in several processes over one store, in virtual
-//! time, while processes die and freeze, clocks differ, the store errs, events come twice and systems fail,
-//! answer late or not at all. A seed replays exactly:
+//! time, while processes die and freeze, clocks differ and are set, the store errs, events come twice and to two at once,
+//! and systems fail, answer late, wrongly or not at all. A seed replays exactly:
 //!
 //!     LIAISON_SIM_SEED=4711 cargo test -p engine --test sim
 //!     LIAISON_SIM_SEEDS=100000 cargo test --release -p engine --test sim

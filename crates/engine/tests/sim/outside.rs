@@ -184,6 +184,13 @@ impl World {
             });
         }
         if self.goes_wrong(1) {
+            // It happened, and the system says that something broke in it.
+            return Err(StepError {
+                doubt: Doubt::MayHaveHappened,
+                ..StepError::new(ErrorClass::Server, "BROKE", "Something broke there.")
+            });
+        }
+        if self.goes_wrong(1) {
             std::future::pending::<()>().await;
         }
         self.nap(40).await;

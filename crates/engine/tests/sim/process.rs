@@ -113,15 +113,28 @@ fn away() -> StoreError {
     StoreError::Unavailable("the simulation says so".to_owned())
 }
 
-/// A clock that is wrong by so much.
+/// How wrong a clock is at most, before or behind.
+const WRONG_MAX_US: i64 = 300_000_000;
+
+/// A clock that is wrong by so much, until somebody sets it.
 struct Wrong {
     world: World,
-    ahead_us: i64,
+    ahead_us: AtomicI64,
+}
+
+impl Wrong {
+    fn new(world: &World) -> Self {
+        Self { world: world.clone(), ahead_us: AtomicI64::new(Self::some(world)) }
+    }
+
+    fn some(world: &World) -> i64 {
+        i64::try_from(world.dice(2 * WRONG_MAX_US.unsigned_abs())).unwrap_or(0) - WRONG_MAX_US
+    }
 }
 
 impl Clock for Wrong {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(self.world.now().micros() + self.ahead_us)
+        Timestamp::from_micros(self.world.now().micros() + self.ahead_us.load(Ordering::SeqCst))
     }
 }
 
@@ -134,15 +147,21 @@ pub(crate) fn vault(store: &Arc<dyn Store>) -> Vault {
 pub(crate) struct Process {
     pub(crate) engine: Arc<Engine>,
     pub(crate) life: Life,
+    clock: Arc<Wrong>,
 }
 
 impl Process {
+    /// Somebody sets its clock, and not to the right time.
+    pub(crate) fn set_clock(&self, world: &World) {
+        self.clock.ahead_us.store(Wrong::some(world), Ordering::SeqCst);
+    }
+
     /// Starts one; `None` when the store did not let it.
     pub(crate) async fn start(world: &World) -> Option<Self> {
         let life = Life::default();
         let gate = Gate { world: world.clone(), life: life.clone() };
         let store: Arc<dyn Store> = Arc::new(FaultyStore::guarded(Arc::clone(&world.store) as Arc<dyn Store>, Arc::new(gate)));
-        let ahead_us = i64::try_from(world.dice(600_000_000)).unwrap_or(0) - 300_000_000;
+        let clock = Arc::new(Wrong::new(world));
         let settings = EngineSettings {
             shared_store: true,
             runs_in_flight_max: 4,
@@ -160,10 +179,10 @@ impl Process {
             store,
             connectors: Arc::new(connectors(world, &life)),
             http: Http::new(HttpOptions::default()).ok()?,
-            clock: Arc::new(Wrong { world: world.clone(), ahead_us }),
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
             seed: world.dice(u64::MAX),
             settings,
         };
-        Some(Self { engine: Engine::start(parts).await.ok()?, life })
+        Some(Self { engine: Engine::start(parts).await.ok()?, life, clock })
     }
 }

@@ -1,6 +1,10 @@
 //! One story: events come in while everything goes wrong; then all is well again and comes to rest.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use engine::{
     Decision, Engine, Event, Intake,
@@ -36,6 +40,12 @@ pub(crate) struct Sent {
     pub(crate) run: Option<RunId>,
     /// Somebody was told that it is cancelled.
     pub(crate) cancelled: bool,
+}
+
+impl Sent {
+    fn event(&self) -> Event {
+        Event { data: Arc::new(self.data.clone()), via: Via::Api, key: None, key_wins: false, fingerprint: None, replay_of: None }
+    }
 }
 
 /// Plays a seed; the first broken promise, if any.
@@ -83,6 +93,9 @@ impl Story {
             let items: Vec<u64> = (0..n).collect();
             let data = json!({ "id": format!("e{id}"), "n": n, "items": items });
             self.sent.insert(id, Sent { recipe, data, run: None, cancelled: false });
+            if self.world.dice(3) == 0 {
+                self.send_to_two(id).await;
+            }
             self.send(id).await;
             if self.world.dice(4) == 0 {
                 // A sender that heard nothing, or did not listen, sends again.
@@ -154,7 +167,7 @@ impl Story {
     async fn mishap(&mut self) {
         let place = self.world.dice(PROCESSES as u64) as usize;
         let Some(process) = self.processes.get(place) else { return };
-        match self.world.dice(12) {
+        match self.world.dice(14) {
             0 => process.life.kill(),
             1 | 2 => process.life.kill_at_write(1 + self.world.dice(4), false),
             3 | 4 => process.life.kill_at_write(1 + self.world.dice(4), true),
@@ -166,11 +179,27 @@ impl Story {
                 process.life.kill();
             }
             7 => self.world.crm.break_down(&self.world),
-            8 if Crm::is_there(&self.world).await => {
+            8 | 9 => process.set_clock(&self.world),
+            10 if Crm::is_there(&self.world).await => {
                 let open = process.engine.set_circuit(CRM, None, true, "ines", "maintenance");
                 drop(tokio::time::timeout(Duration::from_secs(10), open).await);
             }
             _ => {}
+        }
+    }
+
+    /// Two senders bring the same event to two processes at the same moment; neither has an answer before the other asks.
+    async fn send_to_two(&mut self, id: u64) {
+        let living: Vec<_> =
+            self.processes.iter().filter(|process| !process.life.is_dead()).map(|process| &process.engine).collect();
+        let (Some(sent), [one, other, ..]) = (self.sent.get(&id), living.as_slice()) else { return };
+        let (one, other) = tokio::join!(bring(one, sent), bring(other, sent));
+        let runs: BTreeSet<RunId> = [one, other].into_iter().flatten().collect();
+        if runs.len() > 1 {
+            self.world.accuse(format!("event {id}, brought to two at once, started {runs:?}"));
+        }
+        if let (Some(run), Some(sent)) = (runs.first(), self.sent.get_mut(&id)) {
+            sent.run = Some(*run);
         }
     }
 
@@ -187,15 +216,7 @@ impl Story {
                 tokio::time::sleep(Duration::from_secs(1)).await;
                 continue;
             };
-            let event = Event {
-                data: Arc::new(sent.data.clone()),
-                via: Via::Api,
-                key: None,
-                key_wins: false,
-                fingerprint: None,
-                replay_of: None,
-            };
-            let answer = tokio::time::timeout(Duration::from_secs(30), engine.accept(recipe, event)).await;
+            let answer = tokio::time::timeout(Duration::from_secs(30), engine.accept(recipe, sent.event())).await;
             match answer {
                 Ok(Ok(Intake::Accepted { run, .. } | Intake::Duplicate { run, .. })) => {
                     if let Some(known) = sent.run.filter(|known| *known != run) {
@@ -307,5 +328,14 @@ impl Story {
         // Whoever heard nothing, since the process is frozen, asks again.
         let answer = tokio::time::timeout(Duration::from_secs(10), engine.resume_with(id, &wish, "ines")).await;
         !matches!(answer, Ok(Err(_)))
+    }
+}
+
+/// Brings an event to a process once; the run it tells, if it takes it and lives to tell.
+async fn bring(engine: &Arc<Engine>, sent: &Sent) -> Option<RunId> {
+    let recipe = Arc::clone(engine.catalogue().recipes.get(sent.recipe)?);
+    match tokio::time::timeout(Duration::from_secs(30), engine.accept(&recipe, sent.event())).await {
+        Ok(Ok(Intake::Accepted { run, .. } | Intake::Duplicate { run, .. })) => Some(run),
+        _ => None,
     }
 }

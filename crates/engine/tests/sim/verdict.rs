@@ -215,9 +215,10 @@ async fn what_was_done_last_is_undone_first(world: &World, runs: &[RunRow], seen
     Ok(())
 }
 
-/// Runs of one key never overlap.
+/// Runs of one key never overlap, and go in the order in which their events were taken. An event is only sent once the one
+/// before it was taken, so that the events' numbers tell the order, whatever the clocks said.
 async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
-    let mut spans: BTreeMap<String, Vec<(i64, i64, String)>> = BTreeMap::new();
+    let mut spans: BTreeMap<String, Vec<(i64, i64, u64, String)>> = BTreeMap::new();
     // What a cancelled run has under way may still happen, and nobody waits for it.
     let in_order = |run: &&RunRow| (run.slug == "keyed" || run.slug == "counter") && run.status != RunStatus::Cancelled;
     for run in runs.iter().filter(in_order) {
@@ -228,14 +229,15 @@ async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<
         if entries.iter().any(|entry| matches!(entry, Entry::Resumed { .. })) {
             continue;
         }
-        let key = match entries.first() {
-            Some(Entry::Accepted { event, .. }) if run.slug == "keyed" => {
-                format!("keyed {}", event["n"].as_i64().unwrap_or(0) % 3)
-            }
-            _ => run.slug.clone(),
+        let Some(Entry::Accepted { event, .. }) = entries.first() else { return Err(format!("{id} was never accepted")) };
+        let number = event["id"].as_str().and_then(|text| text.strip_prefix('e')?.parse().ok());
+        let Some(number) = number else { return Err(format!("{id} has an event without a number")) };
+        let key = match run.slug.as_str() {
+            "keyed" => format!("keyed {}", event["n"].as_i64().unwrap_or(0) % 3),
+            slug => slug.to_owned(),
         };
         if let (Some(first), Some(last)) = (made.iter().min(), made.iter().max()) {
-            spans.entry(key).or_default().push((*first, *last, id));
+            spans.entry(key).or_default().push((*first, *last, number, id));
         }
     }
     for (key, mut spans) in spans {
@@ -243,6 +245,9 @@ async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<
         for pair in spans.windows(2) {
             if pair[1].0 <= pair[0].1 {
                 return Err(format!("{key}: {pair:?} overlap"));
+            }
+            if pair[1].2 <= pair[0].2 {
+                return Err(format!("{key}: {pair:?} overtook each other"));
             }
         }
     }
