@@ -132,7 +132,7 @@ fn failure(error: ErrorRecord) -> Box<StepError> {
     })
 }
 
-fn check_input(recipe: &LiveRecipe, input: &Json) -> Result<(), Box<StepError>> {
+pub(crate) fn check_input(recipe: &LiveRecipe, input: &Json) -> Result<(), Box<StepError>> {
     let Some(error) = recipe.input.as_ref().and_then(|schema| schema.iter_errors(input).next()) else { return Ok(()) };
     let place = match error.instance_path().as_str() {
         "" => "What is given to it".to_owned(),

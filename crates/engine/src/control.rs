@@ -9,6 +9,7 @@ use store::{DeadLetter, Ending, Entry, RunId, RunRow, RunStatus, StoreError, The
 use crate::{
     Engine, Event, Intake, IntakeError, LiveRecipe,
     beside::answer_to,
+    call::check_input,
     resume::{Resumption, Said},
 };
 
@@ -169,7 +170,10 @@ impl Engine {
             }
         };
         let data = match wish.event {
-            Some(event) => Arc::new(event),
+            Some(event) => {
+                check_input(recipe, &event).map_err(|error| ControlError::NotNow(error.message))?;
+                Arc::new(event)
+            }
             None => self.event(id).await?,
         };
         let key = wish.key.map(Into::into);
@@ -261,7 +265,7 @@ impl Engine {
     }
 
     /// The event of a run.
-    async fn event(&self, id: RunId) -> Result<Arc<Json>, ControlError> {
+    pub(crate) async fn event(&self, id: RunId) -> Result<Arc<Json>, ControlError> {
         let began = self.beginning(id, true).await;
         // Asked after the journal was read: what was there then is whole.
         if self.forgotten(id).await?.is_some() {

@@ -213,7 +213,15 @@ impl Engine {
             }
             OperationKind::Replay => {
                 let key = format!("{}:{}", operation.id, item.run);
-                self.replay_with(item.run, Replay { key: Some(key), ..Replay::default() }).await.map(Some)
+                let event = match &operation.options.patch {
+                    None => None,
+                    Some(patch) => {
+                        let mut event = Json::clone(&*self.event(item.run).await?);
+                        merge(&mut event, patch);
+                        Some(event)
+                    }
+                };
+                self.replay_with(item.run, Replay { event, key: Some(key), version: None }).await.map(Some)
             }
         }
     }
@@ -239,6 +247,25 @@ impl Engine {
         };
         self.for_each_entry(row.id, 0, |_| false, look).await?;
         Ok(new)
+    }
+}
+
+/// Puts a JSON merge patch (RFC 7396) on a value: fields of a record are set one by one, and null removes one.
+fn merge(value: &mut Json, patch: &Json) {
+    let Json::Object(patch) = patch else {
+        *value = patch.clone();
+        return;
+    };
+    if !value.is_object() {
+        *value = Json::Object(serde_json::Map::new());
+    }
+    let Json::Object(fields) = value else { return };
+    for (name, part) in patch {
+        if part.is_null() {
+            fields.remove(name);
+        } else {
+            merge(fields.entry(name).or_insert(Json::Null), part);
+        }
     }
 }
 
@@ -300,5 +327,31 @@ fn sentence(error: &ControlError) -> String {
             format!("Step {path} may have happened. Say whether it did, for this run or for all of them.")
         }
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::merge;
+
+    fn check(mut value: Value, patch: &Value, patched: &Value) {
+        merge(&mut value, patch);
+        assert_eq!(value, *patched, "patched with {patch}");
+    }
+
+    #[test]
+    fn a_patch_does_what_its_rfc_says() {
+        check(json!({ "a": "b" }), &json!({ "a": "c" }), &json!({ "a": "c" }));
+        check(json!({ "a": "b" }), &json!({ "b": "c" }), &json!({ "a": "b", "b": "c" }));
+        check(json!({ "a": "b", "b": "c" }), &json!({ "a": null }), &json!({ "b": "c" }));
+        check(json!({ "a": ["b"] }), &json!({ "a": "c" }), &json!({ "a": "c" }));
+        check(json!({ "a": "c" }), &json!({ "a": ["b"] }), &json!({ "a": ["b"] }));
+        check(json!({ "a": { "b": "c" } }), &json!({ "a": { "b": "d", "c": null } }), &json!({ "a": { "b": "d" } }));
+        check(json!({ "a": [{ "b": "c" }] }), &json!({ "a": [1] }), &json!({ "a": [1] }));
+        check(json!({ "e": null }), &json!({ "a": 1 }), &json!({ "e": null, "a": 1 }));
+        check(json!([1, 2]), &json!({ "a": "b", "c": null }), &json!({ "a": "b" }));
+        check(json!({}), &json!({ "a": { "bb": { "ccc": null } } }), &json!({ "a": { "bb": {} } }));
     }
 }

@@ -119,6 +119,9 @@ pub struct OperationOptions {
     /// Runs per second at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
+    /// For replay: a JSON merge patch (RFC 7396) put on each event before it runs again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Json>,
 }
 
 /// An operation.

@@ -10,6 +10,7 @@ mod keys;
 mod late;
 mod moved;
 mod parked;
+mod patched;
 mod polls;
 mod replayed;
 mod shapes;

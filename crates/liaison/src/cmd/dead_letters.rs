@@ -10,7 +10,7 @@ use super::{
     block_on,
     operations::{follow, told},
     print,
-    runs::{tell, text},
+    runs::{read_json, tell, text},
 };
 use crate::remote::{One, Remote};
 
@@ -143,6 +143,10 @@ pub(crate) struct Resume {
 pub(crate) struct Replay {
     #[command(flatten)]
     which: Which,
+    /// Changes each event before it runs again: a JSON merge patch (RFC 7396), or @FILE with one. Fields it names are set,
+    /// those it gives as null are removed.
+    #[arg(long, value_name = "JSON|@FILE")]
+    patch: Option<String>,
     /// So many go first and must end well before the rest goes.
     #[arg(long)]
     first: Option<u32>,
@@ -176,6 +180,7 @@ pub(crate) fn dead_letters(letters: &DeadLetters) -> anyhow::Result<ExitCode> {
             }
             DeadLetters::Replay(replay) => {
                 let mut wish = wish(&replay.which, &replay.how);
+                put(&mut wish, "patch", replay.patch.as_deref().map(|patch| read_json("--patch", patch)).transpose()?);
                 put(&mut wish, "first", replay.first.map(Value::from));
                 begin("replay", &wish, &replay.how).await
             }

@@ -10,6 +10,7 @@ use engine::{
     operations::NewOperation,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use store::{
     Cause, CauseHours, Fingerprint, OPERATION_RUNS_MAX, Operation, OperationKind, OperationOptions, RunFilter, Selection,
 };
@@ -33,6 +34,8 @@ const IDS_MAX: usize = 1000;
 const RATE_MAX: u32 = 1000;
 /// Runs that may go first at most.
 const FIRST_MAX: u32 = 100;
+/// A patch may be so large, written as JSON: it is kept with the operation and put on each event.
+const PATCH_BYTES_MAX: usize = 64 * 1024;
 /// A reason may be so long.
 const REASON_CHARS_MAX: usize = 1000;
 
@@ -71,6 +74,10 @@ pub(crate) struct Bulk {
     /// For discard: why.
     #[serde(skip_serializing)]
     pub(crate) reason: Option<String>,
+    /// For replay: a JSON merge patch (RFC 7396) put on each run's event before it runs again. Fields it names are
+    /// set, those it gives as null are removed; the events of the dead letters stay as they are.
+    #[serde(skip_serializing)]
+    pub(crate) patch: Option<Value>,
     /// So many go first and must end well before the rest goes.
     #[serde(skip_serializing)]
     pub(crate) first: Option<u32>,
@@ -278,12 +285,13 @@ pub(crate) async fn begin(app: &Shared, by: &str, kind: OperationKind, wish: Bul
             "A discarded run does not run again, so there is nothing to wait for. Leave first out.",
         ));
     }
+    read_patch(kind, wish.patch.as_ref())?;
     let selection = read_selection(app, &wish).await?;
     let new = NewOperation {
         kind,
         selection,
         asked: serde_json::to_value(&wish).unwrap_or_default(),
-        options: OperationOptions { active_version, uncertain: wish.uncertain, reason, rate: wish.rate },
+        options: OperationOptions { active_version, uncertain: wish.uncertain, reason, rate: wish.rate, patch: wish.patch },
         first: wish.first.unwrap_or(0),
         by: by.to_owned(),
     };
@@ -293,6 +301,29 @@ pub(crate) async fn begin(app: &Shared, by: &str, kind: OperationKind, wish: Bul
             format!("That takes more than {OPERATION_RUNS_MAX} dead letters. Take fewer at a time, with since and until."),
         )
     })
+}
+
+/// Whether a patch can be put on the events of dead letters.
+fn read_patch(kind: OperationKind, patch: Option<&Value>) -> Result<(), ApiError> {
+    let Some(patch) = patch else { return Ok(()) };
+    let refused = |why: String| Err(ApiError::field("patch", why));
+    match kind {
+        OperationKind::Replay => {}
+        OperationKind::Resume => {
+            return refused("A resumed run goes on with the event it has. Leave patch out, or replay.".to_owned());
+        }
+        OperationKind::Discard => return refused("A discarded run does not run again. Leave patch out, or replay.".to_owned()),
+    }
+    if !patch.is_object() {
+        return refused("patch must be a record of the fields to change, such as {\"currency\": \"EUR\"}.".to_owned());
+    }
+    let bytes = patch.to_string().len();
+    if bytes > PATCH_BYTES_MAX {
+        return refused(format!(
+            "The patch has {bytes} bytes, more than the {PATCH_BYTES_MAX} one may have. Change fewer fields at a time."
+        ));
+    }
+    Ok(())
 }
 
 /// Why something is put aside.

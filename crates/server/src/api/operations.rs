@@ -35,6 +35,8 @@ pub(crate) struct OperationOut {
     reason: Option<String>,
     /// Runs per second at most.
     rate: Option<u32>,
+    /// What is put on each event before it runs again.
+    patch: Option<Value>,
     /// So many go first and must end well; 0 once the rest may go.
     first: i32,
     /// How many it takes.
@@ -96,6 +98,7 @@ pub(crate) fn operation_out(operation: Operation) -> OperationOut {
         uncertain: operation.options.uncertain,
         reason: operation.options.reason,
         rate: operation.options.rate,
+        patch: operation.options.patch,
         first: operation.first,
         total: operation.total,
         done: operation.done,

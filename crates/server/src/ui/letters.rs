@@ -238,6 +238,7 @@ pub(super) async fn act(State(app): State<Shared>, visitor: Visitor, RawForm(for
         version,
         uncertain: one(&form, "uncertain").filter(|_| kind == OperationKind::Resume).map(str::to_owned),
         reason: one(&form, "reason").map(str::to_owned),
+        patch: None,
         first: first.filter(|_| kind != OperationKind::Discard),
         rate: rate.filter(|_| kind != OperationKind::Discard),
     };

@@ -23,7 +23,12 @@ fn operation(number: u64) -> Operation {
         kind: OperationKind::Replay,
         state: OperationState::Running,
         selection: json!({ "recipe": "orders" }),
-        options: OperationOptions { rate: Some(5), reason: Some("old".to_owned()), ..OperationOptions::default() },
+        options: OperationOptions {
+            rate: Some(5),
+            reason: Some("old".to_owned()),
+            patch: Some(json!({ "currency": "EUR", "note": null })),
+            ..OperationOptions::default()
+        },
         first: 1,
         total: 0,
         done: 0,
