@@ -453,6 +453,8 @@ pub struct Journal {
     pub partial_ends: u32,
     /// When each step began and ended, and in how many attempts, by path.
     pub lived: PathMap<Lived>,
+    /// How many entries of steps were taken.
+    noted: u64,
     /// The number the next chunk gets.
     pub next_seq: i32,
 }

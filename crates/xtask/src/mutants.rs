@@ -78,8 +78,8 @@ const MUTANTS: &[Mutant] = &[
     mutant(
         "what was done is taken back oldest first",
         "crates/engine/src/decide/undo.rs",
-        "undos.sort_by_key(|undo| Reverse(self.state.journal.lived.get(&undo.path).map(|lived| lived.finished)));",
-        "undos.sort_by_key(|undo| Reverse(Reverse(self.state.journal.lived.get(&undo.path).map(|lived| lived.finished))));",
+        "undos.sort_by_key(|undo| Reverse(self.state.journal.lived.get(&undo.path).map(|lived| lived.place)));",
+        "undos.sort_by_key(|undo| Reverse(Reverse(self.state.journal.lived.get(&undo.path).map(|lived| lived.place))));",
     ),
     mutant(
         "nothing is taken back once the first undo failed",

@@ -52,7 +52,7 @@ impl Walk<'_> {
         }
         let mut undos = std::mem::take(&mut self.undos);
         undos.reverse();
-        undos.sort_by_key(|undo| Reverse(self.state.journal.lived.get(&undo.path).map(|lived| lived.finished)));
+        undos.sort_by_key(|undo| Reverse(self.state.journal.lived.get(&undo.path).map(|lived| lived.place)));
         for Undo { path, step, scope } in undos {
             let path: StepPath = format!("{path}.undo").into();
             let known = self.state.journal.steps.get(&path).cloned();

@@ -14,6 +14,8 @@ pub struct Lived {
     pub began: Timestamp,
     /// The last entry.
     pub finished: Timestamp,
+    /// Where among the entries of all steps the last one stands. Clocks are set at times, and the order of entries is not.
+    pub place: u64,
 }
 
 impl Journal {
@@ -24,8 +26,10 @@ impl Journal {
             return;
         }
         let at = entry.at();
-        let lived = self.lived.entry(Arc::clone(path)).or_insert(Lived { attempts: 0, began: at, finished: at });
-        lived.finished = at;
+        self.noted += 1;
+        let first = Lived { attempts: 0, began: at, finished: at, place: self.noted };
+        let lived = self.lived.entry(Arc::clone(path)).or_insert(first);
+        (lived.finished, lived.place) = (at, self.noted);
         if let Entry::Started { n, .. } = entry {
             lived.attempts = *n;
         }

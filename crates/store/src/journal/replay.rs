@@ -34,6 +34,7 @@ impl Journal {
             streams: PathMap::default(),
             partial_ends: 0,
             lived: PathMap::default(),
+            noted: 0,
             next_seq: 0,
         }
     }
