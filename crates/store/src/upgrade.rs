@@ -9,8 +9,9 @@ use serde_json::json;
 
 use crate::conformance::parts::{accept, accept_all, at, dice, first_chunk, keyed, new_run, run_id, worker};
 use crate::{
-    Accepted, Answer, ApprovalId, AuditId, ConnectionId, DeadLetter, InboundId, Journal, KeyId, NewRun, OperationId, Purge,
-    RecipeId, RunFilter, RunStatus, Store, StoreError, Then,
+    Accepted, Answer, ApprovalId, AuditId, BlobId, ConnectionId, DataKeyId, DeadLetter, InboundId, Journal, Keeps, KeyId, NewRun,
+    NoticeId, NoticeRow, NoticeState, OperationId, PollPosition, Purge, Raised, RecipeId, RunFilter, RunStatus, Store,
+    StoreError, Then, UploadId,
 };
 
 /// How a dialect writes bytes: `x'00ff'`, or `'\x00ff'::bytea`.
@@ -19,6 +20,12 @@ pub type Bytes = fn(&[u8]) -> String;
 fn recipe() -> RecipeId {
     RecipeId::new(at(0), dice(9))
 }
+
+fn connection() -> ConnectionId {
+    ConnectionId::new(at(0), dice(3))
+}
+
+const BLOB: BlobId = BlobId([9; 32]);
 
 fn text(value: impl std::fmt::Display) -> String {
     format!("'{value}'")
@@ -30,7 +37,7 @@ pub fn filling(schema: i64, id: Bytes, bytes: Bytes) -> Vec<String> {
     let recipe = id(recipe().0.as_bytes());
     let run = |number: u64| id(run_id(number).0.as_bytes());
     let now = at(0).micros();
-    let steps: [Vec<String>; 8] = [
+    let mut steps: Vec<Vec<String>> = vec![
         vec![
             format!(
                 "insert into recipes (id, slug, title, latest_version, active_version, params, hook_token, revision, created_at, \
@@ -80,7 +87,7 @@ pub fn filling(schema: i64, id: Bytes, bytes: Bytes) -> Vec<String> {
         vec![format!(
             "insert into connections (id, name, connector, config, sealed, revision, created_at, updated_at) values \
              ({}, 'crm', 'http', '{{\"a\":1}}', {}, 4, {now}, {now})",
-            id(ConnectionId::new(at(0), dice(3)).0.as_bytes()),
+            id(connection().0.as_bytes()),
             bytes(b"sealed")
         )],
         vec![
@@ -118,6 +125,11 @@ pub fn filling(schema: i64, id: Bytes, bytes: Bytes) -> Vec<String> {
                 "insert into audit (id, at, who, what, about, note) values ({}, {now}, 'ann', 'circuit.opened', 'connection crm', 'down')",
                 id(AuditId::new(at(0), dice(7)).0.as_bytes())
             ),
+            format!(
+                "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until) values \
+                 ('crm', 2000000, {now}, 20000, 77, {})",
+                at(30).micros()
+            ),
         ],
         vec![
             format!(
@@ -133,7 +145,75 @@ pub fn filling(schema: i64, id: Bytes, bytes: Bytes) -> Vec<String> {
             ),
         ],
     ];
+    steps.extend(later(id, bytes));
     steps.into_iter().take(usize::try_from(schema).unwrap_or(0)).flatten().collect()
+}
+
+/// What the steps from the ninth on brought, step by step.
+fn later(id: Bytes, bytes: Bytes) -> [Vec<String>; 10] {
+    let now = at(0).micros();
+    let (recipe, waits) = (id(recipe().0.as_bytes()), id(run_id(3).0.as_bytes()));
+    let connection = id(connection().0.as_bytes());
+    let upload = id(UploadId::new(at(0), dice(9)).0.as_bytes());
+    [
+        vec![
+            format!(
+                "insert into blobs (hash, upload, size, packed, kept_at, touched_at) values ({}, {upload}, 500, 40, {now}, {now})",
+                bytes(&BLOB.0)
+            ),
+            format!("insert into blob_refs (run_id, hash) values ({waits}, {})", bytes(&BLOB.0)),
+            format!("insert into blob_parts (upload, seq, data) values ({upload}, 0, {})", bytes(b"part")),
+        ],
+        Vec::new(),
+        Vec::new(),
+        vec![
+            format!(
+                "insert into alarms (name, recipe_id, rule, deliver, set_by, set_at) values \
+                 ('late', {recipe}, '{{\"a\":1}}', '{{\"b\":2}}', 'ann', {now})"
+            ),
+            format!("insert into alarm_groups (alarm, grp, raised_at) values ('late', 'orders', {})", at(5).micros()),
+            format!(
+                "insert into notices (id, alarm, grp, raised_at, body, state, tries, next_at, error) values \
+                 ({}, 'late', 'orders', {}, '{{}}', 0, 3, {}, 'no answer')",
+                id(NoticeId::new(at(5), dice(12)).0.as_bytes()),
+                at(5).micros(),
+                at(500).micros()
+            ),
+        ],
+        Vec::new(),
+        vec![format!("insert into run_payloads (run_id, keeps) values ({waits}, 1)")],
+        vec![
+            format!(
+                "insert into tokens (connection, place, sealed, renew_at, revision) values ('crm', 'user', {}, {}, 6)",
+                bytes(b"token"),
+                at(400).micros()
+            ),
+            format!(
+                "insert into connection_states (connection, needs_sign_in, reason, since, last_used_at) values \
+                 ('crm', true, 'refused', {now}, {})",
+                at(2).micros()
+            ),
+            format!(
+                "insert into begun_sign_ins (hash, connection_id, sealed, who, expires_at) values ({}, {connection}, {}, 'ann', {})",
+                bytes(&[15; 32]),
+                bytes(b"begun"),
+                at(900).micros()
+            ),
+            format!("update budgets set told_limit = 1000, told_left = 600, told_at = {now}, paused_at = {now}"),
+        ],
+        vec![format!(
+            "insert into polls (recipe_id, source, position, seq, due_at, pause_us, events, failures) values \
+             ({recipe}, 'crm.changed', '{{\"after\":\"c7\"}}', 5, {}, 60000000, 7, 1)",
+            at(800).micros()
+        )],
+        vec![format!(
+            "insert into data_keys (id, wrapped, master_key, created_at) values (1, {}, 'master', {now})",
+            bytes(b"wrapped")
+        )],
+        vec![format!(
+            "insert into shapes (connection_id, object, revision, told, asked_at) values ({connection}, 'Order', 4, '{{}}', {now})"
+        )],
+    ]
 }
 
 /// Reads back through today's verbs what [`filling`] wrote, and goes on working with it.
@@ -178,12 +258,65 @@ pub async fn read_back(store: Arc<dyn Store>, schema: i64) -> Result<(), StoreEr
         let gates = store.gates().await?;
         assert_eq!((gates.len(), gates[0].cause.as_str()), (1, "five in a row"));
         assert_eq!(store.audit(None, None, 10).await?[0].note, "down");
+        let budget = store.budget("crm").await?.expect("the budget is there");
+        assert_eq!((budget.tokens, budget.day_used, budget.paused_until), (2_000_000, 77, Some(at(30))));
+        let told = since(15).then_some((1000, 600, at(0)));
+        assert_eq!(budget.told.map(|told| (told.limit, told.left, told.at)), told);
     }
     if since(8) {
         let operation = store.operation(OperationId::new(at(0), dice(8))).await?.expect("the operation is there");
         assert_eq!((operation.total, operation.by.as_str()), (1, "ann"));
     }
+    read_back_later(&*store, since).await?;
     goes_on(&*store).await
+}
+
+async fn read_back_later(store: &dyn Store, since: impl Fn(i64) -> bool) -> Result<(), StoreError> {
+    if since(9) {
+        let blob = store.blob(BLOB).await?.expect("the content is there");
+        assert_eq!((blob.size, blob.packed, blob.touched_at), (500, 40, at(0)));
+        assert!(store.refers(run_id(3), BLOB).await?, "its run still speaks of it");
+    }
+    if since(12) {
+        let alarms = store.alarms().await?;
+        let told: Vec<_> = alarms.iter().map(|alarm| (alarm.name.as_str(), alarm.recipe, &alarm.rule, &alarm.deliver)).collect();
+        assert_eq!(told, [("late", Some(recipe()), &json!({"a": 1}), &json!({"b": 2}))]);
+        let notices = store.notices(Some("late"), None, 10).await?;
+        assert_eq!(notices.len(), 1, "what was told is there");
+        assert_eq!(
+            (notices[0].state, notices[0].tries, notices[0].error.as_deref()),
+            (NoticeState::Waiting, 3, Some("no answer"))
+        );
+        let again = NoticeRow { id: NoticeId::new(at(6), dice(13)), raised_at: at(6), ..notices[0].clone() };
+        assert_eq!(store.raise(&again, at(4)).await?, Raised::Before(at(5)), "the same is not told twice in a while");
+    }
+    if since(14) {
+        assert_eq!(store.keeps(run_id(3)).await?, Some((Keeps::Shapes, None)), "its data still goes one day");
+    }
+    if since(15) {
+        let token = store.token("crm", "user").await?.expect("the token is there");
+        assert_eq!((token.sealed.as_slice(), token.revision, token.renew_at), (b"token".as_slice(), 6, Some(at(400))));
+        let states = store.connection_states().await?;
+        let told: Vec<_> = states.iter().map(|state| (state.needs_sign_in.as_deref(), state.since, state.last_used_at)).collect();
+        assert_eq!(told, [(Some("refused"), Some(at(0)), Some(at(2)))]);
+        let begun = store.spend_sign_in(&[15; 32], at(1)).await?.expect("who began to sign in may come back");
+        assert_eq!((begun.connection, begun.sealed.as_slice(), begun.who.as_str()), (connection(), b"begun".as_slice(), "ann"));
+    }
+    if since(16) {
+        let poll = store.poll(recipe()).await?.expect("the place of the trigger is there");
+        assert_eq!((poll.position, poll.seq, poll.events), (PollPosition::After(json!("c7")), 5, 7));
+        assert_eq!((poll.source.as_str(), poll.due_at, poll.failures), ("crm.changed", at(800), 1));
+    }
+    if since(17) {
+        let keys = store.data_keys().await?;
+        let told: Vec<_> = keys.iter().map(|key| (key.id, key.wrapped.as_slice(), key.master_key.as_str())).collect();
+        assert_eq!(told, [(DataKeyId(1), b"wrapped".as_slice(), "master")]);
+    }
+    if since(18) {
+        let shape = store.shape(connection(), "Order").await?.expect("what the system told is there");
+        assert_eq!((shape.revision, shape.told.as_str()), (4, "{}"));
+    }
+    Ok(())
 }
 
 async fn runs(store: &dyn Store) -> Result<(), StoreError> {
