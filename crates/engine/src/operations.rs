@@ -262,7 +262,7 @@ fn merge(value: &mut Json, patch: &Json) {
     let Json::Object(fields) = value else { return };
     for (name, part) in patch {
         if part.is_null() {
-            fields.remove(name);
+            fields.shift_remove(name);
         } else {
             merge(fields.entry(name).or_insert(Json::Null), part);
         }

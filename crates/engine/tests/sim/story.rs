@@ -179,7 +179,7 @@ impl Story {
                 process.life.kill();
             }
             7 => self.world.crm.break_down(&self.world),
-            // Circuits tell by the clocks when they opened; who watches over them could not say who is wrong.
+            // The checker tells by the clocks whether a circuit is open; with clocks that are set it could not.
             8 | 9 if !Crm::is_there(&self.world).await => process.set_clock(&self.world),
             10 if Crm::is_there(&self.world).await => {
                 let open = process.engine.set_circuit(CRM, None, true, "ines", "maintenance");
