@@ -43,8 +43,8 @@ struct Stretch {
     /// Workers of a page.
     count: u64,
     question: Question,
-    /// So many days ahead were looked at before this stretch; none by builds that did not ask for who comes near.
-    looked: i64,
+    /// So many days ahead were looked at before this stretch; `None` by builds that did not ask for who comes near.
+    looked: Option<i64>,
     /// Whose first day is before this one was near before the trigger began.
     floor: Option<Date>,
 }
@@ -95,10 +95,8 @@ impl Stretch {
             }
         };
         let (looked, floor) = match position {
-            Position::Since(_) => (days, Some(utc_day(later(from, days)))),
-            Position::After(cursor) => {
-                (cursor["looked"].as_i64().unwrap_or(0), cursor["floor"].as_str().and_then(|day| day.parse().ok()))
-            }
+            Position::Since(_) => (Some(days), Some(utc_day(later(from, days)))),
+            Position::After(cursor) => (cursor["looked"].as_i64(), cursor["floor"].as_str().and_then(|day| day.parse().ok())),
         };
         let begun = Self { from, through: from, page: 1, count: people::COUNT, question: Question::Typed, looked, floor };
         match kept {
@@ -148,7 +146,7 @@ impl Stretch {
             return self.typed();
         }
         // A day may begin there before it does here, and whoever looks further ahead than before has not seen the rest.
-        let from = later(self.from, days.min(self.looked) - ZONES_DAYS);
+        let from = later(self.from, days.min(self.looked.unwrap_or(0)) - ZONES_DAYS);
         let through = later(self.through, days);
         json!({ "effective_from": format!("{from:.3}"), "effective_through": format!("{through:.3}") })
     }
@@ -219,18 +217,18 @@ async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'st
     let mut stretch = Stretch::of(&cx, &position, days).await?;
     if stretch.through <= stretch.from {
         let nothing = Stretch { through: stretch.from, ..stretch };
-        return Ok(Polled { events: Vec::new(), cursor: nothing.over(Some(nothing.looked)), more: false });
+        return Ok(Polled { events: Vec::new(), cursor: nothing.over(nothing.looked), more: false });
     }
     let mut input = with.clone();
     input["log"] = stretch.range(days);
     input["known_at"] = json!(format!("{:.3}", stretch.through));
     input["as_of"] = json!(stretch.as_of(days).map(|day| day.to_string()));
-    let mut groups = people::groups(&with);
-    groups["Include_Transaction_Log_Data"] = json!(true);
-    if stretch.question == Question::Nearing {
+    if let (Question::Nearing, Some(groups)) = (stretch.question, input["groups"].as_array_mut()) {
         // Holds the first day.
-        groups["Include_Employment_Information"] = json!(true);
+        groups.push(json!("employment"));
     }
+    let mut groups = people::groups(&input);
+    groups["Include_Transaction_Log_Data"] = json!(true);
     let found = people::get_workers(&cx, &input, &groups, (stretch.page, stretch.count)).await?;
     (stretch.page, stretch.count) = (found.page, found.count);
     let wanted = wanted(&with, classes);
@@ -239,7 +237,8 @@ async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'st
         changes(worker, &wanted, &mut events);
     }
     if stretch.question == Question::Nearing {
-        events.retain(|(_, event)| was_too_far(&event.data, days, stretch.floor));
+        let looked = stretch.looked.map_or(days, |looked| looked.min(days));
+        events.retain(|(_, event)| was_too_far(&event.data, looked, stretch.floor));
     }
     events.sort_by(|(one, _), (other, _)| one.cmp(other));
     let (cursor, more) = stretch.next(found.pages, Some(days));
