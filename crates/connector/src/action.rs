@@ -22,6 +22,9 @@ pub enum Effect {
 pub enum KeyLife {
     /// Always so long.
     For(Duration),
+    /// Always so long, and the system looks at the key before it judges the data: a repeat it refuses tells that the
+    /// attempt before did not happen either.
+    First(Duration),
     /// As the step says; `None` when it needs no key.
     By(fn(&Json) -> Option<Duration>),
 }
@@ -137,12 +140,19 @@ impl Action {
         self
     }
 
+    /// As [`Action::key_life`], of a system that looks at the key before it judges the data.
+    #[must_use]
+    pub const fn key_first(mut self, life: Duration) -> Self {
+        self.key_life = Some(KeyLife::First(life));
+        self
+    }
+
     /// How long a repeat with this input is known; `None` where it needs no key, or where no repeat is known.
     #[must_use]
     pub fn key_life_of(&self, input: &Json) -> Option<Duration> {
         match self.key_life {
             _ if (self.effect)(input) != Effect::Idempotent => None,
-            Some(KeyLife::For(life)) => Some(life),
+            Some(KeyLife::For(life) | KeyLife::First(life)) => Some(life),
             Some(KeyLife::By(life)) => life(input),
             None => None,
         }

@@ -190,11 +190,12 @@ fn moved(journal: &Journal, said: &Said, own: &Program, other: &Program) -> Vec<
     let dealt_with = dealt_with(journal);
     let in_doubt = |path: &StepPath, state: &StepState| match state {
         StepState::Uncertain { .. } => said.about(path) != Some(&Doubtful::Repeat),
-        _ => journal.may_have_happened(path) && !dealt_with.contains(&**path) && !left_behind(journal, own, path),
+        _ => journal.doubts.contains_key(path) && !dealt_with.contains(&**path) && !left_behind(journal, own, path),
     };
     let harms = |path: &StepPath| {
         let input = journal.inputs.get(path).map_or(&Json::Null, |input| &**input);
-        own.called_at(path).is_some_and(|step| !step.needs_no_key(input))
+        // What is kept apart is not read here.
+        own.called_at(path).is_some_and(|step| input.is_null() || !step.needs_no_key(input))
     };
     let calls = |program: &Program, path: &StepPath| {
         program.called_at(path).map(|step| (step.name.clone(), step.connection.clone(), program.leaves_out(path)))

@@ -261,7 +261,6 @@ impl Config {
         self.layer.database_url.as_deref().filter(|url| !url.is_empty())
     }
 
-    /// Where this installation is reached from outside.
     /// The address people and systems reach this process at, unless a setting says another.
     pub(crate) fn name_url(&mut self, at: std::net::SocketAddr) {
         if self.layer.public_url.as_deref().unwrap_or_default().is_empty() {
@@ -269,6 +268,7 @@ impl Config {
         }
     }
 
+    /// Where this installation is reached from outside.
     fn public_url(&self) -> String {
         self.layer.public_url.clone().filter(|url| !url.is_empty()).unwrap_or_else(|| format!("http://{}", self.listen))
     }

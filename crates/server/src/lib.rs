@@ -67,14 +67,17 @@ impl Doors {
 /// What a process answers at the doors it has open.
 pub fn router(app: Shared, doors: Doors) -> Router {
     let mut inside = meta::health();
-    if doors.api {
+    if doors.api || doors.ui {
         let (api, document) = api::router();
         // The document never changes while the process runs.
         let _ = app.openapi.set(document.to_pretty_json().unwrap_or_default());
-        inside = inside.merge(api).merge(meta::documents());
-    }
-    if doors.ui {
-        inside = inside.merge(ui::router());
+        inside = inside.merge(meta::documents());
+        if doors.api {
+            inside = inside.merge(api);
+        }
+        if doors.ui {
+            inside = inside.merge(ui::router());
+        }
     }
     let mut router = Router::new();
     if doors.ingress {

@@ -91,6 +91,10 @@ async fn many(cx: Cx, given: Json, how: How) -> Result<Json, StepError> {
                 Ok(told) => told,
                 // What was created before must not be created again: the rows say which.
                 Err(error) if how == How::Create && (number > 0 || round > 0) => chunk.iter().map(|_| unsent(&error)).collect(),
+                // What was deleted before stays deleted, and the next try must know it for its own work.
+                Err(error) if how == How::Delete && (number > 0 || round > 0) => {
+                    return Err(StepError { doubt: Doubt::MayHaveHappened, ..error });
+                }
                 Err(error) => return Err(error),
             };
             for (place, result) in chunk.iter().zip(told) {

@@ -124,7 +124,7 @@ async fn load_all(cx: Cx, given: Json) -> Result<Json, StepError> {
         }
     }
     if text(&given, "broken_job") != "tell"
-        && let Some(error) = broken(&sent)
+        && let Some(error) = broken(&sent, &given)
     {
         return Err(after(&sent, &given, error));
     }
@@ -132,7 +132,7 @@ async fn load_all(cx: Cx, given: Json) -> Result<Json, StepError> {
 }
 
 /// What it means that jobs were broken off by Salesforce or by somebody there: the rest of their rows was never looked at.
-fn broken(sent: &[Sent]) -> Option<StepError> {
+fn broken(sent: &[Sent], given: &Json) -> Option<StepError> {
     let broke: Vec<&Sent> = sent.iter().filter(|one| matches!(one.last["state"].as_str(), Some("Failed" | "Aborted"))).collect();
     let why = broke.iter().find_map(|one| one.last["errorMessage"].as_str()).unwrap_or("Salesforce gives no reason").to_owned();
     let count = |name: &str| sent.iter().filter_map(|one| one.last[name].as_u64()).sum::<u64>();
@@ -142,9 +142,14 @@ fn broken(sent: &[Sent]) -> Option<StepError> {
         (1, 1) => "the bulk job broke off".to_owned(),
         (broke, all) => format!("{broke} of {all} bulk jobs broke off"),
     };
-    let next = "Put right what the reason names, then resume the run: the rows are loaded again. bulk_results tells which rows of a job were \
-                written, refused or not looked at; with broken_job: tell the recipe deals with them itself.";
-    let class = if processed == 0 { ErrorClass::Invalid } else { ErrorClass::Partial };
+    // A batch under way when somebody aborts the job may still be written.
+    let nothing = processed == 0 && broke.iter().all(|one| one.last["state"] == "Failed");
+    let next = if text(given, "operation") == "insert" && !nothing {
+        "Do not repeat it: what is written would be there twice. Load the rows bulk_results gives as unprocessed, then say that it happened."
+    } else {
+        "Put right what the reason names, then resume the run: the rows are loaded again. With broken_job: tell the recipe deals with it itself."
+    };
+    let class = if nothing { ErrorClass::Invalid } else { ErrorClass::Partial };
     let written = processed.saturating_sub(failed);
     let mut error =
         StepError::new(class, "BULK_JOB_FAILED", format!("{parts} after {processed} rows, {written} of them written: {why}"));

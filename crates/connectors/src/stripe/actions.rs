@@ -146,7 +146,7 @@ fn action(
         Method::GET => action.reads(),
         // It leaves the same state.
         Method::DELETE => action.idempotent(),
-        _ => action.idempotent().key_life(KEY_LIFE),
+        _ => action.idempotent().key_first(KEY_LIFE),
     }
 }
 
@@ -196,7 +196,7 @@ fn pays(
     sample["declined"] = json!(false);
     Action::new(id, title, summary, move |cx, input| made(spec.clone(), cx, input))
         .idempotent()
-        .key_life(KEY_LIFE)
+        .key_first(KEY_LIFE)
         .input(fields::schema(&given, true))
         .output(output)
         .sample(sample)

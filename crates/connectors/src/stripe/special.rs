@@ -115,7 +115,7 @@ fn upload() -> Action {
         sent(cx, input)
     })
     .idempotent()
-    .key_life(KEY_LIFE)
+    .key_first(KEY_LIFE)
     .input(input)
     .output(objects::schema("file"))
     .sample(objects::sample("file"))
@@ -170,7 +170,7 @@ fn call() -> Action {
             connector::Effect::Idempotent
         }
     })
-    .key_life(KEY_LIFE)
+    .key_first(KEY_LIFE)
     .input(input)
     .output(output)
     .sample(json!({"status": 200, "request_id": "req_ExampleOfStrip", "replayed": false, "body": {"object": "balance"}}))

@@ -39,6 +39,9 @@ struct Place {
     /// In the middle of a walk that has come to moments that still get events: where the next one begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     behind: Option<Timestamp>,
+    /// The first walk is not over: it may begin before what Stripe still lists.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    first: bool,
 }
 
 /// A page, the newest event first.
@@ -57,12 +60,11 @@ pub(super) async fn newer(
     wanted: impl Fn(&Json) -> bool,
     becomes: impl Fn(&Json) -> Occurrence,
 ) -> Result<Polled, StepError> {
-    let begins = matches!(from, Position::Since(_));
     let mut place = match from {
         Position::Since(micros) => {
             // Events are told apart by milliseconds; nothing from before the start.
             let since = Timestamp::from_millisecond(micros.saturating_add(999).div_euclid(1_000)).map_err(|_| cursor_lost())?;
-            Place { since, window_ms: None, behind: None }
+            Place { since, window_ms: None, behind: None, first: true }
         }
         Position::After(cursor) => read_cursor(&cursor)?,
     };
@@ -75,7 +77,7 @@ pub(super) async fn newer(
         let window = place.window_ms.map(SignedDuration::from_millis);
         let end = window.and_then(|window| place.since.checked_add(window).ok());
         let found = listed(cx, &client, &within(place.since, end)).await?;
-        if !begins && found.now.duration_since(place.since) > KEPT {
+        if !place.first && found.now.duration_since(place.since) > KEPT {
             return Err(gone(&place.since.to_string()));
         }
         let settled = (found.now - OVERLAP).max(place.since);
@@ -84,13 +86,13 @@ pub(super) async fn newer(
             // All that came is told.
             (None, None) => {
                 let since = place.behind.unwrap_or(settled);
-                let cursor = json!(Place { since, window_ms: None, behind: None });
+                let cursor = json!(Place { since, window_ms: None, behind: None, first: false });
                 return Ok(Polled { events: told(found.rows), cursor, more: false });
             }
             (Some(end), None) => {
                 let behind = place.behind.or_else(|| (end > settled).then_some(settled));
                 let window_ms = place.window_ms.map(|window| window.saturating_mul(if found.rows.is_empty() { 8 } else { 2 }));
-                place = Place { since: end, window_ms, behind };
+                place = Place { since: end, window_ms, behind, first: place.first };
                 if !found.rows.is_empty() {
                     return Ok(Polled { events: told(found.rows), cursor: json!(place), more: true });
                 }

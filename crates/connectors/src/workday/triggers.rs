@@ -43,6 +43,10 @@ struct Stretch {
     /// Workers of a page.
     count: u64,
     question: Question,
+    /// So many days ahead were looked at before this stretch; `None` by builds that did not ask for who comes near.
+    looked: Option<i64>,
+    /// Whose first day is before this one was near before the trigger began.
+    floor: Option<Date>,
 }
 
 /// What a stretch is asked for, one after the other.
@@ -82,22 +86,28 @@ fn unreadable_time() -> StepError {
 }
 
 impl Stretch {
-    async fn of(cx: &Cx, position: &Position) -> Result<Self, StepError> {
+    /// `days` ahead are looked at.
+    async fn of(cx: &Cx, position: &Position, days: i64) -> Result<Self, StepError> {
         let (from, kept) = match position {
             Position::Since(micros) => (Timestamp::from_microsecond(*micros).map_err(|_| cursor_lost())?, None),
             Position::After(cursor) => {
                 (moment(&cursor["from"]).ok_or_else(cursor_lost)?, moment(&cursor["through"]).map(|at| (at, cursor)))
             }
         };
+        let (looked, floor) = match position {
+            Position::Since(_) => (Some(days), Some(utc_day(later(from, days)))),
+            Position::After(cursor) => (cursor["looked"].as_i64(), cursor["floor"].as_str().and_then(|day| day.parse().ok())),
+        };
+        let begun = Self { from, through: from, page: 1, count: people::COUNT, question: Question::Typed, looked, floor };
         match kept {
             Some((through, cursor)) => Ok(Self {
-                from,
                 through,
                 page: cursor["page"].as_u64().unwrap_or(1),
                 count: cursor["count"].as_u64().unwrap_or(people::COUNT),
                 question: Question::deserialize(&cursor["question"]).unwrap_or(Question::Typed),
+                ..begun
             }),
-            None => Ok(Self { from, through: settled(cx).await?, page: 1, count: people::COUNT, question: Question::Typed }),
+            None => Ok(Self { through: settled(cx).await?, ..begun }),
         }
     }
 
@@ -110,10 +120,19 @@ impl Stretch {
             Question::Typed if days.is_some_and(|days| days > 0) => (1, Question::Ahead),
             Question::Typed | Question::Ahead if days.is_some() => (1, Question::Nearing),
             // Only now the stretch is done. Its end is read again: it is inclusive on both sides.
-            _ => return (json!({ "from": self.through.to_string() }), false),
+            _ => return (self.over(days), false),
         };
         let (from, through) = (self.from.to_string(), self.through.to_string());
-        (json!({ "from": from, "through": through, "page": page, "count": self.count, "question": question }), true)
+        let cursor = json!({
+            "from": from, "through": through, "page": page, "count": self.count, "question": question,
+            "looked": self.looked, "floor": self.floor.map(|day| day.to_string()),
+        });
+        (cursor, true)
+    }
+
+    /// Where the next stretch begins.
+    fn over(&self, looked: Option<i64>) -> Json {
+        json!({ "from": self.through.to_string(), "looked": looked, "floor": self.floor.map(|day| day.to_string()) })
     }
 
     /// What was typed in it, as criteria of the log.
@@ -126,13 +145,15 @@ impl Stretch {
         if self.question != Question::Nearing {
             return self.typed();
         }
-        let [from, through] = [self.from, self.through].map(|at| later(at, days));
+        // A day may begin there before it does here, and whoever looks further ahead than before has not seen the rest.
+        let from = later(self.from, days.min(self.looked.unwrap_or(0)) - ZONES_DAYS);
+        let through = later(self.through, days);
         json!({ "effective_from": format!("{from:.3}"), "effective_through": format!("{through:.3}") })
     }
 
     /// The day whose workers are wanted; `None` for today's.
     fn as_of(&self, days: i64) -> Option<Date> {
-        let day = |days| later(self.through, days).to_zoned(TimeZone::UTC).date();
+        let day = |days| utc_day(later(self.through, days));
         match self.question {
             Question::Typed => None,
             Question::Ahead => Some(day(days)),
@@ -142,19 +163,24 @@ impl Stretch {
     }
 }
 
+fn utc_day(at: Timestamp) -> Date {
+    at.to_zoned(TimeZone::UTC).date()
+}
+
 fn later(at: Timestamp, days: i64) -> Timestamp {
     at.checked_add(SignedDuration::from_hours(24 * days)).unwrap_or(at)
 }
 
 /// Whether a change was typed when its worker was further away than the look ahead, so that no question found it then.
-fn was_too_far(data: &Json, days: i64) -> bool {
+fn was_too_far(data: &Json, days: i64, floor: Option<Date>) -> bool {
     let day = |value: &Json| value.as_str()?.get(..10)?.parse::<Date>().ok();
     let worker = &data["worker"];
-    let first =
-        day(&worker["original_hire_date"]).or_else(|| day(&worker["hire_date"])).or_else(|| day(&data["change"]["effective"]));
+    let hired = || day(&data["change"]["effective"]).filter(|_| data["change"]["class"] == "hire");
+    let first = day(&worker["original_hire_date"]).or_else(|| day(&worker["hire_date"])).or_else(hired);
     let (Some(entered), Some(first)) = (day(&data["change"]["entered"]), first) else { return false };
     // What was told as well is known by its key.
-    entered.checked_add(Span::new().days(days - ZONES_DAYS)).is_ok_and(|seen| seen < first)
+    let far = entered.checked_add(Span::new().days(days - ZONES_DAYS)).is_ok_and(|seen| seen < first);
+    far && floor.is_none_or(|floor| floor <= first)
 }
 
 /// The class of a change by the name of its process. One thing people do has many names, so nothing is left out.
@@ -187,16 +213,21 @@ const CLASSES: [&str; 10] =
 
 /// One question for changed workers, of some classes.
 async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'static str]) -> Result<Polled, StepError> {
-    let mut stretch = Stretch::of(&cx, &position).await?;
-    if stretch.through <= stretch.from {
-        return Ok(Polled { events: Vec::new(), cursor: json!({ "from": stretch.from.to_string() }), more: false });
-    }
     let days = with["look_ahead_days"].as_i64().unwrap_or(LOOK_AHEAD_DAYS);
+    let mut stretch = Stretch::of(&cx, &position, days).await?;
+    if stretch.through <= stretch.from {
+        let nothing = Stretch { through: stretch.from, ..stretch };
+        return Ok(Polled { events: Vec::new(), cursor: nothing.over(nothing.looked), more: false });
+    }
     let mut input = with.clone();
     input["log"] = stretch.range(days);
     input["known_at"] = json!(format!("{:.3}", stretch.through));
     input["as_of"] = json!(stretch.as_of(days).map(|day| day.to_string()));
-    let mut groups = people::groups(&with);
+    if let (Question::Nearing, Some(groups)) = (stretch.question, input["groups"].as_array_mut()) {
+        // Holds the first day.
+        groups.push(json!("employment"));
+    }
+    let mut groups = people::groups(&input);
     groups["Include_Transaction_Log_Data"] = json!(true);
     let found = people::get_workers(&cx, &input, &groups, (stretch.page, stretch.count)).await?;
     (stretch.page, stretch.count) = (found.page, found.count);
@@ -206,7 +237,8 @@ async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'st
         changes(worker, &wanted, &mut events);
     }
     if stretch.question == Question::Nearing {
-        events.retain(|(_, event)| was_too_far(&event.data, days));
+        let looked = stretch.looked.map_or(days, |looked| looked.min(days));
+        events.retain(|(_, event)| was_too_far(&event.data, looked, stretch.floor));
     }
     events.sort_by(|(one, _), (other, _)| one.cmp(other));
     let (cursor, more) = stretch.next(found.pages, Some(days));

@@ -115,6 +115,7 @@ async fn a_job_that_breaks_off_is_no_success() {
     // What an insert has written would be there twice.
     let error = sf.call("bulk_load", insert).await.unwrap_err();
     assert_eq!((error.code.as_str(), error.doubt), ("BULK_JOB_FAILED", Doubt::MayHaveHappened));
+    assert!(error.next.is_some_and(|next| next.starts_with("Do not repeat it")));
     sf.configure(json!({"bulk_fail_after_rows": null}));
     assert_eq!(sf.call("bulk_load", upsert).await.unwrap()["succeeded"], 5);
     let wrong = json!({"object": "Lead", "operation": "insert", "rows": [{"Foo": 1}]});

@@ -104,6 +104,56 @@ async fn who_is_hired_far_ahead_is_told_of_once_the_first_day_is_near() {
 }
 
 #[tokio::test]
+async fn who_begins_on_the_last_day_looked_at_is_told_of_once_wherever_the_tenant_is() {
+    for zone in ["Pacific/Auckland", "America/Los_Angeles", "UTC"] {
+        let vendor = workday().await;
+        set(&vendor, json!({ "time_zone": zone }));
+        let hours = |hours: u64| vendor.sandbox.world().clock().advance(Duration::from_secs(hours * 3_600));
+        let with = json!({ "look_ahead_days": 14, "groups": ["personal"] });
+        let (_, mut cursor) = ask(&vendor, "worker_hired", &with, now(&vendor)).await;
+        let (mut hired, mut seen) = (BTreeSet::new(), Vec::new());
+        for hour in 0..72 {
+            hours(1);
+            if hour < 24 {
+                let made = happen(&vendor, "hire_worker", json!({ "days": 13 + hour % 3 }));
+                hired.insert(made["worker"]["number"].as_str().unwrap().to_owned());
+            }
+            let (events, next) = ask(&vendor, "worker_hired", &with, cursor).await;
+            cursor = next;
+            seen.extend(events.into_iter().map(|event| (told(&[event.clone()])[0].0.clone(), event.key)));
+        }
+        // One of the seed's comes near meanwhile.
+        let keys: BTreeSet<(String, String)> = seen.into_iter().filter(|(who, _)| who != "49001").collect();
+        let who: BTreeSet<String> = keys.iter().map(|(who, _)| who.clone()).collect();
+        assert_eq!((who, keys.len()), (hired.clone(), hired.len()), "{zone}");
+    }
+}
+
+#[tokio::test]
+async fn who_looks_further_ahead_than_before_learns_of_those_who_were_too_far() {
+    let vendor = workday().await;
+    let start = now(&vendor);
+    let far = happen(&vendor, "hire_worker", json!({ "first_name": "Far", "days": 40 }));
+    let number = far["worker"]["number"].as_str().unwrap();
+    let known = |events: &[Occurrence]| told(events).iter().filter(|(who, _)| who == number).count();
+    let (events, cursor) = ask(&vendor, "worker_hired", &json!({ "look_ahead_days": 14 }), start).await;
+    assert_eq!(known(&events), 0, "{events:?}");
+    let (events, cursor) = ask(&vendor, "worker_hired", &json!({ "look_ahead_days": 60 }), cursor).await;
+    assert_eq!(known(&events), 1, "{events:?}");
+    // A cursor of a build that did not ask for who comes near.
+    let Position::After(cursor) = cursor else { unreachable!() };
+    let old = Position::After(json!({ "from": cursor["from"] }));
+    for (days, times) in [(14, 0), (30, 0)] {
+        let (events, _) = ask(&vendor, "worker_hired", &json!({ "look_ahead_days": days }), old.clone()).await;
+        assert_eq!(known(&events), times, "{events:?}");
+    }
+    vendor.sandbox.world().clock().advance(Duration::from_secs(11 * 86_400));
+    let (events, _) = ask(&vendor, "worker_hired", &json!({ "look_ahead_days": 30 }), old.clone()).await;
+    assert_eq!(known(&events), 1, "{events:?}");
+    assert!(vendor.poll("change_effective", json!({}), old).await.is_ok(), "nor one of a build without a start");
+}
+
+#[tokio::test]
 async fn thousands_of_changes_in_one_moment_are_each_told_once() {
     let vendor = workday().await;
     let start = now(&vendor);

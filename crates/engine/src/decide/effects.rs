@@ -134,7 +134,7 @@ impl Walk<'_> {
         let journal = &self.state.journal;
         let dealt_with = dealt_with(journal);
         let open = |(path, state): (&StepPath, &StepState)| match state {
-            _ if self.state.in_flight.contains(path) => None,
+            _ if self.state.in_flight.contains(path) || !journal.doubts.contains_key(path) => None,
             StepState::Running { attempt } => Some((Arc::clone(path), *attempt, true)),
             StepState::Failed { .. } if dealt_with.contains(&**path) => None,
             StepState::Ready { attempts: attempt @ 1.. }

@@ -2,6 +2,7 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
+use connector::KeyLife;
 use formula::Scope;
 use serde_json::Value as Json;
 use store::{StepPath, StepState};
@@ -72,8 +73,8 @@ impl Walk<'_> {
     }
 
     /// A step that is not done and may have happened, and that only another attempt of this run can tell of. Taking back the rest
-    /// would leave it alone there, and nobody could ask any more. A repeat that its system refused has told: it looks at
-    /// the key before the data.
+    /// would leave it alone there, and nobody could ask any more. A repeat refused by a system that looks at the key before
+    /// the data has told.
     fn open_repeat(&self, program: &Program) -> Option<StepPath> {
         let journal = &self.state.journal;
         if taken_back(journal) {
@@ -83,7 +84,10 @@ impl Walk<'_> {
         let untold = |path: &StepPath| match journal.steps.get(path) {
             Some(StepState::Failed { attempt, error }) => {
                 let first = journal.doubts.get(path).map(|doubted| doubted.attempt);
-                first >= Some(*attempt) || !matches!(&*error.class, "invalid" | "not_found")
+                let looks = program.called_at(path).is_some_and(|step| matches!(step.action.key_life, Some(KeyLife::First(_))));
+                // Without an answer it was refused here.
+                let refused = matches!(&*error.class, "invalid" | "not_found") && error.response.is_some();
+                first >= Some(*attempt) || !looks || !refused
             }
             // Its next attempt was still to come when the time of what holds it, or of the run, was over.
             Some(StepState::Backoff { .. } | StepState::Running { .. } | StepState::Ready { .. }) => true,

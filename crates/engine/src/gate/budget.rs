@@ -20,6 +20,12 @@ pub(crate) const IN_MEMORY_MAX: Duration = Duration::from_secs(2);
 const WAITERS_MAX: usize = 32;
 /// After so many calls that went well, one more goes at the same time than since there were too many.
 const WELL_BEFORE_WIDER: u32 = 10;
+/// The same after so long, whatever calls come to: one that takes an hour must not hold the others up.
+const WIDER_AFTER: Duration = Duration::from_secs(60);
+/// Refusals that come so soon after fewer go are of calls from before.
+const NARROW_AGAIN: Duration = Duration::from_secs(5);
+/// Never fewer than these, where the limit itself is not lower: one long call would leave nothing to anybody else.
+const NARROW_MIN: u32 = 2;
 /// A leased call that was not made within this time is given back.
 const TOKENS_LAST: Duration = Duration::from_secs(1);
 /// A lease gives calls for so long ahead, in seconds.
@@ -81,6 +87,8 @@ pub(crate) struct Budget {
     paused_until: Timestamp,
     /// Calls at the same time since the system said that there were too many; `None` while it does not mind.
     narrow: Option<u32>,
+    /// When that was last changed.
+    narrow_at: Timestamp,
     /// Calls that went well since it was widened.
     well: u32,
     turns: Turns,
@@ -109,6 +117,7 @@ impl Budget {
             more_at: zero,
             paused_until: zero,
             narrow: None,
+            narrow_at: zero,
             well: 0,
             turns: Turns::default(),
             granted: HashSet::new(),
@@ -262,6 +271,9 @@ impl Budget {
 
     /// Takes a call if there is one.
     fn take(&mut self, now: Timestamp) -> bool {
+        if self.narrow.is_some() && now.since(self.narrow_at) >= WIDER_AFTER {
+            self.widen(now);
+        }
         let counted = self.counted();
         let has_token = !counted || (self.tokens > 0 && now <= self.tokens_until);
         let has_slot = self.limits.in_flight.is_none() || (self.busy < self.slots && now <= self.slots_until);
@@ -342,25 +354,29 @@ impl Budget {
     /// The system said that there were too many calls. Where they are limited by how many run at the same time, others may
     /// use up the same limit: half as many go from now on. Those that were refused together count as one.
     pub(crate) fn too_many(&mut self, now: Timestamp) {
-        if let Some(most) = self.limits.in_flight.filter(|_| now >= self.paused_until) {
+        let again = now >= self.paused_until && now.since(self.narrow_at) >= NARROW_AGAIN;
+        if let Some(most) = self.limits.in_flight.filter(|_| again) {
             // The one that was refused is no longer counted.
             let at_once = self.narrow.unwrap_or(most).min(self.busy.saturating_add(1));
-            self.narrow = Some((at_once / 2).max(1));
-            self.well = 0;
+            self.narrow = Some((at_once / 2).max(most.min(NARROW_MIN)));
+            (self.narrow_at, self.well) = (now, 0);
         }
     }
 
     /// A call went well: after some of them one more goes at the same time, until all do again.
-    pub(crate) fn went_well(&mut self) {
-        let Some(narrow) = &mut self.narrow else { return };
-        self.well += 1;
-        if self.well >= WELL_BEFORE_WIDER {
-            self.well = 0;
-            *narrow += 1;
-            if self.limits.in_flight.is_none_or(|most| *narrow >= most) {
-                self.narrow = None;
+    pub(crate) fn went_well(&mut self, now: Timestamp) {
+        if self.narrow.is_some() {
+            self.well += 1;
+            if self.well >= WELL_BEFORE_WIDER {
+                self.widen(now);
             }
         }
+    }
+
+    fn widen(&mut self, now: Timestamp) {
+        (self.narrow_at, self.well) = (now, 0);
+        let wider = self.narrow.map(|narrow| narrow + 1);
+        self.narrow = wider.filter(|narrow| self.limits.in_flight.is_some_and(|most| *narrow < most));
     }
 
     /// What to ask the store for now.

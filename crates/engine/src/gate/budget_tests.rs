@@ -104,25 +104,26 @@ fn fewer_go_at_the_same_time_after_too_many_and_slowly_more_again() {
         bench.budget.pause(at(100));
     }
     assert_eq!((go(&mut bench, 50), go(&mut bench, 200)), (0, 2));
-    (0..WELL_BEFORE_WIDER).for_each(|_| bench.budget.went_well());
+    (0..WELL_BEFORE_WIDER).for_each(|_| bench.budget.went_well(at(300)));
     assert_eq!(go(&mut bench, 300), 3);
-    (0..WELL_BEFORE_WIDER).for_each(|_| bench.budget.went_well());
+    (0..WELL_BEFORE_WIDER).for_each(|_| bench.budget.went_well(at(400)));
     assert_eq!(go(&mut bench, 400), 4, "all do again");
-    // Never none.
-    for millis in [500, 600, 700] {
+    // What was under way when fewer went says nothing new.
+    bench.budget.too_many(at(500));
+    assert_eq!(go(&mut bench, 500), 4);
+    // Never so few that one long call leaves nothing to the others, and more after a while, whatever becomes of it.
+    for millis in [10_000, 20_000, 30_000] {
         bench.budget.too_many(at(millis));
     }
-    assert_eq!(go(&mut bench, 800), 1);
+    assert_eq!(go(&mut bench, 30_000), 2);
+    assert_eq!((go(&mut bench, 89_999), go(&mut bench, 90_000)), (2, 3));
 }
 
 #[test]
 fn where_one_goes_at_a_time_a_trigger_and_many_steps_both_go_on() {
-    let mut bench = Bench::new(BudgetLimits { in_flight: Some(4), ..BudgetLimits::default() });
+    let mut bench = Bench::new(BudgetLimits { in_flight: Some(1), ..BudgetLimits::default() });
     bench.lease(0, 4, 0);
-    for _ in 0..4 {
-        bench.budget.too_many(at(0));
-    }
-    bench.budget.pause(at(100));
+    bench.budget.too_many(at(10_000));
     // Steps of one recipe, each of a run of its own; a trigger of another that is told to hurry again and again.
     const TRIGGER: u128 = 1_000_000;
     let (mut asked, mut done, mut newest, mut busy) = (0, 0, 8_u128, Vec::new());

@@ -229,7 +229,7 @@ impl Pass {
         let mut doors = gates.doors.lock();
         let Some(door) = doors.get_mut(&self.connection) else { return };
         if outcome.is_ok() {
-            door.budget.went_well();
+            door.budget.went_well(now);
         }
         door.budget.done(now.since(self.began), now);
         let class = outcome.err().map(|error| error.class);

@@ -111,6 +111,8 @@ impl Script {
         // No answer came, as in life: an effect that happens once is then in doubt, never repeated.
         if failing.class == ErrorClass::Timeout {
             error.doubt = Doubt::MayHaveHappened;
+        } else {
+            error.response = Some(json!({}));
         }
         Some(error)
     }

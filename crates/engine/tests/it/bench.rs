@@ -52,7 +52,8 @@ pub(crate) fn connectors() -> Vec<Connector> {
             },
             action("put", |_| Effect::Idempotent),
             action("post", |_| Effect::Once),
-            action("pay", |_| Effect::Idempotent).key_life(KEY_LIFE),
+            action("pay", |_| Effect::Idempotent).key_first(KEY_LIFE),
+            action("send", |_| Effect::Idempotent).key_life(KEY_LIFE),
         ],
         triggers: Vec::new(),
     }]
@@ -217,7 +218,12 @@ impl World {
             },
             Answer::Failed => Entry::Failed { p, n, at, err: error(), retry: None, doubt: false },
             Answer::Refused => {
-                let err = Box::new(ErrorRecord { class: "invalid".into(), code: "HTTP_400".into(), ..*error() });
+                let err = Box::new(ErrorRecord {
+                    class: "invalid".into(),
+                    code: "HTTP_400".into(),
+                    response: Some(json!({})),
+                    ..*error()
+                });
                 Entry::Failed { p, n, at, err, retry: None, doubt: false }
             }
             Answer::Lost(again) => {

@@ -1,6 +1,6 @@
 //! Whole records for changes that tell only what changed.
 
-use connector::{Cx, Occurrence, StepError};
+use connector::{Cx, ErrorClass, Occurrence, StepError};
 use http::Method;
 use serde_json::{Value as Json, json};
 
@@ -9,8 +9,8 @@ use crate::salesforce::{
     describe::{Known, plain_fields},
 };
 
-/// Records of one call; Salesforce takes no more.
-const READ_MAX: usize = 2_000;
+/// Records of one call: with all their fields they fit into an answer. Salesforce takes ten times as many.
+const READ_MAX: usize = 200;
 
 /// Puts the records as they are now beside the events of changes: what was deleted in between is told as gone.
 pub(super) async fn fill(known: &Known, cx: &Cx, events: &mut [Occurrence]) -> Result<(), StepError> {
@@ -31,24 +31,38 @@ pub(super) async fn fill(known: &Known, cx: &Cx, events: &mut [Occurrence]) -> R
         if ids.is_empty() {
             continue;
         }
-        let fields = plain_fields(&*known.described(&api, &object).await?);
         for ids in ids.chunks(READ_MAX) {
-            let call = api.call(Method::POST, api.url(&["composite", "sobjects", &object]));
-            let answer = api.send(call.json(&json!({ "ids": ids, "fields": fields }))).await?;
-            let body = answer.json()?;
-            let records = body.as_array().filter(|records| records.len() == ids.len());
-            let records = records.ok_or_else(|| answer.unreadable("it does not tell of each record"))?;
-            found.extend(ids.iter().cloned().zip(records.iter().cloned()));
+            match read(known, &api, &object, ids).await {
+                Ok(records) => found.extend(ids.iter().cloned().zip(records.into_iter().map(Ok))),
+                // What cannot be read is told, and does not hold up the others.
+                Err(error) if matches!(error.class, ErrorClass::Denied | ErrorClass::NotFound | ErrorClass::Invalid) => {
+                    known.forget(&api, &object);
+                    let why = json!({ "code": error.code, "message": error.message });
+                    found.extend(ids.iter().cloned().map(|id| (id, Err(why.clone()))));
+                }
+                Err(error) => return Err(error),
+            }
         }
     }
     for event in events {
         let records = ids(event).map(|id| match found.get(id) {
-            Some(record) if !record.is_null() => json!({ "id": id, "gone": false, "record": bare(record.clone()) }),
+            Some(Ok(record)) if !record.is_null() => json!({ "id": id, "gone": false, "record": bare(record.clone()) }),
+            Some(Err(why)) => json!({ "id": id, "gone": false, "record": null, "error": why }),
             _ => json!({ "id": id, "gone": true, "record": null }),
         });
         event.data["records"] = records.collect();
     }
     Ok(())
+}
+
+async fn read(known: &Known, api: &Api<'_>, object: &str, ids: &[String]) -> Result<Vec<Json>, StepError> {
+    let fields = plain_fields(&*known.described(api, object).await?);
+    let call = api.call(Method::POST, api.url(&["composite", "sobjects", object]));
+    let answer = api.send(call.json(&json!({ "ids": ids, "fields": fields }))).await?;
+    match answer.json()? {
+        Json::Array(records) if records.len() == ids.len() => Ok(records),
+        _ => Err(answer.unreadable("it does not tell of each record")),
+    }
 }
 
 /// The records a change is about. One that tells only of a gap of unknown size names none that exists.

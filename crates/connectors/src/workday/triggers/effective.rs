@@ -73,13 +73,19 @@ fn named(with: &Json) -> Result<Option<TimeZone>, StepError> {
     zone.transpose()
 }
 
+/// A cursor of a build that kept no start, perhaps in the middle of a reading: the reading begins anew.
+fn old(cursor: &Json) -> Option<Place> {
+    let from = cursor.get("from").filter(|_| cursor.get("start").is_none())?.as_str()?.parse().ok()?;
+    Some(Place { from, start: from, reading: None })
+}
+
 async fn effective(cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
     let place = match position {
         Position::Since(micros) => {
             let start = Timestamp::from_microsecond(micros).map_err(|_| cursor_lost())?;
             Place { from: start, start, reading: None }
         }
-        Position::After(cursor) => read_cursor(&cursor)?,
+        Position::After(cursor) => old(&cursor).map_or_else(|| read_cursor(&cursor), Ok)?,
     };
     let named = named(&with)?;
     let mut reading = match place.reading.clone() {

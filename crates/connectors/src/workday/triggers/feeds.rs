@@ -10,7 +10,7 @@ use super::{EVERY, Stretch};
 use crate::workday::{api, people, schema, soap};
 
 async fn organizations(cx: Cx, with: Json, position: Position) -> Result<Polled, StepError> {
-    let stretch = Stretch::of(&cx, &position).await?;
+    let stretch = Stretch::of(&cx, &position, 0).await?;
     if stretch.through <= stretch.from {
         return Ok(Polled { events: Vec::new(), cursor: json!({ "from": stretch.from.to_string() }), more: false });
     }
