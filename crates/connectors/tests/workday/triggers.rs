@@ -120,7 +120,7 @@ async fn who_begins_on_the_last_day_looked_at_is_told_of_once_wherever_the_tenan
             }
             let (events, next) = ask(&vendor, "worker_hired", &with, cursor).await;
             cursor = next;
-            seen.extend(events.into_iter().map(|event| (told(&[event.clone()])[0].0.clone(), event.key)));
+            seen.extend(events.into_iter().map(|event| (told(std::slice::from_ref(&event))[0].0.clone(), event.key)));
         }
         // One of the seed's comes near meanwhile.
         let keys: BTreeSet<(String, String)> = seen.into_iter().filter(|(who, _)| who != "49001").collect();
