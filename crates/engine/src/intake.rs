@@ -139,9 +139,8 @@ impl Engine {
         // An event whose formulas fail is kept all the same, as a failed run people can see and replay.
         let next = match broken {
             Some(error) => ended(&mut state, error),
-            // A run of a lane may have to wait its turn, which only the store knows. And who runs nothing must take neither
-            // a place nor a probe from those who do.
-            None if lane.is_some() || !self.settings.works => Next::InFlight,
+            // A run of a lane may have to wait its turn, which only the store knows.
+            None if lane.is_some() => Next::InFlight,
             None => {
                 if let Some(found) = self.found(recipe.row.id, &recipe.program).await.map_err(IntakeError::Store)? {
                     state.push(found);
