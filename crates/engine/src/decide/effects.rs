@@ -102,7 +102,7 @@ impl Walk<'_> {
                  another try might do it a second time.",
                 first.attempt,
                 step.name,
-                if life == Duration::MAX { String::new() } else { format!("for {} h and ", life.as_secs() / 3600) },
+                if life == Duration::MAX { String::new() } else { format!("for {} and ", lasting(life)) },
                 if other { "what would be sent now is something else" } else { "that time is over" },
             ),
             next: Some(SAY.to_owned()),
@@ -192,4 +192,12 @@ impl Walk<'_> {
         }
         Ok(attempt + 1)
     }
+}
+
+/// A time in its largest whole unit.
+fn lasting(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (unit, word) =
+        [(3600, "h"), (60, "min")].into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0).unwrap_or((1, "s"));
+    format!("{} {word}", seconds / unit)
 }

@@ -33,20 +33,22 @@ async fn simple_salesforce_signs_in_and_works() {
     run(Command::new(place("LIAISON_TEST_PYTHON")), "simple_salesforce_calls.py", &org, &key.serialize_pem()).await;
 }
 
+fn node() -> Command {
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", place("LIAISON_TEST_NODE_MODULES"));
+    node
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn jsforce_signs_in_and_works() {
     let org = Org::start().await;
-    let mut node = Command::new("node");
-    node.env("NODE_PATH", place("LIAISON_TEST_NODE_MODULES"));
-    run(node, "jsforce_calls.cjs", &org, "").await;
+    run(node(), "jsforce_calls.cjs", &org, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn jsforce_follows_topics_events_changes_and_channels() {
     let org = Org::start().await;
-    let mut node = Command::new("node");
-    node.env("NODE_PATH", place("LIAISON_TEST_NODE_MODULES"));
-    run(node, "jsforce_streaming.cjs", &org, "").await;
+    run(node(), "jsforce_streaming.cjs", &org, "").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,16 +1,7 @@
 // jsforce against the simulated org: sign-ins, refresh, records, queries, collections, bulk.
 const assert = require('node:assert');
 const http = require('node:http');
-const zlib = require('node:zlib');
-const threads = require('node:worker_threads');
-// The HTTP library of jsforce wants these, which Node 20 has not: two are only looked for, the third is a short form.
-zlib.createZstdDecompress ??= zlib.createBrotliDecompress;
-threads.markAsUncloneable ??= () => {};
-Promise.withResolvers ??= () => {
-  const made = {};
-  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
-  return made;
-};
+require('./node20.cjs');
 const jsforce = require('jsforce');
 
 const known = JSON.parse(process.env.SF_CREDENTIALS);

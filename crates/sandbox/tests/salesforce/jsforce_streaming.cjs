@@ -1,15 +1,6 @@
 // jsforce and its Faye client on the simulated org's streams: PushTopics, events, changes, generic channels, replay.
 const assert = require('node:assert');
-const zlib = require('node:zlib');
-const threads = require('node:worker_threads');
-// The HTTP library of jsforce wants these, which Node 20 has not: two are only looked for, the third is a short form.
-zlib.createZstdDecompress ??= zlib.createBrotliDecompress;
-threads.markAsUncloneable ??= () => {};
-Promise.withResolvers ??= () => {
-  const made = {};
-  made.promise = new Promise((resolve, reject) => Object.assign(made, { resolve, reject }));
-  return made;
-};
+require('./node20.cjs');
 const jsforce = require('jsforce');
 const { StreamingExtension } = require('jsforce/api/streaming');
 
