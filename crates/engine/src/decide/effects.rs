@@ -198,6 +198,6 @@ impl Walk<'_> {
 fn lasting(time: Duration) -> String {
     let seconds = time.as_secs();
     let (unit, word) =
-        [(3600, "h"), (60, "min")].into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0).unwrap_or((1, "s"));
+        [(3600, "h"), (60, "min")].into_iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit)).unwrap_or((1, "s"));
     format!("{} {word}", seconds / unit)
 }
