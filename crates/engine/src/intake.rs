@@ -145,7 +145,8 @@ impl Engine {
                 if let Some(found) = self.found(recipe.row.id, &recipe.program).await.map_err(IntakeError::Store)? {
                     state.push(found);
                 }
-                state.seat = Some(Seat::of(self, recipe.row.id, state.id, state.journal.via));
+                // A process that makes no calls takes none from a budget, and no probe from a circuit: whoever takes the run asks.
+                state.seat = self.settings.works.then(|| Seat::of(self, recipe.row.id, state.id, state.journal.via));
                 let now = state.journal.accepted_at;
                 decide(&recipe.program, &mut state, now)
             }

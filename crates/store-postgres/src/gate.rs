@@ -39,6 +39,17 @@ impl Gates for PostgresStore {
         ask!(self, connection => pause(connection, name, until, now))
     }
 
+    async fn set_pause(
+        &self,
+        connection: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+        audit: &AuditRow,
+    ) -> Result<bool, StoreError> {
+        let name = connection;
+        ask!(self, connection => set_pause(connection, name, until, now, audit))
+    }
+
     async fn pauses(&self, now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
         ask!(self, connection => pauses(connection, now))
     }
@@ -179,6 +190,39 @@ async fn pause(connection: &mut PgConnection, name: &str, until: Timestamp, now:
     .map_err(failed)
 }
 
+async fn set_pause(
+    connection: &mut PgConnection,
+    name: &str,
+    until: Option<Timestamp>,
+    now: Timestamp,
+    audit: &AuditRow,
+) -> Result<bool, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let sql = match until {
+        Some(_) => {
+            "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until, paused_at) \
+             values ($1, 0, $3, 0, 0, $2::bigint, $3::bigint) \
+             on conflict (connection) do update set paused_until = excluded.paused_until, paused_at = excluded.paused_at"
+        }
+        None => {
+            "update budgets set paused_until = $2::bigint, paused_at = null where connection = $1 and paused_until > $3::bigint"
+        }
+    };
+    let done = sqlx::query(sql)
+        .bind(clean(name))
+        .bind(until.map(Timestamp::micros))
+        .bind(now.micros())
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
+    keep_audit(&mut transaction, audit).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(true)
+}
+
 async fn pauses(connection: &mut PgConnection, now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
     let rows = sqlx::query("select connection, paused_until from budgets where paused_until > $1")
         .bind(now.micros())
@@ -285,7 +329,7 @@ async fn read_budget(connection: &mut PgConnection, name: &str, sql: &'static st
 }
 
 async fn holders(connection: &mut PgConnection, name: &str) -> Result<Vec<BudgetHolder>, StoreError> {
-    let rows = sqlx::query("select worker, held, wanted, hold_until from budget_holders where connection = $1")
+    let rows = sqlx::query("select worker, held, wanted, hold_until, lent, lent_until from budget_holders where connection = $1")
         .bind(clean(name))
         .fetch_all(connection)
         .await
@@ -298,6 +342,8 @@ async fn holders(connection: &mut PgConnection, name: &str) -> Result<Vec<Budget
                 held: count(get(row, "budget_holders.held")?),
                 wanted: count(get(row, "budget_holders.wanted")?),
                 hold_until: Timestamp::from_micros(get(row, "budget_holders.hold_until")?),
+                lent: count(get(row, "budget_holders.lent")?),
+                lent_until: Timestamp::from_micros(get(row, "budget_holders.lent_until")?),
             })
         })
         .collect()
@@ -338,15 +384,17 @@ async fn keep_holder(connection: &mut PgConnection, name: &str, holder: &BudgetH
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
-    if holder.held == 0 && holder.wanted == 0 {
+    if holder.held == 0 && holder.wanted == 0 && holder.lent == 0 {
         return Ok(());
     }
-    sqlx::query("insert into budget_holders (connection, worker, held, wanted, hold_until) values ($1, $2, $3, $4, $5)")
+    sqlx::query("insert into budget_holders (connection, worker, held, wanted, hold_until, lent, lent_until) values ($1, $2, $3, $4, $5, $6, $7)")
         .bind(clean(name))
         .bind(holder.worker.0)
         .bind(i64::from(holder.held))
         .bind(i64::from(holder.wanted))
         .bind(holder.hold_until.micros())
+        .bind(i64::from(holder.lent))
+        .bind(holder.lent_until.micros())
         .execute(connection)
         .await
         .map(drop)

@@ -88,6 +88,37 @@ impl Gates for SqliteStore {
         .map_err(failed)
     }
 
+    async fn set_pause(
+        &self,
+        connection: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+        audit: &AuditRow,
+    ) -> Result<bool, StoreError> {
+        let mut writer = self.writer().await;
+        let mut transaction = writer.begin_with("begin immediate").await.map_err(failed)?;
+        let sql = match until {
+            Some(_) => {
+                "insert into budgets (connection, tokens, refreshed_at, day, day_used, paused_until, paused_at) values (?1, 0, ?3, 0, 0, ?2, ?3) \
+                 on conflict (connection) do update set paused_until = ?2, paused_at = ?3"
+            }
+            None => "update budgets set paused_until = ?2, paused_at = null where connection = ?1 and paused_until > ?3",
+        };
+        let done = sqlx::query(sql)
+            .bind(connection)
+            .bind(until.map(Timestamp::micros))
+            .bind(now.micros())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?;
+        if done.rows_affected() == 0 {
+            return Ok(false);
+        }
+        keep_audit(&mut transaction, audit).await?;
+        transaction.commit().await.map_err(failed)?;
+        Ok(true)
+    }
+
     async fn pauses(&self, now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
         let rows = sqlx::query("select connection, paused_until from budgets where paused_until > ?")
             .bind(now.micros())
@@ -206,7 +237,7 @@ async fn read_budget(connection: &mut SqliteConnection, name: &str) -> Result<Op
 }
 
 async fn holders(connection: &mut SqliteConnection, name: &str) -> Result<Vec<BudgetHolder>, StoreError> {
-    let rows = sqlx::query("select worker, held, wanted, hold_until from budget_holders where connection = ?")
+    let rows = sqlx::query("select worker, held, wanted, hold_until, lent, lent_until from budget_holders where connection = ?")
         .bind(name)
         .fetch_all(connection)
         .await
@@ -219,6 +250,8 @@ async fn holders(connection: &mut SqliteConnection, name: &str) -> Result<Vec<Bu
                 held: count(get(row, "held")?),
                 wanted: count(get(row, "wanted")?),
                 hold_until: Timestamp::from_micros(get(row, "hold_until")?),
+                lent: count(get(row, "lent")?),
+                lent_until: Timestamp::from_micros(get(row, "lent_until")?),
             })
         })
         .collect()
@@ -264,15 +297,17 @@ async fn keep_holder(
         .execute(&mut *connection)
         .await
         .map_err(failed)?;
-    if holder.held == 0 && holder.wanted == 0 {
+    if holder.held == 0 && holder.wanted == 0 && holder.lent == 0 {
         return Ok(());
     }
-    sqlx::query("insert into budget_holders (connection, worker, held, wanted, hold_until) values (?, ?, ?, ?, ?)")
+    sqlx::query("insert into budget_holders (connection, worker, held, wanted, hold_until, lent, lent_until) values (?, ?, ?, ?, ?, ?, ?)")
         .bind(name)
         .bind(holder.worker.0)
         .bind(i64::from(holder.held))
         .bind(i64::from(holder.wanted))
         .bind(holder.hold_until.micros())
+        .bind(i64::from(holder.lent))
+        .bind(holder.lent_until.micros())
         .execute(connection)
         .await
         .map(drop)

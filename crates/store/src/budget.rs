@@ -34,6 +34,12 @@ pub struct BudgetAsk {
     pub tokens: u32,
     /// Calls it took before and did not make.
     pub back: u32,
+    /// Calls it took before and may still make, those it gives back not counted.
+    pub unspent: u32,
+    /// Calls it makes as soon as it has them: somebody waits for each.
+    pub at_once: u32,
+    /// It makes none of those it gets after that.
+    pub lent_until: Timestamp,
     /// Calls it has in flight.
     pub busy: u32,
     /// Calls it would have in flight if it could, those it has included.
@@ -91,6 +97,10 @@ pub struct BudgetHolder {
     pub wanted: u32,
     /// What it holds is free after that.
     pub hold_until: Timestamp,
+    /// Calls it took ahead and may not have made.
+    pub lent: u32,
+    /// It makes none of them after that.
+    pub lent_until: Timestamp,
 }
 
 impl BudgetRow {
@@ -115,20 +125,28 @@ impl BudgetRow {
         Timestamp::from_micros((self.day + 1) * DAY_US)
     }
 
-    /// Gives a process what it asked for as far as it is there. `others` are the holders but for the one
-    /// who asks. Returns the budget after that, what is held for the asker from now on, and its answer.
+    /// Gives a process what it asked for as far as it is there. `holders` are those who hold some, the one
+    /// who asks among them. Returns the budget after that, what is held for the asker from now on, and its answer.
+    ///
+    /// What is there and what is lent are never more than the burst together: calls that were taken ahead and are made
+    /// later must not come on top of a burst that filled up meanwhile.
     #[must_use]
-    pub fn lease(mut self, others: &[BudgetHolder], ask: &BudgetAsk) -> (Self, BudgetHolder, BudgetLease) {
+    pub fn lease(mut self, holders: &[BudgetHolder], ask: &BudgetAsk) -> (Self, BudgetHolder, BudgetLease) {
         self.mend(ask.now);
-        self.refresh(&ask.limits, ask.now);
-        self.take_back(&ask.limits, ask.back);
+        // What was lent for any part of the time since the last look counts for all of it.
+        let lent = holders.iter().filter(|holder| holder.lent_until >= self.refreshed_at);
+        let lent = lent.fold(0_u32, |lent, holder| lent.saturating_add(holder.lent));
+        self.refresh(&ask.limits, lent, ask.now);
+        self.take_back(&ask.limits, lent.saturating_sub(ask.back), ask.back);
         let paused_until = self.paused_until.filter(|until| *until > ask.now);
         let (tokens, more_at) = match paused_until {
             Some(until) => (0, Some(until)),
             None => self.take(&ask.limits, ask.tokens, ask.now),
         };
-        let (held, slots) = share(others, ask);
-        let holder = BudgetHolder { worker: ask.worker, held, wanted: ask.wanted, hold_until: ask.hold_until };
+        let (held, slots) = share(holders, ask);
+        let lent = if ask.limits.per_second.is_some() { (ask.unspent + tokens).saturating_sub(ask.at_once) } else { 0 };
+        let (worker, wanted) = (ask.worker, ask.wanted);
+        let holder = BudgetHolder { worker, held, wanted, hold_until: ask.hold_until, lent, lent_until: ask.lent_until };
         let day_left = self.day_left(&ask.limits, ask.now);
         let lease = BudgetLease { tokens, more_at, slots, day_left, paused_until, day: self.day(&ask.limits, ask.now) };
         (self, holder, lease)
@@ -153,26 +171,25 @@ impl BudgetRow {
         }
     }
 
-    fn refresh(&mut self, limits: &BudgetLimits, now: Timestamp) {
+    fn refresh(&mut self, limits: &BudgetLimits, lent: u32, now: Timestamp) {
         let day = now.micros().div_euclid(DAY_US);
         if day > self.day {
             (self.day, self.day_used) = (day, 0);
         }
         self.forget_what_is_over(now);
         if let Some(per_second) = limits.per_second {
-            let full = i64::from(limits.burst.max(1)) * TOKEN;
             // A microsecond brings `per_second` millionths of a call.
             let grown = duration_us(now.since(self.refreshed_at)) * per_second;
-            self.tokens = self.tokens.saturating_add(whole(grown)).min(full);
+            self.tokens = self.tokens.saturating_add(whole(grown)).min(most(limits, lent));
         }
         self.refreshed_at = self.refreshed_at.max(now);
     }
 
-    fn take_back(&mut self, limits: &BudgetLimits, back: u32) {
+    fn take_back(&mut self, limits: &BudgetLimits, lent: u32, back: u32) {
         self.day_used = (self.day_used - i64::from(back)).max(0);
         self.take_told(-i64::from(back));
         if limits.per_second.is_some() {
-            self.tokens = (self.tokens + i64::from(back) * TOKEN).min(i64::from(limits.burst.max(1)) * TOKEN);
+            self.tokens = (self.tokens + i64::from(back) * TOKEN).min(most(limits, lent));
         }
     }
 
@@ -198,11 +215,16 @@ impl BudgetRow {
     }
 }
 
+/// What may gather while so many calls are lent.
+fn most(limits: &BudgetLimits, lent: u32) -> i64 {
+    i64::from(limits.burst.max(1).saturating_sub(lent)) * TOKEN
+}
+
 /// What is held for the asker, and what it may use: no more together than the limit, and a fair part
 /// while others want some too.
-fn share(others: &[BudgetHolder], ask: &BudgetAsk) -> (u32, u32) {
+fn share(holders: &[BudgetHolder], ask: &BudgetAsk) -> (u32, u32) {
     let Some(limit) = ask.limits.in_flight else { return (0, u32::MAX) };
-    let alive = || others.iter().filter(|holder| holder.hold_until > ask.now && holder.worker != ask.worker);
+    let alive = || holders.iter().filter(|holder| holder.hold_until > ask.now && holder.worker != ask.worker);
     let free = alive().fold(limit, |free, holder| free.saturating_sub(holder.held));
     let wanting = u32::try_from(alive().filter(|holder| holder.wanted > 0).count()).unwrap_or(u32::MAX);
     let hungry = alive().any(|holder| holder.wanted > holder.held);

@@ -123,8 +123,8 @@ macro_rules! conformance {
                 a_catalogue_that_makes_no_sense, a_damaged_journal, a_journal_with_a_gap;
             lists: runs, recipes_and_connections, what_runs_say, questions, alarms_and_notices, inbound, operations, gates,
                 budgets, lanes;
-            gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,
-                calls_in_flight_are_shared, what_a_system_says_is_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
+            gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, what_is_lent_counts_against_the_burst, a_day_is_shared,
+                calls_in_flight_are_shared, what_a_system_says_is_shared, nobody_leases_what_is_not_there, a_pause_is_shared, a_pause_is_set_by_hand, those_who_wait_are_hastened,
                 who_did_what, a_removed_connection_is_forgotten;
             polls: a_page_is_one_commit, nothing_new, told_for_years, a_long_page, one_asks_at_a_time, whoever_died_is_replaced_at_once, a_moved_trigger, a_trigger_that_begins_anew, failures, only_what_is_switched_on;
             inbound: kept_and_read, kept_twice, a_list_is_filtered, one_address_cannot_crowd_out_another, nothing_outgrows_the_whole,

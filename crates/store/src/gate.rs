@@ -147,6 +147,16 @@ pub trait Gates: Send + Sync + 'static {
     /// Nobody calls through the connection before `until`, or a later instant asked for before.
     async fn pause_budget(&self, connection: &str, until: Timestamp, now: Timestamp) -> Result<(), StoreError>;
 
+    /// Somebody says by hand until when nobody calls through the connection, whatever was asked for before; `None` lets
+    /// them call again. False, and nothing written, when nothing waited that could be ended.
+    async fn set_pause(
+        &self,
+        connection: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+        audit: &AuditRow,
+    ) -> Result<bool, StoreError>;
+
     /// Connections whose systems asked to wait beyond `now`, and until when.
     async fn pauses(&self, now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError>;
 

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::conformance::parts::{accept, accept_all, at, dice, first_chunk, keyed, new_run, run_id, worker};
 use crate::{
-    Accepted, Answer, ApprovalId, AuditId, BlobId, ConnectionId, DataKeyId, DeadLetter, InboundId, Journal, Keeps, KeyId, NewRun,
-    NoticeId, NoticeRow, NoticeState, OperationId, PollPosition, Purge, Raised, RecipeId, RunFilter, RunStatus, Store,
-    StoreError, Then, UploadId,
+    Accepted, Answer, ApprovalId, AuditId, BlobId, BudgetAsk, BudgetLimits, ConnectionId, DataKeyId, DeadLetter, InboundId,
+    Journal, Keeps, KeyId, NewRun, NoticeId, NoticeRow, NoticeState, OperationId, PollPosition, Purge, Raised, RecipeId,
+    RunFilter, RunStatus, Store, StoreError, Then, UploadId, WorkerId,
 };
 
 /// How a dialect writes bytes: `x'00ff'`, or `'\x00ff'::bytea`.
@@ -150,7 +150,7 @@ pub fn filling(schema: i64, id: Bytes, bytes: Bytes) -> Vec<String> {
 }
 
 /// What the steps from the ninth on brought, step by step.
-fn later(id: Bytes, bytes: Bytes) -> [Vec<String>; 10] {
+fn later(id: Bytes, bytes: Bytes) -> [Vec<String>; 11] {
     let now = at(0).micros();
     let (recipe, waits) = (id(recipe().0.as_bytes()), id(run_id(3).0.as_bytes()));
     let connection = id(connection().0.as_bytes());
@@ -212,6 +212,12 @@ fn later(id: Bytes, bytes: Bytes) -> [Vec<String>; 10] {
         )],
         vec![format!(
             "insert into shapes (connection_id, object, revision, told, asked_at) values ({connection}, 'Order', 4, '{{}}', {now})"
+        )],
+        vec![format!(
+            "insert into budget_holders (connection, worker, held, wanted, hold_until, lent, lent_until) values \
+             ('crm', 9, 0, 1, {}, 2, {})",
+            at(900).micros(),
+            at(900).micros()
         )],
     ]
 }
@@ -315,6 +321,27 @@ async fn read_back_later(store: &dyn Store, since: impl Fn(i64) -> bool) -> Resu
     if since(18) {
         let shape = store.shape(connection(), "Order").await?.expect("what the system told is there");
         assert_eq!((shape.revision, shape.told.as_str()), (4, "{}"));
+    }
+    if since(19) {
+        let limits = BudgetLimits { per_second: Some(1.0), burst: 5, per_day: None, in_flight: None };
+        let (connection, worker, now) = ("crm".to_owned(), WorkerId(8), at(40));
+        let (back, unspent, at_once, busy, wanted) = (0, 0, 9, 0, 9);
+        let (lent_until, hold_until) = (at(41), at(70));
+        let ask = BudgetAsk {
+            connection,
+            worker,
+            limits,
+            tokens: 9,
+            back,
+            unspent,
+            at_once,
+            lent_until,
+            busy,
+            wanted,
+            now,
+            hold_until,
+        };
+        assert_eq!(store.lease_budget(&ask).await?.tokens, 3, "two are lent");
     }
     Ok(())
 }

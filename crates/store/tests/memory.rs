@@ -58,7 +58,7 @@ store::conformance_tests! { crate::bed;
     connections: made_and_read, a_taken_name, changed_and_stale, removed, the_catalogue_changes;
     data_keys: keys_follow_each_other, what_is_sealed_is_found, sealed_anew, a_key_that_is_gone, writers_and_a_change_of_keys,
         another_master_key;
-    gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, a_day_is_shared,
-        calls_in_flight_are_shared, nobody_leases_what_is_not_there, a_pause_is_shared, those_who_wait_are_hastened,
+    gates: a_circuit_is_shared, one_of_many_changes_a_circuit, a_rate_is_shared, what_is_lent_counts_against_the_burst, a_day_is_shared,
+        calls_in_flight_are_shared, nobody_leases_what_is_not_there, a_pause_is_shared, a_pause_is_set_by_hand, those_who_wait_are_hastened,
         who_did_what, a_removed_connection_is_forgotten;
 }

@@ -80,11 +80,16 @@ pub(crate) struct Budget {
     limits: BudgetLimits,
     tokens: u32,
     tokens_until: Timestamp,
+    /// When the store was asked last.
+    asked_at: Timestamp,
     slots: u32,
     slots_until: Timestamp,
     busy: u32,
     more_at: Timestamp,
+    /// Nobody calls before, as the store says.
     paused_until: Timestamp,
+    /// The same, as this process was told by the system; the store does not know yet.
+    asked_until: Timestamp,
     /// Calls at the same time since the system said that there were too many; `None` while it does not mind.
     narrow: Option<u32>,
     /// When that was last changed.
@@ -111,11 +116,13 @@ impl Budget {
             limits,
             tokens: 0,
             tokens_until: zero,
+            asked_at: zero,
             slots: 0,
             slots_until: zero,
             busy: 0,
             more_at: zero,
             paused_until: zero,
+            asked_until: zero,
             narrow: None,
             narrow_at: zero,
             well: 0,
@@ -236,12 +243,12 @@ impl Budget {
 
     /// When somebody with so many before him, himself included, may expect to call.
     fn expected(&self, place: usize, now: Timestamp) -> Timestamp {
-        let start = now.max(self.paused_until).max(self.more_at);
+        let start = now.max(self.held_until()).max(self.more_at);
         start.after(seconds(count(place.saturating_sub(1)) / self.rate()))
     }
 
     /// Calls a second that can be expected.
-    fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         let slots = self.limits.in_flight.map(|slots| slots.min(self.narrow.unwrap_or(slots)));
         let by_slots = slots.map(|slots| f64::from(slots) / self.call_s.max(0.001));
         let rate = match (self.limits.per_second, by_slots) {
@@ -278,7 +285,7 @@ impl Budget {
         let has_token = !counted || (self.tokens > 0 && now <= self.tokens_until);
         let has_slot = self.limits.in_flight.is_none() || (self.busy < self.slots && now <= self.slots_until);
         let has_slot = has_slot && self.narrow.is_none_or(|narrow| self.busy < narrow);
-        if now < self.paused_until || !has_token || !has_slot {
+        if now < self.held_until() || !has_token || !has_slot {
             return false;
         }
         if counted {
@@ -348,13 +355,43 @@ impl Budget {
 
     /// The other system asked us to wait.
     pub(crate) fn pause(&mut self, until: Timestamp) {
+        self.asked_until = self.asked_until.max(until);
+    }
+
+    /// The store knows of a pause now.
+    pub(crate) fn pause_kept(&mut self, until: Timestamp) {
         self.paused_until = self.paused_until.max(until);
+        if self.asked_until <= until {
+            self.asked_until = Timestamp::from_micros(0);
+        }
+    }
+
+    /// What the store says of a pause: it may have been ended by hand.
+    pub(crate) fn set_pause(&mut self, until: Option<Timestamp>, now: Timestamp) {
+        let before = std::mem::replace(&mut self.paused_until, until.unwrap_or(Timestamp::from_micros(0)));
+        if before > now && self.held_until() < before {
+            // Ended before its time: places in line that were reckoned with it are none.
+            self.more_at = self.more_at.min(now);
+            self.lines.clear();
+            self.ask_at = self.limited().then_some(now);
+            self.serve(now);
+        }
+    }
+
+    /// Somebody ended or set the pause by hand, whatever the system asked for before.
+    pub(crate) fn pause_by_hand(&mut self, until: Option<Timestamp>, now: Timestamp) {
+        self.pause_kept(self.asked_until);
+        self.set_pause(until, now);
+    }
+
+    fn held_until(&self) -> Timestamp {
+        self.paused_until.max(self.asked_until)
     }
 
     /// The system said that there were too many calls. Where they are limited by how many run at the same time, others may
     /// use up the same limit: half as many go from now on. Those that were refused together count as one.
     pub(crate) fn too_many(&mut self, now: Timestamp) {
-        let again = now >= self.paused_until && now.since(self.narrow_at) >= NARROW_AGAIN;
+        let again = now >= self.held_until() && now.since(self.narrow_at) >= NARROW_AGAIN;
         if let Some(most) = self.limits.in_flight.filter(|_| again) {
             // The one that was refused is no longer counted.
             let at_once = self.narrow.unwrap_or(most).min(self.busy.saturating_add(1));
@@ -381,13 +418,14 @@ impl Budget {
 
     /// What to ask the store for now.
     pub(crate) fn lease_ask(&mut self, connection: &str, worker: WorkerId, now: Timestamp) -> BudgetAsk {
-        self.ask_at = None;
+        (self.ask_at, self.asked_at) = (None, now);
         let mut back = 0;
         if self.tokens > 0 && now > self.tokens_until {
             back = std::mem::take(&mut self.tokens);
         }
         let waiting = u32::try_from(self.turns.len()).unwrap_or(u32::MAX);
         let wanted = if waiting > 0 || now <= self.tokens_until { waiting.max(self.block()) } else { 0 };
+        let free = self.limits.in_flight.map_or(u32::MAX, |_| self.slots.saturating_sub(self.busy));
         let counted = self.counted();
         BudgetAsk {
             connection: connection.to_owned(),
@@ -395,6 +433,9 @@ impl Budget {
             limits: self.limits,
             tokens: if counted { wanted.saturating_sub(self.tokens) } else { 0 },
             back,
+            unspent: self.tokens,
+            at_once: waiting.min(free),
+            lent_until: now.after(TOKENS_LAST),
             busy: self.busy,
             wanted: self.busy.saturating_add(waiting),
             now,
@@ -406,7 +447,7 @@ impl Budget {
     pub(crate) fn leased(&mut self, lease: &BudgetLease, now: Timestamp) {
         self.tokens += lease.tokens;
         if lease.tokens > 0 {
-            self.tokens_until = now.after(TOKENS_LAST);
+            self.tokens_until = self.asked_at.after(TOKENS_LAST);
         }
         self.day = lease.day;
         if lease.day.is_none() {
@@ -415,7 +456,7 @@ impl Budget {
         self.slots = lease.slots;
         self.slots_until = now.after(HOLD - HOLD_MARGIN);
         self.more_at = lease.more_at.unwrap_or(Timestamp::from_micros(0));
-        self.paused_until = lease.paused_until.unwrap_or(Timestamp::from_micros(0)).max(self.paused_until);
+        self.set_pause(lease.paused_until, now);
         self.serve(now);
         let again = if self.turns.len() > 0 {
             // No later than more comes, and often enough to see what other processes let go of.
@@ -440,7 +481,7 @@ impl Budget {
     pub(crate) fn waiting(&self, now: Timestamp) -> f64 {
         let lines = count(self.lines.len()).max(1.0);
         // Nobody in the lines goes on before this.
-        let start = now.max(self.paused_until).max(self.more_at);
+        let start = now.max(self.held_until()).max(self.more_at);
         let parked: f64 = self.lines.values().map(|line| line.end.since(start).as_secs_f64() * self.rate() / lines).sum();
         count(self.turns.len()) + parked.floor()
     }

@@ -1,6 +1,6 @@
 //! Carries what happens at the gates to the store, and what other processes did there back.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use store::{AuditId, AuditRow, GateClass, GateRow, GateState, Store, StoreError, Timestamp};
 
@@ -69,7 +69,7 @@ async fn carry_all(engine: &Arc<Engine>) -> Result<(), StoreError> {
     while let Some(errand) = errands.next() {
         let carried = match &errand {
             Errand::Circuit { connection, class, event } => carry(engine, connection, *class, event).await.map(drop),
-            Errand::Pause { connection, until } => engine.store.pause_budget(connection, *until, engine.now()).await,
+            Errand::Pause { connection, until } => carry_pause(engine, connection, *until).await,
             Errand::Told { connection, told } => engine.store.hear_limit(connection, told).await,
             Errand::Health { connection, news, began } => engine.carry_health(connection, news, *began).await,
         };
@@ -79,6 +79,14 @@ async fn carry_all(engine: &Arc<Engine>) -> Result<(), StoreError> {
             waiting.splice(0..0, std::iter::once(errand).chain(errands));
             return Err(error);
         }
+    }
+    Ok(())
+}
+
+async fn carry_pause(engine: &Engine, connection: &str, until: Timestamp) -> Result<(), StoreError> {
+    engine.store.pause_budget(connection, until, engine.now()).await?;
+    if let Some(door) = engine.gates.doors.lock().get_mut(connection) {
+        door.budget.pause_kept(until);
     }
     Ok(())
 }
@@ -158,8 +166,12 @@ impl Gates {
         for row in store.gates().await? {
             self.learn(row, false);
         }
-        for (connection, until) in store.pauses(now).await? {
-            self.doors.lock().entry(connection).or_default().budget.pause(until);
+        let mut pauses: HashMap<String, Timestamp> = store.pauses(now).await?.into_iter().collect();
+        for (connection, door) in self.doors.lock().iter_mut() {
+            door.budget.set_pause(pauses.remove(connection), now);
+        }
+        for (connection, until) in pauses {
+            self.doors.lock().entry(connection).or_default().budget.set_pause(Some(until), now);
         }
         for (connection, told) in store.told_limits().await? {
             self.doors.lock().entry(connection).or_default().budget.told(&told);

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use store::{BudgetLimits, BudgetRow, Day, GateClass, GateRow, StoreError, Timestamp, WaitingFor};
+use store::{AuditId, AuditRow, BudgetLimits, BudgetRow, Day, GateClass, GateRow, StoreError, Timestamp, WaitingFor};
 
 use super::{
+    Errand,
     circuit::{Event, closed},
     keeper, settings,
 };
-use crate::Engine;
+use crate::{Engine, frame::instant_text};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const DAY_US: i64 = 24 * 3600 * 1_000_000;
@@ -120,5 +121,58 @@ impl Engine {
             self.wake.notify_one();
         }
         Ok(moved)
+    }
+
+    /// Says by hand until when nobody calls through a connection, whatever its system asked for; `None` ends a pause and
+    /// lets the runs that wait for a budget go on as fast as it allows. False when there was nothing to end.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn set_pause(
+        self: &Arc<Self>,
+        connection: &str,
+        until: Option<Timestamp>,
+        who: &str,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        let now = self.now();
+        let (word, sentence) = match until {
+            Some(until) => ("paused", format!("Nobody calls before {}.", instant_text(until))),
+            None => ("resumed", "The pause was ended; calls go on as the budget allows.".to_owned()),
+        };
+        let audit = AuditRow {
+            id: AuditId::new(now, self.random()),
+            at: now,
+            who: who.to_owned(),
+            what: format!("budget.{word}"),
+            about: format!("connection {connection}"),
+            note: format!("{sentence} {reason}"),
+        };
+        // What the system asked for before and the store does not know yet must not come after this.
+        let is_asked = |errand: &Errand| matches!(errand, Errand::Pause { connection: of, .. } if of == connection);
+        let asked = {
+            let mut errands = self.gates.errands.lock();
+            let before = errands.len();
+            errands.retain(|errand| !is_asked(errand));
+            errands.len() < before
+        };
+        if !self.store.set_pause(connection, until, now, &audit).await? && !asked {
+            return Ok(false);
+        }
+        let rate = {
+            let mut doors = self.gates.doors.lock();
+            let budget = &mut doors.entry(connection.to_owned()).or_default().budget;
+            budget.pause_by_hand(until, now);
+            budget.rate()
+        };
+        if until.is_none() {
+            // Runs before other budgets come too; they find those as they were.
+            let gap = Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default();
+            self.store.hasten(WaitingFor::Budget, now, i64::try_from(gap.as_micros()).unwrap_or(i64::MAX)).await?;
+            self.gates.stir.notify_one();
+            self.wake_at(now);
+            self.wake.notify_one();
+        }
+        Ok(true)
     }
 }

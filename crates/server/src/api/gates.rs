@@ -1,5 +1,7 @@
 //! Circuits and budgets of connections, and who changed them.
 
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{Path, Query, State},
@@ -8,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use store::{AuditId, AuditRow, GateClass, GateRow};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{JsonBody, Page, health::ForecastOut, instant, read_limit};
+use super::{JsonBody, Page, health::ForecastOut, instant, read_instant, read_limit};
 use crate::{
     access::{Caller, Scope},
     error::{ApiError, ErrorBody},
@@ -17,6 +19,8 @@ use crate::{
 
 /// A reason is a sentence, not a document.
 const REASON_CHARS_MAX: usize = 500;
+/// Whoever wants a longer pause opens the circuit.
+const PAUSE_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What stands between runs and a connection's system.
 #[derive(Debug, Serialize, ToSchema)]
@@ -67,6 +71,16 @@ pub(crate) struct CircuitChange {
     reason: String,
     /// `read` or `write`; both when left out.
     class: Option<String>,
+}
+
+/// Until when nobody calls through a connection.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseChange {
+    /// An instant as `2026-03-01T12:00:00Z`, at most a day away; null ends a pause, also one the other system asked for.
+    paused_until: Option<String>,
+    /// For the audit list and whoever wonders.
+    reason: String,
 }
 
 /// Which audit entries.
@@ -158,13 +172,37 @@ pub(crate) async fn set(
                 .ok_or_else(|| ApiError::field("class", format!("class is {word:?}; it must be read or write, or left out.")))?,
         ),
     };
-    let reason = change.reason.trim();
+    app.engine.set_circuit(&name, class, open, &caller.name, reason(&change.reason)?).await?;
+    gates(&app, name).await
+}
+
+/// Pauses the calls of a connection by hand, or ends a pause.
+#[utoipa::path(post, path = "/connections/{name}/pause", tag = "connections", params(("name" = String, Path)), request_body = PauseChange,
+    responses((status = 200, body = GatesOut), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+pub(crate) async fn set_pause(
+    State(app): State<Shared>,
+    caller: Caller,
+    Path(name): Path<String>,
+    JsonBody(change): JsonBody<PauseChange>,
+) -> Result<Json<GatesOut>, ApiError> {
+    caller.need(Scope::ConnectionsWrite)?;
+    known(&app, &name).await?;
+    let until = read_instant("paused_until", change.paused_until.as_deref())?;
+    let now = app.now();
+    if until.is_some_and(|until| until <= now || until.since(now) > PAUSE_MAX) {
+        return Err(ApiError::field("paused_until", "It must be an instant within the next 24 hours, or null to end a pause."));
+    }
+    app.engine.set_pause(&name, until, &caller.name, reason(&change.reason)?).await?;
+    gates(&app, name).await
+}
+
+fn reason(text: &str) -> Result<&str, ApiError> {
+    let reason = text.trim();
     if reason.is_empty() || reason.chars().count() > REASON_CHARS_MAX {
         let message = format!("Say why in a sentence of at most {REASON_CHARS_MAX} characters.");
         return Err(ApiError::field("reason", message));
     }
-    app.engine.set_circuit(&name, class, open, &caller.name, reason).await?;
-    gates(&app, name).await
+    Ok(reason)
 }
 
 /// Who changed what, newest first.

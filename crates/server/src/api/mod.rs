@@ -127,6 +127,7 @@ pub(crate) fn router() -> (axum::Router<Shared>, utoipa::openapi::OpenApi) {
                 .routes(routes!(objects::get))
                 .routes(routes!(sign_in::begin))
                 .routes(routes!(gates::get, gates::set))
+                .routes(routes!(gates::set_pause))
                 .routes(routes!(gates::audit))
                 .routes(routes!(connections::connectors)),
         )

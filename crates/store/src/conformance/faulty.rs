@@ -239,6 +239,7 @@ pass_on! {
     move_gate(row: &GateRow, audit: Option<&AuditRow>) -> Result<bool, StoreError>;
     lease_budget(ask: &BudgetAsk) -> Result<BudgetLease, StoreError>;
     pause_budget(connection: &str, until: Timestamp, now: Timestamp) -> Result<(), StoreError>;
+    set_pause(connection: &str, until: Option<Timestamp>, now: Timestamp, audit: &AuditRow) -> Result<bool, StoreError>;
     pauses(now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError>;
     hear_limit(connection: &str, told: &Told) -> Result<(), StoreError>;
     told_limits() -> Result<Vec<(String, Told)>, StoreError>;

@@ -49,6 +49,9 @@ fn ask(worker: i64, limits: BudgetLimits, tokens: u32, seconds: i64) -> BudgetAs
         limits,
         tokens,
         back: 0,
+        unspent: 0,
+        at_once: tokens,
+        lent_until: at(seconds + 1),
         busy: 0,
         wanted: 0,
         now: at(seconds),
@@ -114,6 +117,24 @@ pub async fn a_rate_is_shared(bed: Arc<dyn Bed>) {
     // No more than the burst gathers, and a clock that goes back brings nothing.
     assert_eq!(store.lease_budget(&ask(1, TWO_A_SECOND, 99, 1000)).await.unwrap().tokens, 10);
     assert_eq!(store.lease_budget(&ask(1, TWO_A_SECOND, 99, 500)).await.unwrap().tokens, 0);
+}
+
+/// What a process took ahead counts against the burst until it is made or given back: else it would come on top of it.
+pub async fn what_is_lent_counts_against_the_burst(bed: Arc<dyn Bed>) {
+    let (store, other) = (bed.store(), bed.another().await);
+    let five = BudgetLimits { per_second: Some(10.0), burst: 5, per_day: None, in_flight: None };
+    assert_eq!(store.lease_budget(&BudgetAsk { at_once: 0, ..ask(1, five, 3, 0) }).await.unwrap().tokens, 3);
+    // Long enough to fill up, but three may be made at any moment.
+    let late = BudgetAsk { lent_until: at(5), unspent: 3, ..ask(1, five, 0, 2) };
+    assert_eq!(store.lease_budget(&late).await.unwrap().tokens, 0);
+    assert_eq!(other.lease_budget(&ask(2, five, 9, 4)).await.unwrap().tokens, 2);
+    // The first made one and gives two back: these, and no others.
+    let back = BudgetAsk { back: 2, ..ask(1, five, 9, 4) };
+    assert_eq!(store.lease_budget(&back).await.unwrap().tokens, 2);
+    assert_eq!(other.lease_budget(&BudgetAsk { at_once: 0, ..ask(2, five, 9, 60) }).await.unwrap().tokens, 5);
+    // Whoever is not heard of again made them, at the last moment.
+    assert_eq!(store.lease_budget(&ask(1, five, 9, 70)).await.unwrap().tokens, 0);
+    assert_eq!(store.lease_budget(&ask(1, five, 9, 80)).await.unwrap().tokens, 5);
 }
 
 /// A day gives so many, and the next one as many again.
@@ -196,6 +217,31 @@ pub async fn a_pause_is_shared(bed: Arc<dyn Bed>) {
     assert_eq!((lease.tokens, lease.more_at, lease.paused_until), (0, Some(at(60)), Some(at(60))));
     assert!(store.pauses(at(60)).await.unwrap().is_empty());
     assert!(other.lease_budget(&ask(2, TWO_A_SECOND, 5, 61)).await.unwrap().tokens > 0);
+}
+
+/// A pause is ended or said by hand, whatever the system asked for, and who did it is kept.
+pub async fn a_pause_is_set_by_hand(bed: Arc<dyn Bed>) {
+    let (store, other) = (bed.store(), bed.another().await);
+    let about = "connection crm";
+    assert!(!store.set_pause("crm", None, at(0), &entry(1, about)).await.unwrap(), "nobody was asked to wait");
+    store.pause_budget("crm", at(60), at(0)).await.unwrap();
+    store.pause_budget("erp", at(60), at(0)).await.unwrap();
+    assert!(other.set_pause("crm", None, at(10), &entry(2, about)).await.unwrap());
+    assert_eq!(store.pauses(at(10)).await.unwrap(), [("erp".to_owned(), at(60))]);
+    assert!(!store.set_pause("crm", None, at(11), &entry(3, about)).await.unwrap(), "it is over");
+    assert!(!store.set_pause("erp", None, at(60), &entry(4, about)).await.unwrap(), "that ended by itself");
+    for (until, number) in [(90, 5), (30, 6)] {
+        assert!(store.set_pause("crm", Some(at(until)), at(20), &entry(number, about)).await.unwrap());
+        let mut pauses = other.pauses(at(20)).await.unwrap();
+        pauses.sort();
+        assert_eq!(pauses, [("crm".to_owned(), at(until)), ("erp".to_owned(), at(60))]);
+    }
+    assert!(store.set_pause("new", Some(at(30)), at(20), &entry(7, "connection new")).await.unwrap());
+    let notes: Vec<String> = store.audit(Some(about), None, 9).await.unwrap().into_iter().map(|row| row.note).collect();
+    assert_eq!(notes, ["number 6", "number 5", "number 2"]);
+    // Somebody who was told to wait longer meanwhile waits longer.
+    store.pause_budget("crm", at(40), at(25)).await.unwrap();
+    assert_eq!(store.budget("crm").await.unwrap().unwrap().paused_until, Some(at(40)));
 }
 
 /// Runs that wait for one reason come due one after the other, the others stay where they are.

@@ -266,6 +266,9 @@ pub async fn budgets(bed: Arc<dyn Bed>) {
         limits,
         tokens: 50,
         back: 2,
+        unspent: 0,
+        at_once: 0,
+        lent_until: at(seconds + 1),
         busy: 0,
         wanted: 50,
         now: at(seconds),
@@ -288,7 +291,7 @@ pub async fn budgets(bed: Arc<dyn Bed>) {
         bed.execute("delete from budgets").await;
         let begin = 100 * i64::try_from(round).unwrap();
         store.lease_budget(&ask(begin)).await.unwrap();
-        bed.execute("update budget_holders set held = -7, wanted = -1, worker = 2").await;
+        bed.execute("update budget_holders set held = -7, wanted = -1, lent = -3, worker = 2").await;
         bed.execute(&format!("update budgets set {damage}")).await;
         let lease = store.lease_budget(&ask(begin + 60)).await.unwrap();
         assert!(lease.tokens <= 5 && lease.slots <= 3, "{damage}: {lease:?}");

@@ -86,10 +86,9 @@ impl Gates for MemoryStore {
         let budgets = &mut self.model.lock().outside.budgets;
         let known = budgets.remove(&ask.connection);
         let (row, mut holders) = known.unwrap_or_else(|| (BudgetRow::full(&ask.limits, ask.now), Vec::new()));
-        holders.retain(|holder| holder.worker != ask.worker);
         let (row, holder, lease) = row.lease(&holders, ask);
-        holders.retain(|holder| holder.hold_until > ask.now);
-        if holder.held > 0 || holder.wanted > 0 {
+        holders.retain(|other| other.hold_until > ask.now && other.worker != ask.worker);
+        if holder.held > 0 || holder.wanted > 0 || holder.lent > 0 {
             holders.push(holder);
         }
         budgets.insert(ask.connection.clone(), (row, holders));
@@ -106,6 +105,25 @@ impl Gates for MemoryStore {
         }
         row.paused_until = row.paused_until.max(Some(until));
         Ok(())
+    }
+
+    async fn set_pause(
+        &self,
+        connection: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+        audit: &AuditRow,
+    ) -> Result<bool, StoreError> {
+        if until.is_none() && !self.pauses(now).await?.iter().any(|(name, _)| name == connection) {
+            return Ok(false);
+        }
+        self.pause_budget(connection, now, now).await?;
+        let outside = &mut self.model.lock().outside;
+        if let Some((row, _)) = outside.budgets.get_mut(connection) {
+            (row.paused_until, row.paused_at) = (until, until.map(|_| now));
+        }
+        outside.audit.entry(audit.id).or_insert_with(|| audit.clone());
+        Ok(true)
     }
 
     async fn pauses(&self, now: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
