@@ -25,6 +25,9 @@ const SIGHTINGS: u32 = 3;
 /// Runs looked at in one round at most; there are more places than that in no process.
 const OWNED_MAX: u32 = 100_000;
 
+/// A lease is looked at so long after its end, because clocks are not exact.
+const LATE: Duration = Duration::from_millis(20);
+
 /// The lease ends this part of it earlier for whoever holds it than for the others.
 const MARGIN_ONE_IN: u32 = 10;
 
@@ -85,7 +88,8 @@ pub(crate) fn terms(now: Timestamp, lease: Duration, clock_error: Duration) -> (
 
 /// Renews this process's lease and frees what dead processes held.
 pub(crate) async fn keep(engine: Arc<Engine>) {
-    let pause = engine.settings.lease / 3;
+    let longest = engine.settings.lease / 3;
+    let mut pause = longest;
     let mut strays = Strays::default();
     loop {
         tokio::select! {
@@ -95,15 +99,21 @@ pub(crate) async fn keep(engine: Arc<Engine>) {
             () = tokio::time::sleep(pause) => {}
         }
         let round = async {
-            engine.renew_lease().await?;
-            strays.let_go(&engine).await
+            let next = engine.renew_lease().await?;
+            strays.let_go(&engine).await?;
+            Ok::<_, StoreError>(next)
         };
-        if let Err(error) = round.await {
-            engine.lease.failing.store(true, Ordering::Relaxed);
-            metrics::counter!("liaison_lease_renew_failed_total").increment(1);
-            tracing::warn!(%error, "lease.renew: the store did not answer");
-            tokio::time::sleep(engine.settings.lease / 30).await;
-        }
+        pause = match round.await {
+            // Whoever is not heard of again is declared dead the moment his lease is over: others of his runs wait for it.
+            Ok(next) => next.map_or(longest, |at| at.since(engine.now()) + LATE).min(longest),
+            Err(error) => {
+                engine.lease.failing.store(true, Ordering::Relaxed);
+                metrics::counter!("liaison_lease_renew_failed_total").increment(1);
+                tracing::warn!(%error, "lease.renew: the store did not answer");
+                tokio::time::sleep(engine.settings.lease / 30).await;
+                longest
+            }
+        };
     }
 }
 
@@ -134,11 +144,11 @@ impl Strays {
 }
 
 impl Engine {
-    /// One round of lease keeping.
+    /// One round of lease keeping. Says when the next lease ends that is not renewed until then.
     ///
     /// # Errors
     /// When the store does not answer.
-    pub async fn renew_lease(&self) -> Result<(), StoreError> {
+    pub async fn renew_lease(&self) -> Result<Option<Timestamp>, StoreError> {
         self.time.compare(&*self.store).await?;
         let now = self.now();
         if now.since(Timestamp::from_micros(self.lease.taken_at.load(Ordering::Relaxed))) > self.settings.lease {
@@ -158,7 +168,7 @@ impl Engine {
         self.lease.taken_at.store(self.now().micros(), Ordering::Relaxed);
         self.lease.failing.store(false, Ordering::Relaxed);
         if now.micros() < self.lease.reaps_from.load(Ordering::Relaxed) {
-            return Ok(());
+            return Ok(None);
         }
         let freed = self.store.reap_workers(now).await?;
         if freed.polls > 0 {
@@ -170,7 +180,7 @@ impl Engine {
             self.count_backlog().await?;
             self.wake_at(now);
         }
-        Ok(())
+        Ok(freed.next)
     }
 
     /// How the last renewal of this process's lease went: whether it can write to the store.
@@ -196,7 +206,7 @@ impl Engine {
             if self.worker() != owner {
                 return false;
             }
-            if self.now().micros() < self.lease.good_until.load(Ordering::SeqCst) {
+            if self.now().micros() < self.lease.good_until.load(Ordering::SeqCst) && !self.time.is_doubtful() {
                 return true;
             }
             self.lease.wanted.notify_one();

@@ -289,11 +289,16 @@ pub(crate) async fn reap(connection: &mut PgConnection, now: Timestamp) -> Resul
     .await
     .map_err(failed)?
     .rows_affected();
+    let (next,): (Option<i64>,) = sqlx::query_as("select min(lease_until) from workers where lease_until >= $1")
+        .bind(now.micros())
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(failed)?;
     if runs > 0 {
         notice::give(&mut transaction).await?;
     }
     transaction.commit().await.map_err(failed)?;
-    Ok(Reaped { runs, polls })
+    Ok(Reaped { runs, polls, next: next.map(Timestamp::from_micros) })
 }
 
 pub(crate) async fn owned(connection: &mut PgConnection, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {

@@ -223,8 +223,13 @@ pub(crate) async fn reap(connection: &mut SqliteConnection, now: Timestamp) -> R
     .await
     .map_err(failed)?
     .rows_affected();
+    let (next,): (Option<i64>,) = sqlx::query_as("select min(lease_until) from workers where lease_until >= ?")
+        .bind(now.micros())
+        .fetch_one(&mut *transaction)
+        .await
+        .map_err(failed)?;
     transaction.commit().await.map_err(failed)?;
-    Ok(Reaped { runs, polls })
+    Ok(Reaped { runs, polls, next: next.map(Timestamp::from_micros) })
 }
 
 pub(crate) async fn owned(readers: &SqlitePool, worker: WorkerId, limit: u32) -> Result<Vec<RunId>, StoreError> {

@@ -179,7 +179,7 @@ impl Store for MemoryStore {
             model.free(*id, due);
         }
         self.notice.notify_one();
-        Ok(Reaped { runs: lost.len() as u64, polls: 0 })
+        Ok(Reaped { runs: lost.len() as u64, polls: 0, next: model.workers.values().min().copied() })
     }
 
     async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {

@@ -366,6 +366,8 @@ pub struct Reaped {
     pub runs: u64,
     /// Triggers that may be asked again.
     pub polls: u64,
+    /// When the next lease ends that is not renewed until then.
+    pub next: Option<Timestamp>,
 }
 
 /// What became of a [`RunCommit`].

@@ -1,8 +1,11 @@
 //! Instants as the stores keep them, and the clock they come from.
 
 use std::{
-    sync::atomic::{AtomicI64, Ordering},
-    time::Duration,
+    sync::{
+        LazyLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +45,12 @@ impl Timestamp {
 pub trait Clock: Send + Sync + 'static {
     /// The current instant.
     fn now(&self) -> Timestamp;
+
+    /// Time that went by since an instant that stays the same. Nobody can set it; it may stand still while the machine
+    /// sleeps. A clock that nobody sets needs no other.
+    fn steady(&self) -> Duration {
+        self.now().since(Timestamp::default())
+    }
 }
 
 /// The machine's clock.
@@ -53,6 +62,11 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    fn steady(&self) -> Duration {
+        static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        BEGIN.elapsed()
     }
 }
 

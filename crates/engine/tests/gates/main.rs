@@ -8,6 +8,7 @@ mod fairness;
 mod health;
 mod keys;
 mod late;
+mod leases;
 mod moved;
 mod parked;
 mod patched;

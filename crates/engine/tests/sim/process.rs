@@ -136,6 +136,10 @@ impl Clock for Wrong {
     fn now(&self) -> Timestamp {
         Timestamp::from_micros(self.world.now().micros() + self.ahead_us.load(Ordering::SeqCst))
     }
+
+    fn steady(&self) -> Duration {
+        self.world.now().since(Timestamp::default())
+    }
 }
 
 /// What seals secrets in every process.

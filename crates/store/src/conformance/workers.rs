@@ -16,9 +16,13 @@ pub async fn a_lease_is_renewed(bed: Arc<dyn Bed>) {
     let store = bed.store();
     let owner = store.register_worker("a", at(0), at(10)).await.unwrap();
     assert_eq!(store.reap_workers(at(10)).await.unwrap().runs, 0);
+    let other = store.register_worker("b", at(0), at(15)).await.unwrap();
+    assert_eq!(store.reap_workers(at(10)).await.unwrap().next, Some(at(10)), "the soonest end");
     assert!(store.renew_worker(owner, at(20)).await.unwrap());
-    assert_eq!(store.reap_workers(at(11)).await.unwrap().runs, 0);
+    assert_eq!(store.reap_workers(at(11)).await.unwrap().next, Some(at(15)));
     assert!(store.renew_worker(owner, at(30)).await.unwrap());
+    assert_eq!(store.reap_workers(at(16)).await.unwrap().next, Some(at(30)));
+    assert!(!store.renew_worker(other, at(40)).await.unwrap(), "the other was declared dead");
     assert_eq!(store.reap_workers(at(31)).await.unwrap().runs, 0, "it owned nothing");
     assert!(!store.renew_worker(owner, at(40)).await.unwrap());
     assert!(!store.renew_worker(WorkerId(-5), at(40)).await.unwrap());
