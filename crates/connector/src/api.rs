@@ -20,6 +20,7 @@ use crate::{
     Connection, Cx, Secret,
     error::{ErrorClass, StepError},
     http::{Pieces, Request, Response, Sink, again},
+    skew,
 };
 
 /// One error of a system, as people are told of it. Connectors list them; documents are made of the list.
@@ -110,6 +111,11 @@ pub trait Sign: Send + Sync {
     /// Adds the proof to a request that is otherwise complete. `refused` is the token that the system just refused;
     /// another one is wanted then. Gives the token used, or nothing when there is none that could be renewed.
     async fn sign(&self, cx: &Cx, request: &mut Request, refused: Option<&Secret>) -> Result<Option<Secret>, StepError>;
+
+    /// Whether the proof holds the time, so that a wrong clock makes it worthless.
+    fn is_timed(&self) -> bool {
+        false
+    }
 }
 
 /// A proof that never changes: one header.
@@ -294,12 +300,21 @@ impl<'a> Call<'a> {
             }
             let fine = answer.status.is_success() || self.accepts.contains(&answer.status.as_u16());
             return match refusal {
-                Some(refusal) if !(fine && self.accepts.contains(&answer.status.as_u16())) => {
-                    Err(told::refused(self.dialect, &answer, refusal))
-                }
-                None if !fine => Err(told::refused(self.dialect, &answer, Refusal::default())),
+                Some(refusal) if !(fine && self.accepts.contains(&answer.status.as_u16())) => Err(self.refused(&answer, refusal)),
+                None if !fine => Err(self.refused(&answer, Refusal::default())),
                 _ => Ok(answer),
             };
+        }
+    }
+}
+
+impl Call<'_> {
+    fn refused(&self, answer: &Answer, refusal: Refusal) -> StepError {
+        let error = told::refused(self.dialect, answer, refusal);
+        let timed = error.class == ErrorClass::Auth && self.sign.is_timed();
+        match timed.then(|| skew::clock_gap(&answer.headers, self.cx.now_s())).flatten() {
+            Some(gap) => StepError { message: format!("{}; {gap}", error.message), ..error }.with_next(skew::NEXT),
+            None => error,
         }
     }
 }

@@ -21,6 +21,7 @@ pub mod oauth;
 pub mod query;
 pub mod secret;
 mod shape;
+mod skew;
 pub mod strict;
 mod trigger;
 pub mod xml;

@@ -28,7 +28,7 @@ mod values;
 use std::{
     collections::VecDeque,
     sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
+    time::{Duration, UNIX_EPOCH},
 };
 
 use axum::{
@@ -178,8 +178,8 @@ impl NetSuite {
             Ok(call) => system.answered(&call).await,
             Err(refusal) => refusal.into_response(),
         };
-        // The account's clock, which is that of the sandbox.
-        let date = httpdate::fmt_http_date(system.world.clock().now().into());
+        let clock = Duration::from_secs(u64::try_from(system.account_s()).unwrap_or_default());
+        let date = httpdate::fmt_http_date(UNIX_EPOCH + clock);
         if let Ok(date) = HeaderValue::from_str(&date) {
             response.headers_mut().insert(header::DATE, date);
         }

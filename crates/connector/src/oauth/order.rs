@@ -14,6 +14,7 @@ use crate::{
     api::retry_after,
     error::{Doubt, ErrorClass, StepError},
     http::{Http, Request, Response},
+    skew,
 };
 
 /// Longest life of a token that is believed.
@@ -39,6 +40,8 @@ pub(super) struct Order {
     scope: Option<String>,
     params: Vec<(String, String)>,
     assertion: Option<Result<Secret, String>>,
+    /// When that was signed, by this machine's clock, in seconds.
+    signed_s: i64,
 }
 
 /// What a service gave.
@@ -102,11 +105,13 @@ impl Order {
             scope: client.scope.clone(),
             params: client.params.clone(),
             assertion: None,
+            signed_s: 0,
         }
     }
 
     /// With the assertion that is good from now on.
     pub(super) fn signed(mut self, client: &Client<'_>) -> Self {
+        self.signed_s = client.now_s;
         self.assertion = client.assertion.as_ref().map(|assertion| {
             let mut id = [0; 16];
             getrandom::fill(&mut id).map_err(|error| format!("this machine gives no random numbers: {error}"))?;
@@ -259,6 +264,12 @@ impl Order {
         // RFC 6749, 5.2: 400, or 401 for the client itself, and a code.
         let in_words = !body.error.is_empty() && !matches!(body.error.as_str(), "temporarily_unavailable" | "server_error");
         let definite = matches!(response.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
+        let wrong_clock = self.assertion.as_ref().and_then(|_| skew::clock_gap(&response.headers, self.signed_s));
+        if let Some(gap) = wrong_clock.as_ref().filter(|_| class == ErrorClass::Auth) {
+            // Nobody has to sign in anew for that.
+            let error = self.problem(class, "SIGN_IN_FAILED", format!("{why}; {gap}")).with_next(skew::NEXT);
+            return Refusal { error, for_good: false };
+        }
         let error = self.problem(class, "SIGN_IN_FAILED", why);
         Refusal {
             error: StepError { retry_after: retry_after(&response.headers), ..error },

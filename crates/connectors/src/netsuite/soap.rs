@@ -48,6 +48,10 @@ impl Sign for InMessage {
         request.body = String::from_utf8_lossy(&request.body).replacen(PASSPORT, &passport, 1).into();
         Ok(Some(keys.token.clone()))
     }
+
+    fn is_timed(&self) -> bool {
+        true
+    }
 }
 
 /// Names without their prefixes; declarations of namespaces are gone.

@@ -104,6 +104,10 @@ impl Sign for Tba {
         put_secret(&mut request.headers, &header::AUTHORIZATION, &Secret::new(value))?;
         Ok(Some(self.token.clone()))
     }
+
+    fn is_timed(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -368,6 +368,26 @@ async fn a_refused_token_is_renewed_once_and_a_wrong_one_is_explained() {
 }
 
 #[tokio::test]
+async fn a_wrong_clock_is_told_and_not_taken_for_wrong_keys() {
+    for (vendor, action, input) in [
+        (tokens().await, "get_record", json!({ "type": "customer", "external_id": "C-0001" })),
+        (tokens().await, "soap_get_record", json!({ "type": "customer", "external_id": "C-0001" })),
+        (machine().await, "run_suiteql", json!({ "query": "SELECT 1 AS ok FROM dual" })),
+    ] {
+        configure(&vendor, &json!({ "clock_skew_s": 1200 }));
+        let error = vendor.call(action, input.clone()).await.unwrap_err();
+        assert_eq!(error.class, ErrorClass::Auth, "{action}: {error:?}");
+        assert!(error.message.contains("our clock is 20 min behind theirs"), "{action}: {}", error.message);
+        assert!(error.next.unwrap().contains("NTP"), "{action}");
+        configure(&vendor, &json!({ "clock_skew_s": 0 }));
+        // The token service is not asked again at once after a refusal.
+        if action != "run_suiteql" {
+            vendor.call(action, input).await.expect("nothing had to be entered anew");
+        }
+    }
+}
+
+#[tokio::test]
 async fn settings_that_cannot_work_are_refused_with_every_reason() {
     let vendor = machine().await;
     let none = std::collections::HashMap::new();

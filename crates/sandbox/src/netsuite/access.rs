@@ -45,17 +45,22 @@ impl NetSuite {
         })
     }
 
+    /// The account's clock: that of the sandbox, or as wrong as the settings say.
+    pub(super) fn account_s(&self) -> i64 {
+        self.world.clock().now_s() + self.state.lock().settings.clock_skew_s
+    }
+
     pub(super) fn sign_in(&self, call: &Call, scope: &str) -> Result<(), Refusal> {
         let header = call.header("authorization");
         if header.get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer ")) {
             return self.bearer(header[7..].trim(), scope);
         }
         let addresses = self.addresses(call);
-        let now = self.world.clock().now_s();
+        let now = self.account_s();
         let mut state = self.state.lock();
-        let State { settings, nonces, keys, token_revoked, .. } = &mut *state;
+        let State { nonces, keys, token_revoked, .. } = &mut *state;
         let signed = Signed { method: call.method.as_str(), addresses: &addresses, query: &call.query, header };
-        let outcome = match oauth1::verify(&signed, keys, now + settings.clock_skew_s, nonces) {
+        let outcome = match oauth1::verify(&signed, keys, now, nonces) {
             Ok(()) if *token_revoked => Err(Cause::TokenRejected),
             outcome => outcome,
         };
@@ -78,10 +83,10 @@ impl NetSuite {
 
     /// Looks at the token passport of a SOAP message.
     pub(super) fn passport(&self, passport: &Passport<'_>) -> bool {
-        let now = self.world.clock().now_s();
+        let now = self.account_s();
         let mut state = self.state.lock();
-        let State { settings, nonces, keys, token_revoked, .. } = &mut *state;
-        let outcome = match oauth1::verify_passport(passport, keys, now + settings.clock_skew_s, nonces) {
+        let State { nonces, keys, token_revoked, .. } = &mut *state;
+        let outcome = match oauth1::verify_passport(passport, keys, now, nonces) {
             Ok(()) if *token_revoked => Err(Cause::TokenRejected),
             outcome => outcome,
         };

@@ -109,8 +109,7 @@ impl NetSuite {
         ];
         let audiences: Vec<&str> = audiences.iter().map(String::as_str).collect();
         let expected = Expected { algorithms: ALGORITHMS, audiences: &audiences, life_s_max: ASSERTION_S_MAX, leeway_s: 30 };
-        let now_s = self.world.clock().now_s();
-        let claims = check_assertion(now_s, assertion, &keys, expected).map_err(|_| bad("invalid_grant"))?;
+        let claims = check_assertion(self.account_s(), assertion, &keys, expected).map_err(|_| bad("invalid_grant"))?;
         let life = |name: &str| claims.get(name).and_then(Json::as_i64);
         let too_long = life("iat").zip(life("exp")).is_none_or(|(from, to)| to - from > ASSERTION_S_MAX);
         if too_long || claims.get("iss").and_then(Json::as_str) != Some(client.as_str()) {
