@@ -15,6 +15,9 @@ use tokio::{
     net::TcpStream,
 };
 
+/// Events of this process, so that no two are the same.
+static SENT: AtomicU64 = AtomicU64::new(0);
+
 /// What the clients saw.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Load {
@@ -46,11 +49,9 @@ pub(crate) async fn run(address: &str, path: &str, clients: usize, seconds: u64)
         bail!("load goes to this machine only, not to {address}");
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let next = Arc::new(AtomicU64::new(u64::from(std::process::id()) << 32));
     let began = Instant::now();
-    let workers: Vec<_> = (0..clients)
-        .map(|_| tokio::spawn(client(address.to_owned(), path.to_owned(), Arc::clone(&stop), Arc::clone(&next))))
-        .collect();
+    let workers: Vec<_> =
+        (0..clients).map(|_| tokio::spawn(client(address.to_owned(), path.to_owned(), Arc::clone(&stop)))).collect();
     tokio::time::sleep(Duration::from_secs(seconds)).await;
     stop.store(true, Ordering::Relaxed);
     let (mut micros, mut refused, mut failed) = (Vec::new(), 0, 0);
@@ -77,13 +78,13 @@ struct Seen {
     failed: u64,
 }
 
-async fn client(address: String, path: String, stop: Arc<AtomicBool>, next: Arc<AtomicU64>) -> anyhow::Result<Seen> {
+async fn client(address: String, path: String, stop: Arc<AtomicBool>) -> anyhow::Result<Seen> {
     let mut seen = Seen::default();
     let mut stream = TcpStream::connect(&address).await?;
     stream.set_nodelay(true)?;
     let mut buffer = vec![0; 16 * 1024];
     while !stop.load(Ordering::Relaxed) {
-        let body = event(next.fetch_add(1, Ordering::Relaxed));
+        let body = event((u64::from(std::process::id()) << 32) | SENT.fetch_add(1, Ordering::Relaxed));
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()

@@ -12,8 +12,10 @@ mod database;
 mod load;
 mod made_up;
 mod measure;
+mod place;
 mod product;
 mod purge;
+mod rounds;
 mod schedules;
 mod systems;
 mod target;
@@ -34,9 +36,9 @@ fn main() -> anyhow::Result<()> {
                 println!("{}", serde_json::to_string(&result)?);
                 Ok(())
             }
-            ["purge", runs] => purge::run(runs.parse()?).await,
+            ["purge", rest @ ..] => purge::run(rest).await,
             ["all", rest @ ..] => measure::all(rest).await,
-            other => bail!("usage: bench all [seconds] [--postgres URL] | purge RUNS | target | ceiling FOLDER TARGET | load ADDRESS PATH CLIENTS SECONDS, not {other:?}"),
+            other => bail!("usage: bench all [seconds] [--only WHAT] [--postgres URL] [--runs RUNS] [--baseline PATH] | purge [RUNS] [--only sqlite|postgres] [--postgres URL] | target | ceiling FOLDER TARGET | load ADDRESS PATH CLIENTS SECONDS, not {other:?}"),
         }
     })
 }

@@ -1,7 +1,7 @@
 //! Measures ceiling and product in one run and prints what one is of the other.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -9,13 +9,13 @@ use anyhow::Context;
 use serde_json::json;
 use tokio::process::Command;
 
-use crate::{database::Counted, load::Load, product, product::Process};
+use crate::{database::Counted, load::Load, product, product::Process, rounds};
 
 /// One program under one load.
-struct Figures {
+pub(crate) struct Figures {
     name: String,
-    per_second: f64,
-    cpu_per_1000: f64,
+    pub(crate) per_second: f64,
+    pub(crate) cpu_per_1000: f64,
     load: Load,
     /// Of the accepted runs, the share that had ended when the load stopped.
     ended_share: f64,
@@ -26,14 +26,22 @@ struct Options {
     seconds: u64,
     postgres: Option<String>,
     only: Option<String>,
+    /// Runs behind those that are measured, in the long backlog.
+    runs: u64,
+    /// Another binary to compare with, and then nothing else is measured.
+    baseline: Option<PathBuf>,
 }
 
 fn read(words: &[&str]) -> anyhow::Result<Options> {
-    let mut options = Options { seconds: 10, postgres: None, only: None };
+    let mut options = Options { seconds: 10, postgres: None, only: None, runs: 1_000_000, baseline: None };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match *word {
             "--postgres" => options.postgres = Some((*words.next().context("--postgres needs a URL")?).to_owned()),
+            "--runs" => options.runs = words.next().context("--runs needs a number")?.parse().context("--runs needs a number")?,
+            "--baseline" => {
+                options.baseline = Some(PathBuf::from(words.next().context("--baseline needs the path of a binary")?))
+            }
             "--only" => {
                 options.only = Some(
                     (*words.next().context("--only needs w1, w2, w3, w4, idle, backlog, schedules, systems or postgres")?)
@@ -52,16 +60,22 @@ pub(crate) async fn all(words: &[&str]) -> anyhow::Result<()> {
     let wanted = |name: &str| options.only.as_deref().is_none_or(|only| only == name);
     let target = Process::start(this("target", &[])?).await?;
     println!("{} s each, closed loop, load generator and called system on the same machine\n", options.seconds);
+    if let Some(other) = &options.baseline {
+        for recipe in ["w1", "w2"].into_iter().filter(|recipe| wanted(recipe)) {
+            rounds::baseline(other, &target.address, recipe, options.seconds).await?;
+        }
+        return target.end().await;
+    }
     if wanted("w1") {
         for clients in [16, 64] {
             let ceiling = on_ceiling(&target.address, "w1", clients, options.seconds).await?;
-            let product = on_product(&target.address, "w1", clients, options.seconds).await?;
+            let product = on_product(None, &target.address, "w1", clients, options.seconds).await?;
             compare(&ceiling, &product, 0.35, 3.0);
         }
     }
     if wanted("w2") {
         let ceiling = on_ceiling(&target.address, "w2", 64, options.seconds).await?;
-        let product = on_product(&target.address, "w2", 64, options.seconds).await?;
+        let product = on_product(None, &target.address, "w2", 64, options.seconds).await?;
         compare(&ceiling, &product, 0.4, 2.5);
     }
     if wanted("w3") {
@@ -78,7 +92,10 @@ pub(crate) async fn all(words: &[&str]) -> anyhow::Result<()> {
         idle().await?;
     }
     if wanted("backlog") {
-        crate::backlog::run().await?;
+        crate::backlog::run(None, options.runs).await?;
+        if let Some(server) = &options.postgres {
+            crate::backlog::run(Some(server), options.runs).await?;
+        }
     }
     if wanted("schedules") {
         crate::schedules::run().await?;
@@ -89,12 +106,8 @@ pub(crate) async fn all(words: &[&str]) -> anyhow::Result<()> {
     if wanted("postgres")
         && let Some(url) = &options.postgres
     {
-        for (recipe, clients) in [("w1", 64), ("w2", 64)] {
-            let ceiling = on_ceiling_postgres(url, &target.address, recipe, clients, options.seconds).await?;
-            for workers in [1, 3] {
-                let product = on_product_postgres(url, &target.address, recipe, clients, options.seconds, workers).await?;
-                compare(&ceiling, &product, 0.3, f64::INFINITY);
-            }
+        for recipe in ["w1", "w2"] {
+            rounds::processes(url, &target.address, recipe, options.seconds).await?;
         }
     }
     target.end().await
@@ -106,29 +119,38 @@ fn this(word: &str, rest: &[&str]) -> anyhow::Result<Command> {
     Ok(command)
 }
 
-fn compare(ceiling: &Figures, product: &Figures, share_min: f64, cpu_max: f64) {
-    for figures in [ceiling, product] {
-        println!(
-            "{:<34} {:>8.0} runs/s  {:>6.3} CPU s/1000  p50 {:>6.2} ms  p99 {:>7.2} ms  refused {:>5}  failed {:>3}  ended {:>5.1} %  {:>5.0} MB",
-            figures.name,
-            figures.per_second,
-            figures.cpu_per_1000,
-            figures.load.p50_ms,
-            figures.load.p99_ms,
-            figures.load.refused,
-            figures.load.failed,
-            figures.ended_share * 100.0,
-            figures.memory_mb,
-        );
-    }
-    let verdict = |good: bool| if good { "met" } else { "missed" };
-    let (share, cpu) = (product.per_second / ceiling.per_second, product.cpu_per_1000 / ceiling.cpu_per_1000);
-    let latency = product.load.p99_ms / ceiling.load.p99_ms;
+/// What one program came to.
+pub(crate) fn tell(figures: &Figures) {
     println!(
-        "  throughput {share:.2} x the ceiling (at least {share_min}: {}), CPU {cpu:.2} x (at most {cpu_max}: {}), p99 {latency:.2} x\n",
-        verdict(share >= share_min),
-        verdict(cpu <= cpu_max),
+        "{:<34} {:>8.0} runs/s  {:>6.3} CPU s/1000  p50 {:>6.2} ms  p99 {:>7.2} ms  refused {:>5}  failed {:>3}  ended {:>5.1} %  {:>5.0} MB",
+        figures.name,
+        figures.per_second,
+        figures.cpu_per_1000,
+        figures.load.p50_ms,
+        figures.load.p99_ms,
+        figures.load.refused,
+        figures.load.failed,
+        figures.ended_share * 100.0,
+        figures.memory_mb,
     );
+}
+
+pub(crate) fn verdict(good: bool) -> &'static str {
+    if good { "met" } else { "missed" }
+}
+
+/// How a throughput stands beside the ceiling's.
+pub(crate) fn beside(ceiling: &Figures, per_second: f64, share_min: f64) {
+    let share = per_second / ceiling.per_second;
+    println!("  throughput {share:.2} x the ceiling (at least {share_min}: {})", verdict(share >= share_min));
+}
+
+fn compare(ceiling: &Figures, product: &Figures, share_min: f64, cpu_max: f64) {
+    tell(ceiling);
+    tell(product);
+    beside(ceiling, product.per_second, share_min);
+    let (cpu, latency) = (product.cpu_per_1000 / ceiling.cpu_per_1000, product.load.p99_ms / ceiling.load.p99_ms);
+    println!("  CPU {cpu:.2} x (at most {cpu_max}: {}), p99 {latency:.2} x\n", verdict(cpu <= cpu_max));
 }
 
 async fn load(address: &str, path: &str, clients: usize, seconds: u64) -> anyhow::Result<Load> {
@@ -185,15 +207,31 @@ async fn on_ceiling(target: &str, recipe: &str, clients: usize, seconds: u64) ->
     measure_ceiling(process, format!("ceiling {recipe}, {clients} clients"), recipe, clients, seconds).await
 }
 
-async fn on_ceiling_postgres(url: &str, target: &str, recipe: &str, clients: usize, seconds: u64) -> anyhow::Result<Figures> {
+pub(crate) async fn on_ceiling_postgres(
+    url: &str,
+    target: &str,
+    recipe: &str,
+    clients: usize,
+    seconds: u64,
+) -> anyhow::Result<Figures> {
     let process = Process::start(this("ceiling-postgres", &[url, target])?).await?;
     measure_ceiling(process, format!("ceiling PG {recipe}, {clients} clients"), recipe, clients, seconds).await
 }
 
-async fn on_product(target: &str, recipe: &str, clients: usize, seconds: u64) -> anyhow::Result<Figures> {
+/// This build, or another binary, on SQLite.
+pub(crate) async fn on_product(
+    other: Option<&Path>,
+    target: &str,
+    recipe: &str,
+    clients: usize,
+    seconds: u64,
+) -> anyhow::Result<Figures> {
     let folder = tempfile::tempdir()?;
-    let process = product::serve(folder.path(), None).await?;
-    product::set_up(&process.address, target).await?;
+    let process = match other {
+        Some(binary) => product::serve_other(binary, folder.path()).await?,
+        None => product::serve(folder.path(), None).await?,
+    };
+    product::set_up(&process.address, target, recipe).await?;
     load(&process.address, &format!("/hooks/{recipe}"), clients, 1).await?;
     settle(&process).await?;
     let (before, done, size) = (process.cpu()?, product::ended(&[&process.address], recipe).await?, disk(folder.path())?);
@@ -212,7 +250,7 @@ async fn on_product(target: &str, recipe: &str, clients: usize, seconds: u64) ->
         load.accepted
     );
     let figures = Figures {
-        name: format!("liaison {recipe}, {clients} clients"),
+        name: format!("{} {recipe}, {clients} clients", if other.is_some() { "baseline" } else { "liaison" }),
         per_second: ended as f64 / load.seconds,
         cpu_per_1000: cpu / all as f64 * 1000.0,
         ended_share: ended as f64 / load.accepted as f64,
@@ -228,7 +266,7 @@ fn disk(folder: &Path) -> anyhow::Result<f64> {
     Ok(std::fs::metadata(folder.join("liaison.db"))?.len() as f64)
 }
 
-async fn on_product_postgres(
+pub(crate) async fn on_product_postgres(
     url: &str,
     target: &str,
     recipe: &str,
@@ -243,7 +281,7 @@ async fn on_product_postgres(
     for _ in 1..workers {
         helpers.push(product::worker(folder.path(), url).await?);
     }
-    product::set_up(&process.address, target).await?;
+    product::set_up(&process.address, target, recipe).await?;
     load(&process.address, &format!("/hooks/{recipe}"), clients, 1).await?;
     settle(&process).await?;
     let cpu = |process: &Process, helpers: &[Process]| -> anyhow::Result<f64> {
@@ -276,7 +314,7 @@ async fn on_product_postgres(
 async fn stream(target: &Process, recipe: &str, pages: u64, aim: &str) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let process = product::serve(folder.path(), None).await?;
-    product::set_up(&process.address, &target.address).await?;
+    product::set_up(&process.address, &target.address, recipe).await?;
     product::run_stream(&process.address, recipe, &json!({ "pages": 1 })).await?;
     let (before, began) = (process.cpu()?, Instant::now());
     let run = product::run_stream(&process.address, recipe, &json!({ "pages": pages })).await?;

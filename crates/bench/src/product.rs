@@ -21,7 +21,7 @@ use tokio::{
 const KEY: &str = "bench-admin-key";
 
 /// W1: five fields mapped under one condition.
-const W1: &str = include_str!("../w1.recipe.yaml");
+pub(crate) const W1: &str = include_str!("../w1.recipe.yaml");
 
 /// W2: five calls, each journaled before the next.
 fn w2(target: &str) -> String {
@@ -163,14 +163,19 @@ fn binary() -> anyhow::Result<PathBuf> {
 
 /// Liaison on SQLite in `folder`, or on the PostgreSQL named.
 pub(crate) async fn serve(folder: &Path, postgres: Option<&str>) -> anyhow::Result<Process> {
-    Process::start(command("serve", folder, postgres)?).await
+    serve_with(folder, postgres, &[]).await
 }
 
-/// Liaison on SQLite in `folder` with more flags.
-pub(crate) async fn serve_with(folder: &Path, flags: &[&str]) -> anyhow::Result<Process> {
-    let mut command = command("serve", folder, None)?;
+/// The same with more flags.
+pub(crate) async fn serve_with(folder: &Path, postgres: Option<&str>, flags: &[&str]) -> anyhow::Result<Process> {
+    let mut command = command(&binary()?, "serve", folder, postgres);
     command.args(flags);
     Process::start(command).await
+}
+
+/// Another binary of Liaison's, maybe an older one, on SQLite in `folder`.
+pub(crate) async fn serve_other(binary: &Path, folder: &Path) -> anyhow::Result<Process> {
+    Process::start(command(binary, "serve", folder, None)).await
 }
 
 /// The simulated systems; they begin with a line of JSON.
@@ -189,25 +194,30 @@ pub(crate) async fn metric(address: &str, name: &str) -> anyhow::Result<f64> {
 
 /// One more process on the same PostgreSQL.
 pub(crate) async fn worker(folder: &Path, postgres: &str) -> anyhow::Result<Process> {
-    Process::start(command("worker", folder, Some(postgres))?).await
+    Process::start(command(&binary()?, "worker", folder, Some(postgres))).await
 }
 
-fn command(word: &str, folder: &Path, postgres: Option<&str>) -> anyhow::Result<Command> {
-    let mut command = Command::new(binary()?);
+/// With the flags that all releases know: binaries are compared with older ones.
+fn command(binary: &Path, word: &str, folder: &Path, postgres: Option<&str>) -> Command {
+    let mut command = Command::new(binary);
     command.args([word, "--listen", "127.0.0.1:0", "--allow-private-addresses", "--log", "warn", "--data-dir"]).arg(folder);
     if let Some(url) = postgres {
         command.args(["--database-url", url]);
     }
     command.env("LIAISON_ADMIN_API_KEY", KEY);
-    Ok(command)
+    command
 }
 
-/// Saves and activates the recipes.
-pub(crate) async fn set_up(address: &str, target: &str) -> anyhow::Result<()> {
-    for (slug, text) in [("w1", W1.to_owned()), ("w2", w2(target)), ("w3", w3(target)), ("w4", w4(target))] {
-        save(address, slug, text).await?;
-    }
-    Ok(())
+/// Saves and activates one of the recipes `w1` to `w4`.
+pub(crate) async fn set_up(address: &str, target: &str, recipe: &str) -> anyhow::Result<()> {
+    let text = match recipe {
+        "w1" => W1.to_owned(),
+        "w2" => w2(target),
+        "w3" => w3(target),
+        "w4" => w4(target),
+        other => bail!("there is no recipe {other}"),
+    };
+    save(address, recipe, text).await
 }
 
 /// Saves a recipe and switches it on.

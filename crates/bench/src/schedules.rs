@@ -25,7 +25,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
     let server = product::serve(folder.path(), None).await?;
     product::save(&server.address, "tick", TICK.to_owned()).await?;
     server.end().await?;
-    let mut connection = made_up::open(folder.path()).await?;
+    let mut connection = made_up::sqlite(folder.path()).await?;
     made_up::recipes(&mut connection, "tick", SCHEDULES).await?;
     made_up::close(connection).await?;
 
@@ -53,7 +53,7 @@ pub(crate) async fn run() -> anyhow::Result<()> {
 
 /// How many microseconds after their minute the runs of two minutes were accepted.
 async fn late(folder: &std::path::Path, began: Instant) -> anyhow::Result<Vec<i64>> {
-    let mut connection = made_up::open(folder).await?;
+    let mut connection = made_up::sqlite(folder).await?;
     loop {
         let accepted: Vec<i64> =
             sqlx::query_scalar("select accepted_at % 60000000 from runs where via = 2").fetch_all(&mut connection).await?;

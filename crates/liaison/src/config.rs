@@ -108,6 +108,8 @@ settings! {
     inbound_rows_max: u32 = "5000" ["LIAISON_INBOUND_ROWS_MAX"];
     /// So many bytes of them are kept at most; an eighth of one address.
     inbound_bytes_max: i64 = "67108864" ["LIAISON_INBOUND_BYTES_MAX"];
+    /// So many bytes of one body are kept at most, and no more than half of what one address has; a longer one is cut.
+    inbound_body_bytes_max: usize = "262144" ["LIAISON_INBOUND_BODY_BYTES_MAX"];
     /// Those the recipe's trigger did not want are kept too.
     inbound_keep_filtered: bool = "false" ["LIAISON_INBOUND_KEEP_FILTERED", num_args = 0..=1, default_missing_value = "true", value_parser = BoolishValueParser::new()];
     /// Runs that succeeded or were cancelled are kept so long, where the recipe's `settings.keep` does not say.
@@ -352,6 +354,11 @@ fn inbound(layer: &Layer, default: InboundSettings) -> InboundSettings {
     InboundSettings {
         keep: layer.inbound_keep.map_or(default.keep, |span| span.0),
         bounds,
+        // One that fills its address would push itself out.
+        body_bytes_max: layer
+            .inbound_body_bytes_max
+            .unwrap_or(default.body_bytes_max)
+            .min(usize::try_from(bounds.address_bytes_max / 2).unwrap_or(0)),
         keep_filtered: layer.inbound_keep_filtered.unwrap_or(default.keep_filtered),
         ..default
     }

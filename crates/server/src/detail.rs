@@ -7,7 +7,7 @@ use std::{
 
 use serde::Serialize;
 use serde_json::Value as Json;
-use store::{Apart, Entry, ErrorRecord, Field, Keeps, RunId, RunRow, Store, StoreError, Timestamp, open_chunk};
+use store::{Apart, Entry, ErrorRecord, Field, Keeps, RunId, RunRow, Store, StoreError, Timestamp, WaitingFor, open_chunk};
 
 /// Where a step stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -102,6 +102,27 @@ impl RunDetail {
     pub fn left(&self) -> Option<Keeps> {
         self.keeps.and_then(|(keeps, gone_at)| gone_at.map(|_| keeps))
     }
+}
+
+/// Who stands before a run that waits its turn.
+#[derive(Debug, Clone)]
+pub struct Behind {
+    /// The run whose turn it is; the first of them where several go at once.
+    pub head: RunRow,
+    /// Runs that stand before the one that waits, counted up to [`store::LANE_COUNTED_MAX`].
+    pub before: u32,
+}
+
+/// Who stands before a run; `None` when it does not wait its turn, or its turn has just come.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn behind(store: &(impl Store + ?Sized), row: &RunRow) -> Result<Option<Behind>, StoreError> {
+    if row.waiting_for != Some(WaitingFor::Order) {
+        return Ok(None);
+    }
+    let Some(place) = store.lane_place(row.id).await?.filter(|place| place.head != row.id) else { return Ok(None) };
+    Ok(store.run(place.head).await?.map(|head| Behind { head, before: place.before }))
 }
 
 /// Passes of loops that are shown at the beginning, and as many at the end.

@@ -4,7 +4,7 @@
 //! given in the order of commits and no turn is missed.
 
 use sqlx::PgConnection;
-use store::{Lane, RunId, StoreError, Timestamp};
+use store::{LANE_COUNTED_MAX, Lane, LanePlace, RunId, StoreError, Timestamp};
 use uuid::Uuid;
 
 use crate::failed;
@@ -83,4 +83,19 @@ pub(crate) async fn leave(
         crate::notice::give(connection).await?;
     }
     Ok(())
+}
+
+/// Where a run stands in its lane.
+pub(crate) async fn place(connection: &mut PgConnection, run: RunId) -> Result<Option<LanePlace>, StoreError> {
+    let place: Option<(Uuid, i64)> = sqlx::query_as(
+        "select (select run_id from lanes l where l.lane = m.lane order by position limit 1) as head, \
+           (select count(*) from (select 1 from lanes l where l.lane = m.lane and l.position < m.position limit $2) b) as before \
+         from lanes m where m.run_id = $1",
+    )
+    .bind(run.0)
+    .bind(i64::from(LANE_COUNTED_MAX))
+    .fetch_optional(connection)
+    .await
+    .map_err(failed)?;
+    Ok(place.map(|(head, before)| LanePlace { head: RunId(head), before: u32::try_from(before).unwrap_or(LANE_COUNTED_MAX) }))
 }

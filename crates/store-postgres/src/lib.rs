@@ -38,9 +38,9 @@ use sqlx::{
 use store::{
     Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, CauseHours, Claim,
     ConnectionId, ConnectionRow, DeadLetter, Fingerprint, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome,
-    ItemState, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, Reaped, RecipeId,
-    RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow, Sorted,
-    Store, StoreError, Timestamp, Unsorted, WorkerId,
+    ItemState, KeyRow, LanePlace, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, Reaped,
+    RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow,
+    Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 use crate::{
@@ -497,6 +497,10 @@ impl Pages for PostgresStore {
 
     async fn next_seq(&self, id: RunId) -> Result<i32, StoreError> {
         ask!(self, connection => pages::next_seq(connection, id))
+    }
+
+    async fn lane_place(&self, id: RunId) -> Result<Option<LanePlace>, StoreError> {
+        ask!(self, connection => lanes::place(connection, id))
     }
 
     async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError> {

@@ -1,7 +1,8 @@
 //! Lanes: runs of one key go one after the other, in the order they were accepted.
 
-use sqlx::sqlite::SqliteConnection;
-use store::{Lane, RunId, StoreError, Timestamp};
+use sqlx::{SqlitePool, sqlite::SqliteConnection};
+use store::{LANE_COUNTED_MAX, Lane, LanePlace, RunId, StoreError, Timestamp};
+use uuid::Uuid;
 
 use crate::failed;
 
@@ -45,4 +46,19 @@ pub(crate) async fn leave(
     .await
     .map(drop)
     .map_err(failed)
+}
+
+/// Where a run stands in its lane.
+pub(crate) async fn place(pool: &SqlitePool, run: RunId) -> Result<Option<LanePlace>, StoreError> {
+    let place: Option<(Uuid, i64)> = sqlx::query_as(
+        "select (select run_id from lanes l where l.lane = m.lane order by position limit 1) as head, \
+           (select count(*) from (select 1 from lanes l where l.lane = m.lane and l.position < m.position limit ?2) b) as before \
+         from lanes m where m.run_id = ?1",
+    )
+    .bind(run.0)
+    .bind(i64::from(LANE_COUNTED_MAX))
+    .fetch_optional(pool)
+    .await
+    .map_err(failed)?;
+    Ok(place.map(|(head, before)| LanePlace { head: RunId(head), before: u32::try_from(before).unwrap_or(LANE_COUNTED_MAX) }))
 }

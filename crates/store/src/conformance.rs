@@ -111,7 +111,7 @@ macro_rules! conformance {
             pages: it_answers, runs_newest_first, filters, paging, chunks_from, counts, stats;
             beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same, a_resumed_run_takes_back_what_it_told,
                 a_cancelled_run_answers_too, called_runs_are_found, state_is_kept, a_question_is_decided_once, a_run_starts_another,
-                a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
+                a_lane_goes_in_order, a_place_in_a_lane, a_lane_has_room, lanes_under_load;
             blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,
                 unreferenced_blobs_go_after_a_time, unfinished_uploads_go, references_come_with_the_commit,
                 a_blob_goes_with_its_last_run, blobs_that_make_no_sense, who_speaks_of_what;

@@ -79,8 +79,8 @@ pub use crate::{
     recipe::{Activated, ActiveRecipe, NewVersion, RecipeRow, RecipeStats, RecipeVersion, Saved, text_hash},
     rounds::{RECIPES_VISITED_MAX, Round, Rounds, Visited},
     run::{
-        Accepted, Batch, BatchOutcome, CLAIM_CHUNKS_MAX, Claim, Committed, DeadLetter, EventKey, NewRun, Reaped, RunCommit,
-        RunFilter, RunRow, RunStatus, Then, Via, WaitingFor,
+        Accepted, Batch, BatchOutcome, CLAIM_CHUNKS_MAX, Claim, Committed, DeadLetter, EventKey, LANE_COUNTED_MAX, LanePlace,
+        NewRun, Reaped, RunCommit, RunFilter, RunRow, RunStatus, Then, Via, WaitingFor,
     },
     sealing::new_key,
     shape::{ShapeRow, Shapes},
@@ -362,6 +362,9 @@ pub trait Pages: Send + Sync + 'static {
 
     /// The number the next chunk of a run's journal gets.
     async fn next_seq(&self, id: RunId) -> Result<i32, StoreError>;
+
+    /// Where a run stands in its lane; `None` when it is in none, or over.
+    async fn lane_place(&self, id: RunId) -> Result<Option<LanePlace>, StoreError>;
 
     /// How many runs there are by status, among those accepted at or after `since`.
     async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError>;

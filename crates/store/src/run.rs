@@ -462,6 +462,18 @@ pub struct RunRow {
     pub dead_letter: Option<DeadLetter>,
 }
 
+/// Runs before another one in its lane are counted up to so many.
+pub const LANE_COUNTED_MAX: u32 = 1_000;
+
+/// Where a run stands in its lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LanePlace {
+    /// The run at the head: it has its turn, and where there is room for several, others behind it do, too.
+    pub head: RunId,
+    /// How many runs stand before it, counted up to [`LANE_COUNTED_MAX`].
+    pub before: u32,
+}
+
 /// What became of a failed run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -51,7 +51,7 @@ store::conformance_tests! { crate::bed;
         an_ended_run_is_not_cancelled, an_old_picture_cancels_nothing, a_dead_letter_is_settled_once;
     beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same, a_resumed_run_takes_back_what_it_told,
         a_cancelled_run_answers_too, called_runs_are_found, state_is_kept, a_question_is_decided_once, a_run_starts_another,
-        a_lane_goes_in_order, a_lane_has_room, lanes_under_load;
+        a_lane_goes_in_order, a_place_in_a_lane, a_lane_has_room, lanes_under_load;
     forget: data_goes_after_the_end, data_goes_in_parts, what_is_needed_stays;
     blobs: kept_and_read, what_repeats_takes_little_room, the_same_content_is_kept_once, a_damaged_blob_says_so,
         unreferenced_blobs_go_after_a_time, unfinished_uploads_go, references_come_with_the_commit;

@@ -1,36 +1,37 @@
-//! `cargo xtask bench`: the product against the ceiling program, measured in one run.
+//! `cargo xtask bench` and `cargo xtask purge`: the product against the ceiling program, and history that goes.
 
-use std::process::Command;
+use std::{ffi::OsString, process::Command};
 
 use anyhow::{Context, bail};
 
-use crate::shell;
+use crate::{postgres, shell};
 
-/// Builds both in release and measures. Arguments go on to the benchmark: seconds, `--only w2`,
-/// `--postgres URL`.
+/// Builds both in release and measures. Arguments go on to the benchmark: seconds, `--only w2`, `--runs RUNS`,
+/// `--baseline PATH`, `--postgres URL`.
 pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
-    let mut all = vec!["all".to_owned()];
-    all.extend_from_slice(arguments);
-    measure(&all)
+    let asked = |word: &str| arguments.iter().any(|argument| argument == word);
+    let postgres = !asked("--baseline") && (!asked("--only") || asked("postgres") || asked("backlog"));
+    measure("all", arguments, postgres)
 }
 
-/// Fills a database with ended runs and watches them go while new ones come; a million unless said otherwise.
+/// Fills databases with ended runs and watches them go while new ones come. Arguments go on: how many runs,
+/// `--only sqlite`, `--postgres URL`.
 pub(crate) fn purge(arguments: &[String]) -> anyhow::Result<()> {
-    let runs = arguments.first().map_or("1000000", String::as_str);
-    measure(&["purge".to_owned(), runs.to_owned()])
+    measure("purge", arguments, !arguments.iter().any(|argument| argument == "sqlite"))
 }
 
-fn measure(arguments: &[String]) -> anyhow::Result<()> {
-    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-    let built = Command::new(cargo)
-        .args(["build", "--release", "--locked", "-p", "liaison", "-p", "bench"])
-        .status()
-        .context("cannot start cargo")?;
-    if !built.success() {
-        bail!("the binaries could not be built; what is wrong stands above");
+/// Measures, on a PostgreSQL of its own unless one is named.
+fn measure(what: &str, arguments: &[String], postgres: bool) -> anyhow::Result<()> {
+    shell::run(shell::cargo().args(["build", "--release", "--locked", "-p", "liaison", "-p", "bench"]))
+        .context("the binaries could not be built; what is wrong stands above")?;
+    let mut words: Vec<OsString> =
+        std::iter::once(what).chain(arguments.iter().map(String::as_str)).map(OsString::from).collect();
+    // Lives until it was measured on.
+    let own = if postgres && !arguments.iter().any(|argument| argument == "--postgres") { Some(postgres::own()?) } else { None };
+    if let Some(server) = &own {
+        words.extend(["--postgres".into(), OsString::from(&server.url)]);
     }
-    let ended =
-        Command::new(shell::target().join("release/bench")).args(arguments).status().context("cannot start the benchmark")?;
+    let ended = Command::new(shell::target().join("release/bench")).args(words).status().context("cannot start the benchmark")?;
     if !ended.success() {
         bail!("the benchmark ended with {ended}");
     }

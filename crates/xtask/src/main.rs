@@ -25,8 +25,9 @@ cargo xtask demo                           builds everything and serves the demo
 cargo xtask chaos [ROUNDS]                  kill -9, a thousand times in each set-up unless you say otherwise
 cargo xtask mutants [WORD…]                 breaks the engine on purpose: does the simulation notice?
 cargo xtask instructions [keep]             what an event costs in instructions, and how that changed
-cargo xtask bench                          measures the product against the ceiling
-cargo xtask purge [RUNS]                   a million ended runs go while new ones come: file sizes, latency";
+cargo xtask bench [SECONDS] [--only WHAT]   measures the product against the ceiling, on SQLite and a PostgreSQL of its own
+cargo xtask bench --baseline PATH          measures this build against an older binary of Liaison's
+cargo xtask purge [RUNS] [--only STORE]    a million ended runs go while new ones come: room, latency, room used again";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

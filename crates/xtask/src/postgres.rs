@@ -1,8 +1,8 @@
-//! A throwaway PostgreSQL server for the tests.
+//! A throwaway PostgreSQL server for tests and measurements.
 //!
 //! It listens on loopback only, asks for a random password, runs as an ordinary user even when we are
-//! root (PostgreSQL refuses root), and is gone with its folder afterwards. `fsync` stays on: the tests
-//! are about durability.
+//! root (PostgreSQL refuses root), and is gone with its folder afterwards. `fsync` and
+//! `synchronous_commit` stay on: the tests are about durability, and what is measured must be durable.
 
 use std::{
     fs::{self, File},
@@ -44,11 +44,17 @@ pub(crate) fn ensure() -> anyhow::Result<Server> {
         println!("   PostgreSQL: the one {URL_VARIABLE} names");
         return Ok(Server { url, _own: None });
     }
+    own()
+}
+
+/// One of our own, whatever the environment names.
+pub(crate) fn own() -> anyhow::Result<Server> {
     remove_leftovers();
     let found = binaries().or_else(|| shell::installs("postgresql").then(binaries).flatten());
     let Some((binaries, version)) = found else {
         bail!(
-            "the tests need PostgreSQL {VERSION_MIN} or newer: install it (Debian: postgresql), or name a server with {URL_VARIABLE}"
+            "this needs PostgreSQL {VERSION_MIN} or newer: install it (Debian: postgresql), or name a server (for tests with {URL_VARIABLE}, \
+             for measurements with --postgres URL)"
         );
     };
     let (url, own) = start(binaries)?;
@@ -119,7 +125,7 @@ fn start(binaries: PathBuf) -> anyhow::Result<(String, Own)> {
     let mut postgres = program(&binaries, "postgres", &folder, user);
     postgres.arg("-D").arg(&data).args(["-p", &port.to_string(), "-c", "listen_addresses=127.0.0.1"]);
     postgres.arg("-c").arg(format!("unix_socket_directories={}", folder.display()));
-    postgres.args(["-c", "max_connections=400", "-c", "fsync=on"]);
+    postgres.args(["-c", "max_connections=400", "-c", "fsync=on", "-c", "synchronous_commit=on"]);
     let process = postgres
         .stdin(Stdio::null())
         .stdout(File::create(&log)?)

@@ -140,4 +140,28 @@ mod tests {
         }
         assert!(METRICS.is_sorted_by_key(|(name, _, _)| *name), "the table is in the order of the alphabet");
     }
+
+    /// What a heading of a page is called in a link to it.
+    fn anchor(heading: &str) -> String {
+        let kept = heading.to_lowercase().replace(|char: char| !char.is_alphanumeric() && !" -_".contains(char), "");
+        kept.replace(' ', "-")
+    }
+
+    #[test]
+    fn every_alert_says_how_bad_it_is_what_to_do_and_where_more_stands() {
+        let page = include_str!("../../../../docs/operations.md");
+        let headings: BTreeSet<String> = page.lines().filter_map(|line| line.strip_prefix("## ")).map(anchor).collect();
+        let rules = include_str!("../../../../deploy/prometheus/alerts.yml");
+        let alerts: Vec<&str> = rules.split("- alert: ").skip(1).collect();
+        assert!(alerts.len() > 20, "{}", alerts.len());
+        for alert in alerts {
+            let name = alert.lines().next().unwrap_or_default();
+            for part in ["expr: ", "for: ", "labels: { severity: ", "summary: ", "description: "] {
+                assert_eq!(alert.matches(part).count(), 1, "{name} has no {part}");
+            }
+            let link = alert.lines().find_map(|line| line.trim().strip_prefix("page: \"docs/operations.md#")?.strip_suffix('"'));
+            let link = link.unwrap_or_else(|| panic!("{name} names no page"));
+            assert!(headings.contains(link), "{name} leads to {link:?}, which the page does not have");
+        }
+    }
 }

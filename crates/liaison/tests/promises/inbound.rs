@@ -99,6 +99,33 @@ async fn a_kept_request_starts_one_run_when_somebody_gives_it_to_a_recipe() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_was_cut_says_so_and_an_accepted_one_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve_with(folder.path(), &["--inbound-body-bytes-max", "1000"]);
+    for (length, kept_bytes, cut, status) in [(3000, 1000, true, 409), (1000, 1000, false, 202)] {
+        let body = json!({ "id": 1, "text": "x".repeat(length - r#"{"id":1,"text":""}"#.len()) }).to_string();
+        assert_eq!(send(&server, "elsewhere", GOOD, JSON, body.as_bytes()).await.0, 404);
+        let place = format!("/api/v1/inbound/{}", kept(&server, "").await[0]["id"].as_str().unwrap());
+        let (_, whole) = server.api("GET", &place, None).await;
+        let told = (&whole["body_bytes"], &whole["body_kept_bytes"], &whole["body_cut"]);
+        assert_eq!(told, (&json!(length), &json!(kept_bytes), &json!(cut)));
+        assert_eq!(whole["body"], body[..kept_bytes]);
+        let open = RECIPE.replace("connections: { hook: webhook }\n", "").replace("hook.request", "webhook");
+        server.api("PUT", "/api/v1/recipes/orders", Some(&open)).await;
+        switch(&server, "activate").await;
+        let (got, told) = server.api("POST", &format!("{place}/assign"), Some("{\"recipe\":\"orders\"}")).await;
+        assert_eq!((got, told["error"]["code"] == "BODY_CUT"), (status, cut), "{told}");
+    }
+    // What is accepted is kept whole, however long: by reference when it is large.
+    let body = json!({ "id": 2, "text": "y".repeat(600 * 1024) }).to_string();
+    let (status, accepted) = send(&server, "orders", GOOD, JSON, body.as_bytes()).await;
+    assert_eq!(status, 202, "{accepted}");
+    let run = server.wait(accepted["run_id"].as_str().unwrap(), "succeeded").await;
+    let (status, event) = server.api("GET", run["trigger_ref"]["url"].as_str().unwrap(), None).await;
+    assert_eq!((status, event["body"]["text"].as_str().map(str::len)), (200, Some(600 * 1024)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_junk_is_bounded_and_told() {
     let folder = tempfile::tempdir().unwrap();
     let server = server(folder.path()).await;

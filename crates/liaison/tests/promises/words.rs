@@ -96,6 +96,11 @@ async fn runs_of_one_key_go_in_order_and_others_do_not_wait() {
     server.wait(&other, "succeeded").await;
     let waits = server.run(&second).await;
     assert_eq!((&waits["status"], &waits["waiting_for"]), (&json!("waiting"), &json!("order")));
+    let behind = &waits["behind"];
+    assert_eq!((behind["run"].as_str(), &behind["recipe"]), (Some(&*first), &json!("keyed")), "{waits}");
+    assert_eq!((&behind["status"], &behind["before"]), (&json!("running"), &json!(1)), "{waits}");
+    assert_eq!(behind["started_at"], server.run(&first).await["started_at"]);
+    assert_eq!(server.run(&first).await["behind"], json!(null), "its turn has come");
     target.release();
     server.wait(&first, "succeeded").await;
     server.wait(&second, "succeeded").await;

@@ -67,6 +67,12 @@ pub(crate) struct InboundOut {
     /// The run it started after somebody gave it to a recipe.
     #[serde(skip_serializing_if = "Option::is_none")]
     run_id: Option<String>,
+    /// How much of the body was kept. Only of one request by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_kept_bytes: Option<usize>,
+    /// Whether less was kept than came: it cannot be given to a recipe then. Only of one request by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body_cut: Option<bool>,
     /// The body, when it is text. Only of one request by itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
@@ -91,9 +97,16 @@ fn out(row: InboundRow) -> InboundOut {
         expires_at: instant(row.expires_at),
         recipe: Some(row.bucket).filter(|slug| !slug.is_empty()),
         run_id: row.run.map(|run| run.to_string()),
+        body_kept_bytes: None,
+        body_cut: None,
         body: None,
         body_base64: None,
     }
+}
+
+/// Whether less of the body was kept than came.
+fn is_cut(row: &InboundRow) -> bool {
+    usize::try_from(row.body_bytes).is_ok_and(|whole| whole > row.body.len())
 }
 
 /// Requests that started no run, newest first.
@@ -139,11 +152,12 @@ async fn find(app: &Shared, id: &str) -> Result<InboundRow, ApiError> {
 pub(crate) async fn get(State(app): State<Shared>, caller: Caller, Path(id): Path<String>) -> Result<Json<InboundOut>, ApiError> {
     caller.need(Scope::RunsRead)?;
     let mut row = find(&app, &id).await?;
+    let (body_kept_bytes, body_cut) = (Some(row.body.len()), Some(is_cut(&row)));
     let (body, body_base64) = match String::from_utf8(std::mem::take(&mut row.body)) {
         Ok(text) => (Some(text), None),
         Err(bytes) => (None, Some(BASE64.encode(bytes.as_bytes()))),
     };
-    Ok(Json(InboundOut { body, body_base64, ..out(row) }))
+    Ok(Json(InboundOut { body_kept_bytes, body_cut, body, body_base64, ..out(row) }))
 }
 
 /// To which recipe.
@@ -187,11 +201,11 @@ pub(crate) async fn assign(
     if !matches!(recipe.program.source, TriggerSource::Webhook | TriggerSource::Connection { .. }) {
         return Err(ApiError::conflict("NOT_NOW", format!("Recipe {} is not started by a webhook.", wish.recipe)));
     }
-    if usize::try_from(row.body_bytes).is_ok_and(|whole| whole > row.body.len()) {
+    if is_cut(&row) {
         return Err(ApiError::conflict(
             "BODY_CUT",
             format!(
-                "Only {} of the {} bytes of its body were kept. Let the sender send it again.",
+                "Only {} of the {} bytes of its body were kept. Let the sender send it again; inbound_body_bytes_max says how much is kept.",
                 row.body.len(),
                 row.body_bytes
             ),

@@ -24,7 +24,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Done, JsonBody, Page, bytes, files::RefOut, instant, not_json, read_instant, read_limit, read_wait};
 use crate::{
     access::{Caller, Scope},
-    detail::{self, RunDetail, StepDetail},
+    detail::{self, Behind, RunDetail, StepDetail},
     error::{ApiError, ErrorBody, ErrorDetail},
     state::Shared,
 };
@@ -78,6 +78,9 @@ pub(crate) struct RunOut {
     /// When its data was taken out.
     #[serde(skip_serializing_if = "Option::is_none")]
     payloads_removed_at: Option<String>,
+    /// While it waits its turn (`waiting_for` is `order`): behind whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind: Option<BehindOut>,
     /// The event it began with.
     trigger: Value,
     /// Where the event is, when it is too large to be shown here.
@@ -91,6 +94,31 @@ pub(crate) struct RunOut {
     /// Where the result is, when it is too large to be shown here.
     #[serde(skip_serializing_if = "Option::is_none")]
     output_ref: Option<RefOut>,
+}
+
+/// Who stands before a run that waits its turn.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct BehindOut {
+    /// The run whose turn it is; the first of them where several go at once.
+    run: String,
+    /// Its recipe.
+    recipe: String,
+    /// How it stands.
+    status: String,
+    /// What it waits for itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_for: Option<String>,
+    /// Since when.
+    started_at: String,
+    /// Runs that stand before the one that waits, this one included; counted up to 1,000.
+    before: u32,
+}
+
+impl From<Behind> for BehindOut {
+    fn from(Behind { head, before }: Behind) -> Self {
+        let RunRowOut { id: run, recipe, status, waiting_for, started_at, .. } = row_out(head);
+        Self { run, recipe, status, waiting_for, started_at, before }
+    }
 }
 
 /// One step of a run.
@@ -201,12 +229,15 @@ pub(super) async fn run_out(app: &Shared, run: RunDetail) -> RunOut {
     let program = app.engine.program(run.row.recipe, run.row.version).await.ok();
     let uses = |path: &Arc<str>| program.as_ref().and_then(|program| program.uses(short_name(path))).unwrap_or_default();
     let id = run.row.id;
+    // Shown without it when the store does not answer: who is before it is no part of the run.
+    let behind = detail::behind(app.store(), &run.row).await.ok().flatten().map(BehindOut::from);
     let steps = run.steps.iter().map(|step| step_out(id, step, uses(&step.path))).collect();
     let error = run.error.and_then(|error| serde_json::to_value(error).ok());
     RunOut {
         row: RunRowOut { error: error.filter(|_| run.row.status == RunStatus::Failed), ..row_out(run.row) },
         payloads: run.keeps.map_or("full", |(keeps, _)| keeps.as_str()).to_owned(),
         payloads_removed_at: run.keeps.and_then(|(_, at)| at).map(instant),
+        behind,
         trigger: Value::clone(&run.event),
         trigger_ref: RefOut::of(id, run.event_apart),
         steps,

@@ -23,6 +23,7 @@ pub mod signin;
 pub mod status;
 pub mod step;
 pub mod timeline;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -32,10 +33,11 @@ pub use self::{
     mark::Mark,
     message::{Action, MessagePage},
     recipes::{LastRun, RecipeRow, RecipeState, RecipesPage},
-    run::{ErrorCard, LeftOut, LogEntry, NextAction, RunHead, RunLink, RunPage, RunPane, RunQuery, Waiting},
+    run::{ErrorCard, LeftOut, LogEntry, NextAction, RunHead, RunLink, RunPage, RunPane, RunQuery},
     runs::{Count, RecipeChoice, RunFilter, RunRow, RunsPage},
     shell::{LoadFailure, NavCounts, Person, Shell, Theme},
     signin::{SigninPage, SigninState},
     status::{RunKind, RunStatus, StepStatus, WaitFor},
     step::{Bar, BarStatus, Park, Payload, Request, StepError, StepKind, StepRow},
+    waiting::{Behind, Waiting},
 };

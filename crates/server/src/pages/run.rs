@@ -10,29 +10,17 @@ use crate::detail::pass_of;
 
 use super::{
     doubt::{Doubt, doubts},
-    format::{self, Moment},
+    format,
     inspector::{Data, Inspector},
     shell::{Section, Shell},
-    status::{RunStatus, StepStatus, WaitFor},
+    status::{RunStatus, StepStatus},
     step::{StepKind, StepRow},
     timeline::{Scale, Segment},
+    waiting::{WaitNote, Waiting},
 };
 
 /// Passes of one loop listed at most; the event log and the API have them all.
 pub const PASSES_MAX: usize = 100;
-
-/// What the run waits for, with the facts for its sentence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// What for.
-    pub reason: WaitFor,
-    /// A person's or connection's name, if there is one.
-    pub who: Option<String>,
-    /// When it goes on by itself, if it does.
-    pub until_us: Option<i64>,
-    /// The coming try and how many are allowed, for retries: `(3, 6)`.
-    pub attempt: Option<(u32, u32)>,
-}
 
 /// A numbered thing to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -234,13 +222,6 @@ struct RetryOffer {
     tries: usize,
 }
 
-/// What a run waits for: words, a time, words.
-struct WaitNote {
-    before: String,
-    until: Option<Moment>,
-    after: &'static str,
-}
-
 impl RunPage {
     /// The page of a run. `steps` begin with the trigger and follow the order of the recipe, each
     /// row's inner steps directly after it and one deeper.
@@ -282,34 +263,9 @@ impl RunPage {
         }
     }
 
-    /// The line under the head of an unfinished run: what it waits for, in words around a time.
+    /// The line under the head of an unfinished run.
     fn waiting(&self) -> Option<WaitNote> {
-        let waiting = self.run.waiting.as_ref()?;
-        let who = waiting.who.as_deref();
-        let until = waiting.until_us.map(|us| self.shell.at(&us));
-        let has_end = until.is_some();
-        let then = |text: &'static str| if has_end { text } else { "" };
-        let (before, after) = match waiting.reason {
-            WaitFor::Retry => {
-                let tries = waiting.attempt.map(|(n, max)| format!(", try {n} of {max}")).unwrap_or_default();
-                (format!("Retrying{tries}{}", then(", next at ")), "")
-            }
-            WaitFor::Timer if has_end => ("Waiting until ".to_owned(), ""),
-            WaitFor::Timer => ("Waiting for a pause in the recipe to end".to_owned(), ""),
-            WaitFor::Approval => (format!("Waiting for {}{}", who.unwrap_or("a person"), then(", until ")), ""),
-            WaitFor::Callback => (format!("Waiting for a call from {}{}", who.unwrap_or("outside"), then(", until ")), ""),
-            WaitFor::Circuit => {
-                let cause = format!("Paused, because {} does not answer.", who.unwrap_or("a connection"));
-                (format!("{cause}{}", then(" Next test at ")), if has_end { ". Nothing is lost." } else { " Nothing is lost." })
-            }
-            WaitFor::Budget => {
-                let cause = format!("Waiting, because {} allows only so many calls.", who.unwrap_or("a connection"));
-                (format!("{cause}{}", then(" Goes on at ")), then("."))
-            }
-            WaitFor::Call => ("Waiting for the recipe it called".to_owned(), ""),
-            WaitFor::Order => ("Waiting for an earlier run with the same key".to_owned(), ""),
-        };
-        Some(WaitNote { before, until, after })
+        self.run.waiting.as_ref().map(|waiting| waiting.note(&self.shell))
     }
 
     /// The address of the timeline with the same step chosen.
@@ -338,13 +294,6 @@ impl RunPage {
     fn details(&self, error: &ErrorCard) -> String {
         let said = error.said.as_ref().map(|said| format!(" “{said}”")).unwrap_or_default();
         format!("{}. {}{said} {} Run {}", error.what, error.why, error.codes.join(", "), self.run.id)
-    }
-}
-
-impl Waiting {
-    /// A wait without a name, an end or a count.
-    pub fn on(reason: WaitFor) -> Self {
-        Self { reason, who: None, until_us: None, attempt: None }
     }
 }
 

@@ -211,6 +211,14 @@ fn unfinished_runs_say_what_they_wait_for() {
         "run/paused",
         &["Paused, because NetSuite production does not answer. Next test at <time", "10:37:32</time>. Nothing is lost."],
     );
+    holds(
+        "run/in-line",
+        &[
+            "Waiting for its turn after <a href=\"/runs/run_01jd3k7q9u\">",
+            "which waits for a connection that is paused and began at <time",
+            "3 runs with the same key stand before this one.",
+        ],
+    );
     holds("run/running", &["12 s so far", "data-grow="]);
 }
 

@@ -23,8 +23,8 @@ use crate::{
     detail::{self, RunDetail, pass_of},
     error::ApiError,
     pages::{
-        LeftOut, Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepKind, StepRow, Waiting, run::chosen,
-        run::step_href,
+        Behind, LeftOut, Mark, MessagePage, RunHead, RunPage, RunPane, RunQuery, RunStatus, StepKind, StepRow, Waiting,
+        run::chosen, run::step_href,
     },
     state::{App, Shared},
 };
@@ -66,6 +66,9 @@ async fn show(
     }
     let mut head = head(&run, &rows);
     head.newer_version = newer_version(&app, &run);
+    if let Some(waiting) = &mut head.waiting {
+        waiting.behind = detail::behind(app.store(), &run.row).await?.map(behind);
+    }
     if run.row.dead_letter == Some(DeadLetter::Open) {
         // Not all are among the rows, and a doubt the recipe dealt with is no question any more.
         head.doubts = app.engine.doubts(run.row.id).await?;
@@ -165,6 +168,7 @@ fn head(run: &RunDetail, rows: &[StepRow]) -> RunHead {
             RunStatus::Waiting(_) => Some(Waiting {
                 reason: reason(run.row.waiting_for),
                 who: None,
+                behind: None,
                 until_us: run_story::us(run.row.due_at),
                 attempt: run_story::coming(rows),
             }),
@@ -177,6 +181,15 @@ fn head(run: &RunDetail, rows: &[StepRow]) -> RunHead {
         data_gone: run_story::data_gone(run),
         left_out: None,
         may_operate: true,
+    }
+}
+
+fn behind(found: detail::Behind) -> Behind {
+    Behind {
+        run: found.head.id.to_string(),
+        status: status(&found.head),
+        since_us: found.head.accepted_at.micros(),
+        before: found.before,
     }
 }
 

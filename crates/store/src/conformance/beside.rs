@@ -303,6 +303,24 @@ pub async fn a_lane_goes_in_order(bed: Arc<dyn Bed>) {
     assert_eq!(claim_one(&*store, owner, 140).await.id, run_id(4));
 }
 
+/// Whoever waits in a lane is told who has its turn, and how many stand before it.
+pub async fn a_place_in_a_lane(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let (recipe, owner) = (recipe(&*store, "orders").await, worker(&*store).await);
+    accept_all(&*store, [laned(recipe, 3, 1, 1), laned(recipe, 1, 1, 1), laned(recipe, 2, 2, 1), laned(recipe, 4, 1, 1)]).await;
+    accept(&*store, new_run(recipe, 5)).await;
+    let place = async |number| store.lane_place(run_id(number)).await.unwrap().map(|place| (place.head, place.before));
+    for (number, expected) in [(3, Some((3, 0))), (1, Some((3, 1))), (4, Some((3, 2))), (2, Some((2, 0))), (5, None), (77, None)]
+    {
+        assert_eq!(place(number).await, expected.map(|(head, before)| (run_id(head), before)), "run {number}");
+    }
+    let claims = store.claim(owner, at(100), 10).await.unwrap();
+    let first = claims.iter().find(|claim| claim.id == run_id(3)).unwrap();
+    end(&*store, first, owner, 101).await;
+    assert_eq!(place(3).await, None, "it is over");
+    assert_eq!(place(4).await, Some((run_id(1), 1)));
+}
+
 /// A lane with room for two lets two go at once; what is resumed queues up anew.
 pub async fn a_lane_has_room(bed: Arc<dyn Bed>) {
     let store = bed.store();

@@ -14,9 +14,9 @@ use crate::{Activated, BlobId, BlobRow, BlobTotals, Blobs, UploadId};
 use crate::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Care, Cause, CauseHours, Claim,
     ConnectionId, ConnectionRow, DeadLetter, Fingerprint, Forgotten, InboundBounds, InboundFilter, InboundId, InboundRow,
-    ItemOutcome, ItemState, KeyPlace, KeyRow, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Purge,
-    Purged, Put, Reaped, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Room, RunFilter, RunId, RunRow, RunStatus, Saved,
-    Selection, SessionRow, Sorted, Store, StoreError, Swept, Timestamp, Unsorted, WorkerId,
+    ItemOutcome, ItemState, KeyPlace, KeyRow, LanePlace, NewVersion, Operation, OperationChange, OperationId, OperationItem,
+    Pages, Purge, Purged, Put, Reaped, RecipeId, RecipeRow, RecipeStats, RecipeVersion, Room, RunFilter, RunId, RunRow,
+    RunStatus, Saved, Selection, SessionRow, Sorted, Store, StoreError, Swept, Timestamp, Unsorted, WorkerId,
 };
 use crate::{AlarmRow, Alarms, Delivered, NoticeId, NoticeRow, Raised};
 use crate::{AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetRow, GateRow, Gates, Schema, Standing, Told, WaitingFor, Watch};
@@ -215,6 +215,7 @@ pass_on! {
     run(id: RunId) -> Reply<Option<RunRow>>;
     chunks(id: RunId, from: i32, limit: u32) -> Reply<Vec<(i32, Vec<u8>)>>;
     next_seq(id: RunId) -> Reply<i32>;
+    lane_place(id: RunId) -> Reply<Option<LanePlace>>;
     run_counts(recipe: Option<RecipeId>, since: Timestamp) -> Reply<Vec<(RunStatus, i64)>>;
     recipes() -> Reply<Vec<RecipeRow>>;
     recipe(slug: &str) -> Reply<Option<RecipeRow>>;

@@ -71,6 +71,15 @@ impl Pages for MemoryStore {
         Ok((0..).zip(chunks).filter(|(seq, _)| *seq >= from).take(limit as usize).collect())
     }
 
+    async fn lane_place(&self, id: RunId) -> Result<Option<LanePlace>, StoreError> {
+        let model = self.model.lock();
+        let Some((key, _)) = model.lanes.values().find(|(_, run)| *run == id) else { return Ok(None) };
+        let line: Vec<RunId> = model.lanes.values().filter(|(lane, _)| lane == key).map(|(_, run)| *run).collect();
+        let before = line.iter().take_while(|run| **run != id).count();
+        let before = u32::try_from(before).unwrap_or(u32::MAX).min(LANE_COUNTED_MAX);
+        Ok(line.first().map(|head| LanePlace { head: *head, before }))
+    }
+
     async fn run_counts(&self, recipe: Option<RecipeId>, since: Timestamp) -> Result<Vec<(RunStatus, i64)>, StoreError> {
         let mut counts: BTreeMap<i16, i64> = BTreeMap::new();
         for run in self.model.lock().runs.values() {

@@ -1,6 +1,7 @@
 //! The run page: one made-up run in each state a run can be in.
 
 use super::*;
+use crate::pages::Behind;
 
 /// A step that ran from `from` to `to` in one try, relative to the run's start.
 fn step(number: u32, path: &str, title: &str, mark: Mark, subtitle: &str, start_us: i64, (from, to): (i64, i64)) -> StepRow {
@@ -385,6 +386,19 @@ fn paused() -> RunPage {
     RunPage::new(shell("/runs/run_01jd3k7q9v"), run, steps, RunPane::Timeline, &RunQuery::default())
 }
 
+fn in_line() -> RunPage {
+    let start = NOW_US - 5 * MIN;
+    let behind = Behind {
+        run: "run_01jd3k7q9u".to_owned(),
+        status: RunStatus::Waiting(WaitFor::Circuit),
+        since_us: NOW_US - 40 * MIN,
+        before: 3,
+    };
+    let waiting = Waiting { behind: Some(behind), ..Waiting::on(WaitFor::Order) };
+    let run = RunHead { waiting: Some(waiting), ..head(RunStatus::Waiting(WaitFor::Order), start, None) };
+    RunPage::new(shell("/runs/run_01jd3k7q9v"), run, vec![trigger(start)], RunPane::Timeline, &RunQuery::default())
+}
+
 fn uncertain(may_operate: bool) -> RunPage {
     let start = NOW_US - 9 * MIN;
     let mut steps =
@@ -464,6 +478,7 @@ pub fn run() -> Vec<(&'static str, RunPage)> {
         ("running", running()),
         ("retrying", retrying()),
         ("paused", paused()),
+        ("in-line", in_line()),
         ("uncertain", uncertain(true)),
         ("uncertain-viewer", uncertain(false)),
         ("doubts", doubts()),
