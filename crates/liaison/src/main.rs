@@ -5,6 +5,8 @@ mod config;
 mod declared;
 mod http;
 mod key;
+#[cfg(debug_assertions)]
+mod mortal;
 mod remote;
 mod telemetry;
 mod wire;

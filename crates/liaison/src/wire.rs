@@ -23,10 +23,13 @@ pub(crate) async fn open_store(config: &Config) -> anyhow::Result<Arc<dyn Store>
 
 /// Opens the store for work on its schema, which needs no secret.
 pub(crate) async fn open_store_without_key(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
-    match config.database_url() {
-        Some(url) => Ok(Arc::new(PostgresStore::open(url, postgres_options(config)).await?)),
-        None => Ok(Arc::new(SqliteStore::open(&config.data_dir).await?)),
-    }
+    let store: Arc<dyn Store> = match config.database_url() {
+        Some(url) => Arc::new(PostgresStore::open(url, postgres_options(config)).await?),
+        None => Arc::new(SqliteStore::open(&config.data_dir).await?),
+    };
+    #[cfg(debug_assertions)]
+    let store = crate::mortal::store(store)?;
+    Ok(store)
 }
 
 /// The last step of the schema this build knows.

@@ -12,7 +12,7 @@ mod blob;
 mod budget;
 mod care;
 mod cause;
-#[cfg(feature = "conformance")]
+#[cfg(any(feature = "conformance", debug_assertions))]
 pub mod conformance;
 mod connection;
 mod damage;

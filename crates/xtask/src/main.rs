@@ -22,7 +22,7 @@ cargo xtask test [STAGE…] [-- ARGUMENTS]   everything that must pass; with sta
 cargo xtask web                            the front end: npm ci when needed, then one bundle
 cargo xtask tidy                           the house rules no compiler checks
 cargo xtask demo                           builds everything and serves the demo
-cargo xtask chaos [ROUNDS]                  kill -9, a thousand times in each set-up unless you say otherwise
+cargo xtask chaos [ROUNDS]                  kill -9: a thousand times in each set-up unless you say otherwise, and at every commit
 cargo xtask mutants [WORD…]                 breaks the engine on purpose: does the simulation notice?
 cargo xtask instructions [keep]             what an event costs in instructions, and how that changed
 cargo xtask bench [SECONDS] [--only WHAT]   measures the product against the ceiling, on SQLite and a PostgreSQL of its own

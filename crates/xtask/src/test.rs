@@ -47,7 +47,8 @@ pub(crate) fn run(arguments: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Kills the real binary again and again, in each of the set-ups of `promises::chaos`.
+/// Kills the real binary again and again, in each of the set-ups of `promises::chaos`, and on both sides of every commit of
+/// the story of `promises::boundaries`. A debug build: no other dies at a commit on demand.
 pub(crate) fn chaos(arguments: &[String]) -> anyhow::Result<()> {
     const ROUNDS: &str = "1000";
     let rounds = arguments.first().map_or(ROUNDS, String::as_str);
@@ -55,7 +56,7 @@ pub(crate) fn chaos(arguments: &[String]) -> anyhow::Result<()> {
     let server = postgres::ensure()?;
     let mut command = shell::cargo();
     command
-        .args(["test", "--release", "--package", "liaison", "--test", "promises", "chaos", "--", "--nocapture"])
+        .args(["test", "--package", "liaison", "--test", "promises", "--", "chaos", "boundaries", "--nocapture"])
         .env(postgres::URL_VARIABLE, &server.url)
         .env("LIAISON_CHAOS_ROUNDS", rounds);
     shell::run(&mut command)

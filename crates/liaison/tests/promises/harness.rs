@@ -158,6 +158,17 @@ impl Process {
     }
 
     pub(crate) fn start(word: &str, folder: &std::path::Path, database: Option<&str>, flags: &[&str]) -> Self {
+        Self::start_in(word, folder, database, flags, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn start_in(
+        word: &str,
+        folder: &std::path::Path,
+        database: Option<&str>,
+        flags: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_liaison"));
         command
             .args([word, "--listen", "127.0.0.1:0", "--allow-private-addresses", "--log", "warn", "--poll-interval", "200ms"])
@@ -166,6 +177,7 @@ impl Process {
             .arg("--data-dir")
             .arg(folder)
             .env("LIAISON_ADMIN_API_KEY", KEY)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
         if let Some(url) = database {
@@ -200,6 +212,11 @@ impl Process {
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("it can be killed");
         self.child.wait().expect("it is dead");
+    }
+
+    /// Whether it ended by itself.
+    pub(crate) fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("it can be asked").is_some()
     }
 
     /// Its number on this machine.

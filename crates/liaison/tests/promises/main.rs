@@ -8,6 +8,7 @@ mod asked_and_killed;
 mod authors;
 mod backup;
 mod begun;
+mod boundaries;
 mod bulk;
 mod cancel;
 mod chaos;
