@@ -14,7 +14,7 @@ use crate::harness::{Process, Target, database};
 
 /// Every call of a step carries the same key, no two steps share one, and no step is called again after
 /// a later one was.
-fn check_calls(target: &Target) {
+pub(crate) fn check_calls(target: &Target) {
     let mut keys: HashMap<(String, u64), String> = HashMap::new();
     let mut furthest: HashMap<String, u64> = HashMap::new();
     for call in target.calls() {

@@ -37,6 +37,7 @@ mod metrics;
 mod payloads;
 mod proxy;
 mod ready;
+mod restarts;
 mod retention;
 mod rotate;
 mod schedule;

@@ -36,7 +36,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &[]),
     ("store-postgres", &["store"]),
     ("store-sqlite", &["store"]),
-    ("xtask", &[]),
+    ("throwaway", &[]),
+    ("xtask", &["throwaway"]),
 ];
 
 /// What their tests may know besides.
@@ -47,6 +48,8 @@ const TEST_ARROWS: &[(&str, &[&str])] = &[
     ("engine", &["connectors", "store-sqlite", "store-postgres", "fuzz"]),
     // Every action and trigger meets the simulated system, under every fault, in runs on a real store.
     ("connectors", &["engine", "sandbox", "store", "store-sqlite"]),
+    // Some promises are kept while a database server is stopped and started.
+    ("liaison", &["throwaway"]),
     // Pages and API answer from a real store.
     ("server", &["connectors", "store-sqlite"]),
     // Its own feature that makes fresh databases.
