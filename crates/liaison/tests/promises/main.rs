@@ -33,6 +33,7 @@ mod inbound;
 mod input;
 mod keys;
 mod logs;
+mod many_rows;
 mod metrics;
 mod payloads;
 mod proxy;
