@@ -170,6 +170,61 @@ fn the_first_branches_may_be_enough() {
     assert_eq!(output(steps, json!({})), json!("c"));
 }
 
+/// Three branches of which two are waited for: those, then a call, then what the step gave.
+fn two_of(branches: &str) -> String {
+    format!(
+        "steps:\n  - id: race\n    parallel:\n{branches}    wait_for: 2\n  - {{ id: then, do: sys.put }}\n  - {{ id: end, return: \"${{ steps.race }}\" }}\n"
+    )
+}
+
+#[test]
+fn so_many_branches_are_enough_and_the_rest_is_cut_short() {
+    let steps = two_of(
+        "      slow: [ { id: s, wait: { for: 1h } }, { id: never, do: sys.put } ]\n      one: [ { id: a, do: sys.put } ]\n      two: [ { id: nap, wait: { for: 1m } }, { id: b, do: sys.put } ]\n",
+    );
+    let (world, _) = run(&steps, json!({}), &fine);
+    let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
+    assert_eq!(calls, ["a", "b", "then"], "two are waited for, one is not enough, and the third is left where it is");
+    let out = world.output().expect("the run ends well");
+    assert_eq!((&out["one"]["a"]["from"], &out["two"]["b"]["from"], &out["slow"]), (&json!("a"), &json!("b"), &json!({})));
+    assert!(world.now < 3_600_000_000, "nobody waited an hour: {}", world.now);
+}
+
+#[test]
+fn a_failed_branch_is_none_of_those_waited_for() {
+    let steps = two_of(
+        "      one: [ { id: bad, do: sys.put } ]\n      two: [ { id: a, do: sys.put } ]\n      three: [ { id: nap, wait: { for: 1m } }, { id: b, do: sys.put } ]\n",
+    );
+    let (world, then) = run(&steps, json!({}), &some_fail);
+    assert!(matches!(then, Then::Succeeded { .. }), "two came to their end: {then:?}");
+    let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
+    assert_eq!(calls, ["bad", "a", "b", "then"]);
+}
+
+#[test]
+fn with_too_few_branches_left_the_step_fails_when_they_are_done() {
+    let branches = "      one: [ { id: bad, do: sys.put } ]\n      two: [ { id: bad2, do: sys.put } ]\n      three: [ { id: nap, wait: { for: 1m } }, { id: a, do: sys.put } ]\n";
+    let (world, then) = run(&two_of(branches), json!({}), &some_fail);
+    let Then::Failed { error, .. } = then else { panic!("{then:?}") };
+    assert_eq!((error.code.as_str(), error.path.as_deref()), ("HTTP_503", Some("bad")), "the first failure is told");
+    let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
+    assert_eq!(calls, ["bad", "bad2", "a"], "what the last one began is not left half done");
+    let caught = two_of(branches).replace("    wait_for: 2\n", "    wait_for: 2\n    fallback: { why: \"${ error.code }\" }\n");
+    assert_eq!(output(&caught, json!({})), json!({ "why": "HTTP_503" }));
+}
+
+#[test]
+fn a_doubt_in_a_branch_stands_however_many_are_done() {
+    let steps = two_of(
+        "      one: [ { id: a, do: sys.put } ]\n      two: [ { id: b, do: sys.put } ]\n      three: [ { id: pay, do: sys.post } ]\n",
+    );
+    let doubt = |path: &str, before: usize| if path == "pay" { Answer::Uncertain } else { fine(path, before) };
+    let (world, then) = run(&steps, json!({}), &doubt);
+    let Then::Failed { error, .. } = then else { panic!("{then:?}") };
+    assert_eq!(error.path.as_deref(), Some("pay"));
+    assert_eq!(world.calls.len(), 3, "nothing comes after a doubt");
+}
+
 #[test]
 fn passes_in_batches_and_several_at_once() {
     let steps = "steps:\n  - id: push\n    each: ${ trigger.rows }\n    batch: 2\n    parallel: 2\n    collect: ${ item }\n    steps:\n      \
