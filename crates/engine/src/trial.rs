@@ -10,11 +10,12 @@ mod script;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
+use connector::Effect;
 use serde_json::{Map, Value as Json};
 use store::{Entry, ErrorRecord, RunId, StepPath, StepState, Then, Timestamp, WaitingFor};
 
 pub use self::{
-    again::{Differs, crash},
+    again::{CUTS_MAX, Fault, Harm, Survived, crash},
     script::{Failing, Script},
 };
 use crate::{
@@ -79,6 +80,8 @@ pub struct Call {
     pub stream: Option<Arc<str>>,
     /// What it sent.
     pub input: Arc<Json>,
+    /// What making it again does.
+    pub effect: Effect,
     /// How many attempts it took.
     pub attempts: u32,
 }
@@ -253,7 +256,8 @@ impl<'a> Walker<'a> {
             Some(call) => call.attempts += 1,
             None => {
                 let (path, input) = (Arc::clone(&attempt.path), Arc::clone(&attempt.input));
-                self.trial.calls.push(Call { path, stream: attempt.step.stream.clone(), input, attempts: 1 });
+                let (stream, effect) = (attempt.step.stream.clone(), (attempt.step.action.effect)(&input));
+                self.trial.calls.push(Call { path, stream, input, effect, attempts: 1 });
             }
         }
         self.under_way.push_back(attempt);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connector::ErrorClass;
-use engine::trial::{End, Failing, Script, Trial, crash, run};
+use engine::trial::{CUTS_MAX, End, Failing, Harm, Script, Trial, crash, run};
 use serde_json::{Value, json};
 use store::{Entry, Timestamp};
 
@@ -142,7 +142,7 @@ fn a_run_whose_items_failed_keeps_what_it_saved_as_it_does_live() {
         script.fails = vec![failing("push[1].up", ErrorClass::Invalid, None)];
         let trial = run(&program, &script);
         assert_eq!((&trial.end, &trial.state), (&End::Failed, &json!({ "last": kept })), "{how}");
-        crash(&program, &script, &trial).unwrap_or_else(|differs| panic!("{how}: {differs:?}"));
+        crash(&program, &script, &trial).unwrap_or_else(|fault| panic!("{how}: {fault:?}"));
     }
 }
 
@@ -172,9 +172,21 @@ fn a_cut_run_comes_to_the_same_end() {
         let mut script = script(json!({ "n": 7 }));
         script.fails = fails;
         let whole = run(&program, &script);
-        let cuts = crash(&program, &script, &whole).unwrap_or_else(|differs| panic!("{:?}: {differs:?}", script.fails));
-        assert!(cuts >= 2, "{cuts} cuts");
+        let survived = crash(&program, &script, &whole).unwrap_or_else(|fault| panic!("{:?}: {fault:?}", script.fails));
+        assert!(survived.cuts >= 2 && survived.cuts == survived.places, "{survived:?}");
+        assert!(survived.sent_again.contains("a") && survived.read_again.is_empty(), "{survived:?}");
+        assert!(survived.asked.contains("b") && !survived.sent_again.contains("b"), "{survived:?}");
     }
+}
+
+#[test]
+fn a_long_run_is_cut_in_many_places_and_says_in_how_many() {
+    let program = program("steps:\n  - id: push\n    each: \"${ trigger.rows }\"\n    steps:\n      - { id: a, do: sys.get }\n");
+    let script = script(json!({ "rows": vec![0; CUTS_MAX + 100] }));
+    let survived = crash(&program, &script, &run(&program, &script)).expect("every cut is survived");
+    assert_eq!(survived.places, CUTS_MAX + 100);
+    assert!(survived.cuts <= CUTS_MAX && survived.cuts >= CUTS_MAX / 2, "{}", survived.cuts);
+    assert_eq!(survived.read_again.into_iter().collect::<Vec<_>>(), ["a"]);
 }
 
 #[test]
@@ -184,7 +196,7 @@ fn a_run_that_ends_otherwise_after_a_crash_is_told() {
     let whole = run(&program, &before);
     let mut after = script(json!({ "n": 7 }));
     after.given[1].1 = Arc::new(json!("something else"));
-    let differs = crash(&program, &after, &whole).expect_err("the other system answers otherwise the second time");
-    assert_eq!((differs.commit, differs.what), (1, "output"));
-    assert_eq!((differs.expected, differs.actual), (json!("done"), json!("something else")));
+    let fault = crash(&program, &after, &whole).expect_err("the other system answers otherwise the second time");
+    let what = Harm::Differs { what: "output", expected: json!("done"), actual: json!("something else") };
+    assert_eq!((fault.commit, fault.what), (1, what));
 }

@@ -213,7 +213,18 @@ fn crashes_change_nothing_and_are_counted() {
     );
     let output = test(folder.path(), &["--crash"]);
     assert_eq!(output.status.code(), Some(0));
-    assert!(stdout(&output).contains("crashes survived"), "{}", stdout(&output));
+    let told = stdout(&output);
+    assert!(told.contains("crashes survived)"), "{told}");
+    assert!(told.contains("a crash may call them twice, with the same key: up"), "{told}");
+    let told = report(&test(folder.path(), &["--crash", "--json"]));
+    let crash = &told["recipes"][0]["tests"][0]["crash"];
+    assert_eq!(
+        (&crash["sent_again"], &crash["asked"], &crash["cut"]),
+        (&json!(["up"]), &json!([]), &crash["places"]),
+        "{told:#}"
+    );
+    let told = stdout(&test(folder.path(), &["--crash", "--format", "junit"]));
+    assert!(told.contains("<system-out>") && told.contains("with the same key: up"), "{told}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a test expects against what its run did.
 
-use engine::trial::{Differs, End, Missing, Trial};
+use engine::trial::{End, Fault, Harm, Missing, Trial};
 use recipe::ast::{ExpectedStatus, Places, Span, Spanned, Test};
 use serde_json::{Map, Value as Json, json};
 
@@ -11,6 +11,8 @@ use super::{
     suite::Problem,
 };
 
+/// What to do about something no recipe can be the cause of.
+const OUR_FAULT: &str = "No recipe should be able to do this. Report it with the recipe.";
 /// Longest value shown in a message, in characters.
 const SHOWN_CHARS_MAX: usize = 200;
 
@@ -29,17 +31,26 @@ pub(super) fn judge(test: &Test, trial: &Trial, text: &str) -> Vec<Problem> {
     judge.problems
 }
 
-/// A run that ended otherwise after a crash.
-pub(super) fn differs(test: &Test, differs: &Differs) -> Problem {
-    let message = format!(
-        "Cut after commit {} ({}) and taken up again, the run ends otherwise: its {} differ.",
-        differs.commit, differs.after, differs.what
-    );
-    Problem {
-        expected: Some(shown(&differs.expected)),
-        actual: Some(shown(&differs.actual)),
-        ..Problem::new(whole(test), message).help("A formula that gives something else each time is the usual cause.")
-    }
+/// A run to which a crash did something it must not.
+pub(super) fn fault(test: &Test, fault: &Fault) -> Problem {
+    let cut = format!("Cut after commit {} ({}) and taken up again, the run", fault.commit, fault.after);
+    let (message, help) = match &fault.what {
+        Harm::Differs { what, expected, actual } => {
+            let message = format!("{cut} ends otherwise: its {what} differ.");
+            let help = "A formula that gives something else each time is the usual cause.";
+            let problem = Problem::new(whole(test), message).help(help);
+            return Problem { expected: Some(shown(expected)), actual: Some(shown(actual)), ..problem };
+        }
+        Harm::DoneAgain(path) => (format!("{cut} calls `{path}` again, which was done."), OUR_FAULT),
+        Harm::NobodyAsked(path) => {
+            (format!("{cut} calls `{path}` again, which happens once, and asks nobody whether it happened."), OUR_FAULT)
+        }
+        Harm::OtherData(path) => (
+            format!("{cut} calls `{path}` again with the same key and other data."),
+            "A formula that gives something else each time is the usual cause.",
+        ),
+    };
+    Problem::new(whole(test), message).help(help)
 }
 
 fn nothing_given(test: &Test, missing: &Missing) -> Problem {

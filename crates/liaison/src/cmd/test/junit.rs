@@ -9,7 +9,7 @@ use quick_xml::{
 };
 
 use super::{
-    report::{place, plain_problem},
+    report::{crashes, place, plain_problem, repeats},
     suite::{Outcome, Suite},
 };
 
@@ -62,17 +62,25 @@ fn suite(writer: &mut Writer<Vec<u8>>, suite: &Suite) -> std::io::Result<()> {
                     .map(|problem| format!("{}: {}: {}", place(suite, problem.span), problem.code, problem.message))
                     .collect();
                 lines.extend(suite.refused.clone());
-                case(writer, suite, "the recipe can be run", Duration::ZERO, &lines)?;
+                case(writer, suite, "the recipe can be run", Duration::ZERO, &lines, None)?;
             }
             suite.cases.iter().try_for_each(|one| {
                 let lines: Vec<_> = one.problems.iter().map(|problem| plain_problem(suite, problem)).collect();
-                case(writer, suite, &one.title, one.took, &lines)
+                let told = one.survived.as_ref().map(|survived| [vec![crashes(survived)], repeats(survived)].concat().join("\n"));
+                case(writer, suite, &one.title, one.took, &lines, told)
             })
         })?;
     Ok(())
 }
 
-fn case(writer: &mut Writer<Vec<u8>>, suite: &Suite, title: &str, took: Duration, lines: &[String]) -> std::io::Result<()> {
+fn case(
+    writer: &mut Writer<Vec<u8>>,
+    suite: &Suite,
+    title: &str,
+    took: Duration,
+    lines: &[String],
+    told: Option<String>,
+) -> std::io::Result<()> {
     let (title, name, file, time) = (clean(title), clean(&suite.name), clean(&suite.path), seconds(took));
     let element = writer.create_element("testcase").with_attributes([
         ("name", &*title),
@@ -80,15 +88,20 @@ fn case(writer: &mut Writer<Vec<u8>>, suite: &Suite, title: &str, took: Duration
         ("file", &*file),
         ("time", &*time),
     ]);
-    let Some(first) = lines.first() else {
+    if lines.is_empty() && told.is_none() {
         element.write_empty()?;
         return Ok(());
-    };
+    }
     element.write_inner_content(|writer| {
-        writer
-            .create_element("failure")
-            .with_attributes([("message", &*clean(first.lines().next().unwrap_or_default())), ("type", "expectation")])
-            .write_text_content(BytesText::new(&clean(&lines.join("\n\n"))))?;
+        if let Some(first) = lines.first() {
+            writer
+                .create_element("failure")
+                .with_attributes([("message", &*clean(first.lines().next().unwrap_or_default())), ("type", "expectation")])
+                .write_text_content(BytesText::new(&clean(&lines.join("\n\n"))))?;
+        }
+        if let Some(told) = &told {
+            writer.create_element("system-out").write_text_content(BytesText::new(&clean(told)))?;
+        }
         Ok(())
     })?;
     Ok(())

@@ -3,6 +3,7 @@
 use std::{fmt::Write as _, io::IsTerminal as _, time::Duration};
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+use engine::trial::Survived;
 use recipe::{LineIndex, ast::Span};
 use serde_json::{Value as Json, json};
 
@@ -70,10 +71,13 @@ fn case_text(out: &mut String, suite: &Suite, case: &Case) {
     if case.virtual_time >= Duration::from_millis(1) {
         let _ = write!(out, " (over {})", length(case.virtual_time));
     }
-    if let Some(cuts) = case.cuts {
-        let _ = write!(out, " ({} survived)", many(cuts, "crash").replace("crashs", "crashes"));
+    if let Some(survived) = &case.survived {
+        let _ = write!(out, " ({})", crashes(survived));
     }
     out.push('\n');
+    for line in case.survived.iter().flat_map(repeats) {
+        let _ = writeln!(out, "          {}", printable(&line));
+    }
     if case.problems.is_empty() {
         return;
     }
@@ -82,6 +86,26 @@ fn case_text(out: &mut String, suite: &Suite, case: &Case) {
         out.push_str(&drawn(suite, problem));
         out.push_str("\n\n");
     }
+}
+
+/// How many crashes there were, and of how many possible ones.
+pub(super) fn crashes(survived: &Survived) -> String {
+    let told = format!("{} survived", many(survived.cuts, "crash").replace("crashs", "crashes"));
+    if survived.cuts == survived.places {
+        return told;
+    }
+    format!("{told}, of the {} there can be", survived.places)
+}
+
+/// What crashes repeat and what they ask, a line each.
+pub(super) fn repeats(survived: &Survived) -> Vec<String> {
+    let all = [
+        ("a crash may call them twice, and they only read", &survived.read_again),
+        ("a crash may call them twice, with the same key", &survived.sent_again),
+        ("after a crash a person is asked whether they happened", &survived.asked),
+    ];
+    let named = all.into_iter().filter(|(_, steps)| !steps.is_empty());
+    named.map(|(what, steps)| format!("{what}: {}", steps.iter().map(String::as_str).collect::<Vec<_>>().join(", "))).collect()
 }
 
 fn coverage_text(out: &mut String, suite: &Suite) {
@@ -170,7 +194,12 @@ fn suite_json(suite: &Suite) -> Json {
         json!({
             "title": case.title, "passed": case.problems.is_empty(), "line": line, "column": column,
             "problems": case.problems.iter().map(problem).collect::<Vec<_>>(),
-            "took_us": micros(case.took), "virtual_us": micros(case.virtual_time), "crashes": case.cuts,
+            "took_us": micros(case.took), "virtual_us": micros(case.virtual_time),
+            "crashes": case.survived.as_ref().map(|survived| survived.cuts),
+            "crash": case.survived.as_ref().map(|survived| json!({
+                "places": survived.places, "cut": survived.cuts, "read_again": survived.read_again,
+                "sent_again": survived.sent_again, "asked": survived.asked,
+            })),
         })
     };
     let diagnostics: Vec<_> = suite

@@ -9,7 +9,7 @@ use std::{
 use connector::Connector;
 use engine::{
     CompileSettings, EngineSettings, Program, catalogue,
-    trial::{self, Trial},
+    trial::{self, Survived, Trial},
 };
 use recipe::{
     Catalogue, Diagnostic, Severity,
@@ -55,8 +55,8 @@ pub(super) struct Case {
     pub(super) took: Duration,
     /// How long the run would have taken by its own clock.
     pub(super) virtual_time: Duration,
-    /// How often it was cut and taken up again.
-    pub(super) cuts: Option<usize>,
+    /// How often it was cut and taken up again, and what that repeated.
+    pub(super) survived: Option<Survived>,
 }
 
 /// Something that did not come out, at its place in the recipe.
@@ -184,7 +184,7 @@ impl Case {
             problems,
             took: Duration::ZERO,
             virtual_time: Duration::ZERO,
-            cuts: None,
+            survived: None,
         }
     }
 }
@@ -199,8 +199,8 @@ fn case(test: &Test, text: &str, program: &Program, folder: &Path, crash: bool) 
     case.virtual_time = trial.ended.since(trial.began);
     if crash && case.problems.is_empty() {
         match trial::crash(program, &script, &trial) {
-            Ok(cuts) => case.cuts = Some(cuts),
-            Err(differs) => case.problems.push(expect::differs(test, &differs)),
+            Ok(survived) => case.survived = Some(survived),
+            Err(fault) => case.problems.push(expect::fault(test, &fault)),
         }
     }
     (case, Some(trial))
