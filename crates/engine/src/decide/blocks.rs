@@ -305,11 +305,14 @@ impl Walk<'_> {
         frame: &mut Frame,
     ) -> Flow {
         let prefix = frame.prefix().to_string();
+        // When enough are done by now, nothing more is begun in the others, wherever they stand in the list.
+        let enough = needed < branches.len() && self.are_done(branches, needed, frame);
         let (mut done, mut output, mut blocked, mut failure) = (0, Map::new(), false, None);
         for (name, steps) in branches {
             let mut outputs = Outputs::new();
             let mut inner = frame.side();
-            match self.block_with(steps, &mut inner, &prefix, Some(&mut outputs)) {
+            let mut walk = |walk: &mut Self| walk.block_with(steps, &mut inner, &prefix, Some(&mut outputs));
+            match if enough { self.look(walk).0 } else { walk(self) } {
                 Flow::Done(_) => done += 1,
                 Flow::Blocked => blocked = true,
                 // The others go on to their end: what they began is not left half done.
@@ -335,6 +338,17 @@ impl Walk<'_> {
             }
             _ => Flow::Blocked,
         }
+    }
+
+    /// Whether so many branches came to their end, as far as the journal knows.
+    fn are_done(&mut self, branches: &[(Arc<str>, Vec<Step>)], needed: usize, frame: &Frame) -> bool {
+        let prefix = frame.prefix().to_string();
+        let mut done = 0;
+        for (_, steps) in branches {
+            let (flow, _) = self.look(|walk| walk.block(steps, &mut frame.side(), &prefix));
+            done += usize::from(matches!(flow, Flow::Done(_)));
+        }
+        done >= needed
     }
 
     pub(super) fn r#try(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Flow {

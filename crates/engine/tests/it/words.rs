@@ -191,6 +191,18 @@ fn so_many_branches_are_enough_and_the_rest_is_cut_short() {
 }
 
 #[test]
+fn nothing_more_is_begun_in_a_branch_when_enough_are_done() {
+    // All three calls are answered at once; the first branch would have one more to make.
+    let steps = two_of(
+        "      slow: [ { id: s, do: sys.put }, { id: never, do: sys.put } ]\n      one: [ { id: a, do: sys.put } ]\n      two: [ { id: b, do: sys.put } ]\n",
+    );
+    let (world, _) = run(&steps, json!({}), &fine);
+    let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
+    assert_eq!(calls, ["s", "a", "b", "then"]);
+    assert_eq!(world.output().expect("an output")["slow"]["s"]["from"], "s", "what it did is there");
+}
+
+#[test]
 fn a_failed_branch_is_none_of_those_waited_for() {
     let steps = two_of(
         "      one: [ { id: bad, do: sys.put } ]\n      two: [ { id: a, do: sys.put } ]\n      three: [ { id: nap, wait: { for: 1m } }, { id: b, do: sys.put } ]\n",
