@@ -72,7 +72,7 @@ pub(super) fn input_schema() -> Json {
             "paginate": pages::schema(),
             "download": {"type": "boolean", "title": "Keep the answer as a file", "default": false, "description": "The answer's body becomes a file of any size; body is a reference to it, for bytes, multipart and attachments of later steps."},
             "idempotent": {"type": "boolean", "title": "Can be repeated", "description": "True when the other side does the thing only once however often it is asked."},
-            "key_life": {"type": "string", "title": "Key is known for", "pattern": "^[0-9]+(ms|s|m|h|d)$", "description": "How long the other side knows the Idempotency-Key, such as 23h: once a call whose outcome is unknown is older, it waits for a person instead of being repeated. Left out where repeating does no harm without the key, too."}
+            "key_life": {"type": "string", "title": "Key is known for", "pattern": "^[0-9]+(ms|s|m|h|d)$", "description": "How long the other side knows the Idempotency-Key, such as 23h: once a call whose outcome is unknown is older, it waits for a person instead of being repeated. It changes nothing of calls that only read, or that happen once and wait for a person anyway: a POST needs idempotent beside it. Left out where repeating does no harm without the key, too."}
         },
         "additionalProperties": false
     })

@@ -70,6 +70,9 @@ impl Journal {
                     let begun = Self::new(via, Arc::clone(event), Arc::clone(params), *at);
                     *journal = Some(Self { state: Arc::clone(state), trace: trace.clone(), ..begun });
                 }
+                (Some(_), Entry::Accepted { .. }) => {
+                    return Err(StoreError::Corrupt("the journal begins a second time".to_owned()));
+                }
                 (Some(journal), entry) => journal.apply(entry).map_err(|illegal| StoreError::Corrupt(illegal.to_string()))?,
                 (None, entry) => {
                     return Err(StoreError::Corrupt(format!("the journal begins with {} instead of accepted", entry.word())));

@@ -89,10 +89,41 @@ mod tests {
             check.take(0, &write_chunk(&[accepted()]).unwrap()).unwrap();
             check
         };
+        let refused = |mut check: JournalCheck, seq, chunk: &[u8]| match check.take(seq, chunk) {
+            Err(StoreError::Corrupt(why)) => why,
+            other => panic!("{other:?}"),
+        };
+        let a = write_chunk(&[computed("a")]).unwrap();
         let twice = write_chunk(&[computed("a"), computed("a")]).unwrap();
-        assert!(begun().take(1, &twice).is_err(), "a finished step is never done again");
-        assert!(begun().take(2, &write_chunk(&[computed("a")]).unwrap()).is_err(), "a chunk is missing");
-        assert!(begun().take(1, b"nonsense").is_err());
-        assert!(JournalCheck::default().take(0, &write_chunk(&[computed("a")]).unwrap()).is_err());
+        let why = refused(begun(), 1, &twice);
+        assert!(why.contains("a"), "a finished step is never done again, and it is named: {why}");
+        assert_eq!(refused(begun(), 2, &a), "chunk 1 of the journal is missing");
+        assert_eq!(refused(begun(), 0, &a), "chunk 1 of the journal is missing", "another one comes twice");
+        assert!(!refused(begun(), 1, b"nonsense").is_empty());
+        assert!(!refused(begun(), 1, &a[..a.len() - 1]).is_empty(), "a chunk was cut off");
+        assert_eq!(refused(JournalCheck::default(), 0, &a), "the journal begins with computed instead of accepted");
+        assert_eq!(refused(begun(), 1, &write_chunk(&[accepted()]).unwrap()), "the journal begins a second time");
+    }
+
+    #[test]
+    fn what_systems_were_asked_and_answered_is_not_held_of_failures_either() {
+        let err = || {
+            let text = Some(json!("x".repeat(5000)));
+            let (class, code, message) = ("invalid".to_owned(), "HTTP_400".to_owned(), "no".to_owned());
+            Box::new(crate::ErrorRecord { class, code, message, next: None, path: None, request: text.clone(), response: text })
+        };
+        let (at, n, out) = (Timestamp::from_micros(0), 1, Arc::new(json!("x".repeat(5000))));
+        let started = |path: &str| Entry::Started { p: path.into(), n, at, input: Some(Arc::clone(&out)) };
+        let entries = [
+            accepted(),
+            started("a"),
+            Entry::Failed { p: "a".into(), n, at, err: err(), retry: None, doubt: false },
+            Entry::Caught { p: "a".into(), at, err: err(), out: Some(Arc::clone(&out)), held: false },
+            started("b"),
+            Entry::Uncertain { p: "b".into(), n, at, err: err() },
+        ];
+        let mut check = JournalCheck::default();
+        check.take(0, &write_chunk(&entries).unwrap()).unwrap();
+        assert!(!format!("{check:?}").contains("xxxx"), "values are held");
     }
 }
