@@ -188,6 +188,42 @@ async fn one_that_is_paused_waits_through_a_kill_and_one_that_is_stopped_leaves_
     assert_eq!(letters["data"].as_array().map(Vec::len), usize::try_from(left).ok(), "{letters}");
 }
 
+/// Three events that the system refuses are mended and replayed together.
+async fn mended_and_replayed(database: Option<String>) {
+    let target = Target::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), database.as_deref());
+    server.set_up(&fragile(&target).replace("step: 1 }", "step: 1, refuse: \"${ trigger.body.refuse }\" }")).await;
+    for number in 0..3 {
+        let body = json!({ "id": format!("e{number}"), "refuse": true, "note": "kept" }).to_string();
+        let (status, answer) = server.api("POST", "/hooks/story", Some(&body)).await;
+        assert_eq!(status, 202, "{answer}");
+        server.wait(&text(&answer["run_id"]), "failed").await;
+    }
+    let patch = json!({ "body": { "refuse": false, "mended": true } });
+    let made = begin(&server, "replay", &json!({ "recipe": "story", "patch": patch })).await;
+    assert_eq!(made["patch"], patch);
+    let over = wait(&server, &text(&made["id"]), |operation| operation["state"] == "done").await;
+    assert_eq!((&over["done"], &over["failed"], &over["patch"]), (&json!(3), &json!(0), &patch), "{over}");
+    for item in all(&server, &format!("/api/v1/operations/{}/runs?", text(&made["id"]))).await {
+        let new = server.wait(&text(&item["run"]), "succeeded").await;
+        let body = &new["event"]["body"];
+        assert_eq!((&body["refuse"], &body["mended"], &body["note"]), (&json!(false), &json!(true), &json!("kept")), "{new}");
+        let old = server.run(&text(&item["id"])).await;
+        assert_eq!((&old["event"]["body"]["refuse"], &old["event"]["body"]["mended"]), (&json!(true), &Value::Null), "{old}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_events_are_mended_and_replayed() {
+    mended_and_replayed(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_events_are_mended_and_replayed() {
+    mended_and_replayed(Some(database().await)).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_cause_is_discarded_and_the_other_is_left_alone() {
     let target = Target::start().await;
@@ -246,6 +282,10 @@ async fn a_wish_that_says_too_little_or_too_much_is_refused() {
         ("resume", json!({ "all": true, "rate": 0 }), "rate"),
         ("resume", json!({ "all": true, "first": 101 }), "first"),
         ("resume", json!({ "fingerprint": "xyz" }), "fingerprint"),
+        ("resume", json!({ "all": true, "patch": { "a": 1 } }), "patch"),
+        ("discard", json!({ "all": true, "reason": "x", "patch": { "a": 1 } }), "patch"),
+        ("replay", json!({ "all": true, "patch": [1] }), "patch"),
+        ("replay", json!({ "all": true, "patch": { "a": "x".repeat(70_000) } }), "patch"),
     ] {
         let (status, body) = server.api("POST", &format!("/api/v1/dead-letters/{what}"), Some(&wish.to_string())).await;
         assert_eq!((status, &body["error"]["details"][0]["field"]), (422, &json!(field)), "{what} {wish}: {body}");
