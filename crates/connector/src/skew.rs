@@ -21,7 +21,7 @@ pub(crate) fn clock_gap(headers: &HeaderMap, now_s: i64) -> Option<String> {
     }
     let time = match size {
         ..7200 => format!("{} min", size / 60),
-        ..172_800 => format!("{} h", size / 3600),
+        7200..172_800 => format!("{} h", size / 3600),
         _ => format!("{} days", size / 86_400),
     };
     Some(format!("our clock is {time} {side} theirs, and what is signed with a wrong time is refused"))
