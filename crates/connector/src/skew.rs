@@ -7,7 +7,7 @@ use ::http::{HeaderMap, header};
 const GAP_MIN_S: i64 = 60;
 
 /// What to do about it.
-pub(crate) const NEXT: &str = "Set the clock of the machine Liaison runs on, or of its database, best by a time service (NTP); then resume what failed. The credentials need no change.";
+pub(crate) const NEXT: &str = "Set the clock of the machine Liaison runs on, or of its database, best by a time service (NTP); then resume what failed. If it is refused then, too, the credentials are to be checked.";
 
 /// How far our clock is from that of whoever answered (`Date`, RFC 9110, 6.6.1), as the end of a sentence; `None`
 /// when it is right, or the answer does not tell.

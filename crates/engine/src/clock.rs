@@ -19,7 +19,7 @@ const READINGS_MAX: u32 = 3;
 const DRIFT_ONE_IN: i64 = 1_000;
 /// The machine's clock and its steady time may differ by so much, in microseconds, before the one was set or the other
 /// stood still.
-const APART_MAX: i64 = 1_000_000;
+const APART_MAX: i64 = 250_000;
 
 /// The database's clock, as this process reckons it from the time that goes by here.
 ///
@@ -50,6 +50,12 @@ impl Reading {
     /// How wrong it may be at a later instant of our steady time.
     const fn error_at(&self, at: i64) -> i64 {
         self.error.saturating_add(at.saturating_sub(self.at).saturating_abs() / DRIFT_ONE_IN)
+    }
+
+    /// Whether our two clocks went on differently since.
+    const fn is_apart(&self, at: i64, own: i64) -> bool {
+        let (steady, own) = (at - self.at, own - self.own);
+        (own - steady).abs() > APART_MAX + steady / DRIFT_ONE_IN
     }
 
     /// Whether both may be true at the instant of `self`; if not, the database's clock was set or this machine slept.
@@ -97,10 +103,7 @@ impl SharedClock {
     /// after a sleep more time went by than this process knows of.
     pub(crate) fn is_doubtful(&self) -> bool {
         let known = *self.known.lock();
-        known.is_some_and(|known| {
-            let (steady, own) = (self.steady() - known.at, self.own.now().micros() - known.own);
-            (own - steady).abs() > APART_MAX + steady / DRIFT_ONE_IN
-        })
+        known.is_some_and(|known| known.is_apart(self.steady(), self.own.now().micros()))
     }
 
     /// Compares this process's clock with the database's. An answer that took long says little: what was
@@ -124,12 +127,11 @@ impl SharedClock {
 
     fn take(&self, new: Reading) {
         let mut known = self.known.lock();
-        if let Some(old) = known.as_mut()
+        if let Some(old) = &*known
             && new.agrees_with(old)
+            && !old.is_apart(new.at, new.own)
             && old.error_at(new.at) < new.error
         {
-            // The machine's clock may have been set all the same.
-            old.own = new.own - (new.at - old.at);
             return;
         }
         self.ahead_us.store(new.ahead, Ordering::Relaxed);
@@ -186,10 +188,10 @@ mod tests {
             machine.steady.store(steady, Ordering::Relaxed);
             assert_eq!((clock.now().micros(), clock.is_doubtful()), (1_005_000, doubtful), "{wall}");
         }
-        // Compared anew, whether the older reading stays or not.
+        // Compared anew, the older reading is no better any more.
         clock.take(Reading { ahead: 5_100, error: 90_000, at: 1_000_000, own: -299_000_000 });
         assert!(!clock.is_doubtful());
-        assert_eq!(clock.now().micros(), 1_005_000, "the better reading stays");
+        assert_eq!(clock.now().micros(), 1_005_100);
         // The machine slept: time stood still here, and went on elsewhere.
         machine.wall.store(-199_000_000, Ordering::Relaxed);
         assert!(clock.is_doubtful());
@@ -201,7 +203,7 @@ mod tests {
     fn an_answer_that_took_long_does_not_replace_a_better_one() {
         let clock = clock();
         clock.take(Reading { ahead: 1_000_000, error: 500, at: 0, own: 0 });
-        clock.take(Reading { ahead: -3_000_000, error: 4_000_000, at: 1_000_000, own: 0 });
+        clock.take(Reading { ahead: -3_000_000, error: 4_000_000, at: 1_000_000, own: 1_000_000 });
         assert_eq!(clock.now().micros(), 1_000_000);
         assert_eq!(clock.error(), Duration::from_micros(500));
     }
@@ -210,7 +212,7 @@ mod tests {
     fn a_worse_answer_replaces_one_that_grew_old() {
         let clock = clock();
         clock.take(Reading { ahead: 1_000_000, error: 500, at: 0, own: 0 });
-        clock.take(Reading { ahead: 1_000_900, error: 900, at: 1_000_000, own: 0 });
+        clock.take(Reading { ahead: 1_000_900, error: 900, at: 1_000_000, own: 1_000_000 });
         assert_eq!(clock.now().micros(), 1_000_900);
     }
 
@@ -218,7 +220,7 @@ mod tests {
     fn a_clock_that_was_set_is_believed_at_once() {
         let clock = clock();
         clock.take(Reading { ahead: 0, error: 500, at: 0, own: 0 });
-        clock.take(Reading { ahead: 60_000_000, error: 2_000_000, at: 1_000_000, own: 0 });
+        clock.take(Reading { ahead: 60_000_000, error: 2_000_000, at: 1_000_000, own: 1_000_000 });
         assert_eq!(clock.now().micros(), 60_000_000);
     }
 }

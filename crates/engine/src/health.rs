@@ -3,7 +3,10 @@
 //! A connection that cannot sign in fails its runs at once, without a call. One call from time to time, by whoever asks
 //! first, finds out whether that is still so; a person who signs in anew or changes credentials ends it.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use connector::{ErrorClass, StepError};
 use parking_lot::Mutex;
@@ -130,6 +133,14 @@ impl Memory {
     /// Takes in what the store knows.
     fn learn(&self, states: Vec<ConnectionState>) {
         let mut all = self.0.lock();
+        let told: HashSet<&str> = states.iter().map(|state| state.connection.as_str()).collect();
+        // One that is not told of any more was removed.
+        for (connection, known) in all.iter_mut().filter(|(connection, _)| !told.contains(connection.as_str())) {
+            if known.state.take().is_some_and(|state| state.needs_sign_in.is_some()) {
+                metrics::gauge!("liaison_connection_needs_sign_in", "connection" => crate::measure::connection(connection))
+                    .set(0.0);
+            }
+        }
         for state in states {
             let known = all.entry(state.connection.clone()).or_default();
             let needs = state.needs_sign_in.is_some();

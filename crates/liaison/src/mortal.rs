@@ -40,7 +40,12 @@ const COMMITS: [&str; 14] = [
 pub(crate) fn store(inner: Arc<dyn Store>) -> anyhow::Result<Arc<dyn Store>> {
     let Ok(text) = std::env::var(VARIABLE) else { return Ok(inner) };
     let (at, side) = text.split_once(':').with_context(|| format!("{VARIABLE} is {text:?}; say 7:before or 7:after"))?;
-    let guard = Mortal { at: at.parse()?, after: side == "after", begun: AtomicU32::new(0), done: AtomicU32::new(0) };
+    let after = match side {
+        "before" => false,
+        "after" => true,
+        other => anyhow::bail!("{VARIABLE} is {text:?}; {other:?} is no side: say before or after"),
+    };
+    let guard = Mortal { at: at.parse()?, after, begun: AtomicU32::new(0), done: AtomicU32::new(0) };
     Ok(Arc::new(FaultyStore::guarded(inner, Arc::new(guard))))
 }
 

@@ -135,8 +135,8 @@ async fn lease(connection: &mut PgConnection, ask: &BudgetAsk) -> Result<BudgetL
     let full = BudgetRow::full(&ask.limits, ask.now);
     have_budget(&mut transaction, &ask.connection, &full).await?;
     let row = read_budget(&mut transaction, &ask.connection, BUDGET_LOCKED).await?.unwrap_or(full);
-    let others = holders(&mut transaction, &ask.connection).await?;
-    let (row, holder, lease) = row.lease(&others, ask);
+    let holders = holders(&mut transaction, &ask.connection).await?;
+    let (row, holder, lease) = row.lease(&holders, ask);
     keep_budget(&mut transaction, &ask.connection, &row).await?;
     keep_holder(&mut transaction, &ask.connection, &holder, ask.now).await?;
     transaction.commit().await.map_err(failed)?;
@@ -241,7 +241,7 @@ async fn hasten(connection: &mut PgConnection, reason: WaitingFor, now: Timestam
         "with parked as materialized ( \
            select id, due_at from runs where status = 2 and waiting_for = $1 and due_at > $2 order by id for update skip locked \
          ), line as (select id, row_number() over (order by due_at, id) - 1 as place from parked) \
-         update runs r set due_at = $2 + line.place * $3 from line where r.id = line.id",
+         update runs r set due_at = least(r.due_at, $2 + line.place * $3) from line where r.id = line.id",
     )
     .bind(reason.number())
     .bind(now.micros())

@@ -65,8 +65,8 @@ impl Gates for SqliteStore {
         let mut transaction = writer.begin_with("begin immediate").await.map_err(failed)?;
         let row = read_budget(&mut transaction, &ask.connection).await?;
         let row = row.unwrap_or_else(|| BudgetRow::full(&ask.limits, ask.now));
-        let others = holders(&mut transaction, &ask.connection).await?;
-        let (row, holder, lease) = row.lease(&others, ask);
+        let holders = holders(&mut transaction, &ask.connection).await?;
+        let (row, holder, lease) = row.lease(&holders, ask);
         keep_budget(&mut transaction, &ask.connection, &row).await?;
         keep_holder(&mut transaction, &ask.connection, &holder, ask.now).await?;
         transaction.commit().await.map_err(failed)?;
@@ -154,7 +154,7 @@ impl Gates for SqliteStore {
 
     async fn hasten(&self, reason: WaitingFor, now: Timestamp, gap_us: i64) -> Result<u64, StoreError> {
         let done = sqlx::query(
-            "update runs set due_at = ?2 + w.place * ?3 from ( \
+            "update runs set due_at = min(runs.due_at, ?2 + w.place * ?3) from ( \
                select id, row_number() over (order by due_at, id) - 1 as place from runs \
                where status = 2 and waiting_for = ?1 and due_at > ?2 \
              ) as w where runs.id = w.id",

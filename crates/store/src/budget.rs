@@ -36,7 +36,7 @@ pub struct BudgetAsk {
     pub back: u32,
     /// Calls it took before and may still make, those it gives back not counted.
     pub unspent: u32,
-    /// Calls it makes as soon as it has them: somebody waits for each.
+    /// Calls it makes as soon as it has them and may: somebody waits for each.
     pub at_once: u32,
     /// It makes none of those it gets after that.
     pub lent_until: Timestamp,
@@ -134,17 +134,23 @@ impl BudgetRow {
     pub fn lease(mut self, holders: &[BudgetHolder], ask: &BudgetAsk) -> (Self, BudgetHolder, BudgetLease) {
         self.mend(ask.now);
         // What was lent for any part of the time since the last look counts for all of it.
-        let lent = holders.iter().filter(|holder| holder.lent_until >= self.refreshed_at);
-        let lent = lent.fold(0_u32, |lent, holder| lent.saturating_add(holder.lent));
-        self.refresh(&ask.limits, lent, ask.now);
-        self.take_back(&ask.limits, lent.saturating_sub(ask.back), ask.back);
+        let counts = |holder: &&BudgetHolder| holder.lent_until >= self.refreshed_at;
+        let (mut own, mut others) = (0, 0_u32);
+        for holder in holders.iter().filter(counts) {
+            if holder.worker == ask.worker { own = holder.lent } else { others = others.saturating_add(holder.lent) }
+        }
+        self.refresh(&ask.limits, others.saturating_add(own), ask.now);
+        self.take_back(&ask.limits, others.saturating_add(own.saturating_sub(ask.back)), ask.back);
         let paused_until = self.paused_until.filter(|until| *until > ask.now);
         let (tokens, more_at) = match paused_until {
             Some(until) => (0, Some(until)),
             None => self.take(&ask.limits, ask.tokens, ask.now),
         };
         let (held, slots) = share(holders, ask);
-        let lent = if ask.limits.per_second.is_some() { (ask.unspent + tokens).saturating_sub(ask.at_once) } else { 0 };
+        // Nobody begins more at once than may be under way.
+        let at_once = if ask.limits.in_flight.is_some() { ask.at_once.min(slots.saturating_sub(ask.busy)) } else { ask.at_once };
+        let unspent = ask.unspent.saturating_add(tokens);
+        let lent = if ask.limits.per_second.is_some() { unspent.saturating_sub(at_once) } else { 0 };
         let (worker, wanted) = (ask.worker, ask.wanted);
         let holder = BudgetHolder { worker, held, wanted, hold_until: ask.hold_until, lent, lent_until: ask.lent_until };
         let day_left = self.day_left(&ask.limits, ask.now);

@@ -170,7 +170,7 @@ pub trait Gates: Send + Sync + 'static {
     async fn budget(&self, connection: &str) -> Result<Option<BudgetRow>, StoreError>;
 
     /// Runs that wait for this reason become due from `now` on, one every `gap_us` microseconds, those
-    /// due first before the others. Returns how many.
+    /// due first before the others; none becomes due later than it was. Returns how many were looked at.
     async fn hasten(&self, reason: WaitingFor, now: Timestamp, gap_us: i64) -> Result<u64, StoreError>;
 
     /// Adds an audit entry.

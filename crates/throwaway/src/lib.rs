@@ -225,7 +225,10 @@ fn remove_leftovers(programs: &Programs) {
 
 /// Whether a process of that number lives.
 fn lives(process: u32) -> bool {
-    says(Command::new("ps").args(["-p", &process.to_string()])).is_some()
+    use rustix::{io::Errno, process};
+    let number = i32::try_from(process).ok().and_then(process::Pid::from_raw);
+    // Whoever is not ours to signal is there all the same.
+    number.is_some_and(|number| !matches!(process::test_kill_process(number), Err(Errno::SRCH)))
 }
 
 /// What a program prints, if it is there and succeeds.

@@ -268,7 +268,7 @@ impl Order {
         if let Some(gap) = wrong_clock.as_ref().filter(|_| class == ErrorClass::Auth) {
             // Nobody has to sign in anew for that.
             let error = self.problem(class, "SIGN_IN_FAILED", format!("{why}; {gap}")).with_next(skew::NEXT);
-            return Refusal { error, for_good: false };
+            return Refusal { error: StepError { retry_after: retry_after(&response.headers), ..error }, for_good: false };
         }
         let error = self.problem(class, "SIGN_IN_FAILED", why);
         Refusal {

@@ -305,28 +305,30 @@ impl Walk<'_> {
         frame: &mut Frame,
     ) -> Flow {
         let prefix = frame.prefix().to_string();
-        // When enough are done by now, nothing more is begun in the others, wherever they stand in the list.
-        let enough = needed < branches.len() && self.are_done(branches, needed, frame);
-        let (mut done, mut output, mut blocked, mut failure) = (0, Map::new(), false, None);
-        for (name, steps) in branches {
-            let mut outputs = Outputs::new();
-            let mut inner = frame.side();
-            let mut walk = |walk: &mut Self| walk.block_with(steps, &mut inner, &prefix, Some(&mut outputs));
-            match if enough { self.look(walk).0 } else { walk(self) } {
+        // Those that the journal knows to be over come first: when they are enough, nothing more is begun in the others,
+        // wherever they stand in the list.
+        let mut order: Vec<usize> = (0..branches.len()).collect();
+        if needed < branches.len() {
+            order.sort_by_key(|place| !self.is_over(&branches[*place].1, &prefix));
+        }
+        let (mut done, mut blocked, mut failure, mut last) = (0, false, None, 0);
+        let mut given: Vec<Option<Outputs>> = branches.iter().map(|_| None).collect();
+        for place in order {
+            let outputs = given[place].insert(Outputs::new());
+            match self.block_with(&branches[place].1, &mut frame.side(), &prefix, Some(outputs)) {
                 Flow::Done(_) => done += 1,
                 Flow::Blocked => blocked = true,
                 // The others go on to their end: what they began is not left half done.
                 Flow::Stop(Stop::Failed(error)) => failure = failure.or(Some(error)),
                 stop @ Flow::Stop(_) => return stop,
             }
-            let outputs = outputs.into_iter().map(|(id, output)| (id.to_string(), Json::clone(&output)));
-            output.insert(name.to_string(), Json::Object(outputs.collect()));
+            last = last.max(place);
             if done >= needed {
                 // What the others may have done is shown, not hidden.
                 if let (doubt @ Flow::Stop(Stop::Doubt(_)), _) = self.look(|walk| walk.look_at_branches(branches, frame)) {
                     return doubt;
                 }
-                let output = Arc::new(Json::Object(output));
+                let output = self.given_by(&branches[..=last], given, frame, &prefix);
                 self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
                 return Flow::Done(output);
             }
@@ -340,15 +342,37 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether so many branches came to their end, as far as the journal knows.
-    fn are_done(&mut self, branches: &[(Arc<str>, Vec<Step>)], needed: usize, frame: &Frame) -> bool {
-        let prefix = frame.prefix().to_string();
-        let mut done = 0;
-        for (_, steps) in branches {
-            let (flow, _) = self.look(|walk| walk.block(steps, &mut frame.side(), &prefix));
-            done += usize::from(matches!(flow, Flow::Done(_)));
+    /// Whether a block came to its end, as far as the journal knows of its last step.
+    fn is_over(&self, steps: &[Step], prefix: &str) -> bool {
+        let Some(step) = steps.last() else { return true };
+        let path = if prefix.is_empty() { step.id.to_string() } else { format!("{prefix}.{}", step.id) };
+        let journal = &self.state.journal;
+        match journal.steps.get(path.as_str()) {
+            Some(StepState::Succeeded { .. } | StepState::Skipped) => true,
+            Some(StepState::Failed { .. }) => step.rescue.is_some(),
+            _ => matches!(journal.caught.get(path.as_str()), Some((_, Some(_)))),
         }
-        done >= needed
+    }
+
+    /// What branches gave, by name: those that were not walked, what they gave until now.
+    fn given_by(
+        &mut self,
+        branches: &[(Arc<str>, Vec<Step>)],
+        given: Vec<Option<Outputs>>,
+        frame: &Frame,
+        prefix: &str,
+    ) -> Arc<Json> {
+        let mut all = Map::new();
+        for ((name, steps), given) in branches.iter().zip(given) {
+            let outputs = given.unwrap_or_else(|| {
+                let mut outputs = Outputs::new();
+                self.look(|walk| walk.block_with(steps, &mut frame.side(), prefix, Some(&mut outputs)));
+                outputs
+            });
+            let outputs = outputs.into_iter().map(|(id, output)| (id.to_string(), Json::clone(&output)));
+            all.insert(name.to_string(), Json::Object(outputs.collect()));
+        }
+        Arc::new(Json::Object(all))
     }
 
     pub(super) fn r#try(&mut self, step: &Step, path: &StepPath, frame: &mut Frame) -> Flow {

@@ -210,9 +210,9 @@ impl Budget {
         self.pace.share = share;
     }
 
-    /// The limit of the day that leaves least, as far as this process knows.
-    pub(crate) fn day(&self, now: Timestamp) -> Option<Day> {
-        self.day.filter(|day| day.ends_at > now)
+    /// Calls left of the day that this process knows of: of one that is over, all that the next one gives.
+    pub(crate) fn day_left(&self, now: Timestamp) -> Option<i64> {
+        self.day.map(|day| if day.ends_at > now { day.left } else { day.limit })
     }
 
     /// Calls this process may still make, or makes just now.
@@ -248,7 +248,7 @@ impl Budget {
     }
 
     /// Calls a second that can be expected.
-    pub(crate) fn rate(&self) -> f64 {
+    fn rate(&self) -> f64 {
         let slots = self.limits.in_flight.map(|slots| slots.min(self.narrow.unwrap_or(slots)));
         let by_slots = slots.map(|slots| f64::from(slots) / self.call_s.max(0.001));
         let rate = match (self.limits.per_second, by_slots) {
@@ -425,7 +425,8 @@ impl Budget {
         }
         let waiting = u32::try_from(self.turns.len()).unwrap_or(u32::MAX);
         let wanted = if waiting > 0 || now <= self.tokens_until { waiting.max(self.block()) } else { 0 };
-        let free = self.limits.in_flight.map_or(u32::MAX, |_| self.slots.saturating_sub(self.busy));
+        let may = self.narrow.map_or(u32::MAX, |narrow| narrow.saturating_sub(self.busy));
+        let at_once = if now < self.held_until() { 0 } else { waiting.min(may) };
         let counted = self.counted();
         BudgetAsk {
             connection: connection.to_owned(),
@@ -434,7 +435,7 @@ impl Budget {
             tokens: if counted { wanted.saturating_sub(self.tokens) } else { 0 },
             back,
             unspent: self.tokens,
-            at_once: waiting.min(free),
+            at_once,
             lent_until: now.after(TOKENS_LAST),
             busy: self.busy,
             wanted: self.busy.saturating_add(waiting),
@@ -447,7 +448,8 @@ impl Budget {
     pub(crate) fn leased(&mut self, lease: &BudgetLease, now: Timestamp) {
         self.tokens += lease.tokens;
         if lease.tokens > 0 {
-            self.tokens_until = self.asked_at.after(TOKENS_LAST);
+            // Those for whom it was asked go on now, however long the answer took.
+            self.tokens_until = self.asked_at.after(TOKENS_LAST).max(now);
         }
         self.day = lease.day;
         if lease.day.is_none() {

@@ -7,6 +7,7 @@ use store::{AuditId, AuditRow, GateClass, GateRow, GateState, Store, StoreError,
 use super::{
     Errand, Gates,
     circuit::{self, Event},
+    door::Door,
 };
 use crate::Engine;
 
@@ -49,6 +50,7 @@ pub(crate) async fn keep_gates(engine: Arc<Engine>) {
 
 /// Everything there is to do now; says how long to sleep.
 async fn round(engine: &Arc<Engine>, rounds: &mut Rounds) -> Result<Duration, StoreError> {
+    let _turn = engine.gates.turn.lock().await;
     let now = engine.now();
     // Where there are no connections there is nothing to share.
     let shared_store = engine.settings.shared_store && !engine.catalogue().connections.is_empty();
@@ -122,13 +124,18 @@ pub(super) async fn carry(engine: &Arc<Engine>, connection: &str, class: GateCla
 async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError> {
     let gates = &engine.gates;
     let now = engine.now();
-    let mut asks = Vec::new();
-    for (name, door) in gates.doors.lock().iter_mut() {
-        if door.budget.ask_at.is_some_and(|at| at <= now) {
-            asks.push(door.budget.lease_ask(name, engine.worker(), now));
-        }
-    }
-    for ask in asks {
+    let is_due = |door: &Door| door.budget.ask_at.is_some_and(|at| at <= now);
+    let due: Vec<String> = {
+        let doors = gates.doors.lock();
+        doors.iter().filter(|(_, door)| is_due(door)).map(|(name, _)| name.clone()).collect()
+    };
+    for name in due {
+        // What one asks for is good for a moment only: it is made when it is sent.
+        let ask = {
+            let mut doors = gates.doors.lock();
+            let Some(door) = doors.get_mut(&name) else { continue };
+            door.budget.lease_ask(&name, engine.worker(), engine.now())
+        };
         let leased = engine.store.lease_budget(&ask).await;
         let now = engine.now();
         if let Some(door) = gates.doors.lock().get_mut(&ask.connection) {
@@ -142,9 +149,9 @@ async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError
     let mut next = None;
     for (name, door) in gates.doors.lock().iter() {
         next = [next, door.budget.ask_at].into_iter().flatten().min();
-        if let Some(day) = door.budget.day(now) {
+        if let Some(left) = door.budget.day_left(now) {
             #[expect(clippy::cast_precision_loss, reason = "a gauge is no exact thing")]
-            metrics::gauge!("liaison_budget_day_left", "connection" => crate::measure::connection(name)).set(day.left as f64);
+            metrics::gauge!("liaison_budget_day_left", "connection" => crate::measure::connection(name)).set(left as f64);
         }
         if *door.budget.limits() != store::BudgetLimits::default() {
             metrics::gauge!("liaison_budget_waiting", "connection" => crate::measure::connection(name))

@@ -51,6 +51,9 @@ pub(crate) struct Gates {
     /// What the caretaker still has to carry to the store.
     errands: Mutex<Vec<Errand>>,
     pub(crate) stir: Notify,
+    /// Whoever carries something between here and the store, or lets people change it: one at a time, so that nothing that was
+    /// read before a change is taken for newer.
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// Something to carry to the store.

@@ -6,7 +6,7 @@ use store::{AuditId, AuditRow, BudgetLimits, BudgetRow, Day, GateClass, GateRow,
 
 use super::{
     Errand,
-    circuit::{Event, closed},
+    circuit::{self, Event, closed},
     keeper, settings,
 };
 use crate::{Engine, frame::instant_text};
@@ -85,10 +85,7 @@ impl Engine {
         let rows = self.store.gates().await?;
         let find = |class| rows.iter().find(|row| row.connection == connection && row.class == class).cloned();
         let circuits = GateClass::ALL.into_iter().map(|class| find(class).unwrap_or_else(|| closed(connection, class))).collect();
-        let limits = match self.connection(connection) {
-            Some(known) => settings::read_saved(&known.config, &self.limits(&known.connector)).budget,
-            None => BudgetLimits::default(),
-        };
+        let limits = self.budget_of(connection);
         Ok(GateView { circuits, limits, budget: self.store.budget(connection).await? })
     }
 
@@ -105,6 +102,7 @@ impl Engine {
         who: &str,
         reason: &str,
     ) -> Result<bool, StoreError> {
+        let _turn = self.gates.turn.lock().await;
         self.gates.look(&*self.store, self.now()).await?;
         let event = Event::ByHand { open, who: who.to_owned(), reason: reason.to_owned() };
         let mut moved = false;
@@ -113,12 +111,7 @@ impl Engine {
         }
         if moved && !open {
             let rate = self.gates.doors.lock().get(connection).map_or(1.0, |door| door.settings.circuit.release_per_second);
-            let gap = Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default();
-            // Runs before other circuits come too; they find those as they were.
-            let gap_us = i64::try_from(gap.as_micros()).unwrap_or(i64::MAX);
-            self.store.hasten(WaitingFor::Circuit, self.now(), gap_us).await?;
-            self.wake_at(self.now());
-            self.wake.notify_one();
+            self.let_go_on(WaitingFor::Circuit, None, rate).await?;
         }
         Ok(moved)
     }
@@ -148,6 +141,8 @@ impl Engine {
             about: format!("connection {connection}"),
             note: format!("{sentence} {reason}"),
         };
+        let _turn = self.gates.turn.lock().await;
+        let kept = self.store.set_pause(connection, until, now, &audit).await?;
         // What the system asked for before and the store does not know yet must not come after this.
         let is_asked = |errand: &Errand| matches!(errand, Errand::Pause { connection: of, .. } if of == connection);
         let asked = {
@@ -156,23 +151,35 @@ impl Engine {
             errands.retain(|errand| !is_asked(errand));
             errands.len() < before
         };
-        if !self.store.set_pause(connection, until, now, &audit).await? && !asked {
-            return Ok(false);
+        if asked && !kept {
+            self.store.add_audit(&audit).await?;
         }
-        let rate = {
-            let mut doors = self.gates.doors.lock();
-            let budget = &mut doors.entry(connection.to_owned()).or_default().budget;
-            budget.pause_by_hand(until, now);
-            budget.rate()
-        };
-        if until.is_none() {
-            // Runs before other budgets come too; they find those as they were.
-            let gap = Duration::try_from_secs_f64(1.0 / rate).unwrap_or_default();
-            self.store.hasten(WaitingFor::Budget, now, i64::try_from(gap.as_micros()).unwrap_or(i64::MAX)).await?;
-            self.gates.stir.notify_one();
-            self.wake_at(now);
-            self.wake.notify_one();
+        self.gates.doors.lock().entry(connection.to_owned()).or_default().budget.pause_by_hand(until, now);
+        // Also where there was nothing to end: a try before may have come no further than this.
+        let rate = self.budget_of(connection).per_second.unwrap_or(circuit::RELEASE_PER_SECOND);
+        self.let_go_on(WaitingFor::Budget, until, rate).await?;
+        self.gates.stir.notify_one();
+        Ok(kept || asked)
+    }
+
+    /// Runs that wait for this reason are due soon, so many a second, but not before an instant. Those before other
+    /// connections come too; they find these as they were.
+    async fn let_go_on(&self, reason: WaitingFor, from: Option<Timestamp>, per_second: f64) -> Result<(), StoreError> {
+        let now = self.now();
+        // Other processes take the runs up, too, and must know by then what changed.
+        let known = if self.settings.shared_store { now.after(self.settings.gates_interval * 2) } else { now };
+        let from = from.map_or(known, |from| from.max(known));
+        let gap = Duration::try_from_secs_f64(1.0 / per_second).unwrap_or_default();
+        self.store.hasten(reason, from, i64::try_from(gap.as_micros()).unwrap_or(i64::MAX)).await?;
+        self.wake_at(from);
+        self.wake.notify_one();
+        Ok(())
+    }
+
+    fn budget_of(&self, connection: &str) -> BudgetLimits {
+        match self.connection(connection) {
+            Some(known) => settings::read_saved(&known.config, &self.limits(&known.connector)).budget,
+            None => BudgetLimits::default(),
         }
-        Ok(true)
     }
 }

@@ -203,6 +203,22 @@ fn nothing_more_is_begun_in_a_branch_when_enough_are_done() {
 }
 
 #[test]
+fn what_was_dealt_with_at_the_end_of_a_branch_that_is_enough_stands_in_the_journal() {
+    for rescue in ["fallback: { n: 1 }", "on_error: continue"] {
+        let steps = format!(
+            "steps:\n  - id: race\n    parallel:\n      slow: [ {{ id: s, wait: {{ for: 1h }} }} ]\n      one: [ {{ id: bad, do: sys.put, {rescue} }} ]\n    wait_for: any\n  \
+             - {{ id: then, do: sys.put }}\n  - {{ id: end, return: \"${{ steps.race.one }}\" }}\n"
+        );
+        let (world, then) = run(&steps, json!({}), &some_fail);
+        assert!(matches!(then, Then::Succeeded { .. }), "{rescue}: {then:?}");
+        let caught: Vec<_> =
+            world.entries().iter().filter(|entry| entry.word() == "caught").filter_map(|e| e.path().cloned()).collect();
+        assert_eq!(caught, ["bad".into()], "{rescue}");
+        assert!(world.output().is_some_and(|given| given.get("bad").is_some()), "{rescue}: {:?}", world.output());
+    }
+}
+
+#[test]
 fn a_failed_branch_is_none_of_those_waited_for() {
     let steps = two_of(
         "      one: [ { id: bad, do: sys.put } ]\n      two: [ { id: a, do: sys.put } ]\n      three: [ { id: nap, wait: { for: 1m } }, { id: b, do: sys.put } ]\n",

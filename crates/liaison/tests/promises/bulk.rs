@@ -207,10 +207,10 @@ async fn mended_and_replayed(database: Option<String>) {
     assert_eq!((&over["done"], &over["failed"], &over["patch"]), (&json!(3), &json!(0), &patch), "{over}");
     for item in all(&server, &format!("/api/v1/operations/{}/runs?", text(&made["id"]))).await {
         let new = server.wait(&text(&item["run"]), "succeeded").await;
-        let body = &new["event"]["body"];
+        let body = &new["trigger"]["body"];
         assert_eq!((&body["refuse"], &body["mended"], &body["note"]), (&json!(false), &json!(true), &json!("kept")), "{new}");
         let old = server.run(&text(&item["id"])).await;
-        assert_eq!((&old["event"]["body"]["refuse"], &old["event"]["body"]["mended"]), (&json!(true), &Value::Null), "{old}");
+        assert_eq!((&old["trigger"]["body"]["refuse"], &old["trigger"]["body"]["mended"]), (&json!(true), &Value::Null), "{old}");
     }
 }
 

@@ -236,6 +236,10 @@ impl Process {
     }
 
     pub(crate) async fn api(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+        if self.address.is_empty() {
+            // It died before it said where it listens.
+            return (0, Value::Null);
+        }
         #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
         let mut request =

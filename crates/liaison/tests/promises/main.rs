@@ -8,6 +8,8 @@ mod asked_and_killed;
 mod authors;
 mod backup;
 mod begun;
+// Only debug builds can be told to die.
+#[cfg(debug_assertions)]
 mod boundaries;
 mod bulk;
 mod cancel;

@@ -78,6 +78,7 @@ pub(crate) struct CircuitChange {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PauseChange {
     /// An instant as `2026-03-01T12:00:00Z`, at most a day away; null ends a pause, also one the other system asked for.
+    #[serde(deserialize_with = "Option::deserialize")]
     paused_until: Option<String>,
     /// For the audit list and whoever wonders.
     reason: String,

@@ -252,12 +252,14 @@ pub async fn those_who_wait_are_hastened(bed: Arc<dyn Bed>) {
     let circuit = WaitingFor::Circuit;
     let runs = [waiting(1, circuit, 900), waiting(2, circuit, 800), waiting(3, WaitingFor::Timer, 700), waiting(4, circuit, 50)];
     accept_all(&*store, runs).await;
-    assert_eq!(store.hasten(circuit, at(100), 2_000_000).await.unwrap(), 2);
+    assert_eq!(store.hasten(circuit, at(100), 900_000_000).await.unwrap(), 2);
+    assert_eq!(row(&*store, 1).await.due_at, Some(at(900)), "nobody is due later than before");
+    store.hasten(circuit, at(99), 3_000_000).await.unwrap();
     let mut due = Vec::new();
     for number in 1..=4 {
         due.push(row(&*store, number).await.due_at);
     }
-    assert_eq!(due, [Some(at(102)), Some(at(100)), Some(at(700)), Some(at(50))]);
+    assert_eq!(due, [Some(at(102)), Some(at(99)), Some(at(700)), Some(at(50))]);
     let owner = worker(&*store).await;
     let claims = store.claim(owner, at(101), 10).await.unwrap();
     assert_eq!(claims.len(), 2);

@@ -156,7 +156,7 @@ impl Gates for MemoryStore {
         let waiting: Vec<RunId> = later.filter(waits).collect();
         let mut due = now.micros();
         for id in &waiting {
-            model.change(*id, |run| run.due_at = Some(Timestamp::from_micros(due)));
+            model.change(*id, |run| run.due_at = run.due_at.min(Some(Timestamp::from_micros(due))));
             due = due.saturating_add(gap_us);
         }
         self.notice.notify_one();
