@@ -88,6 +88,9 @@ pub use crate::{
 };
 use crate::{clock::SharedClock, lease::Lease, program::CompileSettings as Compile, registry::Registry};
 
+/// What the keepers' rounds that are under way get to end when the engine stops; all they do is done again at the next start.
+const KEEPERS_PATIENCE: Duration = Duration::from_secs(2);
+
 /// What an engine is made of.
 pub struct Parts {
     /// Where everything durable lives.
@@ -247,6 +250,10 @@ impl Engine {
         match self.store.release_worker(self.worker(), self.now()).await {
             Ok(runs) => tracing::info!(runs, "engine.stop: runs given back"),
             Err(error) => tracing::warn!(%error, "engine.stop: runs are freed when the lease ends"),
+        }
+        // The store is closed next: a keeper in the middle of its round would call that a store that does not answer.
+        if tokio::time::timeout(KEEPERS_PATIENCE, self.tasks.wait()).await.is_err() {
+            tracing::debug!("engine.stop: a keeper's round did not end in time");
         }
     }
 

@@ -36,13 +36,14 @@ async fn a_row_is_inserted_updated_ignored_or_an_error_inside() {
 #[tokio::test]
 async fn many_rows_are_transformed_later() {
     let instance = Instance::start().await;
+    instance.configure(json!({"transform_s": 600}));
     let rows: Vec<Json> = (0..40).map(|row| json!({"Email": format!("p{row}@northwind.example"), "First name": "P", "Last name": row.to_string(), "made up": 1})).collect();
     let path = "/api/now/import/u_imp_user/insertMultiple";
     let (status, done) = instance.call(Method::POST, path, Some(json!({"records": rows}))).await;
     assert_eq!(status, 201, "{done}");
     let set = done["import_set_id"].as_str().unwrap();
     assert_eq!(instance.column("sys_import_set", &format!("sys_id={set}"), "state").await, ["loaded"]);
-    instance.sandbox.world().clock().advance(std::time::Duration::from_secs(2));
+    instance.sandbox.world().clock().advance(std::time::Duration::from_secs(600));
     assert_eq!(instance.column("sys_import_set", &format!("sys_id={set}"), "state").await, ["processed"]);
     let states = instance.column("sys_import_set_row", &format!("sys_import_set={set}"), "sys_import_state").await;
     assert_eq!((states.len(), states.iter().all(|state| state == "inserted")), (40, true));
