@@ -104,7 +104,7 @@ pub(crate) async fn keep(engine: Arc<Engine>) {
             Ok::<_, StoreError>(next)
         };
         pause = match round.await {
-            // Whoever is not heard of again is declared dead the moment his lease is over: others of his runs wait for it.
+            // Whoever is not heard of again is declared dead the moment his lease is over: his runs wait for it.
             Ok(next) => next.map_or(longest, |at| at.since(engine.now()) + LATE).min(longest),
             Err(error) => {
                 engine.lease.failing.store(true, Ordering::Relaxed);

@@ -40,7 +40,7 @@ pub(super) struct Order {
     scope: Option<String>,
     params: Vec<(String, String)>,
     assertion: Option<Result<Secret, String>>,
-    /// When that was signed, by this machine's clock, in seconds.
+    /// When that was signed, by our clock, in seconds.
     signed_s: i64,
 }
 
@@ -264,16 +264,16 @@ impl Order {
         // RFC 6749, 5.2: 400, or 401 for the client itself, and a code.
         let in_words = !body.error.is_empty() && !matches!(body.error.as_str(), "temporarily_unavailable" | "server_error");
         let definite = matches!(response.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
-        let wrong_clock = self.assertion.as_ref().and_then(|_| skew::clock_gap(&response.headers, self.signed_s));
-        if let Some(gap) = wrong_clock.as_ref().filter(|_| class == ErrorClass::Auth) {
-            // Nobody has to sign in anew for that.
-            let error = self.problem(class, "SIGN_IN_FAILED", format!("{why}; {gap}")).with_next(skew::NEXT);
-            return Refusal { error: StepError { retry_after: retry_after(&response.headers), ..error }, for_good: false };
-        }
-        let error = self.problem(class, "SIGN_IN_FAILED", why);
+        let timed = class == ErrorClass::Auth && self.assertion.is_some();
+        let gap = timed.then(|| skew::clock_gap(&response.headers, self.signed_s)).flatten();
+        let error = match &gap {
+            Some(gap) => self.problem(class, "SIGN_IN_FAILED", format!("{why}; {gap}")).with_next(skew::NEXT),
+            None => self.problem(class, "SIGN_IN_FAILED", why),
+        };
         Refusal {
             error: StepError { retry_after: retry_after(&response.headers), ..error },
-            for_good: class == ErrorClass::Auth && definite && in_words,
+            // Nobody has to sign in anew for a wrong clock.
+            for_good: class == ErrorClass::Auth && definite && in_words && gap.is_none(),
         }
     }
 
