@@ -146,7 +146,7 @@ settings! {
     backlog_max: u32 = "20000" ["LIAISON_BACKLOG_MAX"];
     /// How long a sender is held for room before its event is queued in the store.
     intake_patience: Span = "\"1s\"" ["LIAISON_INTAKE_PATIENCE"];
-    /// A process that is silent for so long owns nothing any more.
+    /// A process that is silent for so long owns nothing any more; at least 1s.
     lease: Span = "\"10s\"" ["LIAISON_LEASE"];
     /// How often other processes' work is looked for when no notice comes.
     poll_interval: Span = "\"1s\"" ["LIAISON_POLL_INTERVAL"];
@@ -196,6 +196,9 @@ settings! {
     log_format: LogFormat = "\"text\"" ["LIAISON_LOG_FORMAT", value_enum];
 }
 
+/// A lease is renewed three times before it ends; with less than this a slow disk alone would let it run out.
+const LEASE_MIN: Duration = Duration::from_secs(1);
+
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -235,6 +238,13 @@ impl Layer {
         };
         if [layer.runs_in_flight_max, layer.recipe_share, layer.group_max].contains(&Some(0)) {
             bail!("runs_in_flight_max, recipe_share and group_max must be at least 1");
+        }
+        if let Some(lease) = layer.lease.as_ref().filter(|lease| lease.0 < LEASE_MIN) {
+            bail!(
+                "lease is {:?}: a busy process would be taken for dead. Give at least {} s; the default is 10s",
+                lease.0,
+                LEASE_MIN.as_secs()
+            );
         }
         let data_dir = layer.data_dir.clone().unwrap_or_else(|| PathBuf::from("liaison-data"));
         let named = layer.connectors.clone().filter(|folder| !folder.as_os_str().is_empty());
@@ -387,6 +397,14 @@ mod tests {
         std::fs::write(&file, "lisen = \"127.0.0.1:9000\"\n").unwrap();
         let error = Layer { config: Some(file), ..Layer::default() }.resolve().unwrap_err();
         assert!(format!("{error:#}").contains("lisen"), "{error:#}");
+    }
+
+    #[test]
+    fn a_lease_that_no_process_could_keep_is_refused() {
+        let with = |lease| Layer { lease: Some(Span(Duration::from_millis(lease))), ..Layer::default() }.resolve();
+        let error = with(999).unwrap_err().to_string();
+        assert!(error.contains("999ms") && error.contains("at least 1 s"), "{error}");
+        assert_eq!(with(1_000).unwrap().engine().lease, Duration::from_secs(1));
     }
 
     #[test]

@@ -118,7 +118,8 @@ pub(crate) async fn claim(
 
 /// The oldest runs that are due. A worker that was declared dead may not claim: its runs would never
 /// be freed. The lock on its row keeps a reaper from declaring it dead until our claims can be seen.
-/// What another claimer or a commit holds is skipped, so that nobody waits here.
+/// What another claimer or a commit holds is skipped, so that nobody waits here. They go into an array because a join with a
+/// list whose length only its parameter says is planned as if it were a tenth of the table, and reads all runs there are.
 async fn take_oldest(
     connection: &mut PgConnection,
     worker: WorkerId,
@@ -130,7 +131,7 @@ async fn take_oldest(
            select id from runs where due_at <= $2 and exists (select from me) order by due_at, id limit $3 for update skip locked \
          ) \
          update runs r set status = 1, waiting_for = null, owner = $1, epoch = epoch + 1, due_at = null \
-         from due where r.id = due.id returning r.id, r.recipe_id, r.version, r.epoch, r.attempts, \
+         where r.id = any (array(select id from due)) returning r.id, r.recipe_id, r.version, r.epoch, r.attempts, \
          r.lane, r.parent_run, r.parent_path, r.answered",
     )
     .bind(worker.0)
@@ -176,7 +177,7 @@ async fn take_in_turns(
            ) as one \
          ) \
          update runs r set status = 1, waiting_for = null, owner = $1, epoch = epoch + 1, due_at = null \
-         from due where r.id = due.id returning r.id, r.recipe_id, r.version, r.epoch, r.attempts, \
+         where r.id = any (array(select id from due)) returning r.id, r.recipe_id, r.version, r.epoch, r.attempts, \
          r.lane, r.parent_run, r.parent_path, r.answered",
     )
     .bind(worker.0)

@@ -71,8 +71,9 @@ pub(crate) async fn leave(
     sqlx::query("delete from lanes where run_id = $1").bind(run.0).execute(&mut *connection).await.map_err(failed)?;
     let freed = sqlx::query(
         "update runs set status = 0, waiting_for = null, due_at = coalesce($2, accepted_at) \
-         where status = 2 and waiting_for = 7 and id in (select run_id from lanes where lane = $1 order by position limit coalesce( \
-         (select greatest(r.room, 1) from lanes l join runs r on r.id = l.run_id where l.lane = $1 order by l.position limit 1), 0))",
+         where status = 2 and waiting_for = 7 and id = any (array(select run_id from lanes where lane = $1 order by position \
+         limit coalesce((select greatest(r.room, 1) from lanes l join runs r on r.id = l.run_id where l.lane = $1 \
+         order by l.position limit 1), 0)))",
     )
     .bind(lane)
     .bind(now.map(Timestamp::micros))

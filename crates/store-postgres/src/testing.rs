@@ -67,6 +67,17 @@ impl FreshDatabase {
         execute(&self.url, sql.to_owned()).await;
     }
 
+    /// One number a statement of a test's own gives.
+    ///
+    /// # Panics
+    /// When the server refuses it.
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap_or_else(|error| panic!("{URL_VARIABLE}: {error}"));
+        let number = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        drop(connection.close().await);
+        number
+    }
+
     /// Removes it with everything in it.
     ///
     /// # Panics

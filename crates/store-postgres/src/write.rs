@@ -31,8 +31,8 @@ use std::{
 
 use sqlx::{Connection, PgConnection};
 use store::{
-    Accepted, Batch, BatchOutcome, Beside, Clock, Committed, DeadLetter, NewRun, RunCommit, RunId, RunStatus, StoreError,
-    SystemClock, Then, Timestamp,
+    Accepted, Batch, BatchOutcome, Beside, Clock, Committed, DeadLetter, NewRun, RunCommit, RunId, RunStatus, StoreError, Then,
+    Timestamp,
 };
 use uuid::Uuid;
 
@@ -45,7 +45,7 @@ use crate::{
 /// How often a group is written again because a key ran out while it was being read.
 const ROUNDS_MAX: usize = 5;
 /// A run that waits no longer than this is worth a notice; others look by themselves.
-const SOON: Duration = Duration::from_secs(2);
+const SOON_US: i64 = 2_000_000;
 
 const WRITE: &str = "\
 with event as materialized ( \
@@ -95,7 +95,7 @@ with event as materialized ( \
   from held h where r.id = h.run_id and h.status <> 1 and h.run_id in (select run_id from done) \
 ) \
 select (select count(*) from kept) as kept, (select count(*) from done) as written, \
-  case when $33 then pg_notify('liaison_work', '') end";
+  case when $33 <= (extract(epoch from clock_timestamp()) * 1000000)::bigint then pg_notify('liaison_work', '') end";
 
 pub(crate) async fn write(connection: &mut PgConnection, batch: &Batch) -> Result<BatchOutcome, StoreError> {
     if !batch.accepts.iter().any(|run| accepts_more(run)) && !batch.commits.iter().any(|commit| commits_more(commit)) {
@@ -294,7 +294,8 @@ async fn put(
     // A key whose time is over is taken over by the new event. The instant is one of the group's own;
     // a group spans about a millisecond.
     let now = events.first().map_or(0, |run| run.accepted_at.micros());
-    let notice = events.iter().map(|run| &run.then).chain(commits.iter().map(|commit| &commit.then)).any(leaves_work);
+    let notice_from =
+        events.iter().map(|run| &run.then).chain(commits.iter().map(|commit| &commit.then)).filter_map(work_from).min();
     let row = sqlx::query(WRITE)
         .bind(column(events, |run| run.id.0))
         .bind(column(events, |run| run.recipe.0))
@@ -328,7 +329,7 @@ async fn put(
         .bind(column(commits, |commit| commit.then.ended_at().map(Timestamp::micros)))
         .bind(column(commits, |commit| dead_letter(&commit.then)))
         .bind(column(commits, |commit| commit.then.error().map(error_text)))
-        .bind(notice)
+        .bind(notice_from)
         .bind(column(events, |run| run.parent.as_ref().map(|parent| parent.run.0)))
         .bind(column(events, |run| run.parent.as_ref().map(|parent| parent.path.to_string())))
         .bind(column(events, |run| run.lane.as_ref().map(|lane| lane.key.as_slice())))
@@ -345,12 +346,13 @@ fn column<'b, T, U>(items: &'b [T], value: impl Fn(&'b T) -> U) -> Vec<U> {
     items.iter().map(value).collect()
 }
 
-/// True when somebody else may take the run up now or soon.
-fn leaves_work(then: &Then) -> bool {
+/// From when on others are to be told that they may take the run up: what is due later they find by themselves. The
+/// database's clock decides, this machine's may be wrong.
+fn work_from(then: &Then) -> Option<i64> {
     match then {
-        Then::Queued { .. } => true,
-        Then::Waiting { due_at, .. } => *due_at <= SystemClock.now().after(SOON),
-        _ => false,
+        Then::Queued { .. } => Some(0),
+        Then::Waiting { due_at, .. } => Some(due_at.micros().saturating_sub(SOON_US)),
+        _ => None,
     }
 }
 

@@ -36,15 +36,10 @@ impl Walk<'_> {
     }
 
     pub(super) fn branch(&mut self, branches: &Branches, output: &Arc<Json>, path: &StepPath, frame: &mut Frame) -> Flow {
-        let steps = match &output["branch"] {
-            Json::Number(number) => number
-                .as_u64()
-                .and_then(|number| usize::try_from(number).ok())
-                .and_then(|number| branches.get(number.checked_sub(1)?)),
-            Json::String(_) => branches.iter().find(|(when, _)| when.is_none()),
-            _ => return Flow::Done(Arc::clone(output)),
-        };
-        let Some((_, steps)) = steps else {
+        if output["branch"].is_null() {
+            return Flow::Done(Arc::clone(output));
+        }
+        let Some(steps) = chosen(branches, output) else {
             return Flow::Stop(Stop::Failed(at_path(internal("the journal names a branch the recipe does not have"), path)));
         };
         // Steps of a branch are named like their neighbours: only loop passes nest.
@@ -342,16 +337,31 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether a block came to its end, as far as the journal knows of its last step.
+    /// Whether a block came to its end as far as the journal knows, or has nothing left to do but to reckon.
     fn is_over(&self, steps: &[Step], prefix: &str) -> bool {
-        let Some(step) = steps.last() else { return true };
-        let path = if prefix.is_empty() { step.id.to_string() } else { format!("{prefix}.{}", step.id) };
         let journal = &self.state.journal;
-        match journal.steps.get(path.as_str()) {
-            Some(StepState::Succeeded { .. } | StepState::Skipped) => true,
-            Some(StepState::Failed { .. }) => step.rescue.is_some(),
-            _ => matches!(journal.caught.get(path.as_str()), Some((_, Some(_)))),
+        for step in steps.iter().rev() {
+            let path = if prefix.is_empty() { step.id.to_string() } else { format!("{prefix}.{}", step.id) };
+            let (known, caught) = (journal.steps.get(path.as_str()), journal.caught.get(path.as_str()));
+            match (&step.kind, known) {
+                (_, Some(StepState::Skipped)) => return true,
+                // What was chosen is known before its steps are done.
+                (Kind::Choose(branches), Some(StepState::Succeeded { output, .. })) => {
+                    return chosen(branches, output).is_none_or(|steps| self.is_over(steps, prefix));
+                }
+                (_, Some(StepState::Succeeded { .. })) => return true,
+                (_, Some(StepState::Failed { .. })) => return step.rescue.is_some(),
+                (Kind::Try { steps, catch, finally }, _) => {
+                    let tried = if caught.is_some() { catch.as_ref() } else { Some(steps) };
+                    return self.is_over(finally, prefix) && tried.is_none_or(|steps| self.is_over(steps, prefix));
+                }
+                _ if matches!(caught, Some((_, Some(_)))) => return true,
+                (Kind::Set(_) | Kind::Script(_) | Kind::Save(_), _) => {}
+                (Kind::Choose(branches), _) if branches.iter().all(|(_, steps)| self.is_over(steps, prefix)) => {}
+                _ => return false,
+            }
         }
+        true
     }
 
     /// What branches gave, by name: those that were not walked, what they gave until now.
@@ -433,6 +443,19 @@ impl LoopState {
 /// What went in came out: every pass gives something or fails.
 pub(super) fn lost(went_in: usize, came_out: usize) -> Box<ErrorRecord> {
     internal(&format!("{went_in} items went into a loop and {came_out} came out"))
+}
+
+/// The steps of the branch a choice names, if it names one that is there.
+fn chosen<'b>(branches: &'b Branches, output: &Json) -> Option<&'b [Step]> {
+    let branch = match &output["branch"] {
+        Json::Number(number) => number
+            .as_u64()
+            .and_then(|number| usize::try_from(number).ok())
+            .and_then(|number| branches.get(number.checked_sub(1)?)),
+        Json::String(_) => branches.iter().find(|(when, _)| when.is_none()),
+        _ => None,
+    };
+    branch.map(|(_, steps)| &**steps)
 }
 
 /// What the passes of a loop are given.

@@ -203,6 +203,31 @@ fn nothing_more_is_begun_in_a_branch_when_enough_are_done() {
 }
 
 #[test]
+fn what_a_branch_reckons_after_its_last_call_is_no_reason_to_begin_more_in_another() {
+    let ends = [
+        "{ id: b, do: sys.put }, { id: sum, set: { n: 1 } }",
+        "{ id: b, do: sys.put }, { id: pick, choose: [ { when: 1 == 1, steps: [ { id: n, set: { n: 1 } } ] } ] }",
+        "{ id: round, try: [ { id: b, do: sys.put }, { id: sum, set: { n: 1 } } ], catch: [ { id: no, do: sys.put } ] }",
+    ];
+    // One that may still call is not over before it is walked.
+    let goes_on = "{ id: b, do: sys.put }, { id: pick, choose: [ { when: 1 == 2, steps: [ { id: n, set: { n: 1 } } ] }, { otherwise: [ { id: c, do: sys.put } ] } ] }";
+    for end in ends {
+        let steps = two_of(&format!(
+            "      slow: [ {{ id: s, do: sys.put }}, {{ id: never, do: sys.put }} ]\n      one: [ {{ id: a, do: sys.put }} ]\n      two: [ {end} ]\n"
+        ));
+        let (world, _) = run(&steps, json!({}), &fine);
+        let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
+        assert_eq!(calls, ["s", "a", "b", "then"], "{end}");
+    }
+    let steps = format!(
+        "steps:\n  - id: race\n    parallel:\n      left: [ {goes_on} ]\n      right: [ {{ id: a, do: sys.put }} ]\n    wait_for: any\n  - {{ id: end, return: \"${{ steps.race }}\" }}\n"
+    );
+    let (world, _) = run(&steps, json!({}), &fine);
+    let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
+    assert_eq!(calls, ["b", "a"], "what it would choose is no reason to walk it first");
+}
+
+#[test]
 fn what_was_dealt_with_at_the_end_of_a_branch_that_is_enough_stands_in_the_journal() {
     for rescue in ["fallback: { n: 1 }", "on_error: continue"] {
         let steps = format!(

@@ -3,6 +3,7 @@
 mod circles;
 mod locks;
 mod parts;
+mod plans;
 mod proxy;
 mod server;
 mod upgrade;

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use store::{
-    Accepted, Batch, Committed, GroupSettings, NewRun, Pages, RunCommit, RunStatus, Store, StoreError, Then, Timestamp, WorkerId,
-    Writer,
+    Accepted, Batch, Committed, GroupSettings, NewRun, Pages, RunCommit, RunStatus, Store, StoreError, Then, Timestamp,
+    WaitingFor, WorkerId, Writer,
 };
 use store_postgres::{OpenError, PostgresOptions, PostgresStore, testing::FreshDatabase};
 
@@ -285,6 +285,12 @@ async fn no_notice_without_work_for_others() {
     let end = Arc::new(end(run.id, owner));
     store.write(&Batch { accepts: vec![Arc::new(run)], commits: Vec::new() }).await.unwrap();
     store.write(&Batch { accepts: Vec::new(), commits: vec![end] }).await.unwrap();
+    let now = database.number("select (extract(epoch from clock_timestamp()) * 1000000)::bigint").await;
+    let waiting = |number, seconds: i64| {
+        let due_at = Timestamp::from_micros(now + seconds * 1_000_000);
+        Arc::new(new_run(recipe, number, owner, Then::Waiting { reason: WaitingFor::Timer, due_at }))
+    };
+    store.write(&Batch { accepts: vec![waiting(3, 3_600)], commits: Vec::new() }).await.unwrap();
     // Notices come in order: the first that comes is this one.
     let queued = Arc::new(new_run(recipe, 2, owner, Then::Queued { due_at: NOW }));
     let told = async {
@@ -293,6 +299,8 @@ async fn no_notice_without_work_for_others() {
     };
     let queue = async { store.write(&Batch { accepts: vec![queued], commits: Vec::new() }).await.unwrap() };
     assert_eq!(tokio::join!(told, queue).0, 1);
+    let soon = Batch { accepts: vec![waiting(4, 1)], commits: Vec::new() };
+    tokio::join!(listening.wait_for_notice(), async { drop(store.write(&soon).await.unwrap()) });
     store.close().await;
     listening.close().await;
     database.remove().await;
