@@ -139,7 +139,7 @@ fn step_of(place: &StepPath) -> StepPath {
 
 /// The failure of a step whose called run failed.
 pub(crate) fn called_failed(run: RunId, slug: &str, error: &ErrorRecord) -> Box<ErrorRecord> {
-    Box::new(ErrorRecord {
+    let failed = ErrorRecord {
         class: error.class.clone(),
         code: error.code.clone(),
         message: format!("The called recipe {slug} failed: {}", error.message),
@@ -147,7 +147,9 @@ pub(crate) fn called_failed(run: RunId, slug: &str, error: &ErrorRecord) -> Box<
         path: None,
         request: None,
         response: None,
-    })
+        causes: Vec::new(),
+    };
+    Box::new(failed.caused_by(error, Some(run.to_string())))
 }
 
 /// The failure of a step whose called run was cancelled.
@@ -160,6 +162,7 @@ pub(crate) fn called_cancelled(run: RunId, slug: &str) -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }
 

@@ -258,6 +258,7 @@ fn too_late() -> ErrorRecord {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     }
 }
 
@@ -270,6 +271,7 @@ fn internal(message: &str) -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }
 
@@ -303,6 +305,7 @@ fn partly(journal: &Journal) -> Option<Box<ErrorRecord>> {
         path: first.path.clone(),
         request: None,
         response: None,
+        causes: Vec::new(),
     }))
 }
 

@@ -384,5 +384,6 @@ pub(crate) fn record(error: &StepError) -> ErrorRecord {
         path: None,
         request: error.request.clone(),
         response: error.response.clone(),
+        causes: Vec::new(),
     }
 }

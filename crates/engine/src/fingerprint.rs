@@ -144,6 +144,7 @@ mod tests {
             path: Some(path.to_owned()),
             request: None,
             response: None,
+            causes: Vec::new(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use connector::ErrorClass;
 use recipe::ast::Payloads;
 use serde_json::{Map, Value as Json};
-use store::{Beside, Entry, ErrorRecord, Forgetting, Keeps, RunId, StoreError, Timestamp, open_chunk, write_chunk};
+use store::{Beside, EarlierError, Entry, ErrorRecord, Forgetting, Keeps, RunId, StoreError, Timestamp, open_chunk, write_chunk};
 
 use crate::{Engine, program::Program, reading::PART_CHUNKS};
 
@@ -221,15 +221,23 @@ fn left_of(value: &Json, keeps: Keeps) -> Json {
 fn without_words(error: ErrorRecord, keeps: Keeps) -> ErrorRecord {
     let left = |value: Option<Json>| value.map(|value| left_of(&value, keeps)).filter(|value| !value.is_null());
     // A code of another system's own may say anything.
-    let own = error.code.len() <= 64 && error.code.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
+    let code = |code: String| {
+        let own = code.len() <= 64 && code.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
+        if own { code } else { ErrorClass::Internal.as_str().to_uppercase() }
+    };
     ErrorRecord {
-        code: if own { error.code } else { ErrorClass::Internal.as_str().to_uppercase() },
+        code: code(error.code),
         class: error.class,
         message: SAID.to_owned(),
         next: None,
         path: error.path,
         request: left(error.request),
         response: left(error.response),
+        causes: error
+            .causes
+            .into_iter()
+            .map(|earlier| EarlierError { code: code(earlier.code), message: SAID.to_owned(), ..earlier })
+            .collect(),
     }
 }
 
@@ -255,7 +263,16 @@ mod tests {
         let error = || {
             let (request, response) = (Some(json!({ "body": SECRET })), Some(json!(SECRET)));
             let (class, code, message) = ("server".to_owned(), SECRET.to_owned(), SECRET.to_owned());
-            Box::new(ErrorRecord { class, code, message, next: Some(SECRET.to_owned()), path: None, request, response })
+            Box::new(ErrorRecord {
+                class,
+                code,
+                message,
+                next: Some(SECRET.to_owned()),
+                path: None,
+                request,
+                response,
+                causes: Vec::new(),
+            })
         };
         let entries = vec![
             Entry::Accepted { at, via: "api".into(), event: value(), params: Arc::default(), state: value(), trace: None },

@@ -231,6 +231,7 @@ pub(crate) fn error_json(error: &ErrorRecord) -> Json {
         "step": error.path,
         "request": error.request,
         "response": error.response,
+        "causes": error.causes,
     })
 }
 

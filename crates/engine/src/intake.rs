@@ -454,5 +454,6 @@ fn no_key() -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }

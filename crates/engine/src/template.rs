@@ -147,5 +147,6 @@ pub(crate) fn formula_failed(error: &EvalError, place: &str) -> Box<ErrorRecord>
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }

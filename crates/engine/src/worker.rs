@@ -216,6 +216,7 @@ async fn give_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, error: 
             path: None,
             request: None,
             response: None,
+            causes: Vec::new(),
         });
         let ended = Entry::Ended { at: now, how: Ending::Failed, out: None, err: Some(error.clone()), by: None };
         (vec![ended], Then::Failed { at: now, error })

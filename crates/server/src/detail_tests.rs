@@ -15,6 +15,7 @@ fn failed(path: &str) -> Entry {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     };
     Entry::Failed { p: path.into(), n: 0, at: Timestamp::from_micros(1), err: Box::new(err), retry: None, doubt: false }
 }

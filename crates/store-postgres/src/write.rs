@@ -26,12 +26,11 @@
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use sqlx::{Connection, PgConnection};
 use store::{
-    Accepted, Batch, BatchOutcome, Beside, Clock, Committed, DeadLetter, NewRun, RunCommit, RunId, RunStatus, StoreError, Then,
+    Accepted, Batch, BatchOutcome, Beside, Committed, DeadLetter, NewRun, RunCommit, RunId, RunStatus, StoreError, Then,
     Timestamp,
 };
 use uuid::Uuid;

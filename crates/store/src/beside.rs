@@ -81,6 +81,7 @@ impl Answer {
                 path: None,
                 request: None,
                 response: None,
+                causes: Vec::new(),
             };
             Self { path: path.into(), at, by: "liaison".to_owned(), out: None, err: Some(Box::new(err)) }
         })

@@ -84,6 +84,49 @@ pub struct ErrorRecord {
     /// The answer as received.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Json>,
+    /// What had failed before and led here, the nearest first: the error a `catch` was dealing with, the step of a called run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub causes: Vec<EarlierError>,
+}
+
+/// What a longer chain of causes is cut to.
+const CAUSES_MAX: usize = 8;
+
+/// An error that led to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EarlierError {
+    /// The step that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The run it failed in, when that is another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// One of the error classes.
+    pub class: String,
+    /// Stable code.
+    pub code: String,
+    /// What happened and why.
+    pub message: String,
+}
+
+impl ErrorRecord {
+    /// This error, which another led to: in a run of its own when `run` is given. Said of the same error again, it stays as it is.
+    #[must_use]
+    pub fn caused_by(mut self, other: &Self, run: Option<String>) -> Self {
+        let cause = EarlierError {
+            path: other.path.clone(),
+            run,
+            class: other.class.clone(),
+            code: other.code.clone(),
+            message: other.message.clone(),
+        };
+        if !self.causes.contains(&cause) {
+            self.causes.push(cause);
+            self.causes.extend(other.causes.iter().cloned());
+            self.causes.truncate(CAUSES_MAX);
+        }
+        self
+    }
 }
 
 /// How a run ended.

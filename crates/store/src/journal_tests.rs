@@ -15,6 +15,7 @@ fn error() -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }
 
@@ -137,4 +138,26 @@ fn an_attempt_after_a_crash_sends_the_same_input() {
     assert_eq!(journal.inputs.get("a"), Some(&input));
     assert_eq!(journal.steps.get("a"), Some(&StepState::Running { attempt: 1 }));
     assert_eq!(journal.next_seq, 1);
+}
+
+#[test]
+fn an_error_names_what_led_to_it_and_how_far_back_is_bounded() {
+    let error = |code: usize| ErrorRecord {
+        class: "invalid".to_owned(),
+        code: format!("E{code}"),
+        message: "no".to_owned(),
+        next: None,
+        path: Some(format!("s{code}")),
+        request: None,
+        response: None,
+        causes: Vec::new(),
+    };
+    let chain = (1..30).fold(error(0), |first, next| error(next).caused_by(&first, None));
+    let codes: Vec<&str> = chain.causes.iter().map(|earlier| &*earlier.code).collect();
+    assert_eq!(codes, ["E28", "E27", "E26", "E25", "E24", "E23", "E22", "E21"], "the nearest first");
+    let twice = error(2).caused_by(&error(1), Some("run_1".to_owned())).caused_by(&error(1), Some("run_1".to_owned()));
+    assert_eq!(twice.causes.len(), 1, "walked again, it is the same");
+    let text = serde_json::to_string(&error(1)).unwrap();
+    assert!(!text.contains("causes"), "nothing is written where nothing led to it: {text}");
+    assert_eq!(serde_json::from_str::<ErrorRecord>(&text).unwrap(), error(1), "records of before are read");
 }

@@ -66,9 +66,9 @@ pub use crate::{
     ids::{ApprovalId, AuditId, BadId, ConnectionId, InboundId, KeyId, NoticeId, OperationId, RecipeId, RunId, WorkerId},
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{
-        Apart, Caught, Chunk, Doubted, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal, JournalCheck,
-        JournalReader, Lived, LoopRows, Packed, PathMap, PathSet, Row, StepPath, StepState, Stream, file_path, filled_by,
-        for_each_row, open_chunk, pack_chunk, page_path, read_chunk, write_chunk,
+        Apart, Caught, Chunk, Doubted, EarlierError, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal,
+        JournalCheck, JournalReader, Lived, LoopRows, Packed, PathMap, PathSet, Row, StepPath, StepState, Stream, file_path,
+        filled_by, for_each_row, open_chunk, pack_chunk, page_path, read_chunk, write_chunk,
     },
     master::MasterKey,
     operation::{

@@ -406,7 +406,7 @@ impl Walk<'_> {
                 let outer = frame.set_error(Some(Arc::new(error_json(&error))));
                 let flow = self.block(catch, frame, &prefix);
                 frame.set_error(outer);
-                (flow, "caught")
+                (led_to(&error, flow), "caught")
             }
             (tried, _) => (tried, "succeeded"),
         };
@@ -417,7 +417,12 @@ impl Walk<'_> {
         if !matches!(flow, Flow::Stop(Stop::Doubt(_))) {
             match self.block(finally, frame, &prefix) {
                 Flow::Done(_) => {}
-                other => return other,
+                other => {
+                    return match &flow {
+                        Flow::Stop(Stop::Failed(error)) => led_to(error, other),
+                        _ => other,
+                    };
+                }
             }
         }
         match flow {
@@ -443,6 +448,14 @@ impl LoopState {
 /// What went in came out: every pass gives something or fails.
 pub(super) fn lost(went_in: usize, came_out: usize) -> Box<ErrorRecord> {
     internal(&format!("{went_in} items went into a loop and {came_out} came out"))
+}
+
+/// A failure names the one it came after.
+fn led_to(first: &ErrorRecord, flow: Flow) -> Flow {
+    match flow {
+        Flow::Stop(Stop::Failed(error)) => Flow::Stop(Stop::Failed(Box::new(error.caused_by(first, None)))),
+        other => other,
+    }
 }
 
 /// The steps of the branch a choice names, if it names one that is there.
@@ -477,6 +490,7 @@ fn never_held(turns: usize) -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }
 
@@ -496,6 +510,7 @@ fn not_a_list(value: &Json) -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }
 
@@ -508,5 +523,6 @@ fn too_many(items: usize) -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }

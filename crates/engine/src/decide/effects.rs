@@ -109,6 +109,7 @@ impl Walk<'_> {
             path: None,
             request: Some(Json::clone(&input)),
             response: None,
+            causes: Vec::new(),
         });
         self.state.push(Entry::Uncertain { p: Arc::clone(path), n: attempt, at: self.now, err: error.clone() });
         Some(Flow::Stop(Stop::Doubt(at_path(error, path))))
@@ -171,6 +172,7 @@ impl Walk<'_> {
                 path: None,
                 request: Some(Json::clone(&input)),
                 response: None,
+                causes: Vec::new(),
             });
             self.state.push(Entry::Uncertain { p: Arc::clone(path), n: attempt, at: self.now, err: error.clone() });
             return Err(Flow::Stop(Stop::Doubt(at_path(error, path))));
@@ -184,6 +186,7 @@ impl Walk<'_> {
                 path: None,
                 request: None,
                 response: None,
+                causes: Vec::new(),
             });
             let doubt = (step.action.effect)(&input) != Effect::None;
             let (p, at, err) = (Arc::clone(path), self.now, error.clone());

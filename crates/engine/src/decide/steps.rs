@@ -280,6 +280,7 @@ impl Walk<'_> {
             path: None,
             request: None,
             response: None,
+            causes: Vec::new(),
         };
         self.fail(path, Box::new(error))
     }

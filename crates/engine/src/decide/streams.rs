@@ -173,5 +173,6 @@ fn too_many(what: &str, passes: usize, next: &str) -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }

@@ -162,6 +162,7 @@ fn took_too_long(limit: Duration) -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }
 
@@ -174,6 +175,7 @@ fn not_back_in_time() -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }
 
@@ -196,5 +198,6 @@ fn not_a(text: &str, wanted: &str, next: &str) -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }

@@ -96,6 +96,7 @@ pub(crate) fn error() -> Box<ErrorRecord> {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     })
 }
 

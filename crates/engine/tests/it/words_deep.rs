@@ -316,6 +316,13 @@ fn a_catch_that_fails_still_leads_to_finally() {
     assert_eq!(called(&world), ["bad", "bad_too", "last"]);
     let Then::Failed { error, .. } = then else { panic!("{then:?}") };
     assert_eq!(error.path.as_deref(), Some("bad_too"));
+    let causes =
+        |error: &store::ErrorRecord| -> Vec<_> { error.causes.iter().filter_map(|earlier| earlier.path.clone()).collect() };
+    assert_eq!(causes(&error), ["bad"], "what it all began with is told, too");
+    assert_eq!((&*error.causes[0].code, &error.causes[0].run), ("HTTP_503", &None));
+    let (_, then) = Story::new(&text.replace("id: last", "id: bad_last"), json!({}), &some_fail).told();
+    let Then::Failed { error, .. } = then else { panic!("{then:?}") };
+    assert_eq!((error.path.as_deref(), causes(&error)), (Some("bad_last"), vec!["bad_too".to_owned(), "bad".to_owned()]));
 }
 
 #[test]

@@ -29,6 +29,7 @@ pub(super) fn error_known<'a>() -> Known<'a> {
         ("step", TEXT_OR_NULL),
         ("request", Known::Any),
         ("response", Known::Any),
+        ("causes", Known::Any),
     ])
 }
 

@@ -92,6 +92,7 @@ fn error(class: &str, code: &str) -> Box<ErrorRecord> {
             json!({"method": "GET", "url": "https://desk.example/customers/c1", "headers": {"idempotency-key": "k", "accept": "*/*"}}),
         ),
         response: Some(json!({"status": 503, "headers": {"x-request-id": "r1"}, "body": null})),
+        causes: Vec::new(),
     })
 }
 

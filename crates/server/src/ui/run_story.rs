@@ -50,12 +50,20 @@ pub(super) fn card(detail: &RunDetail, rows: &[StepRow]) -> Option<ErrorCard> {
     }
     Some(ErrorCard {
         what: what(error, row, app),
-        why: error.message.clone(),
+        why: why(error),
         said: None,
         retried: retried(error, row),
         next,
         codes: vec![error.code.clone(), error.class.clone()],
         others: None,
+    })
+}
+
+/// What went wrong, and what had gone wrong before and led there.
+fn why(error: &ErrorRecord) -> String {
+    error.causes.iter().fold(error.message.clone(), |why, earlier| match &earlier.path {
+        Some(path) => format!("{why} Before that {path} had failed: {}", earlier.message),
+        None => format!("{why} Before that: {}", earlier.message),
     })
 }
 

@@ -29,6 +29,7 @@ fn wish(run: RunId, length: i32) -> Forgetting {
         path: None,
         request: None,
         response: None,
+        causes: Vec::new(),
     };
     let chunks = (0..length).map(|seq| (seq, nothing.clone())).collect();
     Forgetting { run, length, chunks, finishes: true, error: Some(error), at: at(1000) }

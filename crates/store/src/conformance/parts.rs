@@ -147,6 +147,7 @@ pub(crate) fn record(message: &str) -> Box<ErrorRecord> {
         path: Some("push[3].up".to_owned()),
         request: Some(json!({"method": "POST"})),
         response: None,
+        causes: Vec::new(),
     })
 }
 

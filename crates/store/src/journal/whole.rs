@@ -110,7 +110,16 @@ mod tests {
         let err = || {
             let text = Some(json!("x".repeat(5000)));
             let (class, code, message) = ("invalid".to_owned(), "HTTP_400".to_owned(), "no".to_owned());
-            Box::new(crate::ErrorRecord { class, code, message, next: None, path: None, request: text.clone(), response: text })
+            Box::new(crate::ErrorRecord {
+                class,
+                code,
+                message,
+                next: None,
+                path: None,
+                request: text.clone(),
+                response: text,
+                causes: Vec::new(),
+            })
         };
         let (at, n, out) = (Timestamp::from_micros(0), 1, Arc::new(json!("x".repeat(5000))));
         let started = |path: &str| Entry::Started { p: path.into(), n, at, input: Some(Arc::clone(&out)) };
