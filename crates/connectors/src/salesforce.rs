@@ -29,6 +29,8 @@ const NOTES: &[&str] = &[
     "Made by Salesforce's documentation of its REST API, Bulk API 2.0, OAuth and outbound messages, for API versions 46.0 to 67.0.",
     "Salesforce knows no key for a record that is created, so only a create with a key field may be sent again by itself.",
     "A query's cursor may end with its session (not documented), so searches walk by id where they can.",
+    "A key that ends in .inc, .json or .xml is looked up by a query and written in a collection: in an address Salesforce reads such an ending as a format. Which endings it takes so is not documented in full.",
+    "A bulk load that deletes and is sent again after a lost answer counts rows that are in the recycle bin as deleted: they are what was asked for.",
     "Ids are never sorted here: the order of their letters is the org's own.",
 ];
 

@@ -9,8 +9,8 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     api::{Api, flag, invalid, text},
-    csv_rows::{Edges, Rows, cell, given_back, line},
-    errors::of_row,
+    csv_rows::{ERROR, Edges, Rows, cell, given_back, line},
+    errors::{IN_BIN, of_row},
     field_input,
     filter::bound,
     input, object_input,
@@ -18,6 +18,8 @@ use super::{
 
 /// Bytes of one upload; Salesforce takes 100 MB, our memory less.
 const UPLOAD_BYTES: usize = 20_000_000;
+/// How a file in UTF-8 may begin.
+const MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 /// Rows given as a list.
 const ROWS_MAX: usize = 200_000;
 /// Refused rows, and rows not looked at, told in the answer of a load; the others are read by `bulk_results`.
@@ -128,7 +130,15 @@ async fn load_all(cx: Cx, given: Json) -> Result<Json, StepError> {
     {
         return Err(after(&sent, &given, error));
     }
-    told(&api, &sent).await
+    told(&api, &given, &sent).await.map_err(|error| {
+        // The rows are written, whatever becomes of the lists of results.
+        after(&sent, &given, StepError { doubt: Doubt::MayHaveHappened, ..error })
+    })
+}
+
+/// Rows that are gone already say so when they are deleted once more.
+fn deletes(given: &Json) -> bool {
+    matches!(text(given, "operation"), "delete" | "hardDelete")
 }
 
 /// What it means that jobs were broken off by Salesforce or by somebody there: the rest of their rows was never looked at.
@@ -165,7 +175,8 @@ fn after(sent: &[Sent], given: &Json, mut error: StepError) -> StepError {
         error.message = format!("{} (bulk jobs {} were begun)", error.message, ids.join(", "));
         // What was refused whole wrote nothing.
         let nothing = error.code == "BULK_JOB_FAILED" && error.class == ErrorClass::Invalid;
-        if text(given, "operation") == "insert" && !nothing {
+        // The next try must know deletions for its own work.
+        if (text(given, "operation") == "insert" || deletes(given)) && !nothing {
             error.doubt = Doubt::MayHaveHappened;
         }
     }
@@ -212,7 +223,16 @@ async fn send_file(api: &Api<'_>, given: &Json, file: &File, sent: &mut Vec<Sent
         .ok_or_else(|| StepError::new(ErrorClass::Internal, "FILES_MISSING", "this process keeps no files"))?;
     let mut reader = files.open(&file.token).await?;
     let (mut edges, mut buffer, mut edge, mut heading) = (Edges::default(), Vec::new(), 0, Vec::new());
-    while let Some(piece) = reader.next().await? {
+    let mut start = Some(Vec::new());
+    while let Some(mut piece) = reader.next().await? {
+        if let Some(mut begun) = start.take() {
+            begun.extend_from_slice(&piece);
+            if begun.len() < MARK.len() {
+                start = Some(begun);
+                continue;
+            }
+            piece = without_mark(begun, file)?;
+        }
         if let Some(end) = edges.last(&piece) {
             edge = buffer.len() + end;
         }
@@ -239,6 +259,16 @@ async fn send_file(api: &Api<'_>, given: &Json, file: &File, sent: &mut Vec<Sent
     }
 }
 
+/// The start of a file without its byte order mark, which Salesforce would take for a part of the first heading.
+fn without_mark(start: Vec<u8>, file: &File) -> Result<Bytes, StepError> {
+    if start.starts_with(&[0xFF, 0xFE]) || start.starts_with(&[0xFE, 0xFF]) {
+        let words = format!("the file \"{}\" is written in UTF-16, and Salesforce takes UTF-8", file.name);
+        return Err(invalid("INPUT_INVALID", words, "Write the file in UTF-8."));
+    }
+    let start = Bytes::from(start);
+    Ok(if start.starts_with(&MARK) { start.slice(MARK.len()..) } else { start })
+}
+
 async fn send_part(api: &Api<'_>, given: &Json, upload: Vec<u8>, sent: &mut Vec<Sent>) -> Result<(), StepError> {
     let named = |name: &str, or: &str| given.get(name).and_then(Json::as_str).unwrap_or(or).to_owned();
     let from_file = given.get("file").is_some_and(|file| !file.is_null());
@@ -254,7 +284,10 @@ async fn send_part(api: &Api<'_>, given: &Json, upload: Vec<u8>, sent: &mut Vec<
     let body = answer.json().map_err(settled)?;
     let id = body["id"].as_str().ok_or_else(|| settled(answer.unreadable("it names no job")))?.to_owned();
     let put = api.call(Method::PUT, api.url(&["jobs", "ingest", &id, "batches"])).body("text/csv", Bytes::from(upload));
-    api.send(put).await.map_err(settled)?;
+    if let Err(error) = api.send(put).await {
+        abort(api, &id).await;
+        return Err(settled(error));
+    }
     sent.push(Sent { id: id.clone(), last: body });
     let close = api.call(Method::PATCH, api.url(&["jobs", "ingest", &id])).json(&json!({ "state": "UploadComplete" }));
     match api.json(close).await {
@@ -262,10 +295,24 @@ async fn send_part(api: &Api<'_>, given: &Json, upload: Vec<u8>, sent: &mut Vec<
         // The answer was lost: the job itself knows whether it was closed.
         Err(error) if error.doubt == Doubt::MayHaveHappened => {
             let job = api.json(api.get(&["jobs", "ingest", &id])).await?;
-            if job["state"] == "Open" { Err(StepError { doubt: Doubt::Settled, ..error }) } else { Ok(()) }
+            if job["state"] != "Open" {
+                return Ok(());
+            }
+            abort(api, &id).await;
+            Err(StepError { doubt: Doubt::Settled, ..error })
         }
-        Err(error) => Err(error),
+        Err(error) => {
+            abort(api, &id).await;
+            Err(error)
+        }
     }
+}
+
+/// Ends a job that was opened and not begun; another one is opened by the next try. A job that cannot be ended does
+/// nothing either, and Salesforce forgets it after a day.
+async fn abort(api: &Api<'_>, id: &str) {
+    let call = api.call(Method::PATCH, api.url(&["jobs", "ingest", id])).json(&json!({ "state": "Aborted" }));
+    let _ = api.send(call).await;
 }
 
 /// Looks at a job until it is over, or the attempt's time is.
@@ -281,23 +328,32 @@ async fn wait(api: &Api<'_>, kind: &str, one: &mut Sent) -> Result<(), StepError
     }
 }
 
-async fn told(api: &Api<'_>, sent: &[Sent]) -> Result<Json, StepError> {
+async fn told(api: &Api<'_>, given: &Json, sent: &[Sent]) -> Result<Json, StepError> {
+    // An earlier try whose answer was lost may have deleted them: that is what was wanted.
+    let ours = if api.cx.in_doubt && deletes(given) { Some(IN_BIN) } else { None };
     let count = |name: &str| sent.iter().filter_map(|one| one.last[name].as_u64()).sum::<u64>();
-    let (processed, failed) = (count("numberRecordsProcessed"), count("numberRecordsFailed"));
+    let (processed, mut failed) = (count("numberRecordsProcessed"), count("numberRecordsFailed"));
     let (mut refused, mut unprocessed, mut message, mut states) = (Vec::new(), Vec::new(), Json::Null, Vec::new());
     let mut unprocessed_cut = false;
     for one in sent {
         let state = one.last["state"].as_str().unwrap_or_default();
         states.push(state);
-        if one.last["numberRecordsFailed"].as_u64().unwrap_or_default() > 0 && refused.len() < TOLD_MAX {
-            let (rows, ..) = results(api, &one.id, "failedResults", 0, TOLD_MAX - refused.len()).await?;
-            refused.extend(rows);
+        let bad = one.last["numberRecordsFailed"].as_u64().unwrap_or_default();
+        if bad > 0 && (refused.len() < TOLD_MAX || ours.is_some()) {
+            let rows = Rows::new(0, TOLD_MAX - refused.len()).without(ours);
+            let (rows, answer) = results(api, &one.id, "failedResults", rows).await?;
+            if ours.is_some() && rows.seen as u64 != bad {
+                return Err(answer.unreadable(&format!("it has {} refused rows, and the bulk job has {bad}", rows.seen)));
+            }
+            failed -= rows.seen_done as u64;
+            refused.extend(rows.rows.into_iter().map(result));
         }
         if matches!(state, "Failed" | "Aborted") {
             message = one.last["errorMessage"].clone();
-            let (rows, all, _) = results(api, &one.id, "unprocessedrecords", 0, TOLD_MAX - unprocessed.len()).await?;
-            unprocessed_cut |= rows.len() < all;
-            unprocessed.extend(rows.into_iter().map(|mut row| row["row"].take()));
+            let rows = Rows::new(0, TOLD_MAX - unprocessed.len());
+            let (rows, _) = results(api, &one.id, "unprocessedrecords", rows).await?;
+            unprocessed_cut |= rows.rows.len() < rows.seen;
+            unprocessed.extend(rows.rows.into_iter().map(|row| result(row)["row"].take()));
         }
     }
     let state = match () {
@@ -313,22 +369,14 @@ async fn told(api: &Api<'_>, sent: &[Sent]) -> Result<Json, StepError> {
     )
 }
 
-/// Some rows of a job's list of results, and how many it has.
-async fn results(
-    api: &Api<'_>,
-    id: &str,
-    which: &str,
-    skip: usize,
-    most: usize,
-) -> Result<(Vec<Json>, usize, Answer), StepError> {
-    let mut rows = Rows::new(skip, most);
+/// Reads a job's list of results.
+async fn results(api: &Api<'_>, id: &str, which: &str, mut rows: Rows) -> Result<(Rows, Answer), StepError> {
     let call =
         api.get(&["jobs", "ingest", id, which]).header(header::ACCEPT, "text/csv").header(header::ACCEPT_ENCODING, "identity");
     let answer = api.send_into(call, &mut rows).await?;
     csv(&answer)?;
     rows.finish()?;
-    let seen = rows.seen;
-    Ok((rows.rows.into_iter().map(result).collect(), seen, answer))
+    Ok((rows, answer))
 }
 
 /// A gateway's page is no CSV.
@@ -340,7 +388,7 @@ fn csv(answer: &Answer) -> Result<(), StepError> {
 /// A row of results with Salesforce's own columns apart.
 fn result(mut row: Map<String, Json>) -> Json {
     let mut own = |name: &str| row.shift_remove(name).and_then(|value| value.as_str().map(str::to_owned));
-    let (id, created, error) = (own("sf__Id"), own("sf__Created"), own("sf__Error"));
+    let (id, created, error) = (own("sf__Id"), own("sf__Created"), own(ERROR));
     let mut out = json!({ "id": id.filter(|id| !id.is_empty()), "row": given_back(row) });
     if let Some(created) = created {
         out["created"] = json!(created == "true");
@@ -372,7 +420,8 @@ async fn results_page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page,
         _ => "failedResults",
     };
     let id = text(&given, "job");
-    let (items, seen, answer) = results(&api, id, which, from, PAGE).await?;
+    let (rows, answer) = results(&api, id, which, Rows::new(from, PAGE)).await?;
+    let (seen, items) = (rows.seen, rows.rows.into_iter().map(result).collect::<Vec<_>>());
     let next = from + items.len();
     if next < seen {
         return Ok(Page { next: Some(json!({ "from": next })), items });

@@ -11,6 +11,9 @@ const ROW_BYTES_MAX: usize = 2_000_000;
 /// Longest cell, in characters.
 pub(super) const CELL_CHARS_MAX: usize = 131_072;
 
+/// The column with the error of a refused row.
+pub(super) const ERROR: &str = "sf__Error";
+
 /// How a load says that a field is to be emptied.
 const NOTHING: &str = "#N/A";
 
@@ -91,12 +94,30 @@ pub(super) struct Rows {
     pub rows: Vec<Map<String, Json>>,
     /// All rows that came.
     pub seen: usize,
+    done: Option<&'static str>,
+    /// Rows that came and were left out.
+    pub seen_done: usize,
 }
 
 impl Rows {
     /// Keeps `most` rows after the first `skip`.
     pub(super) fn new(skip: usize, most: usize) -> Self {
-        Self { skip, most, headings: None, edges: Edges::default(), pending: Vec::new(), rows: Vec::new(), seen: 0 }
+        Self {
+            skip,
+            most,
+            headings: None,
+            edges: Edges::default(),
+            pending: Vec::new(),
+            rows: Vec::new(),
+            seen: 0,
+            done: None,
+            seen_done: 0,
+        }
+    }
+
+    /// Leaves out rows that were refused with a code.
+    pub(super) fn without(self, code: Option<&'static str>) -> Self {
+        Self { done: code, ..self }
     }
 
     /// Reads what is left when the answer is over.
@@ -126,7 +147,10 @@ impl Rows {
             return;
         };
         self.seen += 1;
-        if self.seen > self.skip && self.rows.len() < self.most {
+        let error = headings.iter().position(|name| name == ERROR).and_then(|place| record.get(place)).unwrap_or_default();
+        if self.done.is_some_and(|done| error.split(':').next() == Some(done)) {
+            self.seen_done += 1;
+        } else if self.seen > self.skip && self.rows.len() < self.most {
             // Salesforce's answers are known to hold null bytes.
             let cells = record.iter().map(|cell| Json::from(cell.replace('\0', "")));
             self.rows.push(headings.iter().cloned().zip(cells).collect());

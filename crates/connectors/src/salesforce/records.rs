@@ -8,11 +8,15 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     api::{Api, bare, flag, invalid, text},
-    errors::{IN_BIN, missing},
+    errors::{IN_BIN, missing, of_error},
     field_input, fields_input,
-    filter::name,
+    filter::{name, quoted},
     id_input, input, object_input,
+    query::{ask, records},
 };
+
+/// Endings of a key that Salesforce reads as the format of the answer, or does not answer at all, in an address.
+const FORMATS: [&str; 3] = ["inc", "json", "xml"];
 
 const DUPLICATE_RULE: HeaderName = HeaderName::from_static("sforce-duplicate-rule-header");
 const AUTO_ASSIGN: HeaderName = HeaderName::from_static("sforce-auto-assign");
@@ -158,6 +162,9 @@ async fn upserted(
 ) -> Result<Json, StepError> {
     // The key stands in the address; in the body it would be refused.
     fields.retain(|name, _| !name.eq_ignore_ascii_case(field));
+    if !can_be_in_address(key) {
+        return upserted_by_body(api, given, (object, field, key), fields, update_only).await;
+    }
     let call = api.call(Method::PATCH, api.url(&["sobjects", object, field, key])).json(&Json::Object(fields));
     let call = if update_only { call.query([("updateOnly", "true")]) } else { call };
     let answer = api.send(options(call, given)).await?;
@@ -168,12 +175,67 @@ async fn upserted(
     }
 }
 
+/// False for a key that ends like a file or is a step of a path.
+fn can_be_in_address(key: &str) -> bool {
+    let ending = key.rsplit_once('.').map(|(_, ending)| ending);
+    !matches!(key, "." | "..") && !ending.is_some_and(|ending| FORMATS.iter().any(|known| ending.eq_ignore_ascii_case(known)))
+}
+
+/// The same with the key where it is only a value: in a collection of one record, or in a query.
+async fn upserted_by_body(
+    api: &Api<'_>,
+    given: &Json,
+    (object, field, key): (&str, &str, &str),
+    mut fields: Map<String, Json>,
+    update_only: bool,
+) -> Result<Json, StepError> {
+    if update_only {
+        let id = found(api, (object, field, key)).await?.ok_or_else(|| told("NOT_FOUND"))?;
+        let call = api.call(Method::PATCH, api.url(&["sobjects", object, &id])).json(&Json::Object(fields));
+        api.nothing(options(call, given)).await?;
+        return Ok(json!({ "id": id, "created": false }));
+    }
+    fields.insert("attributes".to_owned(), json!({ "type": object }));
+    fields.insert(field.to_owned(), json!(key));
+    let url = api.url(&["composite", "sobjects", object, field]);
+    let call = api.call(Method::PATCH, url).json(&json!({ "allOrNone": false, "records": [fields] }));
+    let answer = api.send(options(call, given)).await?;
+    let body = answer.json()?;
+    let result = &body[0];
+    match (result["success"] == true, result["id"].as_str(), result["created"].as_bool(), result["errors"].get(0)) {
+        (true, Some(id), Some(created), _) => Ok(json!({ "id": id, "created": created })),
+        (false, .., Some(error)) => {
+            Err(answer.describe(of_error(error, "RECORD_REFUSED", "Correct the record and run the step again.", str::to_owned)))
+        }
+        _ => Err(answer.unreadable("it does not tell the record")),
+    }
+}
+
+/// The id of the one record with a key.
+async fn found(api: &Api<'_>, (object, field, key): (&str, &str, &str)) -> Result<Option<String>, StepError> {
+    let soql = format!("SELECT Id FROM {} WHERE {field} = {} LIMIT 2", name(object)?, quoted(key));
+    let found = records(api, ask(api, "query", &soql).await?, None).await?.items;
+    if found.len() > 1 {
+        return Err(told("DUPLICATE_EXTERNAL_ID"));
+    }
+    Ok(found.first().and_then(|record| record["Id"].as_str()).map(str::to_owned))
+}
+
+/// The failure that a code of Salesforce's stands for, where we see it ourselves.
+fn told(code: &str) -> StepError {
+    of_error(&json!({ "errorCode": code }), code, "", str::to_owned)
+}
+
 async fn get(cx: Cx, given: Json) -> Result<Json, StepError> {
     let api = Api::of(&cx)?;
     let (object, id) = (text(&given, "object"), text(&given, "id"));
     let url = match (id, external_id(&given)?) {
         (id, None) if !id.is_empty() => api.url(&["sobjects", object, id]),
-        ("", Some((field, key))) => api.url(&["sobjects", object, field, &key]),
+        ("", Some((field, key))) if can_be_in_address(&key) => api.url(&["sobjects", object, field, &key]),
+        ("", Some((field, key))) => match found(&api, (object, field, &key)).await? {
+            Some(id) => api.url(&["sobjects", object, &id]),
+            None => return Ok(json!({ "record": null })),
+        },
         _ => {
             return Err(invalid("INPUT_INVALID", "it is not clear which record is meant", "Give either id or external_id."));
         }

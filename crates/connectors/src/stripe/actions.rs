@@ -16,6 +16,9 @@ use super::{
     money, objects,
 };
 
+/// Where charges are.
+const CHARGES: &str = "/v1/charges";
+
 /// What one call is made of.
 #[derive(Clone)]
 struct Spec {
@@ -66,7 +69,7 @@ async fn made(spec: Spec, cx: Cx, input: Json) -> Result<Json, StepError> {
     if matches!(spec.path, "/v1/refunds" | "/v1/invoiceitems/{invoiceitem}") || spec.path.ends_with("/capture") {
         fields.shift_remove("currency");
     }
-    if spec.path.ends_with("/capture")
+    if spec.path == "/v1/payment_intents/{payment_intent}/capture"
         && let Some(amount) = fields.shift_remove("amount")
     {
         fields.insert("amount_to_capture".into(), amount);
@@ -103,7 +106,8 @@ async fn gone(client: &Client<'_>, in_doubt: bool, path: &str, error: StepError)
         Ok(record) if record["deleted"] == true || record["status"] == "canceled" => Ok(record),
         Err(none) if none.class == ErrorClass::NotFound && in_doubt => {
             let mut parts = path.rsplit('/');
-            let (id, kind) = (parts.next(), parts.next().map(|kind| kind.trim_end_matches('s')));
+            let id = parts.next().map(|id| percent_encoding::percent_decode_str(id).decode_utf8_lossy().into_owned());
+            let kind = parts.next().map(|kind| kind.trim_end_matches('s'));
             Ok(json!({ "id": id, "object": kind, "deleted": true }))
         }
         _ => Err(error),
@@ -112,14 +116,16 @@ async fn gone(client: &Client<'_>, in_doubt: bool, path: &str, error: StepError)
 
 /// The record as it is after a card was refused, with why.
 async fn refused(client: &Client<'_>, path: &str, told: Json) -> Result<Json, StepError> {
-    let intent = told.get("payment_intent").and_then(Json::as_str);
-    let place = match (path.strip_suffix("/pay"), intent) {
-        (Some(invoice), _) => Some(invoice.to_owned()),
-        (None, Some(intent)) => Some(format!("/v1/payment_intents/{intent}")),
-        (None, None) => path.strip_suffix("/confirm").map(str::to_owned),
+    let part = |name: &str| told.get(name).and_then(Json::as_str);
+    let place = match (path.strip_suffix("/pay"), part("payment_intent"), part("charge")) {
+        (Some(invoice), ..) => Some(invoice.to_owned()),
+        (None, Some(intent), _) => Some(format!("/v1/payment_intents/{intent}")),
+        (None, None, Some(charge)) if path == CHARGES => Some(format!("{CHARGES}/{charge}")),
+        (None, None, _) => path.strip_suffix("/confirm").map(str::to_owned),
     };
     let mut record = match place {
         Some(place) => client.get(&place, &Map::new()).await?,
+        None if path == CHARGES => json!({"id": null, "object": "charge", "status": "failed"}),
         None => json!({"id": null, "object": "payment_intent", "status": "requires_payment_method"}),
     };
     record["declined"] = json!(true);

@@ -53,6 +53,14 @@ const KINDS: &[(&str, &str)] = &[
         "id:t object:t amount:i amount_decimal:t currency:t customer:x date:i description:t invoice:x livemode:b metadata:o period:o pricing:o proration:b quantity:i",
     ),
     (
+        "item",
+        "id:t object:t amount_discount:i amount_subtotal:i amount_subtotal_decimal:t amount_tax:i amount_total:i amount_total_decimal:t currency:t description:t discounts:a metadata:o price:o quantity:i taxes:a",
+    ),
+    (
+        "line_item",
+        "id:t object:t amount:i amount_decimal:t currency:t description:t discountable:b discounts:a invoice:t livemode:b metadata:o parent:o period:o pricing:o quantity:i subtotal:i subtotal_decimal:t taxes:a",
+    ),
+    (
         "payment_intent",
         "id:t object:t amount:i amount_decimal:t amount_capturable:i amount_received:i cancellation_reason:t capture_method:t created:i currency:t customer:x description:t last_payment_error:o latest_charge:x livemode:b metadata:o next_action:o payment_method:x receipt_email:t status:t",
     ),
@@ -144,6 +152,10 @@ fn prefix(object: &str) -> &'static str {
         "refund" => "re",
         "invoice" => "in",
         "invoiceitem" => "ii",
+        "item" => "li",
+        "line_item" => "il",
+        "credit_note" => "cn",
+        "promotion_code" => "promo",
         "subscription" => "sub",
         "product" => "prod",
         "price" => "price",
@@ -179,7 +191,7 @@ pub(super) struct Resource {
     pub(super) object: &'static str,
 }
 
-const fn resource(name: &'static str, title: &'static str, path: &'static str, object: &'static str) -> Resource {
+pub(super) const fn resource(name: &'static str, title: &'static str, path: &'static str, object: &'static str) -> Resource {
     Resource { name, title, path, searched: false, object }
 }
 

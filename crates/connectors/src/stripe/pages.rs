@@ -5,9 +5,9 @@ use http::Method;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
-    client::{Body, Client, invalid, object},
+    client::{Body, Client, filled, invalid, object},
     fields, form, objects,
-    objects::{RESOURCES, Resource, named},
+    objects::{RESOURCES, Resource, named, resource},
 };
 
 /// Rows asked for at once; the most Stripe gives.
@@ -76,7 +76,7 @@ async fn page(way: Way, cx: Cx, input: Json, cursor: Option<Json>) -> Result<Pag
     if !expanded.is_empty() {
         fields.insert("expand".into(), json!(expanded));
     }
-    let mut path = resource.path.to_owned();
+    let mut path = filled(resource.path, &mut input.as_object().cloned().unwrap_or_default())?;
     if matches!(way, Way::Search) {
         path.push_str("/search");
         fields.insert("query".into(), input.get("query").cloned().unwrap_or_default());
@@ -202,7 +202,73 @@ const LISTS: &[(&str, &str, &str, &str, &str)] = &[
         "customer, status, payment_intent, subscription, payment_link.",
     ),
     ("payment_links", "list_payment_links", "List payment links", "Lists payment links, newest first.", "active."),
+    ("coupons", "list_coupons", "List coupons", "Lists coupons, newest first.", "created (gt, gte, lt, lte)."),
+    (
+        "promotion_codes",
+        "list_promotion_codes",
+        "List promotion codes",
+        "Lists promotion codes, newest first.",
+        "active, code, coupon, customer.",
+    ),
+    ("credit_notes", "list_credit_notes", "List credit notes", "Lists credit notes, newest first.", "customer, invoice."),
     ("events", "list_events", "List events", "Lists events of the last 30 days, newest first.", "type, types, delivery_success."),
+];
+
+/// A list inside a record: the action's id, title and summary, the input that names the record, its title and an
+/// example, and what is listed.
+struct Inside {
+    id: &'static str,
+    title: &'static str,
+    summary: &'static str,
+    of: [&'static str; 3],
+    resource: Resource,
+}
+
+/// Of records with many lines only the first ones stand in the record itself, or none.
+const INSIDE: &[Inside] = &[
+    Inside {
+        id: "list_invoice_lines",
+        title: "List lines of an invoice",
+        summary: "Lists the lines of an invoice; the invoice itself tells only the first ten.",
+        of: ["invoice", "Invoice", "in_…"],
+        resource: resource("invoice_lines", "Lines of an invoice", "/v1/invoices/{invoice}/lines", "line_item"),
+    },
+    Inside {
+        id: "list_checkout_session_lines",
+        title: "List lines of a checkout session",
+        summary: "Lists what is bought in a checkout session.",
+        of: ["session", "Session", "cs_…"],
+        resource: resource(
+            "checkout_session_lines",
+            "Lines of a checkout session",
+            "/v1/checkout/sessions/{session}/line_items",
+            "item",
+        ),
+    },
+    Inside {
+        id: "list_payment_link_lines",
+        title: "List lines of a payment link",
+        summary: "Lists what is bought through a payment link.",
+        of: ["payment_link", "Payment link", "plink_…"],
+        resource: resource(
+            "payment_link_lines",
+            "Lines of a payment link",
+            "/v1/payment_links/{payment_link}/line_items",
+            "item",
+        ),
+    },
+    Inside {
+        id: "list_customer_balance_transactions",
+        title: "List movements of a customer's balance",
+        summary: "Lists what was given to a customer as credit or added to what is owed, newest first.",
+        of: ["customer", "Customer", "cus_…"],
+        resource: resource(
+            "customer_balance_transactions",
+            "Movements of a customer's balance",
+            "/v1/customers/{customer}/balance_transactions",
+            "customer_balance_transaction",
+        ),
+    },
 ];
 
 /// All lists and searches.
@@ -213,6 +279,12 @@ pub(super) fn all() -> Vec<Action> {
             let input = common(filters(&format!("By Stripe's names: {by}")), &[]);
             all.push(listing(id, title, summary, Way::One(resource), input, resource.object));
         }
+    }
+    for Inside { id, title, summary, of: [name, named, example], resource } in INSIDE {
+        let help = format!("Its id in Stripe, such as {example}.");
+        let owner = json!({"type": "string", "minLength": 1, "maxLength": 255, "title": named, "description": help});
+        let input = common(Map::from_iter([((*name).to_owned(), owner)]), &[name]);
+        all.push(listing(id, title, summary, Way::One(resource), input, resource.object));
     }
     let names: Vec<&str> = RESOURCES.iter().map(|resource| resource.name).collect();
     let titles: Vec<&str> = RESOURCES.iter().map(|resource| resource.title).collect();

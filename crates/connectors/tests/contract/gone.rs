@@ -90,6 +90,8 @@ async fn stripe_tells_whose_deletion_it_was() {
         ("delete_customer", json!({ "deleted": true }), json!({ "deleted": true })),
         ("delete_invoice", json!({ "deleted": true }), json!({ "code": "resource_missing" })),
         ("delete_invoice_item", json!({ "deleted": true }), json!({ "code": "resource_missing" })),
+        ("delete_product", json!({ "deleted": true, "object": "product" }), json!({ "code": "resource_missing" })),
+        ("delete_coupon", json!({ "deleted": true, "object": "coupon" }), json!({ "code": "resource_missing" })),
     ];
     judge("stripe", stripe::connection, |world, row| Box::pin(stripe::input(world, row)), rows).await;
 }

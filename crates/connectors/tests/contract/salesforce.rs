@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 
 use crate::world::World;
 
-pub(crate) const MORE: [&str; 4] = ["create#idempotent", "composite#once", "custom_request#once", "bulk_load#once"];
+pub(crate) const MORE: [&str; 5] =
+    ["create#idempotent", "composite#once", "custom_request#once", "bulk_load#once", "bulk_load#delete"];
 
 pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
     let told = sandbox.vendor("salesforce").unwrap().credentials();
@@ -69,6 +70,10 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
         }
         "bulk_load" => {
             json!({"object": "Lead", "operation": "upsert", "key_field": "External_Id__c", "rows": [keyed(), keyed()]})
+        }
+        "bulk_load#delete" => {
+            let id = made(world, "Lead", lead()).await;
+            json!({"object": "Lead", "operation": "delete", "rows": [{"Id": id}]})
         }
         "bulk_load#once" => json!({"object": "Lead", "operation": "insert", "rows": [lead(), lead()]}),
         "bulk_results" => {

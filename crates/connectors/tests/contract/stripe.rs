@@ -56,6 +56,15 @@ async fn draft(world: &World) -> (Json, Json) {
     (made(world, "create_invoice", new).await, customer)
 }
 
+/// A charge that only holds the money.
+async fn authorized(world: &World) -> Json {
+    made(world, "create_charge", json!({"amount": 900, "currency": "usd", "source": "tok_visa", "capture": false})).await
+}
+
+async fn credit_note(world: &World) -> Json {
+    made(world, "create_credit_note", json!({"invoice": open(world).await, "amount": 1000})).await
+}
+
 async fn line(world: &World) -> (Json, Json) {
     let (invoice, customer) = draft(world).await;
     let line = json!({"customer": customer, "invoice": invoice, "amount": 4000, "currency": "usd", "description": "Work"});
@@ -133,9 +142,22 @@ async fn arrived(world: &World) -> Json {
 
 pub(crate) async fn input(world: &World, row: &str) -> Json {
     match row {
+        "list_invoice_lines" => json!({"invoice": open(world).await, "max_records": 2}),
+        "list_checkout_session_lines" => {
+            json!({"session": made(world, "create_checkout_session", checkout(world).await).await, "max_records": 2})
+        }
+        "list_payment_link_lines" => {
+            let link = made(world, "create_payment_link", json!({"line_items": lines(world).await})).await;
+            json!({"payment_link": link, "max_records": 2})
+        }
+        "list_customer_balance_transactions" => {
+            let customer = customer(world).await;
+            world.call("adjust_customer_balance", json!({"customer": customer, "amount": -150, "currency": "usd"})).await;
+            json!({"customer": customer, "max_records": 2})
+        }
         name if name.starts_with("list_") && name != "list_records" => json!({"max_records": 2}),
         name if name.ends_with("customer") || name.starts_with("adjust") => people(world, row).await,
-        name if name.contains("invoice") || name == "create_credit_note" => bills(world, row).await,
+        name if name.contains("invoice") || name.contains("credit_note") => bills(world, row).await,
         name if name.contains("payment_intent")
             || name.contains("charge")
             || name.contains("refund")
@@ -170,6 +192,8 @@ async fn payments(world: &World, row: &str) -> Json {
             json!({"payment_intent": intent(world).await, "payment_method": "pm_card_mastercard"})
         }
         "capture_payment_intent" => json!({"payment_intent": held(world).await}),
+        "create_charge" => json!({"amount": 900, "currency": "usd", "source": "tok_visa"}),
+        "capture_charge" => json!({"charge": authorized(world).await, "amount": 700}),
         "get_charge" => json!({"charge": paid(world).await["latest_charge"]["id"]}),
         "update_charge" => json!({"charge": paid(world).await["latest_charge"]["id"], "description": "d"}),
         "create_refund" => json!({"payment_intent": paid(world).await["id"], "amount": 10}),
@@ -202,6 +226,8 @@ async fn bills(world: &World, row: &str) -> Json {
             json!({"customer": customer(world).await, "invoice_items": [{"amount": 500, "currency": "usd"}]})
         }
         "create_credit_note" => json!({"invoice": open(world).await, "amount": 1000}),
+        "get_credit_note" | "void_credit_note" => json!({"credit_note": credit_note(world).await}),
+        "update_credit_note" => json!({"credit_note": credit_note(world).await, "memo": "m"}),
         other => panic!("{other} of Stripe has no row"),
     }
 }
@@ -227,13 +253,17 @@ async fn others(world: &World, row: &str) -> Json {
     match row {
         "create_product" => json!({"name": world.fresh("Gauge")}),
         "update_product" => json!({"product": product(world).await, "description": "d"}),
-        "get_product" => json!({"product": product(world).await}),
+        "get_product" | "delete_product" => json!({"product": product(world).await}),
         "create_price" => json!({"product": product(world).await, "currency": "usd", "unit_amount": 1500}),
         "update_price" => json!({"price": price(world).await, "nickname": "n"}),
         "get_price" => json!({"price": price(world).await}),
         "create_coupon" => json!({"percent_off": 12.5, "duration": "once"}),
-        "get_coupon" => json!({"coupon": coupon(world).await}),
+        "update_coupon" => json!({"coupon": coupon(world).await, "name": "n"}),
+        "get_coupon" | "delete_coupon" => json!({"coupon": coupon(world).await}),
         "create_promotion_code" => code(world).await,
+        "update_promotion_code" => {
+            json!({"promotion_code": made(world, "create_promotion_code", code(world).await).await, "active": false})
+        }
         "get_promotion_code" => {
             json!({"promotion_code": made(world, "create_promotion_code", code(world).await).await})
         }

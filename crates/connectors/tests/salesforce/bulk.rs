@@ -2,12 +2,13 @@
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use connector::{Doubt, ErrorClass};
-use serde_json::json;
+use connector::{Cx, Doubt, ErrorClass};
+use serde_json::{Value as Json, json};
 
 use crate::{
     salesforce,
     shelf::{Door, Shelf},
+    vendor::Vendor,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -142,6 +143,71 @@ async fn a_lost_answer_to_the_close_of_a_load_loses_and_doubles_nothing() {
         .await
         .unwrap_err();
     assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::Settled), "an open job does nothing");
+    assert_eq!(aborted(&sf), 1, "and it is not left open");
+    let close = sandbox::Fault::new("salesforce", sandbox::Kind::ResetBefore).on("/jobs/ingest/").method("PATCH").times(1);
+    sf.sandbox.world().faults().add(close).unwrap();
+    let load = json!({"object": "Lead", "operation": "insert", "rows": [{"LastName": "A", "Company": "Closed"}]});
+    sf.call("bulk_load", load).await.unwrap_err();
+    assert_eq!(aborted(&sf), 2, "nor is one whose close never arrived");
+}
+
+/// Jobs that were ended by us.
+fn aborted(sf: &Vendor) -> usize {
+    let all = sf.sandbox.world().recorder().all();
+    let ended = all.iter().filter(|request| request.method == "PATCH" && request.body.contains("Aborted"));
+    ended.filter(|request| request.status == Some(200)).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_that_is_repeated_knows_its_own_work() {
+    let sf = salesforce().await;
+    let mut rows = vec![json!({"Id": "00Qxx0000000000AAA"})];
+    for n in 0..3 {
+        rows.push(json!({"Id": sf.create("Lead", json!({"LastName": format!("G{n}"), "Company": "Gone"})).await}));
+    }
+    let load = json!({"object": "Lead", "operation": "delete", "rows": rows});
+    let lost = sandbox::Fault::new("salesforce", sandbox::Kind::Unavailable).on("/failedResults").times(1);
+    sf.sandbox.world().faults().add(lost).unwrap();
+    let error = sf.call("bulk_load", load.clone()).await.unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::MayHaveHappened), "{error:?}");
+    assert_eq!(sf.count("SELECT Id FROM Lead WHERE Company = 'Gone'").await, 0);
+    let counts = |done: &Json| (done["succeeded"].clone(), done["failed"].clone(), done["refused"].as_array().unwrap().len());
+    let again = Cx { in_doubt: true, ..sf.cx("run_1/step") };
+    let again = sf.call_with(again, "bulk_load", load.clone()).await.unwrap();
+    assert_eq!(counts(&again), (json!(3), json!(1), 1), "{again}");
+    assert_eq!((&again["refused"][0]["row"], &again["refused_cut"]), (&rows[0], &json!(false)));
+    // Without such a try it is somebody else's doing.
+    let theirs = sf.call("bulk_load", load).await.unwrap();
+    assert_eq!(counts(&theirs), (json!(0), json!(4), 4), "{theirs}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_inserted_stays_in_doubt_when_its_results_are_lost() {
+    let sf = salesforce().await;
+    let lost = sandbox::Fault::new("salesforce", sandbox::Kind::Unavailable).on("/failedResults").times(1);
+    sf.sandbox.world().faults().add(lost).unwrap();
+    let rows = json!([{"LastName": "A", "Company": "Lost"}, {"LastName": "", "Company": "Lost"}]);
+    let error = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows})).await.unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::MayHaveHappened), "sent again it would be there twice");
+    assert!(error.message.contains("750"), "{}", error.message);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_is_no_part_of_the_first_heading() {
+    let sf = salesforce().await;
+    let shelf = Arc::new(Shelf::default());
+    sf.http.keep_files_with(Arc::new(Door(Arc::clone(&shelf))));
+    let insert = |file: connector::files::File| json!({"object": "Lead", "operation": "insert", "file": file.json()});
+    let marked = shelf.put("leads.csv", "text/csv", "\u{feff}LastName,Company\nA,Marked\nB,Marked\n".as_bytes());
+    assert_eq!(sf.call("bulk_load", insert(marked)).await.unwrap()["succeeded"], 2);
+    let utf16: Vec<u8> = "\u{feff}LastName,Company\nA,B\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let error = sf.call("bulk_load", insert(shelf.put("wide.csv", "text/csv", &utf16))).await.unwrap_err();
+    assert_eq!((error.code.as_str(), error.doubt), ("INPUT_INVALID", Doubt::Settled));
+    assert!(error.message.contains("UTF-16"), "{}", error.message);
+    for empty in ["", "\u{feff}", "a"] {
+        let error = sf.call("bulk_load", insert(shelf.put("none.csv", "text/csv", empty.as_bytes()))).await.unwrap_err();
+        assert_eq!(error.code, "INPUT_INVALID", "{empty:?}: {}", error.message);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,18 +58,33 @@ async fn a_create_with_a_key_is_done_once_however_often_it_is_tried() {
 async fn an_upsert_finds_by_a_key_of_any_letters_and_refuses_several() {
     let sf = salesforce().await;
     let upsert = |key: &str| json!({"object": "Account", "external_id": {"Ext__c": key}, "fields": {"Name": "K", "Ext__c": key}});
-    for key in ["k/1 ?#%ä", "a.xml"] {
+    let only =
+        |key: &str| json!({"object": "Account", "external_id": {"Ext__c": key}, "fields": {"Name": "X"}, "update_only": true});
+    let get = |key: &str| json!({"object": "Account", "external_id": {"Ext__c": key}, "fields": ["Name"]});
+    // Salesforce reads the ending of an address as a format.
+    for (key, code) in
+        [("k/1 ?#%ä", "MULTIPLE_CHOICES"), ("a.xml", "DUPLICATE_EXTERNAL_ID"), ("B-1.JSON", "DUPLICATE_EXTERNAL_ID")]
+    {
+        assert_eq!(sf.call("upsert", only(key)).await.unwrap_err().class, ErrorClass::NotFound, "{key}");
+        assert_eq!(sf.call("get", get(key)).await.unwrap(), json!({"record": null}), "{key}");
         let made = sf.call("upsert", upsert(key)).await.unwrap();
         assert_eq!(made["created"], true, "{key}");
         assert_eq!(sf.call("upsert", upsert(key)).await.unwrap(), json!({"id": made["id"], "created": false}));
+        assert_eq!(sf.call("upsert", only(key)).await.unwrap(), json!({"id": made["id"], "created": false}));
+        assert_eq!(sf.call("get", get(key)).await.unwrap()["record"]["Name"], "X", "{key}");
+        sf.create("Account", json!({"Name": "Twin", "Ext__c": key})).await;
+        let error = sf.call("upsert", upsert(key)).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_str()), (ErrorClass::Conflict, code));
+        assert!(error.message.contains("001"), "{}", error.message);
+        assert_eq!(sf.call("get", get(key)).await.unwrap_err().code, code);
     }
-    sf.create("Account", json!({"Name": "Twin", "Ext__c": "a.xml"})).await;
-    let error = sf.call("upsert", upsert("a.xml")).await.unwrap_err();
-    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Conflict, "MULTIPLE_CHOICES"));
-    assert!(error.message.contains("001"), "{}", error.message);
+    // A step of a path never leads to another resource.
+    let above = sf.call("upsert", upsert("..")).await.unwrap();
+    assert_eq!(sf.call("get", get("..")).await.unwrap()["record"]["Name"], "K", "{above}");
+    let mut wrong = upsert("c.json");
+    wrong["fields"] = json!({"Phone": "1"});
+    assert_eq!(sf.call("upsert", wrong).await.unwrap_err().code, "REQUIRED_FIELD_MISSING");
     assert_eq!(sf.call("upsert", upsert("")).await.unwrap_err().code, "KEY_EMPTY");
-    let only = json!({"object": "Account", "external_id": {"Ext__c": "nobody"}, "fields": {"Name": "X"}, "update_only": true});
-    assert_eq!(sf.call("upsert", only).await.unwrap_err().class, ErrorClass::NotFound);
 }
 
 #[tokio::test]

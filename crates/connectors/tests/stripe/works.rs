@@ -69,6 +69,9 @@ async fn customers(called: &Called) -> String {
         called.call("adjust_customer_balance", json!({"customer": customer, "amount_decimal": "-1.50", "currency": "usd"})).await;
     assert_eq!((&credit["amount"], &credit["amount_decimal"]), (&json!(-150), &json!("-1.50")));
     called.call("adjust_customer_balance", json!({"customer": customer, "amount": 150, "currency": "usd"})).await;
+    let moved = called.call("list_customer_balance_transactions", json!({"customer": customer})).await;
+    let moved: Vec<&Json> = moved["records"].as_array().unwrap().iter().map(|row| &row["amount_decimal"]).collect();
+    assert_eq!(moved, ["1.50", "-1.50"]);
     let new = called.call("find_or_create_customer", json!({"email": "Find@me.co", "name": "Found"})).await;
     assert_eq!((&new["created_now"], &new["found"]), (&json!(true), &json!(0)));
     let again = called.call("find_or_create_customer", json!({"email": "find@ME.co"})).await;
@@ -119,6 +122,7 @@ async fn payments(called: &Called, customer: &str, shelf: &Shelf) {
         "canceled"
     );
     called.call("get_charge", json!({"charge": charge})).await;
+    charges(called).await;
     called.call("update_charge", json!({"charge": charge, "description": "d"})).await;
     let refund = called
         .call("create_refund", json!({"charge": charge, "amount_decimal": "2.34", "currency": "usd", "reason": "duplicate"}))
@@ -132,6 +136,28 @@ async fn payments(called: &Called, customer: &str, shelf: &Shelf) {
     assert_eq!(called.call("cancel_refund", json!({"refund": waits})).await["status"], "canceled");
     called.vendor.sandbox.vendor("stripe").unwrap().configure(&json!({"pending_refunds": false})).unwrap();
     disputes(called, shelf).await;
+}
+
+/// The older way to charge.
+async fn charges(called: &Called) {
+    let held = json!({"amount_decimal": "9.00", "currency": "usd", "source": "tok_visa", "capture": false});
+    let held = called.call("create_charge", held).await;
+    assert_eq!((&held["amount"], &held["captured"], &held["declined"]), (&json!(900), &json!(false), &json!(false)));
+    let part = json!({"charge": id(&held), "amount_decimal": "7.00", "currency": "usd"});
+    let taken = called.call("capture_charge", part.clone()).await;
+    assert_eq!((&taken["captured"], &taken["amount_captured"]), (&json!(true), &json!(700)));
+    let again = called.vendor.call("capture_charge", part).await.unwrap_err();
+    assert_eq!((again.class, again.code.as_str()), (ErrorClass::Conflict, "charge_already_captured"));
+    let refused = json!({"amount": 900, "currency": "usd", "source": "tok_chargeDeclinedInsufficientFunds"});
+    let told = called.call("create_charge", refused.clone()).await;
+    assert_eq!(
+        (&told["object"], &told["status"], &told["declined"], &told["decline"]["decline_code"]),
+        (&json!("charge"), &json!("failed"), &json!(true), &json!("insufficient_funds"))
+    );
+    assert!(told["id"].is_string(), "the failed charge is kept: {told}");
+    let mut strict = refused;
+    strict["declined_is_error"] = json!(true);
+    assert_eq!(called.vendor.call("create_charge", strict).await.unwrap_err().code, "card_declined");
 }
 
 async fn disputes(called: &Called, shelf: &Shelf) {
@@ -167,10 +193,25 @@ async fn catalog(called: &Called, customer: &str) -> String {
     called.call("get_price", json!({"price": price})).await;
     let coupon = id(&called.call("create_coupon", json!({"percent_off": 12.5, "duration": "once"})).await);
     called.call("get_coupon", json!({"coupon": coupon})).await;
+    assert_eq!(called.call("update_coupon", json!({"coupon": coupon, "name": "Spring"})).await["name"], "Spring");
+    // An id may hold more than letters.
+    let odd = json!({"id": "5 % off", "percent_off": 5, "duration": "once"});
+    let odd = id(&called.call("create_coupon", odd).await);
+    let gone = called.call("delete_coupon", json!({"coupon": odd})).await;
+    assert_eq!((&gone["id"], &gone["deleted"]), (&json!("5 % off"), &json!(true)));
+    assert_eq!(called.call("list_coupons", json!({})).await["records"][0]["id"], json!(coupon));
+    let spare = id(&called.call("create_product", json!({"name": "Spare"})).await);
+    assert_eq!(called.call("delete_product", json!({"product": spare})).await["deleted"], true);
+    let error = called.vendor.call("delete_product", json!({"product": product})).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Invalid, "it has a price: {error}");
     let code = id(&called
         .call("create_promotion_code", json!({"promotion": {"type": "coupon", "coupon": coupon}, "code": "SPRING"}))
         .await);
     called.call("get_promotion_code", json!({"promotion_code": code})).await;
+    let off = called.call("update_promotion_code", json!({"promotion_code": code, "active": false})).await;
+    assert_eq!(off["active"], false);
+    let found = called.call("list_promotion_codes", json!({"filters": {"code": "SPRING"}})).await;
+    assert_eq!((&found["records"][0]["id"], found["records"].as_array().map(Vec::len)), (&json!(code), Some(1)));
     let lines = json!([{"price": price, "quantity": 1}]);
     let session = called
         .call(
@@ -180,10 +221,14 @@ async fn catalog(called: &Called, customer: &str) -> String {
         .await;
     assert!(session["url"].as_str().is_some_and(|url| url.starts_with("https://checkout.stripe.com/")));
     called.call("get_checkout_session", json!({"session": id(&session)})).await;
+    let bought = called.call("list_checkout_session_lines", json!({"session": id(&session)})).await;
+    assert_eq!((&bought["records"][0]["object"], &bought["records"][0]["quantity"]), (&json!("item"), &json!(1)));
     let noted = called.call("update_checkout_session", json!({"session": id(&session), "metadata": {"case": "8"}})).await;
     assert_eq!(noted["metadata"]["case"], "8");
     called.call("expire_checkout_session", json!({"session": id(&session)})).await;
     let link = id(&called.call("create_payment_link", json!({"line_items": lines})).await);
+    let bought = called.call("list_payment_link_lines", json!({"payment_link": link})).await;
+    assert_eq!(bought["records"][0]["amount_total_decimal"], "15.00");
     called.call("update_payment_link", json!({"payment_link": link, "active": false})).await;
     assert_eq!(called.call("get_payment_link", json!({"payment_link": link})).await["active"], false);
     price
@@ -209,6 +254,17 @@ async fn invoices(called: &Called, customer: &str) {
     called.call("send_invoice", json!({"invoice": open[0]})).await;
     let note = called.call("create_credit_note", json!({"invoice": open[0], "amount": 1000})).await;
     assert_eq!(note["status"], "issued");
+    let note = json!({"credit_note": id(&note), "memo": "Too much"});
+    assert_eq!(called.call("update_credit_note", note.clone()).await["memo"], "Too much");
+    called.call("get_credit_note", json!({"credit_note": note["credit_note"]})).await;
+    let due = async || called.call("get_invoice", json!({"invoice": open[0]})).await["amount_due"].clone();
+    assert_eq!(due().await, 3000);
+    assert_eq!(called.call("void_credit_note", json!({"credit_note": note["credit_note"]})).await["status"], "void");
+    assert_eq!(due().await, 4000, "it is owed again");
+    let notes = called.call("list_credit_notes", json!({"filters": {"invoice": open[0]}})).await;
+    assert_eq!((&notes["records"][0]["id"], &notes["records"][0]["status"]), (&note["credit_note"], &json!("void")));
+    let lines = called.call("list_invoice_lines", json!({"invoice": open[0]})).await;
+    assert_eq!((&lines["records"][0]["object"], &lines["records"][0]["amount_decimal"]), (&json!("line_item"), &json!("40.00")));
     let refused = called.call("pay_invoice", json!({"invoice": open[0], "payment_method": "pm_card_chargeDeclined"})).await;
     assert_eq!((&refused["declined"], &refused["status"], &refused["object"]), (&json!(true), &json!("open"), &json!("invoice")));
     assert_eq!(called.call("pay_invoice", json!({"invoice": open[0], "payment_method": "pm_card_visa"})).await["status"], "paid");

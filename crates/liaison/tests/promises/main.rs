@@ -55,6 +55,7 @@ mod terminal;
 mod tokens;
 mod told_and_asked;
 mod traces;
+mod two_accounts;
 mod two_orgs;
 mod vendor_sign_ins;
 mod words;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::Process;
 
 /// Settings and credentials of a connection to a simulated system.
-fn connection(sandbox: &Sandbox, connector: &str) -> (Value, Value) {
+pub(crate) fn connection(sandbox: &Sandbox, connector: &str) -> (Value, Value) {
     let told = sandbox.vendor(connector).expect("a system").credentials();
     let picked =
         |names: &[(&str, &str)]| -> Value { names.iter().map(|(to, from)| ((*to).to_owned(), told[*from].clone())).collect() };

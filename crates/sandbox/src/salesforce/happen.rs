@@ -38,7 +38,7 @@ pub(super) fn all() -> Vec<Happening> {
         ("invoice_paid", "an invoice is marked as paid and a platform event tells of it", json!({ "invoice": "INV-1001" })),
         (
             "burst",
-            "many records are created in one second by an import",
+            "many records are created in one second by an import; with \"key\" and \"value\" each has the value with its number in that field",
             json!({ "object": "Lead", "count": 5000, "fields": { "LastName": "Import", "Company": "Bulk" } }),
         ),
         (
@@ -177,8 +177,13 @@ fn gap(system: &System, org: &Org, with: &Json) -> Result<Json, Problem> {
 
 fn burst(org: &mut Org, person: &Writer, object: usize, with: &Json, fields: &Fields) -> Result<Json, Problem> {
     let count = count(with, 0)?;
-    for _ in 0..count {
-        org.insert(person, object, fields).map_err(refused)?;
+    let key = with["key"].as_str().map(|key| Ok((key, text(with, "value")?))).transpose()?;
+    let mut fields = fields.clone();
+    for number in 0..count {
+        if let Some((key, value)) = key {
+            fields.insert(key.to_owned(), json!(format!("{value}{number}")));
+        }
+        org.insert(person, object, &fields).map_err(refused)?;
     }
     Ok(json!({ "created": count }))
 }

@@ -12,21 +12,29 @@ impl Books {
         Some(match name {
             "CreditNote.create" => self.credit(params, true),
             "CreditNote.preview" => self.credit(params, false),
-            "CreditNote.void_credit_note" => {
-                let now = self.now;
-                match self.need("CreditNote", id, "id").map(|row| text(row, "status") == "void") {
-                    Ok(true) => Err(Refused::invalid("This credit note is void already.")),
-                    Ok(false) => self.change("CreditNote", id, "credit_note.voided", |row| {
-                        set(row, [("status", json!("void")), ("voided_at", json!(now))]);
-                    }),
-                    Err(refused) => Err(refused),
-                }
-            }
+            "CreditNote.void_credit_note" => self.void_credit_note(id),
             "CreditNoteLineItem.list" => match self.need("CreditNote", id, "id") {
                 Ok(row) => Self::slice(super::invoices::lines(row), url, params),
                 Err(refused) => Err(refused),
             },
             _ => return None,
+        })
+    }
+
+    /// What an open bill was lowered by is owed again; what was given back on a paid one stays given.
+    fn void_credit_note(&mut self, id: &str) -> Result {
+        let note = self.need("CreditNote", id, "id")?.clone();
+        if text(&note, "status") == "void" {
+            return Err(Refused::invalid("This credit note is void already."));
+        }
+        let invoice = text(&note, "invoice").to_owned();
+        if text(self.need("Invoice", &invoice, "invoice")?, "status") != "open" {
+            return Err(Refused::invalid("You can only void credit notes of open invoices."));
+        }
+        self.lower(&invoice, -number(&note, "total"))?;
+        let now = self.now;
+        self.change("CreditNote", id, "credit_note.voided", |row| {
+            set(row, [("status", json!("void")), ("voided_at", json!(now))]);
         })
     }
 

@@ -67,6 +67,7 @@ fn passes(books: &Books, kind: &str, row: &Row, filters: &Row) -> bool {
         ("InvoiceItem", "pending") => row.get("invoice").is_some_and(Json::is_null) == wanted.as_bool().unwrap_or_default(),
         ("InvoicePayment", "payment") => within(row.get("payment"), wanted),
         ("checkout.Session", "customer_details") => within(row.get("customer_details"), wanted),
+        ("PromotionCode", "coupon") => row.get("promotion").and_then(|promotion| promotion.get("coupon")) == Some(wanted),
         ("PaymentMethod", "type") => some_is(row, "type", wanted.as_str()),
         // A range is asked of any time, and of amounts.
         (_, name) if wanted.is_object() || (wanted.is_i64() && row.get(name).is_some_and(Json::is_i64)) => {

@@ -100,6 +100,9 @@ async fn an_upsert_creates_changes_or_tells_of_several() {
     assert_eq!((status, body), (300, urls));
     assert_eq!(org.get(&format!("/sobjects/Account/{second}")).await["Name"], "Twin", "nothing is written");
     assert_eq!(org.patch("/sobjects/Account/Ext__c/new?updateOnly=true", json!({"Name": "X"})).await.0, 404);
+    for format in ["a.xml", "a.JSON", "a@b.inc"] {
+        assert_eq!(org.patch(&format!("/sobjects/Account/Ext__c/{format}"), json!({"Name": "X"})).await.0, 404, "{format}");
+    }
     assert_eq!(org.patch("/sobjects/Account/Phone/1", json!({"Name": "X"})).await.0, 404);
     assert_eq!(code(&org.patch("/sobjects/Account/Ext__c/a", json!({"Name": "X", "Ext__c": "a"})).await.1), "INVALID_FIELD");
     let contact = org.create("Contact", json!({"LastName": "B", "Account": {"External_Id__c": "C-0002"}})).await;

@@ -1,8 +1,9 @@
 //! Products, prices, coupons, and pages to buy on.
 
 use connector::Action;
+use http::Method;
 
-use super::{get, post, with};
+use super::{action, get, post, with};
 use crate::stripe::fields::{choice, currency, flag, id, list, metadata, number, record, text, time, whole};
 
 pub(super) fn catalog() -> Vec<Action> {
@@ -39,6 +40,15 @@ pub(super) fn catalog() -> Vec<Action> {
             "get_product",
             "Get product",
             "Reads a product.",
+            "/v1/products/{product}",
+            "product",
+            vec![id("product", "Product", "prod_…")],
+        ),
+        action(
+            "delete_product",
+            "Delete product",
+            "Deletes a product that has no price; one that has is taken out of use by an update.",
+            Method::DELETE,
             "/v1/products/{product}",
             "product",
             vec![id("product", "Product", "prod_…")],
@@ -101,6 +111,23 @@ pub(super) fn catalog() -> Vec<Action> {
         ),
         get("get_coupon", "Get coupon", "Reads a coupon.", "/v1/coupons/{coupon}", "coupon", vec![id("coupon", "Coupon", "")]),
         post(
+            "update_coupon",
+            "Update coupon",
+            "Changes the name and metadata of a coupon; nothing else of it can be changed.",
+            "/v1/coupons/{coupon}",
+            "coupon",
+            vec![id("coupon", "Coupon", ""), text("name", "Name", ""), metadata()],
+        ),
+        action(
+            "delete_coupon",
+            "Delete coupon",
+            "Deletes a coupon; customers and subscriptions that have it keep their discount.",
+            Method::DELETE,
+            "/v1/coupons/{coupon}",
+            "coupon",
+            vec![id("coupon", "Coupon", "")],
+        ),
+        post(
             "create_promotion_code",
             "Create promotion code",
             "Adds a code that customers enter.",
@@ -121,6 +148,14 @@ pub(super) fn catalog() -> Vec<Action> {
             "/v1/promotion_codes/{promotion_code}",
             "promotion_code",
             vec![id("promotion_code", "Promotion code", "promo_…")],
+        ),
+        post(
+            "update_promotion_code",
+            "Update promotion code",
+            "Takes a promotion code out of use or back into it, and changes its metadata.",
+            "/v1/promotion_codes/{promotion_code}",
+            "promotion_code",
+            vec![id("promotion_code", "Promotion code", "promo_…"), flag("active", "Active", ""), metadata()],
         ),
         post(
             "create_checkout_session",

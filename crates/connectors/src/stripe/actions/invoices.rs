@@ -8,6 +8,7 @@ use crate::stripe::fields::{amount, choice, currency, flag, id, list, metadata, 
 
 pub(super) fn invoices() -> Vec<Action> {
     let invoice = || id("invoice", "Invoice", "in_…");
+    let credit_note = || id("credit_note", "Credit note", "cn_…");
     vec![
         post(
             "create_invoice",
@@ -200,6 +201,30 @@ pub(super) fn invoices() -> Vec<Action> {
                 text("memo", "Text", ""),
                 metadata(),
             ],
+        ),
+        get(
+            "get_credit_note",
+            "Get credit note",
+            "Reads a credit note.",
+            "/v1/credit_notes/{credit_note}",
+            "credit_note",
+            vec![credit_note()],
+        ),
+        post(
+            "update_credit_note",
+            "Update credit note",
+            "Changes the text and metadata of a credit note; nothing else of it can be changed.",
+            "/v1/credit_notes/{credit_note}",
+            "credit_note",
+            vec![credit_note(), text("memo", "Text", ""), metadata()],
+        ),
+        post(
+            "void_credit_note",
+            "Void credit note",
+            "Takes a credit note of an open invoice back. This cannot be undone.",
+            "/v1/credit_notes/{credit_note}/void",
+            "credit_note",
+            vec![credit_note()],
         ),
     ]
 }

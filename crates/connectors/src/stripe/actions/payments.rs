@@ -2,7 +2,7 @@
 
 use connector::Action;
 
-use super::{get, pays, post, with};
+use super::{CHARGES, get, pays, post, with};
 use crate::stripe::fields::{amount, choice, currency, flag, id, metadata, record, text};
 
 pub(super) fn payments() -> Vec<Action> {
@@ -97,6 +97,31 @@ pub(super) fn payments() -> Vec<Action> {
                 choice("cancellation_reason", "Reason", "", &["abandoned", "duplicate", "fraudulent", "requested_by_customer"]),
             ],
         ),
+        pays(
+            "create_charge",
+            "Create charge",
+            "Charges a card at once, the older way; a payment is what Stripe recommends.",
+            CHARGES,
+            "charge",
+            {
+                let mut all = vec![
+                    currency().must(),
+                    text(
+                        "source",
+                        "Source",
+                        "A token or a kept card, such as tok_… or card_…; the customer's own when left out.",
+                    ),
+                    text("customer", "Customer", "cus_…"),
+                    flag("capture", "Capture", "No holds the money until it is captured, up to 7 days."),
+                    text("description", "Description", ""),
+                    text("receipt_email", "Receipt to", ""),
+                    text("statement_descriptor_suffix", "On the statement", ""),
+                    metadata(),
+                ];
+                all.extend(amount(""));
+                all
+            },
+        ),
         get(
             "get_charge",
             "Get charge",
@@ -117,6 +142,14 @@ pub(super) fn payments() -> Vec<Action> {
                 text("receipt_email", "Receipt to", ""),
                 metadata(),
             ],
+        ),
+        post(
+            "capture_charge",
+            "Capture charge",
+            "Takes money that a charge holds; what is left of it is released. One of a payment is captured there.",
+            "/v1/charges/{charge}/capture",
+            "charge",
+            with(amount("All when left out.").to_vec(), [id("charge", "Charge", "ch_…"), currency()]),
         ),
         post(
             "create_refund",

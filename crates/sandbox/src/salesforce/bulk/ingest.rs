@@ -267,13 +267,16 @@ fn open(ingest: &mut Ingest, separator: u8, object: &crate::salesforce::schema::
     }
     let upload = ingest.upload.clone().unwrap_or_default();
     let text = std::str::from_utf8(&upload).map_err(|_| "InvalidBatch : The data is not UTF-8".to_owned())?;
-    let skipped = if text.starts_with('\u{feff}') { 3 } else { 0 };
-    let mut reader =
-        csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(Cursor::new(upload.slice(skipped..)));
-    let headings: Vec<String> = match reader.headers() {
+    // A byte order mark is part of the first heading; the reader would drop it.
+    let mark = if text.starts_with('\u{feff}') { "\u{feff}" } else { "" };
+    let mut reader = csv::ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(Cursor::new(upload.clone()));
+    let mut headings: Vec<String> = match reader.headers() {
         Ok(headings) => headings.iter().map(|name| name.trim().to_owned()).collect(),
         Err(error) => return Err(format!("InvalidBatch : {error}")),
     };
+    if let Some(first) = headings.first_mut() {
+        *first = format!("{mark}{}", first.trim_start_matches('\u{feff}'));
+    }
     for name in &headings {
         let first = name.split('.').next().unwrap_or_default();
         let relation = first.split_once(':').map_or(first, |(_, relation)| relation);
