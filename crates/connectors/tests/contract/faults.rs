@@ -80,12 +80,10 @@ pub(crate) fn pause(kind: &Kind, struck: &Recorded) -> Option<Duration> {
 /// How a run ends whose step meets a fault once, at this request of it.
 pub(crate) fn ends(kind: &Kind, name: &str, effect: Effect, before: &[Recorded], struck: &Recorded) -> Ends {
     let wrote = before.iter().any(writes);
-    if matches!(kind, Kind::ExpiredSession) {
-        return if has_session(struck) { Ends::SignedIn } else { Ends::Failed(ErrorClass::Auth) };
-    }
     match makes(kind, name, struck) {
+        Makes::Nothing if matches!(kind, Kind::ExpiredSession) => Ends::SignedIn,
         Makes::Nothing => Ends::AtOnce,
-        Makes::Doubt(class) if effect == Effect::Once && writes(struck) => Ends::Uncertain(class),
+        Makes::Doubt(class) if effect == Effect::Once && (wrote || writes(struck)) => Ends::Uncertain(class),
         // A part of it is done, whatever became of the rest.
         Makes::Refused(class) if effect == Effect::Once && wrote => Ends::Uncertain(class),
         Makes::Refused(class) | Makes::Doubt(class) if class.is_transient() => Ends::Again(class),
@@ -94,7 +92,7 @@ pub(crate) fn ends(kind: &Kind, name: &str, effect: Effect, before: &[Recorded],
 }
 
 fn makes(kind: &Kind, name: &str, struck: &Recorded) -> Makes {
-    use ErrorClass::{Denied, Network, RateLimited, Server, Timeout};
+    use ErrorClass::{Auth, Denied, Network, RateLimited, Server, Timeout};
     use Makes::{Doubt, Nothing, Refused};
     let row = (struck.vendor, name);
     match kind {
@@ -108,6 +106,7 @@ fn makes(kind: &Kind, name: &str, struck: &Recorded) -> Makes {
         Kind::Truncated | Kind::Appended | Kind::Empty if FILES.contains(&row) => Nothing,
         Kind::Bom if row == ("servicenow", "download_attachment") => Doubt(Server),
         Kind::Bom | Kind::Truncated | Kind::Appended if PACKED.contains(&row) => Doubt(Network),
+        Kind::ExpiredSession if !has_session(struck) => Refused(Auth),
         Kind::Latency { .. } | Kind::Bom | Kind::ExpiredSession => Nothing,
         Kind::RateLimited { .. } | Kind::DailyLimit => Refused(RateLimited),
         Kind::Denied => Refused(Denied),
@@ -162,6 +161,11 @@ pub(crate) fn tells_of_each_try(vendor: &str, name: &str, table: &str) -> bool {
 /// only the outcome is judged.
 pub(crate) fn follows_a_job(vendor: &str, name: &str) -> bool {
     vendor == "salesforce" && name.starts_with("bulk_load")
+}
+
+/// It goes on after a call that failed and tells of each row, as none of those that were created may be created again.
+pub(crate) fn tells_of_each_row(vendor: &str, name: &str) -> bool {
+    (vendor, name) == ("salesforce", "batch_create#many")
 }
 
 /// It makes a text out of its input: no fault can reach it.

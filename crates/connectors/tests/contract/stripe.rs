@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::world::World;
 
-pub(crate) const MORE: [&str; 1] = ["call_api#write"];
+pub(crate) const MORE: [&str; 3] = ["call_api#write", "list_events#pages", "search_records#pages"];
 
 pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
     let url = sandbox.url("stripe").as_str();
@@ -133,6 +133,7 @@ async fn arrived(world: &World) -> Json {
 
 pub(crate) async fn input(world: &World, row: &str) -> Json {
     match row {
+        "list_events#pages" => json!({"max_records": 250}),
         name if name.starts_with("list_") && name != "list_records" => json!({"max_records": 2}),
         name if name.ends_with("customer") || name.starts_with("adjust") => people(world, row).await,
         name if name.contains("invoice") || name == "create_credit_note" => bills(world, row).await,
@@ -264,6 +265,7 @@ async fn others(world: &World, row: &str) -> Json {
         }
         "list_records" => json!({"resource": "customers", "max_records": 2}),
         "search_records" => json!({"resource": "customers", "query": "metadata['external_id']:'C-0001'"}),
+        "search_records#pages" => json!({"resource": "customers", "query": "created>0", "max_records": 150}),
         "upload_file" => json!({"file": world.file().await, "purpose": "dispute_evidence"}),
         "call_api" => json!({"method": "GET", "path": "/v1/balance"}),
         "call_api#write" => {

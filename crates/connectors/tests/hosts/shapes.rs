@@ -1,0 +1,1 @@
+//! Answers that are not what they should be.
