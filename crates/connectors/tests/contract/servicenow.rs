@@ -68,6 +68,7 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
         }
         "import_rows#several" | "import_rows#multiple" => {
             let rows = [1, 2].map(|_| json!({"u_external_id": world.fresh("C"), "u_name": "x"}));
+            world.configure(json!({"transform_s": 0}));
             let mode = if row.ends_with("#multiple") { "multiple" } else { "single" };
             json!({"staging_table": "u_imp_customer", "rows": rows, "mode": mode})
         }
