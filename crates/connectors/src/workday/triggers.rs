@@ -118,7 +118,9 @@ impl Stretch {
         };
         let (looked, mut past) = match position {
             Position::Since(_) => (Some(days), vec![Past::of(from, days)]),
-            Position::After(cursor) => (cursor["looked"].as_i64(), past(cursor, from)),
+            Position::After(cursor) => {
+                (cursor["looked"].as_i64(), Vec::deserialize(&cursor["past"]).unwrap_or_default())
+            }
         };
         // Who was looked at from further away than now was told of then.
         if let Some(looked) = looked.filter(|looked| *looked > days) {
@@ -190,13 +192,6 @@ impl Stretch {
             Question::Nearing => Some(day(days + ZONES_DAYS)),
         }
     }
-}
-
-/// What a cursor says of the past; those of earlier builds have a day alone, which held for all.
-fn past(cursor: &Json, from: Timestamp) -> Vec<Past> {
-    let floor = || cursor["floor"].as_str().and_then(|day| day.parse().ok());
-    Vec::<Past>::deserialize(&cursor["past"])
-        .unwrap_or_else(|_| floor().map(|before| Past { typed: from, before }).into_iter().collect())
 }
 
 fn utc_day(at: Timestamp) -> Date {

@@ -46,7 +46,7 @@ pub(crate) async fn all_faults(world: &World, name: &str, input: Input) -> Vec<S
     let hasty = world.recipe(action, &first, SHORT_TIMEOUT).await;
     let row = Row { world, name, action, input, recipe, hasty };
     // What it asks only once, such as a sign-in, is over with the first run.
-    let plain = match (row.plain().await, row.plain().await) {
+    let mut plain = match (row.plain().await, row.plain().await) {
         (Ok(_), Ok(plain)) => plain,
         (Err(why), _) | (_, Err(why)) => return vec![why],
     };
@@ -55,7 +55,15 @@ pub(crate) async fn all_faults(world: &World, name: &str, input: Input) -> Vec<S
     if plain.requests.is_empty() {
         return row.with_nobody(effect, &plain).await;
     }
-    for struck in places(effect, &plain.requests) {
+    for (turn, struck) in places(effect, &plain.requests).into_iter().enumerate() {
+        // Time has gone by since the last place, and the session with it.
+        if turn > 0 {
+            match (row.plain().await, row.plain().await) {
+                (Ok(_), Ok(again)) if again.requests.len() > struck => plain = again,
+                (Ok(_), Ok(again)) => wrong.push(format!("{name} makes {} calls now", again.requests.len())),
+                (Err(why), _) | (_, Err(why)) => wrong.push(why),
+            }
+        }
         let what = &plain.requests[struck];
         for kind in faults::kinds() {
             if let Err(why) = row.under(&kind, effect, struck, &plain).await {
@@ -227,6 +235,8 @@ impl Row<'_> {
             let code = match err.class.as_str() {
                 "network" => err.code == "CONNECTION_LOST" || err.code == "ANSWER_UNREADABLE",
                 "timeout" => err.code == "TIMEOUT",
+                // A refusal that was spoilt on its way says no more than its status.
+                "server" if hit.status == Some(500) && faults::is_done_under(kind) => err.code == "HTTP_500",
                 "server" if faults::is_done_under(kind) || matches!(kind, Kind::Html) => err.code == "ANSWER_UNREADABLE",
                 _ => faults::code(kind, hit) == err.code,
             };
@@ -247,7 +257,9 @@ impl Row<'_> {
         let signed_in = done.requests.iter().filter(|request| is_sign_in(request)).count();
         let calls = done.requests.len() - signed_in;
         let usual = plain.requests.len();
+        let waits = faults::waits(self.world.vendor.connector.id, self.name);
         match ends {
+            Ends::AtOnce | Ends::SignedIn if waits => check(calls > struck, || format!("{calls} calls")),
             Ends::AtOnce => check(calls == usual, || format!("{calls} calls, not {usual}")),
             Ends::SignedIn => {
                 let asked = usize::from(!faults::by_passport(&plain.requests[struck]));
@@ -306,7 +318,10 @@ fn calls_of(requests: &[Recorded]) -> Vec<String> {
 
 /// Whether two runs made the same call here: ids in the address may differ.
 fn same_call(one: &Recorded, other: &Recorded) -> bool {
-    let door = |request: &Recorded| request.target.split('/').take(3).map(str::to_owned).collect::<Vec<_>>();
+    let door = |request: &Recorded| {
+        let path = request.target.split('?').next().unwrap_or_default();
+        path.split('/').take(3).map(str::to_owned).collect::<Vec<_>>()
+    };
     one.method == other.method && (door(one) == door(other))
 }
 

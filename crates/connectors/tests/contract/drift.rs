@@ -72,6 +72,7 @@ async fn salesforce_refuses_a_field_that_is_gone_and_one_that_is_needed_now() {
     let (reads, batches) = (recipe(&world, "query", &read).await, recipe(&world, "batch_update", &rows).await);
     assert!(ends(&world, &writes, write("Colour__c", json!("blue"))).await.is_ok());
     assert!(ends(&world, &reads, read.clone()).await.is_ok());
+    world.vendor.sandbox.world().clock().advance(std::time::Duration::from_secs(60));
     let source = "{ from: salesforce.new_or_updated_record, with: { object: Account, fields: [Colour__c], lag_s: 0 } }";
     let asked = world.save(source, "- id: end\n    return: {}\n").await;
     crate::triggers::ask(&world, &asked).await;
@@ -150,6 +151,7 @@ async fn stripe_refuses_a_field_that_is_gone_or_of_another_type_and_answers_may_
     assert_eq!(read, Some(json!(277)), "values are read as what they are now");
 
     // What triggers live by is the id and the time alone.
+    world.vendor.sandbox.world().clock().advance(std::time::Duration::from_secs(60));
     let source = "{ from: stripe.event, with: { types: [customer.created] } }";
     let asked = world.save(source, "- id: end\n    return: { id: \"${ trigger.data.object.id }\" }\n").await;
     crate::triggers::ask(&world, &asked).await;

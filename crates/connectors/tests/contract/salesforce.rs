@@ -82,8 +82,9 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
             json!({"ids": ids})
         }
         "query#pages" => {
-            world.configure(json!({"query_page_rows": 25}));
-            json!({"soql": "SELECT External_Id__c FROM Account WHERE External_Id__c LIKE 'C-%' ORDER BY External_Id__c"})
+            // Three pages, too short to be packed.
+            world.configure(json!({"query_page_rows": 2}));
+            json!({"soql": "SELECT Id FROM Account WHERE External_Id__c LIKE 'C-%' ORDER BY External_Id__c LIMIT 6"})
         }
         "batch_delete" => json!({"ids": [account(world).await, account(world).await]}),
         "composite" => json!({"calls": [{"id": "a", "method": "GET", "path": "limits"}]}),

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 use crate::world::World;
 
 /// Ways of actions that promise less, or that make more calls.
-pub(crate) const MORE: [&str; 9] = [
+pub(crate) const MORE: [&str; 8] = [
     "change_business_title#once",
     "change_job#once",
     "update_work_contact#once",
@@ -15,7 +15,6 @@ pub(crate) const MORE: [&str; 9] = [
     "call_operation#once",
     "change_legal_name#once",
     "run_wql#pages",
-    "list_workers#pages",
 ];
 
 pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
@@ -181,7 +180,6 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
             let rows = world.counts()["organizations"];
             json!({ "query": "SELECT organization, name FROM allOrganizations", "page_size": rows / 3 + 1 })
         }
-        "list_workers#pages" => json!({ "groups": ["employment"] }),
         "call_operation" => {
             let body = json!({ "Response_Filter": { "Count": 1 } });
             json!({ "service": "Human_Resources", "operation": "Get_Organizations", "body": body })
