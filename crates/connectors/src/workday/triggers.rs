@@ -118,9 +118,7 @@ impl Stretch {
         };
         let (looked, mut past) = match position {
             Position::Since(_) => (Some(days), vec![Past::of(from, days)]),
-            Position::After(cursor) => {
-                (cursor["looked"].as_i64(), Vec::deserialize(&cursor["past"]).unwrap_or_default())
-            }
+            Position::After(cursor) => (cursor["looked"].as_i64(), Vec::deserialize(&cursor["past"]).unwrap_or_default()),
         };
         // Who was looked at from further away than now was told of then.
         if let Some(looked) = looked.filter(|looked| *looked > days) {

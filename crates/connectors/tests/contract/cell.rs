@@ -81,8 +81,7 @@ pub(crate) async fn all_faults(world: &World, name: &str, input: Input) -> Vec<S
 /// last, and always the last that changes something.
 fn places(effect: Effect, requests: &[Recorded]) -> Vec<usize> {
     let count = requests.len();
-    let mut places: Vec<usize> =
-        if count <= PLACES_MAX { (0..count).collect() } else { vec![0, 1, count / 2, count - 1] };
+    let mut places: Vec<usize> = if count <= PLACES_MAX { (0..count).collect() } else { vec![0, 1, count / 2, count - 1] };
     places.extend(requests.iter().rposition(|request| effect != Effect::None && writes(request)));
     places.sort_unstable();
     places.dedup();
@@ -268,7 +267,9 @@ impl Row<'_> {
         let calls = done.requests.len() - signed_in;
         let usual = plain.requests.len();
         match ends {
-            Ends::AtOnce | Ends::SignedIn if self.makes_any_number_of_calls() => check(calls > struck, || format!("{calls} calls")),
+            Ends::AtOnce | Ends::SignedIn if self.makes_any_number_of_calls() => {
+                check(calls > struck, || format!("{calls} calls"))
+            }
             Ends::AtOnce => check(calls == usual, || format!("{calls} calls, not {usual}")),
             Ends::SignedIn => {
                 let asked = usize::from(!faults::by_passport(&plain.requests[struck]));

@@ -130,8 +130,7 @@ async fn stripe_refuses_a_field_that_is_gone_or_of_another_type_and_answers_may_
     let customer = world.call("create_customer", json!({ "name": "Ann", "phone": "+1 55" })).await["id"].clone();
     let write = |phone: &str| json!({ "customer": customer, "phone": phone, "description": phone });
     let read = json!({ "customer": customer });
-    let (writes, reads) =
-        (recipe(&world, "update_customer", &write("+1 66")).await, recipe(&world, "get_customer", &read).await);
+    let (writes, reads) = (recipe(&world, "update_customer", &write("+1 66")).await, recipe(&world, "get_customer", &read).await);
     assert!(ends(&world, &writes, write("+1 66")).await.is_ok());
 
     world.configure(json!({ "drifted_fields": { "customer.phone": "removed", "customer.nickname": "added" } }));

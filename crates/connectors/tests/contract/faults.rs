@@ -114,7 +114,11 @@ fn makes(kind: &Kind, name: &str, struck: &Recorded) -> Makes {
         Kind::Denied => Refused(Denied),
         Kind::Unavailable => Refused(Server),
         // A page may be too large for it: half of it is asked for.
-        Kind::ServerError | Kind::Hang { .. } if row == ("workday", "list_workers") && struck.body.contains("Get_Workers_Request") => Nothing,
+        Kind::ServerError | Kind::Hang { .. }
+            if row == ("workday", "list_workers") && struck.body.contains("Get_Workers_Request") =>
+        {
+            Nothing
+        }
         // These may say 500 after they did what was asked; the others' 500 means that nothing was.
         Kind::ServerError if matches!(struck.vendor, "netsuite" | "servicenow" | "workday") => Doubt(Server),
         Kind::ServerError => Refused(Server),

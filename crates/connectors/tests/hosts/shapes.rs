@@ -30,8 +30,9 @@ fn reads() -> [(&'static str, &'static str, Json); 5] {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_of_another_kind_is_neither_an_empty_list_nor_a_record() {
     let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
-    let mut bodies: Vec<(&str, String)> =
-        ["null", "[]", "{}", "7", "\"text\"", "{\"ok\":true}", "\u{feff}"].map(|body| ("application/json", body.to_owned())).into();
+    let mut bodies: Vec<(&str, String)> = ["null", "[]", "{}", "7", "\"text\"", "{\"ok\":true}", "\u{feff}"]
+        .map(|body| ("application/json", body.to_owned()))
+        .into();
     bodies.push(("application/json", deep));
     bodies.push(("application/xml", "<records/>".to_owned()));
     bodies.push(("text/plain", "maintenance".to_owned()));
@@ -49,7 +50,11 @@ async fn an_answer_of_another_kind_is_neither_an_empty_list_nor_a_record() {
                 continue;
             }
             let error = system.call(&stub.url, system.write.0, (system.write.1)()).await;
-            assert_eq!((error.class, error.doubt), (ErrorClass::Server, Doubt::MayHaveHappened), "{id} writes, {what}: {error:?}");
+            assert_eq!(
+                (error.class, error.doubt),
+                (ErrorClass::Server, Doubt::MayHaveHappened),
+                "{id} writes, {what}: {error:?}"
+            );
             is_told(id, &error, "127.0.0.1");
         }
     }

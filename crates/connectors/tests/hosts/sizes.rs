@@ -53,7 +53,10 @@ impl Host {
                     let Some(asked) = read(&mut stream).await else { return };
                     if asked.target.contains("oauth2") {
                         let token = json!({ "access_token": "token", "token_type": "Bearer", "expires_in": 3_600 }).to_string();
-                        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{token}", token.len());
+                        let head = format!(
+                            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{token}",
+                            token.len()
+                        );
                         let _ = stream.write_all(head.as_bytes()).await;
                     } else {
                         // It ends when the other side has heard enough.
@@ -161,12 +164,15 @@ async fn a_small_answer_that_unfolds_into_a_huge_one_is_not_unfolded() {
     }
 }
 
+/// A system, an action and its input; what is answered: its kind, how it begins and what follows for ever; the code of the error.
+type Streamed = (&'static str, &'static str, fn() -> Json, &'static str, &'static str, &'static str, &'static str);
+
 /// What is read while it comes may be as long as it likes; but no row is held that has no end, nor are more than fit.
 #[tokio::test(flavor = "multi_thread")]
 async fn streamed_answers_without_an_end_are_held_in_part_only() {
     let (report, job) = (|| json!({"report": "isu/All"}), || json!({"job": "750xx0000000001AAA", "which": "written"}));
     let rows = ("{\"Report_Entry\":[", "{\"Employee_ID\":\"21001\",\"Name\":\"Ann\"},");
-    let cases: [(&str, &str, fn() -> Json, &str, &str, &str, &str); 4] = [
+    let cases: [Streamed; 4] = [
         ("workday", "run_report", report, JSON, rows.0, rows.1, "REPORT_TOO_LARGE"),
         ("workday", "run_report", report, JSON, "{\"Report_Entry\":[{\"a\":\"", "endless ", "ANSWER_UNREADABLE"),
         ("salesforce", "bulk_results", job, "text/csv", "\"sf__Id\",\"Name\"\n\"001\",\"", "endless ", "ANSWER_UNREADABLE"),
