@@ -17,6 +17,7 @@ mod credit;
 mod customers;
 mod disputes;
 mod door;
+mod drift;
 mod error;
 mod events;
 mod expand;
@@ -167,7 +168,8 @@ impl Stripe {
             }
             for receiver in receivers {
                 let label = format!("{} {id}", text(&event, "type"));
-                let body = if receiver.thin { thin::thin(&event) } else { versioned(&event, receiver.version.as_deref()) };
+                let mut body = if receiver.thin { thin::thin(&event) } else { versioned(&event, receiver.version.as_deref()) };
+                state.settings.drifted_fields.show(&mut body);
                 hooks::send(self.world.outbox(), &state.settings, &receiver, label, &body);
             }
         }

@@ -132,7 +132,8 @@ pub(super) fn undecodable(url: &Url, status: StatusCode, encoding: &str) -> Step
             ErrorClass::Network,
             "ANSWER_UNREADABLE",
             format!("{} answered {} with a body that is not valid {encoding}", host(url), status.as_u16()),
-        ),
+        )
+        .with_next("See in the other system whether it happened. If it stays, something on the way changes its answers, such as a proxy."),
     )
 }
 

@@ -259,16 +259,15 @@ async fn results(cx: &Cx, id: &str, expected: Option<usize>) -> Result<Vec<Json>
                 let body = if answer.body.is_empty() { Json::Null } else { without_links(answer.json()?) };
                 json!({ "ok": true, "id": made, "body": body })
             }
-            Err(error)
-                if matches!(
-                    error.class,
-                    ErrorClass::Invalid | ErrorClass::NotFound | ErrorClass::Conflict | ErrorClass::Denied
-                ) =>
-            {
+            Err(error) if matches!(error.class, ErrorClass::Invalid | ErrorClass::NotFound | ErrorClass::Conflict) => {
                 json!({ "ok": false, "code": error.code, "message": error.message })
             }
-            // The answer of a part that failed is kept, and would be the same for ever.
-            Err(error) if error.code == UNEXPECTED && job(cx, id, &["task", task]).await?.json()?["progress"] == "failed" => {
+            // The answer of a part that failed is kept, and would be the same for ever. These may also mean that a part that was
+            // done cannot be looked at.
+            Err(error)
+                if (error.code == UNEXPECTED || error.class == ErrorClass::Denied)
+                    && job(cx, id, &["task", task]).await?.json()?["progress"] == "failed" =>
+            {
                 json!({ "ok": false, "code": error.code, "message": error.message })
             }
             Err(error) => return Err(error),

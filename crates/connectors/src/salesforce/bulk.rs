@@ -284,7 +284,7 @@ async fn send_part(api: &Api<'_>, given: &Json, upload: Vec<u8>, sent: &mut Vec<
     let body = answer.json().map_err(settled)?;
     let id = body["id"].as_str().ok_or_else(|| settled(answer.unreadable("it names no job")))?.to_owned();
     let put = api.call(Method::PUT, api.url(&["jobs", "ingest", &id, "batches"])).body("text/csv", Bytes::from(upload));
-    if let Err(error) = api.send(put).await {
+    if let Err(error) = api.nothing(put).await {
         abort(api, &id).await;
         return Err(settled(error));
     }
@@ -466,15 +466,7 @@ async fn query_page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page, S
     if locator.is_empty() && !complete(&api, &job).await? {
         return Ok(Page { items: Vec::new(), next: Some(json!({ "job": job, "running": true })) });
     }
-    let mut rows = Rows::new(0, PAGE);
-    let mut call = api.get(&["jobs", "query", &job, "results"]).query([("maxRecords", PAGE.to_string())]);
-    if !locator.is_empty() {
-        call = call.query([("locator", &locator)]);
-    }
-    let call = call.header(header::ACCEPT, "text/csv").header(header::ACCEPT_ENCODING, "identity");
-    let answer = api.send_into(call, &mut rows).await?;
-    csv(&answer)?;
-    rows.finish()?;
+    let (rows, answer) = query_rows(&api, &job, &locator).await?;
     let told = answer.header("sforce-numberofrecords").and_then(|count| count.parse::<usize>().ok());
     if told.is_some_and(|told| told != rows.seen) {
         return Err(answer.unreadable("it holds fewer records than it says"));
@@ -486,6 +478,27 @@ async fn query_page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page, S
     }
     let next = next.map(|next| json!({ "job": job, "locator": next }));
     Ok(Page { items: rows.rows.into_iter().map(Json::Object).collect(), next })
+}
+
+/// The rows of a page of a query. Where they are too long to be held together, fewer are asked for.
+async fn query_rows(api: &Api<'_>, job: &str, locator: &str) -> Result<(Rows, Answer), StepError> {
+    let mut most = PAGE;
+    loop {
+        let mut rows = Rows::new(0, most);
+        let mut call = api.get(&["jobs", "query", job, "results"]).query([("maxRecords", most.to_string())]);
+        if !locator.is_empty() {
+            call = call.query([("locator", locator)]);
+        }
+        let call = call.header(header::ACCEPT, "text/csv").header(header::ACCEPT_ENCODING, "identity");
+        let answer = api.send_into(call, &mut rows).await?;
+        csv(&answer)?;
+        rows.finish()?;
+        match rows.rows.len() {
+            held if held == rows.seen => return Ok((rows, answer)),
+            held if held < most => most = held,
+            _ => return Err(answer.unreadable("it holds more records than were asked for")),
+        }
+    }
 }
 
 async fn begin_query(api: &Api<'_>, given: &Json) -> Result<String, StepError> {

@@ -8,6 +8,8 @@ use serde_json::{Map, Value as Json};
 
 /// Longest row read, in bytes; Salesforce's own limit is 400,000 characters.
 const ROW_BYTES_MAX: usize = 2_000_000;
+/// Bytes of the rows that are held at once.
+const HELD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Longest cell, in characters.
 pub(super) const CELL_CHARS_MAX: usize = 131_072;
 
@@ -90,6 +92,8 @@ pub(super) struct Rows {
     headings: Option<Vec<String>>,
     edges: Edges,
     pending: Vec<u8>,
+    /// Bytes of the rows kept.
+    held: usize,
     /// The rows kept, by column.
     pub rows: Vec<Map<String, Json>>,
     /// All rows that came.
@@ -100,7 +104,7 @@ pub(super) struct Rows {
 }
 
 impl Rows {
-    /// Keeps `most` rows after the first `skip`.
+    /// Keeps `most` rows after the first `skip`, fewer where they are long; one at least.
     pub(super) fn new(skip: usize, most: usize) -> Self {
         Self {
             skip,
@@ -108,6 +112,7 @@ impl Rows {
             headings: None,
             edges: Edges::default(),
             pending: Vec::new(),
+            held: 0,
             rows: Vec::new(),
             seen: 0,
             done: None,
@@ -134,8 +139,7 @@ impl Rows {
                 Ok(true) => self.take_record(&record),
                 Ok(false) => return Ok(()),
                 Err(error) => {
-                    let words = format!("Salesforce's CSV answer cannot be read: {error}");
-                    return Err(StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", words));
+                    return Err(unreadable(&format!("Salesforce's CSV answer cannot be read: {error}")));
                 }
             }
         }
@@ -150,12 +154,18 @@ impl Rows {
         let error = headings.iter().position(|name| name == ERROR).and_then(|place| record.get(place)).unwrap_or_default();
         if self.done.is_some_and(|done| error.split(':').next() == Some(done)) {
             self.seen_done += 1;
-        } else if self.seen > self.skip && self.rows.len() < self.most {
+        } else if self.seen > self.skip && self.rows.len() < self.most && self.held < HELD_BYTES_MAX {
+            self.held += record.as_slice().len();
             // Salesforce's answers are known to hold null bytes.
             let cells = record.iter().map(|cell| Json::from(cell.replace('\0', "")));
             self.rows.push(headings.iter().cloned().zip(cells).collect());
         }
     }
+}
+
+fn unreadable(words: &str) -> StepError {
+    StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", words)
+        .with_next("Nothing to do where it is tried again. If it stays, look at the bulk job in Salesforce's setup.")
 }
 
 #[async_trait]
@@ -169,11 +179,7 @@ impl Sink for Rows {
         let Some(edge) = edge else {
             self.pending.extend_from_slice(&bytes);
             if self.pending.len() > ROW_BYTES_MAX {
-                return Err(StepError::new(
-                    ErrorClass::Server,
-                    "ANSWER_UNREADABLE",
-                    "a row of Salesforce's CSV answer has no end",
-                ));
+                return Err(unreadable("a row of Salesforce's CSV answer has no end"));
             }
             return Ok(());
         };

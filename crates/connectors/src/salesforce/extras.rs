@@ -172,7 +172,7 @@ async fn member(cx: Cx, given: Json) -> Result<Json, StepError> {
         super::filter::quoted(campaign),
         super::filter::quoted(person)
     );
-    let found = super::query::records(&api, super::query::ask(&api, "query", &soql).await?, None).await?;
+    let found = super::query::records(&api, &super::query::ask(&api, "query", &soql).await?, None).await?;
     if let Some(id) = found.items.first().and_then(|member| member["Id"].as_str()) {
         return Ok(json!({ "id": id, "created": false }));
     }

@@ -1,6 +1,6 @@
 //! Searching: typed filters, SOQL, SOSL, related records.
 
-use connector::{Action, Cx, Page, Shaped, StepError, whole};
+use connector::{Action, Cx, Doubt, Page, Shaped, StepError, api::Answer, whole};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -70,7 +70,7 @@ async fn page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page, StepErr
     }
     let own = text(&given, "soql");
     if !own.is_empty() {
-        return records(&api, ask(&api, what, &bound(own, given.get("params"))?).await?, None).await;
+        return records(&api, &ask(&api, what, &bound(own, given.get("params"))?).await?, None).await;
     }
     let after = cursor.as_ref().and_then(|cursor| cursor["after"].as_str());
     let limit = given.get("limit").and_then(Json::as_u64);
@@ -78,7 +78,7 @@ async fn page(cx: Cx, given: Json, cursor: Option<Json>) -> Result<Page, StepErr
     let order = text(&given, "order_by");
     let size = left.unwrap_or(PAGE).min(PAGE);
     let soql = composed(&given, after, if order.is_empty() { Some(size) } else { limit })?;
-    let mut page = records(&api, ask(&api, what, &soql).await?, order.is_empty().then_some(())).await?;
+    let mut page = records(&api, &ask(&api, what, &soql).await?, order.is_empty().then_some(())).await?;
     if order.is_empty() {
         let got = page.items.len() as u64;
         let left = left.map(|left| left.saturating_sub(got));
@@ -148,25 +148,25 @@ pub(super) fn fits(soql: &str) -> Result<(), StepError> {
 /// The next page of a query, at the address Salesforce named.
 pub(super) async fn onward(api: &Api<'_>, next: &str) -> Result<Page, StepError> {
     let answer = api.send(api.call(::http::Method::GET, api.named_url(next)?)).await?;
-    let page = records(api, answer.json()?, None).await?;
+    let page = records(api, &answer, None).await?;
     match page.next.as_ref().is_some_and(|further| further["next"] == next) {
         true => Err(answer.unreadable("its pages do not go on")),
         false => Ok(page),
     }
 }
 
-pub(super) async fn ask(api: &Api<'_>, what: &str, soql: &str) -> Result<Json, StepError> {
+pub(super) async fn ask(api: &Api<'_>, what: &str, soql: &str) -> Result<Answer, StepError> {
     fits(soql)?;
-    api.json(api.get(&[what]).query([("q", soql)]).header(BATCH, "batchSize=2000")).await
+    api.send(api.get(&[what]).query([("q", soql)]).header(BATCH, "batchSize=2000")).await
 }
 
 /// The records of an answer; `walks` when no cursor of Salesforce's own is wanted.
-pub(super) async fn records(api: &Api<'_>, mut body: Json, walks: Option<()>) -> Result<Page, StepError> {
-    let Json::Array(list) = body["records"].take() else {
-        return Err(StepError {
-            doubt: connector::Doubt::Settled,
-            ..StepError::new(connector::ErrorClass::Server, "ANSWER_UNREADABLE", "the answer of Salesforce holds no records")
-        });
+pub(super) async fn records(api: &Api<'_>, answer: &Answer, walks: Option<()>) -> Result<Page, StepError> {
+    // A query changes nothing, whatever becomes of it.
+    let unreadable = |why: &str| StepError { doubt: Doubt::Settled, ..answer.unreadable(why) };
+    let mut body = answer.json()?;
+    let Some(Json::Array(list)) = body.get_mut("records").map(Json::take) else {
+        return Err(unreadable("it holds no records"));
     };
     let mut items = Vec::with_capacity(list.len());
     for mut record in list {
@@ -178,6 +178,9 @@ pub(super) async fn records(api: &Api<'_>, mut body: Json, walks: Option<()>) ->
         items.push(json!({ "count": body["totalSize"] }));
     }
     let next = body["nextRecordsUrl"].as_str().filter(|_| walks.is_none()).map(|next| json!({ "next": next }));
+    if next.is_some() && items.is_empty() {
+        return Err(unreadable("it promises more records and gives none"));
+    }
     Ok(Page { items, next })
 }
 
@@ -259,7 +262,7 @@ async fn related(cx: Cx, given: Json) -> Result<Json, StepError> {
     let limit = given.get("limit").and_then(Json::as_u64).map_or_else(String::new, |limit| format!(" LIMIT {limit}"));
     let (object, list, id) = (name(text(&given, "object"))?, name(text(&given, "list"))?, quoted(text(&given, "id")));
     let soql = format!("SELECT Id, (SELECT {} FROM {list}{limit}) FROM {object} WHERE Id = {id}", fields.join(","));
-    let found = records(&api, ask(&api, "query", &soql).await?, None).await?;
+    let found = records(&api, &ask(&api, "query", &soql).await?, None).await?;
     let parent = found.items.into_iter().next().ok_or_else(|| {
         StepError::new(connector::ErrorClass::NotFound, "NOT_FOUND", format!("Salesforce finds no {object} with this id"))
             .with_next("Check the id; the record may have been deleted.")

@@ -214,7 +214,7 @@ async fn upserted_by_body(
 /// The id of the one record with a key.
 async fn found(api: &Api<'_>, (object, field, key): (&str, &str, &str)) -> Result<Option<String>, StepError> {
     let soql = format!("SELECT Id FROM {} WHERE {field} = {} LIMIT 2", name(object)?, quoted(key));
-    let found = records(api, ask(api, "query", &soql).await?, None).await?.items;
+    let found = records(api, &ask(api, "query", &soql).await?, None).await?.items;
     if found.len() > 1 {
         return Err(told("DUPLICATE_EXTERNAL_ID"));
     }

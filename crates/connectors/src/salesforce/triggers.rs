@@ -282,7 +282,7 @@ async fn scheduled(cx: Cx, with: Json, from: Position) -> Result<Polled, StepErr
     };
     let api = Api::of(&cx)?;
     let soql = super::filter::bound(text(&with, "soql"), with.get("params"))?;
-    let mut page = super::query::records(&api, super::query::ask(&api, "query", &soql).await?, None).await?;
+    let mut page = super::query::records(&api, &super::query::ask(&api, "query", &soql).await?, None).await?;
     let mut records = std::mem::take(&mut page.items);
     while let Some(next) = page.next.as_ref().and_then(|next| next["next"].as_str()) {
         if records.len() > SCHEDULED_MAX {

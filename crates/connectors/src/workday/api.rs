@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use connector::{
-    Cx, ErrorClass, Page, Secret, StepError,
+    Cx, Doubt, ErrorClass, Page, Secret, StepError,
     api::{Answer, Call, Dialect, ErrorRow, Header, Refusal, Sign, put_secret},
     http::Request,
 };
@@ -239,8 +239,16 @@ pub(super) async fn rest(
     query: &[(&str, String)],
     body: Option<&Json>,
 ) -> Result<Json, StepError> {
-    let answer = send(cx, method, place, query, body).await?;
-    if answer.status.as_u16() == 204 { Ok(json!({})) } else { answer.json() }
+    let reads = method == Method::GET;
+    let done = async {
+        let answer = send(cx, method, place, query, body).await?;
+        match answer.status.as_u16() {
+            204 => Ok(json!({})),
+            _ => Some(answer.json()?).filter(Json::is_object).ok_or_else(|| answer.unreadable("it is no record")),
+        }
+    };
+    // What only reads has changed nothing, whatever became of its answer.
+    done.await.map_err(|error| if reads { StepError { doubt: Doubt::Settled, ..error } } else { error })
 }
 
 async fn send(

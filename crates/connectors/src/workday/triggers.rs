@@ -45,8 +45,30 @@ struct Stretch {
     question: Question,
     /// So many days ahead were looked at before this stretch; `None` by builds that did not ask for who comes near.
     looked: Option<i64>,
-    /// Whose first day is before this one was near before the trigger began.
-    floor: Option<Date>,
+    /// Who is not told of when the first day comes near.
+    past: Vec<Past>,
+}
+
+/// Whoever was typed until a moment and begins before a day was told of, or was near before the trigger began.
+///
+/// One for the start, and one for each time the look ahead was made shorter: what was typed later is seen by the shorter
+/// one alone. On the edge, where it is not sure, people are told of again, under the same key, rather than never.
+#[derive(Clone, Serialize, Deserialize)]
+struct Past {
+    typed: Timestamp,
+    before: Date,
+}
+
+impl Past {
+    /// What was seen up to a moment by a look so many days ahead.
+    fn of(typed: Timestamp, days: i64) -> Self {
+        Self { typed, before: utc_day(later(typed, days)) }
+    }
+
+    /// Whether this holds all that the other one does.
+    fn covers(&self, other: &Self) -> bool {
+        other.typed <= self.typed && other.before <= self.before
+    }
 }
 
 /// What a stretch is asked for, one after the other.
@@ -94,11 +116,18 @@ impl Stretch {
                 (moment(&cursor["from"]).ok_or_else(cursor_lost)?, moment(&cursor["through"]).map(|at| (at, cursor)))
             }
         };
-        let (looked, floor) = match position {
-            Position::Since(_) => (Some(days), Some(utc_day(later(from, days)))),
-            Position::After(cursor) => (cursor["looked"].as_i64(), cursor["floor"].as_str().and_then(|day| day.parse().ok())),
+        let (looked, mut past) = match position {
+            Position::Since(_) => (Some(days), vec![Past::of(from, days)]),
+            Position::After(cursor) => (cursor["looked"].as_i64(), Vec::deserialize(&cursor["past"]).unwrap_or_default()),
         };
-        let begun = Self { from, through: from, page: 1, count: people::COUNT, question: Question::Typed, looked, floor };
+        // Who was looked at from further away than now was told of then.
+        if let Some(looked) = looked.filter(|looked| *looked > days) {
+            let seen = Past::of(from, looked);
+            past.retain(|known| !seen.covers(known));
+            past.push(seen);
+        }
+        past.retain(|known| known.before >= utc_day(from));
+        let begun = Self { from, through: from, page: 1, count: people::COUNT, question: Question::Typed, looked, past };
         match kept {
             Some((through, cursor)) => Ok(Self {
                 through,
@@ -125,14 +154,14 @@ impl Stretch {
         let (from, through) = (self.from.to_string(), self.through.to_string());
         let cursor = json!({
             "from": from, "through": through, "page": page, "count": self.count, "question": question,
-            "looked": self.looked, "floor": self.floor.map(|day| day.to_string()),
+            "looked": self.looked, "past": self.past,
         });
         (cursor, true)
     }
 
     /// Where the next stretch begins.
     fn over(&self, looked: Option<i64>) -> Json {
-        json!({ "from": self.through.to_string(), "looked": looked, "floor": self.floor.map(|day| day.to_string()) })
+        json!({ "from": self.through.to_string(), "looked": looked, "past": self.past })
     }
 
     /// What was typed in it, as criteria of the log.
@@ -172,7 +201,7 @@ fn later(at: Timestamp, days: i64) -> Timestamp {
 }
 
 /// Whether a change was typed when its worker was further away than the look ahead, so that no question found it then.
-fn was_too_far(data: &Json, days: i64, floor: Option<Date>) -> bool {
+fn was_too_far(data: &Json, days: i64, past: &[Past]) -> bool {
     let day = |value: &Json| value.as_str()?.get(..10)?.parse::<Date>().ok();
     let worker = &data["worker"];
     let hired = || day(&data["change"]["effective"]).filter(|_| data["change"]["class"] == "hire");
@@ -180,7 +209,8 @@ fn was_too_far(data: &Json, days: i64, floor: Option<Date>) -> bool {
     let (Some(entered), Some(first)) = (day(&data["change"]["entered"]), first) else { return false };
     // What was told as well is known by its key.
     let far = entered.checked_add(Span::new().days(days - ZONES_DAYS)).is_ok_and(|seen| seen < first);
-    far && floor.is_none_or(|floor| floor <= first)
+    let typed = moment(&data["change"]["entered"]);
+    far && !past.iter().any(|known| first < known.before && typed.is_some_and(|typed| typed <= known.typed))
 }
 
 /// The class of a change by the name of its process. One thing people do has many names, so nothing is left out.
@@ -238,7 +268,7 @@ async fn workers(cx: Cx, with: Json, position: Position, classes: &'static [&'st
     }
     if stretch.question == Question::Nearing {
         let looked = stretch.looked.map_or(days, |looked| looked.min(days));
-        events.retain(|(_, event)| was_too_far(&event.data, looked, stretch.floor));
+        events.retain(|(_, event)| was_too_far(&event.data, looked, &stretch.past));
     }
     events.sort_by(|(one, _), (other, _)| one.cmp(other));
     let (cursor, more) = stretch.next(found.pages, Some(days));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::{Action, Cx, Effect, StepError};
+use connector::{Action, Cx, Effect, ErrorClass, StepError};
 use http::Method;
 use serde_json::{Map, Value as Json, json};
 
@@ -73,7 +73,7 @@ async fn create_expense_report(cx: Cx, input: Json) -> Result<Json, StepError> {
         body["company"] = json!({ "id": company });
     }
     let report = api::rest(&cx, Method::POST, ("expense", &["reports"]), &[], Some(&body)).await?;
-    let id = text(&report, "id").to_owned();
+    let id = known(&report)?;
     let mut lines = Vec::new();
     for line in input["lines"].as_array().into_iter().flatten() {
         let body = json!({
@@ -105,7 +105,19 @@ async fn worker_wid(cx: &Cx, worker: &str) -> Result<String, StepError> {
         return Ok(key);
     }
     let found = api::rest(cx, Method::GET, ("common", &["workers", &key]), &[], None).await?;
-    Ok(text(&found, "id").to_owned())
+    known(&found).map_err(|error| StepError { doubt: connector::Doubt::Settled, ..error })
+}
+
+/// The id of what an answer tells of.
+fn known(record: &Json) -> Result<String, StepError> {
+    let error = || {
+        StepError::new(ErrorClass::Server, "ANSWER_UNREADABLE", "Workday's answer has no id, so it is not known what it tells of")
+            .with_next("Look in Workday whether it was done before it is done again.")
+    };
+    match text(record, "id") {
+        "" => Err(StepError { doubt: connector::Doubt::MayHaveHappened, ..error() }),
+        id => Ok(id.to_owned()),
+    }
 }
 
 async fn submit_report(cx: &Cx, id: &str) -> Result<Json, StepError> {

@@ -17,6 +17,9 @@ use crate::{
 /// Makes an input of an action that works now, with what it needs in the system.
 pub(crate) type Input = for<'a> fn(&'a World, &'a str) -> Pin<Box<dyn Future<Output = Json> + Send + 'a>>;
 
+/// An action that makes no more calls is struck at each of them.
+const PLACES_MAX: usize = 4;
+
 /// An action with its recipes.
 struct Row<'a> {
     world: &'a World,
@@ -43,7 +46,7 @@ pub(crate) async fn all_faults(world: &World, name: &str, input: Input) -> Vec<S
     let hasty = world.recipe(action, &first, SHORT_TIMEOUT).await;
     let row = Row { world, name, action, input, recipe, hasty };
     // What it asks only once, such as a sign-in, is over with the first run.
-    let plain = match (row.plain().await, row.plain().await) {
+    let mut plain = match (row.plain().await, row.plain().await) {
         (Ok(_), Ok(plain)) => plain,
         (Err(why), _) | (_, Err(why)) => return vec![why],
     };
@@ -52,17 +55,45 @@ pub(crate) async fn all_faults(world: &World, name: &str, input: Input) -> Vec<S
     if plain.requests.is_empty() {
         return row.with_nobody(effect, &plain).await;
     }
-    let struck = plain.requests.iter().rposition(|request| effect != Effect::None && writes(request)).unwrap_or(0);
-    for kind in faults::kinds() {
+    for (turn, struck) in places(effect, &plain.requests).into_iter().enumerate() {
+        // Time has gone by since the last place, and the session with it.
+        if turn > 0 {
+            match (row.plain().await, row.plain().await) {
+                (Ok(_), Ok(again)) if again.requests.len() > struck => plain = again,
+                // The system was ready earlier than before.
+                (Ok(_), Ok(_)) if row.makes_any_number_of_calls() => continue,
+                (Ok(_), Ok(again)) => wrong.push(format!("{name} makes {} calls now", again.requests.len())),
+                (Err(why), _) | (_, Err(why)) => wrong.push(why),
+            }
+        }
         let what = &plain.requests[struck];
-        if let Err(why) = row.under(&kind, effect, struck, &plain).await {
-            wrong.push(format!("{name} ({effect:?}, {} {}) under {kind:?}: {why}", what.method, what.target));
+        for kind in faults::kinds() {
+            if let Err(why) = row.under(&kind, effect, struck, &plain).await {
+                let call = format!("call {} of {}, {} {}", struck + 1, plain.requests.len(), what.method, what.target);
+                wrong.push(format!("{name} ({effect:?}, {call}) under {kind:?}: {why}"));
+            }
         }
     }
     wrong
 }
 
+/// The calls of an action that are struck, one in a run: all of a few; of many the first two, one in the middle and the
+/// last, and always the last that changes something.
+fn places(effect: Effect, requests: &[Recorded]) -> Vec<usize> {
+    let count = requests.len();
+    let mut places: Vec<usize> = if count <= PLACES_MAX { (0..count).collect() } else { vec![0, 1, count / 2, count - 1] };
+    places.extend(requests.iter().rposition(|request| effect != Effect::None && writes(request)));
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
 impl Row<'_> {
+    fn makes_any_number_of_calls(&self) -> bool {
+        let vendor = self.world.vendor.connector.id;
+        faults::follows_a_job(vendor, self.name) || faults::waits(vendor, self.name)
+    }
+
     async fn plain(&self) -> Result<Plain, String> {
         let input = (self.input)(self.world, self.name).await;
         let before = self.world.counts();
@@ -119,15 +150,22 @@ impl Row<'_> {
         let done = self.world.run(recipe, input).await;
         let met = faults.all().iter().map(|rule| rule.met).sum::<u64>();
         faults.clear();
+        let vendor = self.world.vendor.connector.id;
+        let changed = change(&before, &self.world.counts());
+        if met == 0 && self.makes_any_number_of_calls() {
+            return check(done.row.status == RunStatus::Succeeded, || format!("{:?}", done.row.error));
+        }
+        if met == 1 && faults::follows_a_job(vendor, self.name) {
+            return self.job(&done, plain, &changed);
+        }
         let hit = done.requests.get(struck).filter(|request| same_call(request, &plain.requests[struck]));
         let (1, Some(hit)) = (met, hit) else {
-            return Err(format!("the fault met {met} requests of {:?}", done.requests));
+            return Err(format!("the fault met {met} requests of {:?}", calls_of(&done.requests)));
         };
-        let vendor = self.world.vendor.connector.id;
-        if faults::follows_a_job(vendor, self.name) {
-            return self.job(&done, plain, &change(&before, &self.world.counts()));
-        }
         let ends = faults::ends(kind, self.name, effect, &plain.requests[..struck], &plain.requests[struck]);
+        if faults::tells_of_each_row(vendor, self.name) && struck > 0 && !matches!(ends, Ends::AtOnce | Ends::SignedIn) {
+            return Self::rows(&done, plain, &changed);
+        }
         self.journal(&done, ends, kind, hit)?;
         if matches!(ends, Ends::Again(_)) {
             same_again(&done.requests, struck, hit, &plain.requests[struck])?;
@@ -136,15 +174,20 @@ impl Row<'_> {
             Ends::AtOnce | Ends::SignedIn | Ends::Again(_) => !matches!((ends, kind), (Ends::AtOnce, Kind::Html)),
             Ends::Failed(_) | Ends::Uncertain(_) => faults::is_done_under(kind),
         };
-        let mut changed = change(&before, &self.world.counts());
+        let mut changed = changed;
         let mut expected = if happened { plain.change.clone() } else { HashMap::new() };
         if matches!(ends, Ends::Again(_)) {
             changed.retain(|table, _| !faults::tells_of_each_try(vendor, self.name, table));
             expected.retain(|table, _| !faults::tells_of_each_try(vendor, self.name, table));
         }
-        // What was written before stays, whatever becomes of the rest.
-        let in_part = plain.requests[..struck].iter().any(writes) && !matches!(ends, Ends::AtOnce | Ends::Again(_));
-        check(in_part || changed == expected, || format!("it changed {changed:?}, not {expected:?}"))?;
+        // What was written stays, whatever becomes of the rest, and nothing of it is there twice.
+        let over = matches!(ends, Ends::Failed(_) | Ends::Uncertain(_));
+        let others = plain.requests.iter().enumerate().any(|(place, request)| place != struck && writes(request));
+        if over && others {
+            check(is_part(&changed, &plain.change), || format!("it changed {changed:?}, no part of {:?}", plain.change))?;
+        } else {
+            check(changed == expected, || format!("it changed {changed:?}, not {expected:?}"))?;
+        }
         self.calls(&done, ends, struck, plain)?;
         if let Some(output) = output(&done) {
             fits(&self.action.output, output, self.name);
@@ -172,6 +215,20 @@ impl Row<'_> {
         }
     }
 
+    /// What was done stays done and is not sent again; of each other row it says that it was not written, or that nobody knows.
+    fn rows(done: &Done, plain: &Plain, changed: &HashMap<String, i64>) -> Result<(), String> {
+        let story = story(done);
+        let output = output(done).filter(|_| story == ["1 well"]).ok_or_else(|| format!("{story:?}: {:?}", done.row.error))?;
+        check(done.requests.len() == plain.requests.len(), || format!("{} calls", done.requests.len()))?;
+        let rows = output["rows"].as_array().unwrap();
+        let count = |is_so: fn(&Json) -> bool| i64::try_from(rows.iter().filter(|row| is_so(row)).count()).unwrap();
+        let (done, open) = (count(|row| row["success"] == true), count(|row| row["uncertain"] == true));
+        let told = |row: &&Json| row["success"] == true || !row["errors"][0]["message"].as_str().unwrap_or_default().is_empty();
+        check(rows.iter().all(|row| told(&row)), || format!("a row says nothing: {rows:?}"))?;
+        let made = changed["Lead"];
+        check(done > 0 && (done..=done + open).contains(&made), || format!("{done} done, {open} in doubt, and {made} made"))
+    }
+
     /// What the journal says of the attempts.
     fn journal(&self, done: &Done, ends: Ends, kind: &Kind, hit: &Recorded) -> Result<(), String> {
         let story = story(done);
@@ -187,6 +244,8 @@ impl Row<'_> {
             let code = match err.class.as_str() {
                 "network" => err.code == "CONNECTION_LOST" || err.code == "ANSWER_UNREADABLE",
                 "timeout" => err.code == "TIMEOUT",
+                // A refusal that was spoilt on its way says no more than its status.
+                "server" if hit.status == Some(500) && faults::is_done_under(kind) => err.code == "HTTP_500",
                 "server" if faults::is_done_under(kind) || matches!(kind, Kind::Html) => err.code == "ANSWER_UNREADABLE",
                 _ => faults::code(kind, hit) == err.code,
             };
@@ -208,6 +267,9 @@ impl Row<'_> {
         let calls = done.requests.len() - signed_in;
         let usual = plain.requests.len();
         match ends {
+            Ends::AtOnce | Ends::SignedIn if self.makes_any_number_of_calls() => {
+                check(calls > struck, || format!("{calls} calls"))
+            }
             Ends::AtOnce => check(calls == usual, || format!("{calls} calls, not {usual}")),
             Ends::SignedIn => {
                 let asked = usize::from(!faults::by_passport(&plain.requests[struck]));
@@ -251,9 +313,25 @@ fn change(before: &HashMap<String, i64>, after: &HashMap<String, i64>) -> HashMa
     moved.filter(|(_, rows)| *rows != 0).collect()
 }
 
+/// Whether all that changed is among what a whole run changes.
+fn is_part(changed: &HashMap<String, i64>, whole: &HashMap<String, i64>) -> bool {
+    changed.iter().all(|(table, rows)| {
+        let whole = whole.get(table).copied().unwrap_or_default();
+        rows.signum() == whole.signum() && rows.abs() <= whole.abs()
+    })
+}
+
+/// The calls in short.
+fn calls_of(requests: &[Recorded]) -> Vec<String> {
+    requests.iter().map(|request| format!("{} {}", request.method, request.target)).collect()
+}
+
 /// Whether two runs made the same call here: ids in the address may differ.
 fn same_call(one: &Recorded, other: &Recorded) -> bool {
-    let door = |request: &Recorded| request.target.split('/').take(3).map(str::to_owned).collect::<Vec<_>>();
+    let door = |request: &Recorded| {
+        let path = request.target.split('?').next().unwrap_or_default();
+        path.split('/').take(3).map(str::to_owned).collect::<Vec<_>>()
+    };
     one.method == other.method && (door(one) == door(other))
 }
 
@@ -264,10 +342,14 @@ fn same_again(requests: &[Recorded], struck: usize, hit: &Recorded, usual: &Reco
     }
     check(key(hit).is_empty() == key(usual).is_empty(), || "only some runs have a key".to_owned())?;
     check(key(hit).is_empty() || key(hit) != key(usual), || format!("two runs have the key {}", key(hit)))?;
-    let again = requests.iter().skip(struck + 1).find(|request| (&request.method, &request.target) == (&hit.method, &hit.target));
-    let Some(again) = again else { return Ok(()) };
-    check(key(again) == key(hit), || format!("the key was {} and then {}", key(hit), key(again)))?;
-    check(lasting(again) == lasting(hit), || format!("{}\nwas sent, and then\n{}", hit.body, again.body))
+    let (sent, later) = requests.split_at(struck + 1);
+    let alike = |request: &&Recorded| (&request.method, &request.target) == (&hit.method, &hit.target);
+    let Some(again) = later.iter().find(alike) else { return Ok(()) };
+    // The second attempt begins with the first of several writes that go to one address.
+    let same = |one: &Recorded| key(one) == key(again) && lasting(one) == lasting(again);
+    check(sent.iter().filter(alike).any(same), || {
+        format!("{} with the key {}\nwas sent, and then {}\n{}", hit.body, key(hit), key(again), again.body)
+    })
 }
 
 /// Where a system takes the key of a call.

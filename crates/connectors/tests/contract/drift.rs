@@ -5,7 +5,7 @@ use engine::LiveRecipe;
 use serde_json::{Value as Json, json};
 use store::RunStatus;
 
-use crate::{netsuite, servicenow, workday, world::World};
+use crate::{netsuite, salesforce, servicenow, stripe, workday, world::World};
 
 /// How the run of one action ends now: with this output, or in this class and code.
 async fn ends(world: &World, recipe: &std::sync::Arc<LiveRecipe>, input: Json) -> Result<Json, (String, String)> {
@@ -15,6 +15,7 @@ async fn ends(world: &World, recipe: &std::sync::Arc<LiveRecipe>, input: Json) -
         _ => {
             let error = done.row.error.unwrap();
             assert!(error.next.is_some(), "people are told what to do: {error:?}");
+            assert!(!error.message.contains("Error {") && !error.message.contains("::"), "that is for programmers: {error:?}");
             Err((error.class.as_str().to_owned(), error.code))
         }
     }
@@ -54,6 +55,111 @@ async fn netsuite_refuses_a_field_that_is_gone_or_of_another_type() {
     assert!(ends(&world, &writes, write(json!(266))).await.is_ok(), "the corrected recipe goes on");
     world.configure(json!({ "drifted_fields": {} }));
     assert_eq!(phone(&world), json!("266"), "nothing of what was refused was written");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn salesforce_refuses_a_field_that_is_gone_and_one_that_is_needed_now() {
+    let world = World::start("salesforce", salesforce::connection).await;
+    let system = world.vendor.sandbox.vendor("salesforce").unwrap();
+    let happen = |name: &str, field: &str| drop(system.happen(name, &json!({ "object": "Account", "field": field })).unwrap());
+    happen("add_field", "Colour__c string:40 \"Colour\"");
+    let id = world.call("create", json!({ "object": "Account", "fields": { "Name": "Acme" } })).await["id"].clone();
+    let write = |name: &str, value: Json| json!({ "object": "Account", "id": id, "fields": { name: value, "Site": "N" } });
+    let read = json!({ "soql": "SELECT Colour__c FROM Account LIMIT 1" });
+    let rows = json!({ "object": "Account", "rows": [{ "Id": id, "Colour__c": "red" }] });
+    let writes = recipe(&world, "update", &write("Colour__c", json!("blue"))).await;
+    let (reads, batches) = (recipe(&world, "query", &read).await, recipe(&world, "batch_update", &rows).await);
+    assert!(ends(&world, &writes, write("Colour__c", json!("blue"))).await.is_ok());
+    assert!(ends(&world, &reads, read.clone()).await.is_ok());
+    world.vendor.sandbox.world().clock().advance(std::time::Duration::from_secs(60));
+    let source = "{ from: salesforce.new_or_updated_record, with: { object: Account, fields: [Colour__c], lag_s: 0 } }";
+    let asked = world.save(source, "- id: end\n    return: {}\n").await;
+    crate::triggers::ask(&world, &asked).await;
+
+    // Renamed.
+    happen("remove_field", "Colour__c");
+    happen("add_field", "Tint__c string:40 \"Tint\"");
+    assert_eq!(ends(&world, &writes, write("Colour__c", json!("red"))).await, failed("invalid", "INVALID_FIELD"));
+    assert_eq!(ends(&world, &reads, read).await, failed("invalid", "INVALID_FIELD"));
+    // Of many records each tells for itself.
+    let done = world.run(&batches, rows).await;
+    assert_eq!(done.row.status, RunStatus::Succeeded);
+    let told = done.entries.iter().find_map(|entry| match entry {
+        store::Entry::Succeeded { out, .. } => Some(out["rows"][0].clone()),
+        _ => None,
+    });
+    let error = &told.unwrap()["errors"][0];
+    assert_eq!((&error["code"], &error["class"]), (&json!("INVALID_FIELD"), &json!("invalid")), "{error}");
+    assert!(error["message"].as_str().unwrap().contains("does not know a field"), "{error}");
+    crate::triggers::ask(&world, &asked).await;
+    let poll = async || world.engine.store().poll(asked.row.id).await.unwrap().unwrap();
+    assert!(poll().await.error.is_some_and(|error| error["code"] == "INVALID_FIELD"), "{:?}", poll().await.error);
+    assert!(ends(&world, &writes, write("Tint__c", json!("red"))).await.is_ok(), "the corrected recipe goes on");
+
+    // Of another type.
+    happen("remove_field", "Tint__c");
+    happen("add_field", "Tint__c int \"Tint\"");
+    let (class, code) = ends(&world, &writes, write("Tint__c", json!("red"))).await.unwrap_err();
+    assert_eq!(class, "invalid", "{code}");
+    assert!(ends(&world, &writes, write("Tint__c", json!(7))).await.is_ok());
+    let read = world.call("get", json!({ "object": "Account", "id": id, "fields": ["Tint__c", "Site"] })).await["record"].clone();
+    assert_eq!((&read["Tint__c"], &read["Site"]), (&json!(7), &json!("N")), "{read}");
+
+    // A new one that must be given: nothing is made without it.
+    let make = |more: Json| json!({ "object": "Account", "fields": more });
+    let makes = recipe(&world, "create", &make(json!({}))).await;
+    happen("add_field", "Region__c string:40 required \"Region\"");
+    let before = world.counts()["Account"];
+    assert_eq!(ends(&world, &makes, make(json!({ "Name": "B" }))).await, failed("invalid", "REQUIRED_FIELD_MISSING"));
+    assert_eq!(world.counts()["Account"], before);
+    assert!(ends(&world, &makes, make(json!({ "Name": "B", "Region__c": "EMEA" }))).await.is_ok());
+
+    // The field is back: the trigger goes on where it was, and nothing that happened meanwhile is lost.
+    happen("add_field", "Colour__c string:40 \"Colour\"");
+    crate::triggers::ask(&world, &asked).await;
+    let filter = store::RunFilter { recipe: Some(asked.row.id), limit: 100, ..store::RunFilter::default() };
+    let runs = world.engine.store().runs(&filter).await.unwrap().len();
+    assert_eq!((poll().await.failures, runs), (0, 2), "{:?}", poll().await.error);
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stripe_refuses_a_field_that_is_gone_or_of_another_type_and_answers_may_change() {
+    let world = World::start("stripe", stripe::connection).await;
+    let customer = world.call("create_customer", json!({ "name": "Ann", "phone": "+1 55" })).await["id"].clone();
+    let write = |phone: &str| json!({ "customer": customer, "phone": phone, "description": phone });
+    let read = json!({ "customer": customer });
+    let (writes, reads) = (recipe(&world, "update_customer", &write("+1 66")).await, recipe(&world, "get_customer", &read).await);
+    assert!(ends(&world, &writes, write("+1 66")).await.is_ok());
+
+    world.configure(json!({ "drifted_fields": { "customer.phone": "removed", "customer.nickname": "added" } }));
+    assert_eq!(ends(&world, &writes, write("+2 77")).await, failed("invalid", "parameter_unknown"));
+    let now = world.call("get_customer", read.clone()).await;
+    assert!(now.get("phone").is_none() && now["description"] == "+1 66" && now["nickname"] == "new", "{now}");
+    assert!(ends(&world, &reads, read.clone()).await.is_ok(), "what a recipe does not use may come and go");
+
+    world.configure(json!({ "drifted_fields": { "customer.phone": "integer" } }));
+    assert_eq!(ends(&world, &writes, write("+2 77")).await, failed("invalid", "parameter_invalid_integer"));
+    assert!(ends(&world, &writes, write("277")).await.is_ok(), "the corrected recipe goes on");
+    let done = world.run(&reads, read).await;
+    let read = done.entries.iter().find_map(|entry| match entry {
+        store::Entry::Succeeded { out, .. } => Some(out["phone"].clone()),
+        _ => None,
+    });
+    assert_eq!(read, Some(json!(277)), "values are read as what they are now");
+
+    // What triggers live by is the id and the time alone.
+    world.vendor.sandbox.world().clock().advance(std::time::Duration::from_secs(60));
+    let source = "{ from: stripe.event, with: { types: [customer.created] } }";
+    let asked = world.save(source, "- id: end\n    return: { id: \"${ trigger.data.object.id }\" }\n").await;
+    crate::triggers::ask(&world, &asked).await;
+    world.configure(json!({ "drifted_fields": { "event.api_version": "removed", "customer.email": "removed" } }));
+    world.call("create_customer", json!({ "name": "Bea" })).await;
+    crate::triggers::ask(&world, &asked).await;
+    crate::triggers::ask(&world, &asked).await;
+    let filter = store::RunFilter { recipe: Some(asked.row.id), limit: 100, ..store::RunFilter::default() };
+    assert_eq!(world.engine.store().runs(&filter).await.unwrap().len(), 1);
     world.stop().await;
 }
 

@@ -80,12 +80,10 @@ pub(crate) fn pause(kind: &Kind, struck: &Recorded) -> Option<Duration> {
 /// How a run ends whose step meets a fault once, at this request of it.
 pub(crate) fn ends(kind: &Kind, name: &str, effect: Effect, before: &[Recorded], struck: &Recorded) -> Ends {
     let wrote = before.iter().any(writes);
-    if matches!(kind, Kind::ExpiredSession) {
-        return if has_session(struck) { Ends::SignedIn } else { Ends::Failed(ErrorClass::Auth) };
-    }
     match makes(kind, name, struck) {
+        Makes::Nothing if matches!(kind, Kind::ExpiredSession) => Ends::SignedIn,
         Makes::Nothing => Ends::AtOnce,
-        Makes::Doubt(class) if effect == Effect::Once && writes(struck) => Ends::Uncertain(class),
+        Makes::Doubt(class) if effect == Effect::Once && (wrote || writes(struck)) => Ends::Uncertain(class),
         // A part of it is done, whatever became of the rest.
         Makes::Refused(class) if effect == Effect::Once && wrote => Ends::Uncertain(class),
         Makes::Refused(class) | Makes::Doubt(class) if class.is_transient() => Ends::Again(class),
@@ -94,7 +92,7 @@ pub(crate) fn ends(kind: &Kind, name: &str, effect: Effect, before: &[Recorded],
 }
 
 fn makes(kind: &Kind, name: &str, struck: &Recorded) -> Makes {
-    use ErrorClass::{Denied, Network, RateLimited, Server, Timeout};
+    use ErrorClass::{Auth, Denied, Network, RateLimited, Server, Timeout};
     use Makes::{Doubt, Nothing, Refused};
     let row = (struck.vendor, name);
     match kind {
@@ -107,11 +105,20 @@ fn makes(kind: &Kind, name: &str, struck: &Recorded) -> Makes {
         Kind::Empty if row == ("workday", "download_report") => Doubt(Server),
         Kind::Truncated | Kind::Appended | Kind::Empty if FILES.contains(&row) => Nothing,
         Kind::Bom if row == ("servicenow", "download_attachment") => Doubt(Server),
-        Kind::Bom | Kind::Truncated | Kind::Appended if PACKED.contains(&row) => Doubt(Network),
+        Kind::Bom | Kind::Truncated | Kind::Appended if is_packed(row, struck) => Doubt(Network),
+        Kind::ExpiredSession if !has_session(struck) => Refused(Auth),
         Kind::Latency { .. } | Kind::Bom | Kind::ExpiredSession => Nothing,
         Kind::RateLimited { .. } | Kind::DailyLimit => Refused(RateLimited),
+        // Not every account may search; the list alone finds the address as it is written.
+        Kind::Denied if row == ("stripe", "find_or_create_customer") && struck.target.contains("/search") => Nothing,
         Kind::Denied => Refused(Denied),
         Kind::Unavailable => Refused(Server),
+        // A page may be too large for it: half of it is asked for.
+        Kind::ServerError | Kind::Hang { .. }
+            if row == ("workday", "list_workers") && struck.body.contains("Get_Workers_Request") =>
+        {
+            Nothing
+        }
         // These may say 500 after they did what was asked; the others' 500 means that nothing was.
         Kind::ServerError if matches!(struck.vendor, "netsuite" | "servicenow" | "workday") => Doubt(Server),
         Kind::ServerError => Refused(Server),
@@ -144,6 +151,17 @@ const FILES: [(&str, &str); 2] = [("salesforce", "download_file"), ("workday", "
 const PACKED: [(&str, &str); 3] =
     [("salesforce", "describe_object"), ("salesforce", "run_report"), ("salesforce", "search_sosl")];
 
+fn is_packed(row: (&str, &str), struck: &Recorded) -> bool {
+    // What became of two hundred rows.
+    let many = row.1.ends_with("#many") && struck.body.len().max(struck.target.len()) > 1_000;
+    PACKED.contains(&row) || many
+}
+
+/// Looks again until something is ready, or asks for smaller pages, so that runs make more calls or fewer.
+pub(crate) fn waits(vendor: &str, name: &str) -> bool {
+    matches!((vendor, name), ("salesforce", "bulk_query") | ("workday", "list_workers"))
+}
+
 /// True when what the call gives may be anything, under any fault.
 pub(crate) fn gives_anything(vendor: &str, name: &str) -> bool {
     ANYTHING.contains(&(vendor, name)) || FILES.contains(&(vendor, name))
@@ -162,6 +180,11 @@ pub(crate) fn tells_of_each_try(vendor: &str, name: &str, table: &str) -> bool {
 /// only the outcome is judged.
 pub(crate) fn follows_a_job(vendor: &str, name: &str) -> bool {
     vendor == "salesforce" && name.starts_with("bulk_load")
+}
+
+/// It goes on after a call that failed and tells of each row, as none of those that were created may be created again.
+pub(crate) fn tells_of_each_row(vendor: &str, name: &str) -> bool {
+    (vendor, name) == ("salesforce", "batch_create#many")
 }
 
 /// It makes a text out of its input: no fault can reach it.

@@ -1,6 +1,7 @@
 //! Every action and every trigger of the five systems under every fault, in runs of a real engine on a real store.
 //!
-//! A run has one step, which meets one fault once. How it ends follows from the fault, the effect of the action and the
+//! A run has one step, which meets one fault once: at its only call, or, where an action makes several, at each of them in
+//! turn (of more than four at the first two, one in the middle, the last, and the last that changes something). How it ends follows from the fault, the effect of the action and the
 //! request that was met (`faults.rs`); so do the journal, what the system saw, and how often its data changed. An action
 //! or trigger without a row fails the test of its system.
 

@@ -8,8 +8,8 @@ use crate::world::World;
 /// They go over SOAP, which takes no sessions.
 pub(crate) const SOAP: [&str; 7] =
     ["run_saved_search", "soap_get_record", "soap_write_record", "upload_file", "get_file", "attach_file", "saved_search_rows"];
-/// Inputs with which an action promises less.
-pub(crate) const MORE: [&str; 7] = [
+/// Inputs with which an action promises less, or makes more calls.
+pub(crate) const MORE: [&str; 10] = [
     "create_record#once",
     "update_record#once",
     "update_lines#once",
@@ -17,6 +17,9 @@ pub(crate) const MORE: [&str; 7] = [
     "call_restlet#once",
     "custom_call#once",
     "soap_write_record#once",
+    "run_suiteql#pages",
+    "search_records#pages",
+    "run_saved_search#pages",
 ];
 
 fn config(sandbox: &Sandbox, more: Json, names: &[&str]) -> (Json, Json) {
@@ -49,6 +52,11 @@ async fn made(world: &World) -> Json {
 
 async fn file(world: &World) -> Json {
     world.call("upload_file", json!({ "folder": "1", "text": "kept", "name": "note.txt" })).await["id"].clone()
+}
+
+/// Rows of a page, so that the customers fill so many.
+fn pages_of(world: &World, pages: i64) -> i64 {
+    world.counts()["customer"] / pages + 1
 }
 
 async fn order(world: &World) -> Json {
@@ -87,6 +95,11 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
             json!({ "type": "salesOrder", "id": order(world).await, "sublist": "item", "rows": [line] })
         }
         "run_suiteql" => json!({ "query": "SELECT id FROM item ORDER BY id" }),
+        "run_suiteql#pages" => json!({ "query": "SELECT id FROM customer ORDER BY id", "page_size": pages_of(world, 3) }),
+        "search_records#pages" => json!({ "type": "customer", "fields": ["email"], "page_size": pages_of(world, 3) }),
+        "run_saved_search#pages" => {
+            json!({ "search": "customsearch_customers", "search_type": "customer", "page_size": pages_of(world, 3) })
+        }
         "search_records" => {
             let filters = json!([{ "field": "tranid", "operator": "starts_with", "value": "INV-1" }]);
             json!({ "type": "invoice", "filters": filters, "fields": ["tranid"] })

@@ -5,8 +5,21 @@ use serde_json::{Value as Json, json};
 
 use crate::world::World;
 
-pub(crate) const MORE: [&str; 5] =
-    ["create#idempotent", "composite#once", "custom_request#once", "bulk_load#once", "bulk_load#delete"];
+/// Ways of actions that promise less, or that make more calls. What changes a setting of the org comes last.
+pub(crate) const MORE: [&str; 9] = [
+    "create#idempotent",
+    "composite#once",
+    "custom_request#once",
+    "bulk_load#once",
+    "bulk_load#delete",
+    "batch_create#many",
+    "batch_upsert#many",
+    "batch_delete#many",
+    "query#pages",
+];
+
+/// Rows that take two calls of 200.
+const MANY: usize = 201;
 
 pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
     let told = sandbox.vendor("salesforce").unwrap().credentials();
@@ -29,6 +42,10 @@ async fn id_of(world: &World, soql: &str) -> Json {
 async fn waiting(world: &World) -> Json {
     let asked = world.call("submit_for_approval", json!({"id": account(world).await, "comments": "please"})).await;
     asked["work_items"][0].clone()
+}
+
+fn many(row: impl Fn() -> Json) -> Vec<Json> {
+    std::iter::repeat_with(row).take(MANY).collect()
 }
 
 pub(crate) async fn input(world: &World, row: &str) -> Json {
@@ -58,6 +75,18 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
             json!({"object": "Lead", "rows": [{"Id": id, "Title": "Chief"}]})
         }
         "batch_upsert" => json!({"object": "Lead", "key_field": "External_Id__c", "rows": [keyed(), keyed()]}),
+        "batch_create#many" => json!({"object": "Lead", "rows": many(lead)}),
+        "batch_upsert#many" => json!({"object": "Lead", "key_field": "External_Id__c", "rows": many(keyed)}),
+        "batch_delete#many" => {
+            let made = world.call("batch_create", json!({"object": "Lead", "rows": many(lead)})).await;
+            let ids: Vec<&Json> = made["rows"].as_array().unwrap().iter().map(|row| &row["id"]).collect();
+            json!({"ids": ids})
+        }
+        "query#pages" => {
+            // Three pages, too short to be packed.
+            world.configure(json!({"query_page_rows": 2}));
+            json!({"soql": "SELECT Id FROM Account WHERE External_Id__c LIKE 'C-%' ORDER BY External_Id__c LIMIT 6"})
+        }
         "batch_delete" => json!({"ids": [account(world).await, account(world).await]}),
         "composite" => json!({"calls": [{"id": "a", "method": "GET", "path": "limits"}]}),
         "composite#once" => {

@@ -5,7 +5,16 @@ use serde_json::{Value as Json, json};
 
 use crate::world::World;
 
-pub(crate) const MORE: [&str; 3] = ["create_record#once", "update_record#once", "import_rows#idempotent"];
+/// Ways of actions that promise less, or that make more calls. What changes the instance comes last.
+pub(crate) const MORE: [&str; 7] = [
+    "create_record#once",
+    "update_record#once",
+    "import_rows#idempotent",
+    "import_rows#several",
+    "import_rows#multiple",
+    "batch_write#rounds",
+    "search_records#pages",
+];
 
 pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
     let told = sandbox.vendor("servicenow").unwrap().credentials();
@@ -57,7 +66,22 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
         "import_rows#idempotent" => {
             json!({"staging_table": "u_imp_customer", "rows": [{"u_external_id": world.fresh("C"), "u_name": "x"}], "coalesces": true})
         }
-        "batch_write" => {
+        "import_rows#several" | "import_rows#multiple" => {
+            let rows = [1, 2].map(|_| json!({"u_external_id": world.fresh("C"), "u_name": "x"}));
+            world.configure(json!({"transform_s": 0}));
+            let mode = if row.ends_with("#multiple") { "multiple" } else { "single" };
+            json!({"staging_table": "u_imp_customer", "rows": rows, "mode": mode})
+        }
+        "search_records#pages" => {
+            // More than a page holds.
+            if world.counts()["incident"] <= 1_000 {
+                let many = json!({"table": "incident", "count": 1_001});
+                world.vendor.sandbox.vendor("servicenow").unwrap().happen("burst", &many).unwrap();
+            }
+            json!({"table": "incident", "fields": ["number"]})
+        }
+        "batch_write" | "batch_write#rounds" => {
+            world.configure(json!({"batch_items_run": row.ends_with("#rounds").then_some(1)}));
             let item = json!({"method": "create", "table": "incident", "fields": {"urgency": "2"}});
             json!({"items": [item.clone(), item]})
         }

@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use crate::world::World;
 
-pub(crate) const MORE: [&str; 1] = ["call_api#write"];
+pub(crate) const MORE: [&str; 3] = ["call_api#write", "list_events#pages", "search_records#pages"];
 
 pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
     let url = sandbox.url("stripe").as_str();
@@ -142,6 +142,7 @@ async fn arrived(world: &World) -> Json {
 
 pub(crate) async fn input(world: &World, row: &str) -> Json {
     match row {
+        "list_events#pages" => json!({"max_records": 250}),
         "list_invoice_lines" => json!({"invoice": open(world).await, "max_records": 2}),
         "list_checkout_session_lines" => {
             json!({"session": made(world, "create_checkout_session", checkout(world).await).await, "max_records": 2})
@@ -294,6 +295,7 @@ async fn others(world: &World, row: &str) -> Json {
         }
         "list_records" => json!({"resource": "customers", "max_records": 2}),
         "search_records" => json!({"resource": "customers", "query": "metadata['external_id']:'C-0001'"}),
+        "search_records#pages" => json!({"resource": "customers", "query": "created>0", "max_records": 150}),
         "upload_file" => json!({"file": world.file().await, "purpose": "dispute_evidence"}),
         "call_api" => json!({"method": "GET", "path": "/v1/balance"}),
         "call_api#write" => {

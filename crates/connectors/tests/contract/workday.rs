@@ -5,7 +5,8 @@ use serde_json::{Value as Json, json};
 
 use crate::world::World;
 
-pub(crate) const MORE: [&str; 7] = [
+/// Ways of actions that promise less, or that make more calls.
+pub(crate) const MORE: [&str; 8] = [
     "change_business_title#once",
     "change_job#once",
     "update_work_contact#once",
@@ -13,6 +14,7 @@ pub(crate) const MORE: [&str; 7] = [
     "terminate_employee#once",
     "call_operation#once",
     "change_legal_name#once",
+    "run_wql#pages",
 ];
 
 pub(crate) fn connection(sandbox: &Sandbox) -> (Json, Json) {
@@ -174,6 +176,10 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
         | "list_currencies" => json!({}),
         "run_report" | "download_report" => json!({ "report": "isu/Organizations" }),
         "run_wql" => json!({ "query": "SELECT organization, name FROM allOrganizations" }),
+        "run_wql#pages" => {
+            let rows = world.counts()["organizations"];
+            json!({ "query": "SELECT organization, name FROM allOrganizations", "page_size": rows / 3 + 1 })
+        }
         "call_operation" => {
             let body = json!({ "Response_Filter": { "Count": 1 } });
             json!({ "service": "Human_Resources", "operation": "Get_Organizations", "body": body })

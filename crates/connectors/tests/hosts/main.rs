@@ -2,6 +2,8 @@
 //! a step say of it.
 
 mod endless;
+mod shapes;
+mod sizes;
 mod soap;
 #[expect(unreachable_pub, dead_code, reason = "it is shared by several tests")]
 #[path = "../support/stub.rs"]

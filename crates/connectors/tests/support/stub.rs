@@ -81,7 +81,8 @@ impl Stub {
     }
 }
 
-async fn read(stream: &mut TcpStream) -> Option<Asked> {
+/// A whole request, or nothing when the other side went away.
+pub async fn read(stream: &mut TcpStream) -> Option<Asked> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 16 * 1024]);
     loop {
         if let Some(end) = bytes.windows(4).position(|part| part == b"\r\n\r\n") {

@@ -154,6 +154,46 @@ async fn who_looks_further_ahead_than_before_learns_of_those_who_were_too_far() 
 }
 
 #[tokio::test]
+async fn who_looks_less_far_ahead_than_before_is_told_nothing_twice_and_misses_nobody() {
+    let vendor = workday().await;
+    let day = || vendor.sandbox.world().clock().advance(Duration::from_secs(86_400));
+    let hire = |name: &str, days: u64| {
+        let made = happen(&vendor, "hire_worker", json!({ "first_name": name, "days": days }));
+        made["worker"]["number"].as_str().unwrap().to_owned()
+    };
+    let before = hire("Before", 50);
+    day();
+    let mut cursor = now(&vendor);
+    let early = hire("Early", 40);
+    let mut seen: Vec<(u64, String)> = Vec::new();
+    let (mut late, mut beyond) = (String::new(), String::new());
+    for at in 0..80 {
+        // The look ahead is made shorter, longer than ever, and short again.
+        let ahead = match at {
+            0..5 => 60,
+            20..22 => 70,
+            _ => 14,
+        };
+        match at {
+            4 => beyond = hire("Beyond", 64),
+            8 => late = hire("Late", 35),
+            _ => {}
+        }
+        let (events, next) = ask(&vendor, "worker_hired", &json!({ "look_ahead_days": ahead }), cursor).await;
+        cursor = next;
+        seen.extend(events.iter().map(|event| (at, told(std::slice::from_ref(event))[0].0.clone())));
+        day();
+    }
+    let when = |number: &String| seen.iter().filter(|(_, who)| who == number).map(|(at, _)| *at).collect::<Vec<_>>();
+    assert_eq!(when(&before), Vec::<u64>::new(), "it was near before the trigger began");
+    // The last stretch is read again, so that the question after the next one may tell it, too, under the same key.
+    for (who, first) in [(&early, 0), (&late, 20), (&beyond, 20)] {
+        let told = when(who);
+        assert!(told.first() == Some(&first) && told.iter().all(|at| *at <= first + 2), "{told:?}, not {first}");
+    }
+}
+
+#[tokio::test]
 async fn thousands_of_changes_in_one_moment_are_each_told_once() {
     let vendor = workday().await;
     let start = now(&vendor);

@@ -175,12 +175,16 @@ async fn operated(stripe: &Arc<Stripe>, asked: Asked) -> Result<Answer> {
         None => None,
     };
     // Refused before it began: the claim is dropped and the key is free.
+    stripe.settings().drifted_fields.check(operation, &tree)?;
     let params = check::params(operation.params, tree)?;
     let pause = stripe.settings().work_ms;
     if operation.verb == "POST" && pause > 0 {
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
-    let done = stripe.run(&asked, operation, &ids, params);
+    let mut done = stripe.run(&asked, operation, &ids, params);
+    if let Ok(body) = &mut done {
+        stripe.settings().drifted_fields.show(body);
+    }
     Ok(finished(claim, done, &asked.id))
 }
 

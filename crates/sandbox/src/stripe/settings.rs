@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use super::drift::Drifted;
 use crate::Problem;
 
 /// What becomes of a subscription after the last try to collect.
@@ -49,6 +50,8 @@ pub(super) struct Settings {
     pub(super) pending_refunds: bool,
     /// The version used when a request names none.
     pub(super) default_version: String,
+    /// Fields that changed since: `{"customer.phone": "removed"}`, or `integer` or `added`.
+    pub(super) drifted_fields: Drifted,
 }
 
 impl Default for Settings {
@@ -69,6 +72,7 @@ impl Default for Settings {
             after_dunning: AfterDunning::Cancel,
             pending_refunds: false,
             default_version: super::api::API.version.to_owned(),
+            drifted_fields: Drifted::default(),
         }
     }
 }
