@@ -110,19 +110,22 @@ pub struct EarlierError {
 }
 
 impl ErrorRecord {
-    /// This error, which another led to: in a run of its own when `run` is given. Said of the same error again, it stays as it is.
+    /// This error, which another led to: in a run of its own when `run` is given. What led to that one stays with its run: the
+    /// two may be kept for different times. Said of the same error again, it stays as it is.
     #[must_use]
     pub fn caused_by(mut self, other: &Self, run: Option<String>) -> Self {
         let cause = EarlierError {
             path: other.path.clone(),
-            run,
+            run: run.clone(),
             class: other.class.clone(),
             code: other.code.clone(),
             message: other.message.clone(),
         };
         if !self.causes.contains(&cause) {
             self.causes.push(cause);
-            self.causes.extend(other.causes.iter().cloned());
+            if run.is_none() {
+                self.causes.extend(other.causes.iter().cloned());
+            }
             self.causes.truncate(CAUSES_MAX);
         }
         self

@@ -250,6 +250,9 @@ async fn send_file(api: &Api<'_>, given: &Json, file: &File, sent: &mut Vec<Sent
     }
     if buffer.len() > heading.len() {
         send_part(api, given, buffer, sent).await
+    } else if !sent.is_empty() {
+        // The last piece filled a part to its end.
+        Ok(())
     } else {
         Err(invalid(
             "INPUT_INVALID",

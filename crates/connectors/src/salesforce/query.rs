@@ -164,7 +164,7 @@ pub(super) async fn ask(api: &Api<'_>, what: &str, soql: &str) -> Result<Answer,
 pub(super) async fn records(api: &Api<'_>, answer: &Answer, walks: Option<()>) -> Result<Page, StepError> {
     // A query changes nothing, whatever becomes of it.
     let unreadable = |why: &str| StepError { doubt: Doubt::Settled, ..answer.unreadable(why) };
-    let mut body = answer.json()?;
+    let mut body = answer.json().map_err(|error| StepError { doubt: Doubt::Settled, ..error })?;
     let Some(Json::Array(list)) = body.get_mut("records").map(Json::take) else {
         return Err(unreadable("it holds no records"));
     };

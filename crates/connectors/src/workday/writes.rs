@@ -145,7 +145,7 @@ async fn create_supplier_invoice_request(cx: Cx, input: Json) -> Result<Json, St
     }
     let path = ("accountsPayable", &["supplierInvoiceRequests"][..]);
     let made = api::rest(&cx, Method::POST, path, &[], Some(&Json::Object(body))).await?;
-    let id = text(&made, "id").to_owned();
+    let id = known(&made)?;
     if input["submit"].as_bool().unwrap_or(false) {
         let path = ["supplierInvoiceRequests", &id, "submit"];
         let done = api::rest(&cx, Method::POST, ("accountsPayable", &path), &[], Some(&json!({}))).await;

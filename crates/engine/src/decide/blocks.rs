@@ -353,7 +353,10 @@ impl Walk<'_> {
                 (_, Some(StepState::Failed { .. })) => return step.rescue.is_some(),
                 (Kind::Try { steps, catch, finally }, _) => {
                     let tried = if caught.is_some() { catch.as_ref() } else { Some(steps) };
-                    return self.is_over(finally, prefix) && tried.is_none_or(|steps| self.is_over(steps, prefix));
+                    if !self.is_over(finally, prefix) || !tried.is_none_or(|steps| self.is_over(steps, prefix)) {
+                        return false;
+                    }
+                    // Nothing left in it but to reckon says nothing of the steps before it.
                 }
                 _ if matches!(caught, Some((_, Some(_)))) => return true,
                 (Kind::Set(_) | Kind::Script(_) | Kind::Save(_), _) => {}

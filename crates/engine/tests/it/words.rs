@@ -210,7 +210,10 @@ fn what_a_branch_reckons_after_its_last_call_is_no_reason_to_begin_more_in_anoth
         "{ id: round, try: [ { id: b, do: sys.put }, { id: sum, set: { n: 1 } } ], catch: [ { id: no, do: sys.put } ] }",
     ];
     // One that may still call is not over before it is walked.
-    let goes_on = "{ id: b, do: sys.put }, { id: pick, choose: [ { when: 1 == 2, steps: [ { id: n, set: { n: 1 } } ] }, { otherwise: [ { id: c, do: sys.put } ] } ] }";
+    let go_on = [
+        "{ id: b, do: sys.put }, { id: pick, choose: [ { when: 1 == 2, steps: [ { id: n, set: { n: 1 } } ] }, { otherwise: [ { id: c, do: sys.put } ] } ] }",
+        "{ id: b, do: sys.put }, { id: c, do: sys.put }, { id: t, try: [ { id: n, set: { n: 1 } } ], catch: [ { id: no, do: sys.put } ] }",
+    ];
     for end in ends {
         let steps = two_of(&format!(
             "      slow: [ {{ id: s, do: sys.put }}, {{ id: never, do: sys.put }} ]\n      one: [ {{ id: a, do: sys.put }} ]\n      two: [ {end} ]\n"
@@ -219,12 +222,14 @@ fn what_a_branch_reckons_after_its_last_call_is_no_reason_to_begin_more_in_anoth
         let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
         assert_eq!(calls, ["s", "a", "b", "then"], "{end}");
     }
-    let steps = format!(
-        "steps:\n  - id: race\n    parallel:\n      left: [ {goes_on} ]\n      right: [ {{ id: a, do: sys.put }} ]\n    wait_for: any\n  - {{ id: end, return: \"${{ steps.race }}\" }}\n"
-    );
-    let (world, _) = run(&steps, json!({}), &fine);
-    let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
-    assert_eq!(calls, ["b", "a"], "what it would choose is no reason to walk it first");
+    for goes_on in go_on {
+        let steps = format!(
+            "steps:\n  - id: race\n    parallel:\n      left: [ {goes_on} ]\n      right: [ {{ id: a, do: sys.put }} ]\n    wait_for: any\n  - {{ id: end, return: \"${{ steps.race }}\" }}\n"
+        );
+        let (world, _) = run(&steps, json!({}), &fine);
+        let calls: Vec<_> = world.calls.iter().map(|(path, ..)| path.as_str()).collect();
+        assert_eq!(calls, ["b", "a"], "{goes_on}: what is left to do there is no reason to walk it first");
+    }
 }
 
 #[test]

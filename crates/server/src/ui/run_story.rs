@@ -61,7 +61,8 @@ pub(super) fn card(detail: &RunDetail, rows: &[StepRow]) -> Option<ErrorCard> {
 
 /// What went wrong, and what had gone wrong before and led there.
 fn why(error: &ErrorRecord) -> String {
-    error.causes.iter().fold(error.message.clone(), |why, earlier| match &earlier.path {
+    // A called run's error stands in the message already.
+    error.causes.iter().filter(|earlier| earlier.run.is_none()).fold(error.message.clone(), |why, earlier| match &earlier.path {
         Some(path) => format!("{why} Before that {path} had failed: {}", earlier.message),
         None => format!("{why} Before that: {}", earlier.message),
     })
