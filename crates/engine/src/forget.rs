@@ -263,7 +263,7 @@ mod tests {
         let error = || {
             let (request, response) = (Some(json!({ "body": SECRET })), Some(json!(SECRET)));
             let (class, code, message) = ("server".to_owned(), SECRET.to_owned(), SECRET.to_owned());
-            Box::new(ErrorRecord {
+            let error = ErrorRecord {
                 class,
                 code,
                 message,
@@ -272,7 +272,8 @@ mod tests {
                 request,
                 response,
                 causes: Vec::new(),
-            })
+            };
+            Box::new(error.clone().caused_by(&error, None))
         };
         let entries = vec![
             Entry::Accepted { at, via: "api".into(), event: value(), params: Arc::default(), state: value(), trace: None },
