@@ -65,6 +65,7 @@ impl System {
             run_id: "bench".into(),
             path: "step".into(),
             traceparent: None,
+            turns: None,
         };
         let action = self.connector.action(action).context("no such action")?;
         (action.run)(cx, input).await.map_err(|error| anyhow::anyhow!("{}: {}", error.code, error.message))

@@ -270,6 +270,8 @@ impl<'a> Call<'a> {
     pub async fn send_into(self, mut sink: Option<&mut dyn Sink>) -> Result<Answer, StepError> {
         let mut refused = None;
         loop {
+            // Before the proof, which may hold the time.
+            self.cx.turn().await?;
             let mut request = self.request.clone();
             request.timeout = self.cx.left();
             let token = self.sign.sign(self.cx, &mut request, refused.as_ref()).await?;

@@ -24,6 +24,7 @@ mod shape;
 mod skew;
 pub mod strict;
 mod trigger;
+mod turn;
 pub mod xml;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
@@ -44,6 +45,7 @@ pub use crate::{
         Answer, Inbound, Occurrence, Poll, PollAttempt, Polled, Position, Proofs, ReadEvents, Reading, Refused, Trigger,
         Verified, Verify, Webhook, cursor_lost, read_cursor,
     },
+    turn::{BUDGET_SPENT, Turns},
 };
 
 /// A connection as an attempt sees it: opened for this process, never printed.
@@ -85,6 +87,8 @@ pub struct Cx {
     pub path: Arc<str>,
     /// What a call says of the trace it is part of: a `traceparent` of <https://www.w3.org/TR/trace-context/>.
     pub traceparent: Option<Arc<str>>,
+    /// Counts the attempt's requests against the budget of its connection; `None` where nothing counts them.
+    pub turns: Option<Arc<dyn Turns>>,
 }
 
 impl Cx {

@@ -125,6 +125,8 @@ async fn accepted_into(
     mut sink: Option<&mut dyn Sink>,
 ) -> Result<(Response, As), StepError> {
     let client = oauth::client(cx)?;
+    // Before the token, which may run out meanwhile.
+    cx.turn().await?;
     let token = match &client {
         Some(client) => {
             // What is wrong with the input is told before anybody signs in.
@@ -144,6 +146,7 @@ async fn accepted_into(
         && let Ok(fresh) = client.renewed(&cx.http, refused, oauth::left(cx, since)).await
     {
         let with = With { token: Some(&fresh), ..with };
+        cx.turn().await?;
         let (answer, accept, wanted) = send(cx, input, with, since, again(&mut sink)).await?;
         return judged(cx, input, with, answer, &accept).map(|response| (response, wanted));
     }

@@ -5,6 +5,7 @@
 
 #![expect(clippy::result_large_err, reason = "a failed attempt is told in full; it is rare, and its size is one copy")]
 
+mod assertion;
 pub mod declared;
 mod email;
 mod http;
@@ -41,6 +42,15 @@ pub fn all() -> Vec<Connector> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_people_agreed_to_ends_unused_where_the_system_says_so() {
+        let week = std::time::Duration::from_secs(7 * 24 * 3600);
+        for connector in super::all() {
+            let lasts = connector.sign_in.as_ref().and_then(connector::oauth::SignIn::lasts_unused);
+            assert_eq!(lasts, (connector.id == "netsuite").then_some(week), "{}", connector.id);
+        }
+    }
+
     #[test]
     fn the_list_is_alphabetical_and_every_schema_is_strict() {
         let all = super::all();

@@ -38,7 +38,7 @@ pub(crate) fn connector() -> Connector {
     )
     .connections(settings::config_schema(), settings::credentials_schema(), settings::validate)
     .sign_in(settings::sign_in())
-    .test("run_suiteql", json!({ "query": "SELECT 1 AS ok FROM dual" }))
+    .test("check_connection", json!({}))
     .limits(Limits { budget: Budget { in_flight: Some(IN_FLIGHT), ..Budget::default() }, ..Limits::default() })
     .errors(api::ERRORS)
     .notes(NOTES)

@@ -5,6 +5,8 @@
 
 mod api;
 mod changes;
+mod documents;
+mod hires;
 mod integrations;
 mod lists;
 mod people;
@@ -34,6 +36,8 @@ const NOTES: &[&str] = &[
     "Whether `total` is right is not known: lists go on until a page is not full.",
     "A change to come that is moved to another day may be told on both days; one that was taken back is told on neither.",
     "The words for how an integration's run stands are those of the simulated system; its completion is told by its time.",
+    "Of personal information birth, gender, marital status and nationality can be changed, as public clients name them. The change has no effective date.",
+    "Not offered: ethnicity, religion, disability and citizenship; of a hire's compensation packages, grades, allowances and bonuses; putting documents, as nothing says how Workday would know a repeat. `call_operation` reaches them.",
     "A rescinded hire vanishes from the answers, log and all: only a full comparison finds it.",
 ];
 
@@ -45,12 +49,13 @@ pub(crate) fn connector() -> Connector {
         .chain(lists::actions())
         .chain(raas::actions())
         .chain(photos::actions())
+        .chain([hires::action(), documents::action()])
         .chain(integrations::actions())
         .chain(raw::actions());
     Connector::new("workday", "Workday", "People, organizations, time off, expenses and finance in Workday.")
         .connections(settings::config(), settings::credentials(), settings::validate)
         .sign_in(settings::sign_in())
-        .test("get_server_time", serde_json::json!({}))
+        .test("check_connection", serde_json::json!({}))
         .limits(Limits { budget: BUDGET, reads: &[], writes: &[] })
         .errors(api::ERRORS)
         .notes(NOTES)

@@ -250,6 +250,7 @@ impl Engine {
             attempt: 1,
             in_doubt: false,
             traceparent: None,
+            turns: None,
         };
         let began = self.now();
         let outcome = (action.run)(cx, test.input.clone()).await;

@@ -284,6 +284,7 @@ async fn act(
         attempt: attempt.number,
         in_doubt: attempt.in_doubt,
         traceparent,
+        turns: gate::turns(attempt.pass.as_ref()),
     };
     let input = Json::clone(&attempt.input);
     let call = async {
@@ -369,8 +370,10 @@ pub(crate) fn settled(state: &mut RunState, attempt: &Attempt, outcome: Result<J
     }
     let counted = n.saturating_sub(state.attempts_before(&attempt.path));
     let retry = attempt.step.retry.next_try(error.class, counted, attempt.began, now, error.retry_after, dice);
-    // A probe is made for everybody; its run does not pay for it.
-    let probing = attempt.pass.as_ref().is_some_and(|pass| pass.is_probe()) && attempt.step.retry.repeats(error.class);
+    // A probe is made for everybody; its run does not pay for it, unless it takes more than there is.
+    let probing = attempt.pass.as_ref().is_some_and(|pass| pass.is_probe())
+        && attempt.step.retry.repeats(error.class)
+        && error.code != connector::BUDGET_SPENT;
     let retry = retry.or(probing.then_some(now));
     state.push(Entry::Failed { p, n, at: now, err, retry, doubt });
 }

@@ -130,6 +130,13 @@ impl Memory {
         news
     }
 
+    /// What the test call is refused is no single resource: that it just worked, with other credentials perhaps, says nothing.
+    fn forget_success(&self, connection: &str) {
+        if let Some(known) = self.0.lock().get_mut(connection) {
+            known.worked_at = None;
+        }
+    }
+
     /// Takes in what the store knows.
     fn learn(&self, states: Vec<ConnectionState>) {
         let mut all = self.0.lock();
@@ -157,7 +164,7 @@ impl Memory {
         self.0.lock().get(connection)?.state.clone()
     }
 
-    fn needs_sign_in(&self, connection: &str) -> Option<ConnectionState> {
+    pub(crate) fn needs_sign_in(&self, connection: &str) -> Option<ConnectionState> {
         let all = self.0.lock();
         all.get(connection)?.state.as_ref().filter(|state| state.needs_sign_in.is_some()).cloned()
     }
@@ -246,6 +253,9 @@ impl Engine {
 
     /// A person tried the connection.
     pub(crate) async fn tell_tested(&self, connection: &str, outcome: Result<&Json, &StepError>, began: Timestamp) {
+        if outcome.is_err_and(|error| error.class == ErrorClass::Auth) {
+            self.health.forget_success(connection);
+        }
         for news in self.health.called(connection, outcome, self.now()) {
             if let Err(error) = self.carry_health(connection, &news, began).await {
                 tracing::warn!(connection, %error, "connection.health: the store did not answer");

@@ -5,12 +5,14 @@
 
 use std::{
     borrow::Cow,
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use connector::ErrorClass;
 use formula::Scope;
+use futures_util::FutureExt;
 use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use store::{
@@ -19,7 +21,7 @@ use store::{
 };
 
 use crate::{
-    Engine, LiveRecipe,
+    Engine, LiveRecipe, ToItsEnd,
     beside::About,
     decide::{Next, RunState, decide},
     drive::LiveRun,
@@ -153,9 +155,11 @@ impl Engine {
         };
         let (engine, recipe) = (Arc::clone(self), Arc::clone(recipe));
         let kept = Kept { key, label, lane, parent };
-        // In a task of its own: a sender that goes away must not leave a run behind that nobody drives.
-        let keeping = tokio::spawn(async move { engine.keep(&recipe, event, state, next, kept).await });
-        keeping.await.unwrap_or_else(|error| Err(IntakeError::Store(StoreError::Internal(error.to_string()))))
+        // A sender that goes away must not leave a run behind that nobody drives.
+        let keeping = async move { engine.keep(&recipe, event, state, next, kept).await };
+        ToItsEnd::new(AssertUnwindSafe(keeping).catch_unwind())
+            .await
+            .unwrap_or_else(|_panic| Err(IntakeError::Store(StoreError::Internal("keeping the event failed".to_owned()))))
     }
 
     /// A run that somebody else accepts together with a commit; `None` when the recipe does not want the event, or

@@ -22,6 +22,7 @@ mod forget;
 mod frame;
 pub mod gate;
 mod health;
+mod idle;
 mod intake;
 mod keeper;
 mod lease;
@@ -45,6 +46,7 @@ mod sign_in;
 mod spill;
 mod talk;
 mod template;
+mod to_its_end;
 pub mod trace;
 pub mod trial;
 mod worker;
@@ -85,6 +87,7 @@ pub use crate::{
     shapes::{Known, ShapeError, Told, check_against},
     sign_in::{Begun, CALLBACK_PATH, PendingSignIn, SignInError},
     talk::{Decision, TalkError},
+    to_its_end::ToItsEnd,
 };
 use crate::{clock::SharedClock, lease::Lease, program::CompileSettings as Compile, registry::Registry};
 
@@ -226,6 +229,7 @@ impl Engine {
         engine.tasks.spawn(forget::keep_forgetting(Arc::clone(&engine)));
         engine.tasks.spawn(spill::keep_swept(Arc::clone(&engine)));
         engine.tasks.spawn(letters::keep_sorted(Arc::clone(&engine)));
+        engine.tasks.spawn(idle::keep_alive(Arc::clone(&engine)));
         if engine.settings.works {
             engine.tasks.spawn(operations::keep_going(Arc::clone(&engine)));
             engine.tasks.spawn(worker::work(Arc::clone(&engine)));

@@ -246,6 +246,7 @@ impl Engine {
             run_id: "poll".into(),
             path: (&*recipe.program.slug).into(),
             traceparent: None,
+            turns: gate::turns(pass.as_ref()),
         };
         let with = recipe.program.trigger_with.clone();
         let answered = guarded(&asking.source, timeout, (asking.poll.ask)(cx, with, from)).await;

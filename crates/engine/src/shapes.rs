@@ -249,6 +249,7 @@ impl Engine {
             run_id: "shape".into(),
             path: object.into(),
             traceparent: None,
+            turns: gate::turns(pass.as_ref()),
         };
         let what = format!("{} (its objects)", connector.title);
         let outcome = match object {

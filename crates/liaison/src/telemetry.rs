@@ -1,5 +1,6 @@
 //! Logs, metrics and traces of the process.
 
+pub(crate) mod disk;
 pub(crate) mod otlp;
 mod table;
 

@@ -28,6 +28,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
+use engine::ToItsEnd;
 use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, csrf::CsrfLayer};
 
 pub use crate::{
@@ -148,10 +149,7 @@ async fn to_its_end(request: Request, next: Next) -> Response {
     if request.method().is_safe() {
         return next.run(request).await;
     }
-    match tokio::spawn(next.run(request)).await {
-        Ok(response) => response,
-        Err(error) => panicked(Box::new(error.to_string())),
-    }
+    ToItsEnd::new(next.run(request)).await
 }
 
 /// Gives every answer its request id, and writes the body of every error.

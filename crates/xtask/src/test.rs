@@ -86,6 +86,8 @@ fn tests(arguments: &[String]) -> anyhow::Result<()> {
     println!("── tests");
     // Stopped at the end of this function, whatever happens in it.
     let server = postgres::ensure()?;
+    // Of the causes of a failure that are not ours this one hits most tests at once.
+    println!("{}", shell::says("df", &["-h", "."]).unwrap_or_default());
     let mut environment = vec![(postgres::URL_VARIABLE, server.url.clone())];
     environment.push(("LIAISON_SIM_SEEDS", SIMULATED_STORIES.to_owned()));
     environment.extend(clients::chromium()?);

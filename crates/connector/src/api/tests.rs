@@ -89,6 +89,7 @@ fn cx() -> Cx {
         run_id: "run".into(),
         path: "step".into(),
         traceparent: None,
+        turns: None,
     }
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ::http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 use url::{Url, form_urlencoded};
 
@@ -90,9 +90,11 @@ impl Order {
         };
         let secret = client.secret.map(Secret::expose).unwrap_or_default();
         let given = client.refresh_token.map(Secret::expose).unwrap_or_default();
-        let key = client.assertion.as_ref().map(|assertion| assertion.key.expose()).unwrap_or_default();
+        // Whoever acts as somebody else begins anew.
+        let signs = |assertion: &crate::jwt::Assertion<'_>| format!("{}{}", assertion.key.expose(), json!(assertion.claims));
+        let signs = client.assertion.as_ref().map(signs).unwrap_or_default();
         // A new secret of the client does not end what a person agreed to.
-        let of = if by_person { user_fingerprint(client.id, given) } else { fingerprint([client.id, secret, key]) };
+        let of = if by_person { user_fingerprint(client.id, given) } else { fingerprint([client.id, secret, &signs]) };
         Self {
             place: Place { connection: client.connection.to_owned(), name },
             of,
@@ -118,6 +120,11 @@ impl Order {
             assertion.signed(client.now_s, &hex::encode(id))
         });
         self
+    }
+
+    /// It proves who we are with an assertion, which a service may take only once (RFC 7523, section 3).
+    pub(super) const fn signs(&self) -> bool {
+        self.assertion.is_some()
     }
 
     /// Where tokens of a person's sign-in are kept.

@@ -24,7 +24,10 @@ type Read = dyn Fn(&Connection) -> Result<Option<Authorize>, String> + Send + Sy
 
 /// How a connection's people sign in; the function reads it from the connection.
 #[derive(Clone)]
-pub struct SignIn(Arc<Read>);
+pub struct SignIn {
+    read: Arc<Read>,
+    idle_life: Option<Duration>,
+}
 
 /// Where people agree, and where what they agreed to is turned into tokens.
 #[derive(Clone, Debug)]
@@ -70,7 +73,21 @@ impl SignIn {
     /// Read from a connection by this function: `None` for one that signs in otherwise, a sentence for one that cannot.
     #[must_use]
     pub fn new(read: impl Fn(&Connection) -> Result<Option<Authorize>, String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
+        Self { read: Arc::new(read), idle_life: None }
+    }
+
+    /// What people agreed to ends at the system once it was not used for so long. It is renewed long before, also when no
+    /// recipe asks for it.
+    #[must_use]
+    pub const fn idle_life(mut self, life: Duration) -> Self {
+        self.idle_life = Some(life);
+        self
+    }
+
+    /// How long what people agreed to lasts unused, where the system ends it.
+    #[must_use]
+    pub const fn lasts_unused(&self) -> Option<Duration> {
+        self.idle_life
     }
 
     /// How the people of this connection sign in, if they do.
@@ -78,7 +95,7 @@ impl SignIn {
     /// # Errors
     /// A sentence: what is missing.
     pub fn of(&self, connection: &Connection) -> Result<Option<Authorize>, String> {
-        (self.0)(connection)
+        (self.read)(connection)
     }
 }
 
@@ -127,23 +144,48 @@ pub async fn exchange(
     verifier: Option<&Secret>,
     (timeout, now_us): (Duration, i64),
 ) -> Result<(Place, Pair), StepError> {
-    let client = Client {
+    let client = client(connection, authorize, None);
+    let granted = Order::of(&client).exchange(http, code, redirect, verifier, timeout).await.map_err(Refusal::settled)?;
+    let given = connection.credentials.get("refresh_token").map(Secret::expose).unwrap_or_default();
+    let pair = slot::signed_in(granted, user_fingerprint(&authorize.id, given), now_us);
+    Ok((Order::user_place(&connection.name), pair))
+}
+
+/// Where the tokens of a connection that people sign in to are kept.
+#[must_use]
+pub fn kept_at(connection: &Connection) -> Place {
+    Order::user_place(&connection.name)
+}
+
+/// Renews what people agreed to although nobody asks for it. Where another token than `known` came meanwhile, that is it.
+///
+/// # Errors
+/// Why the token service gave none; a refusal for good is told to the keeper.
+pub async fn renew(
+    http: &Http,
+    connection: &Connection,
+    authorize: &Authorize,
+    known: Option<&Secret>,
+    timeout: Duration,
+) -> Result<(), StepError> {
+    let given = connection.credentials.get("refresh_token");
+    client(connection, authorize, given).signed_in(http, known, timeout).await.map(drop)
+}
+
+fn client<'a>(connection: &'a Connection, authorize: &'a Authorize, given: Option<&'a Secret>) -> Client<'a> {
+    Client {
         connection: &connection.name,
         grant: Grant::RefreshToken,
         token_url: authorize.token_url.clone(),
         id: &authorize.id,
         secret: authorize.secret.as_ref(),
-        refresh_token: None,
+        refresh_token: given,
         in_body: authorize.in_body,
         scope: None,
         params: authorize.token_params.clone(),
         assertion: None,
         now_s: 0,
-    };
-    let granted = Order::of(&client).exchange(http, code, redirect, verifier, timeout).await.map_err(Refusal::settled)?;
-    let given = connection.credentials.get("refresh_token").map(Secret::expose).unwrap_or_default();
-    let pair = slot::signed_in(granted, user_fingerprint(&authorize.id, given), now_us);
-    Ok((Order::user_place(&connection.name), pair))
+    }
 }
 
 fn chance() -> Result<Secret, String> {

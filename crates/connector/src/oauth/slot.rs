@@ -284,7 +284,9 @@ async fn ask(
             Err(refusal) if refusal.error.doubt == Doubt::MayHaveHappened => {
                 order.ask(http, refresh, ANSWER_WITHIN).await.map_err(|again| {
                     let message = format!("{}; the answer to the question before was lost on the way", again.error.message);
-                    Refusal { error: StepError { message, ..again.error }, ..again }
+                    // The same assertion twice is refused by services that take each once: that says nothing of us.
+                    let for_good = again.for_good && !order.signs();
+                    Refusal { error: StepError { message, ..again.error }, for_good }
                 })
             }
             answered => answered,

@@ -25,7 +25,7 @@ use super::{
 /// Ways one connector may offer.
 const WAYS_MAX: usize = 8;
 const KINDS: [&str; 5] = ["none", "bearer", "basic", "api_key", "oauth2"];
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 19] = [
     "kind",
     "note",
     "in",
@@ -39,6 +39,29 @@ const KEYS: [&str; 13] = [
     "client_auth",
     "params",
     "authorize_params",
+    "issuer",
+    "subject",
+    "audience",
+    "algorithm",
+    "key_id",
+    "claims",
+];
+/// What belongs to oauth2.
+const OAUTH_KEYS: [&str; 14] = [
+    "grants",
+    "token_url",
+    "authorize_url",
+    "scopes",
+    "pkce",
+    "client_auth",
+    "params",
+    "authorize_params",
+    "issuer",
+    "subject",
+    "audience",
+    "algorithm",
+    "key_id",
+    "claims",
 ];
 
 /// One way to sign in.
@@ -130,6 +153,9 @@ impl Auth {
                     if oauth.refreshes() {
                         add("refresh_token", "Refresh token", "Replaced by itself when the system gives a new one.");
                     }
+                    if oauth.signs() {
+                        add("private_key", "Private key", "PEM, unencrypted: signs what the tokens are given for.");
+                    }
                 }
             }
         }
@@ -153,7 +179,12 @@ impl Auth {
             Way::Bearer => (&["token"], &[]),
             Way::Basic => (&["username"], &["password"]),
             Way::Header(..) | Way::Query(_) => (&["key"], &[]),
-            Way::OAuth2(oauth) => oauth.credentials(credentials),
+            Way::OAuth2(oauth) => {
+                if let Err(sentence) = oauth.check_key(credentials) {
+                    problems.add("credentials.private_key", sentence);
+                }
+                oauth.credentials(credentials)
+            }
         };
         let optional: Vec<&str> = optional.iter().chain(beside).copied().collect();
         problems.credentials(credentials, required, &optional, &format!("sign-in {kind}"));
@@ -251,7 +282,7 @@ fn way(node: &Node, names: &Names<'_>, problems: &mut Problems) -> Option<(&'sta
     let kind = KINDS[record.word("kind", &KINDS, problems)?];
     let own: &[&str] = match kind {
         "api_key" => &["in", "name", "prefix"],
-        "oauth2" => &["grants", "token_url", "authorize_url", "scopes", "pkce", "client_auth", "params", "authorize_params"],
+        "oauth2" => &OAUTH_KEYS,
         _ => &[],
     };
     for entry in

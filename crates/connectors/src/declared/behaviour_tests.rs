@@ -229,6 +229,7 @@ fn shop_cx() -> connector::Cx {
         run_id: "r".into(),
         path: "p".into(),
         traceparent: None,
+        turns: None,
     }
 }
 

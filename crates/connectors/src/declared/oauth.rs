@@ -8,9 +8,10 @@ use connector::{
     Connection, Cx, Secret, StepError,
     api::{Sign, put_secret},
     http::Request,
+    jwt::Signature,
     oauth::{Authorize, Client, Grant},
 };
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use url::Url;
 
 use super::{
@@ -18,8 +19,12 @@ use super::{
     record::Record,
     template::{Names, Over, Template},
 };
+use crate::assertion;
 
-const GRANTS: [&str; 3] = ["authorization_code", "refresh_token", "client_credentials"];
+const GRANTS: [&str; 4] = ["authorization_code", "refresh_token", "client_credentials", "jwt_bearer"];
+const JWT_BEARER: usize = 3;
+/// What only the grant jwt_bearer uses.
+const ASSERTION_KEYS: [&str; 6] = ["issuer", "subject", "audience", "algorithm", "key_id", "claims"];
 
 /// OAuth 2.0, as a file says it.
 #[derive(Debug, Clone)]
@@ -33,7 +38,79 @@ pub(crate) struct OAuth2 {
     params: Vec<(String, String)>,
     authorize_params: Vec<(String, String)>,
     /// The grants, in the order of [`GRANTS`].
-    grants: [bool; 3],
+    grants: [bool; 4],
+    /// What it signs, for the grant jwt_bearer.
+    says: Option<Says>,
+}
+
+/// What an assertion says; what is left out is the client id, and the token address for the audience.
+#[derive(Debug, Clone)]
+struct Says {
+    issuer: Option<Template>,
+    subject: Option<Template>,
+    audience: Option<Template>,
+    key_id: Option<Template>,
+    signature: Signature,
+    claims: Vec<(String, Template)>,
+}
+
+impl Says {
+    fn read(record: &Record<'_>, names: &Names<'_>, problems: &mut Problems) -> Self {
+        let template = |key: &str, problems: &mut Problems| {
+            let text = record.text(key, problems)?;
+            Some(Template::text_of(text, record.place(key), names, problems))
+        };
+        let mut claims = Vec::new();
+        if let Some(said) = record.get("claims").and_then(|node| Record::open(node, "claims", problems)) {
+            for entry in said.entries() {
+                if assertion::OWN_CLAIMS.contains(&entry.key.as_str()) {
+                    let sentence = "has a key of its own or is made for each assertion";
+                    problems.add(Code::Value, entry.at, format!("The claim \"{}\" {sentence}.", entry.key));
+                }
+                match entry.value.text() {
+                    Some(text) => {
+                        claims.push((entry.key.clone(), Template::text_of(text, entry.value.at, names, problems)));
+                    }
+                    None => problems.add(Code::Kind, entry.value.at, format!("\"{}\" must be text.", entry.key)),
+                }
+            }
+        }
+        let algorithm = record.word("algorithm", &assertion::ALGORITHMS, problems).unwrap_or(0);
+        Self {
+            issuer: template("issuer", problems),
+            subject: template("subject", problems),
+            audience: template("audience", problems),
+            key_id: template("key_id", problems),
+            signature: assertion::signature(assertion::ALGORITHMS[algorithm]).unwrap_or(Signature::Rs256),
+            claims,
+        }
+    }
+
+    /// For this connection.
+    fn of(&self, connection: &Connection, id: &Secret, token_url: &Url) -> Result<Signed, String> {
+        let key = connection.credentials.get("private_key").cloned().ok_or("it lacks the credential \"private_key\"")?;
+        let text = |template: &Option<Template>| match template {
+            Some(template) => filled(template, connection).map(|text| Some(text).filter(|text| !text.is_empty())),
+            None => Ok(None),
+        };
+        let issuer = text(&self.issuer)?.unwrap_or_else(|| id.expose().to_owned());
+        let subject = text(&self.subject)?.unwrap_or_else(|| issuer.clone());
+        let audience = text(&self.audience)?.unwrap_or_else(|| token_url.to_string());
+        let mut more = Map::new();
+        for (name, template) in &self.claims {
+            more.insert(name.clone(), filled(template, connection)?.into());
+        }
+        let claims = assertion::claims(&issuer, &subject, &audience, more);
+        Ok(Signed { signature: self.signature, key, key_id: text(&self.key_id)?, claims })
+    }
+}
+
+/// What an assertion of a connection is made of.
+struct Signed {
+    signature: Signature,
+    key: Secret,
+    key_id: Option<String>,
+    claims: Map<String, Json>,
 }
 
 impl OAuth2 {
@@ -69,6 +146,12 @@ impl OAuth2 {
             }
             found
         };
+        let says = grants.contains(&JWT_BEARER).then(|| Says::read(record, names, problems));
+        if says.is_none()
+            && let Some(entry) = record.entries().find(|entry| ASSERTION_KEYS.contains(&entry.key.as_str()))
+        {
+            problems.add(Code::UnknownKey, entry.at, format!("\"{}\" is only used by grant jwt_bearer.", entry.key));
+        }
         record.need("token_url", "sign-in oauth2", problems);
         let token_url = address("token_url", problems);
         let authorize_url = address("authorize_url", problems);
@@ -88,7 +171,8 @@ impl OAuth2 {
             authorize_url,
             // A system that refuses it must be named; anywhere else it costs nothing.
             pkce: record.get("pkce").is_none() || record.flag("pkce", problems),
-            grants: [0, 1, 2].map(|grant| grants.contains(&grant)),
+            grants: [0, 1, 2, JWT_BEARER].map(|grant| grants.contains(&grant)),
+            says,
         })
     }
 
@@ -102,12 +186,26 @@ impl OAuth2 {
         self.grants[0] && self.authorize_url.is_some()
     }
 
+    /// True where connections sign with a private key.
+    pub(crate) const fn signs(&self) -> bool {
+        self.says.is_some()
+    }
+
+    /// Whether the private key can sign as the file says.
+    pub(crate) fn check_key(&self, credentials: &HashMap<String, Secret>) -> Result<(), String> {
+        match (&self.says, credentials.get("private_key")) {
+            (Some(says), Some(key)) => assertion::check_key(says.signature, key),
+            _ => Ok(()),
+        }
+    }
+
     /// The credentials it needs, and those it also takes.
     pub(crate) fn credentials(&self, given: &HashMap<String, Secret>) -> (&'static [&'static str], &'static [&'static str]) {
         match (self.grant(given), self.grants[0]) {
             // It comes when somebody signs in.
             (Grant::RefreshToken, true) => (&["client_id"], &["client_secret", "refresh_token"]),
             (Grant::RefreshToken, false) => (&["client_id", "refresh_token"], &["client_secret"]),
+            (Grant::JwtBearer, _) => (&["client_id", "private_key"], &["client_secret"]),
             _ => (&["client_id", "client_secret"], if self.grants[1] { &["refresh_token"] } else { &[] }),
         }
     }
@@ -115,6 +213,10 @@ impl OAuth2 {
     /// What a connection's people agree to, if they do.
     pub(crate) fn authorize(&self, connection: &Connection) -> Result<Option<Authorize>, String> {
         let Some(authorize_url) = self.authorize_url.as_ref().filter(|_| self.asks_people()) else { return Ok(None) };
+        // One that signs by itself needs nobody.
+        if matches!(self.grant(&connection.credentials), Grant::JwtBearer) {
+            return Ok(None);
+        }
         let id = connection.credentials.get("client_id").ok_or("it lacks the credential \"client_id\"")?;
         Ok(Some(Authorize {
             authorize_url: address(&filled(authorize_url, connection)?)?,
@@ -140,9 +242,12 @@ impl OAuth2 {
         told(connection, "scope").map_or_else(|| self.scopes.join(" "), str::to_owned)
     }
 
-    /// With a refresh token when there is one, or when there is no other way.
+    /// With a private key or a refresh token when there is one, or when there is no other way.
     fn grant(&self, credentials: &HashMap<String, Secret>) -> Grant {
-        if self.refreshes() && (!self.grants[2] || credentials.contains_key("refresh_token")) {
+        let others = self.grants[..JWT_BEARER].contains(&true);
+        if self.signs() && (!others || credentials.contains_key("private_key")) {
+            Grant::JwtBearer
+        } else if self.refreshes() && (!self.grants[2] || credentials.contains_key("refresh_token")) {
             Grant::RefreshToken
         } else {
             Grant::ClientCredentials
@@ -151,10 +256,14 @@ impl OAuth2 {
 
     /// What signs the calls of a connection.
     pub(crate) fn signed(&self, connection: &Connection, id: Secret) -> Result<Tokens, String> {
+        let (grant, token_url) = (self.grant(&connection.credentials), self.token_url(connection)?);
+        let says = self.says.as_ref().filter(|_| grant == Grant::JwtBearer);
+        let signed = says.map(|says| says.of(connection, &id, &token_url)).transpose()?;
         Ok(Tokens {
             connection: connection.name.clone(),
-            grant: self.grant(&connection.credentials),
-            token_url: self.token_url(connection)?,
+            grant,
+            token_url,
+            signed,
             id,
             secret: connection.credentials.get("client_secret").cloned(),
             refresh_token: connection.credentials.get("refresh_token").cloned(),
@@ -187,6 +296,7 @@ pub(crate) struct Tokens {
     connection: String,
     grant: Grant,
     token_url: Url,
+    signed: Option<Signed>,
     id: Secret,
     secret: Option<Secret>,
     refresh_token: Option<Secret>,
@@ -209,7 +319,9 @@ impl Sign for Tokens {
             // With a refresh token, no scope means the one it was given for (RFC 6749, 6).
             scope: Some(self.scope.clone()).filter(|scope| !scope.is_empty() && self.grant != Grant::RefreshToken),
             params: self.params.clone(),
-            assertion: None,
+            assertion: self.signed.as_ref().map(|signed| {
+                assertion::signed_with(signed.signature, &signed.key, signed.key_id.as_deref(), signed.claims.clone())
+            }),
             now_s: cx.now_s(),
         };
         let token = client.signed_in(&cx.http, refused, cx.left()).await?.access;

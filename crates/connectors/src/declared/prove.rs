@@ -274,6 +274,7 @@ impl Play {
             run_id: "test".into(),
             path: "test".into(),
             traceparent: None,
+            turns: None,
         })
     }
 

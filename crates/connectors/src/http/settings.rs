@@ -8,16 +8,28 @@ use serde_json::{Map, Value as Json, json};
 use url::Url;
 
 use super::{oauth, route};
+use crate::assertion;
 use connector::strict::{self, Problems};
 
 const KEYS: [&str; 5] = ["base_url", "auth", "headers", "tls", "proxy"];
 const AUTH_KINDS: [&str; 5] = ["none", "basic", "bearer", "api_key", "oauth2"];
-const AUTH_KEYS: [&str; 11] =
-    ["kind", "in", "name", "grant", "token_url", "client_auth", "scope", "params", "authorize_url", "authorize_params", "pkce"];
-/// Which of them belong to which kind.
-const OWN_KEYS: [(&str, &[&str]); 2] = [
-    ("api_key", &["in", "name"]),
-    ("oauth2", &["grant", "token_url", "client_auth", "scope", "params", "authorize_url", "authorize_params", "pkce"]),
+/// Which settings belong to which kind.
+const OWN_KEYS: [(&str, &[&str]); 2] = [("api_key", &["in", "name"]), ("oauth2", &OAUTH_KEYS)];
+const OAUTH_KEYS: [&str; 14] = [
+    "grant",
+    "token_url",
+    "client_auth",
+    "scope",
+    "params",
+    "authorize_url",
+    "authorize_params",
+    "pkce",
+    "issuer",
+    "subject",
+    "audience",
+    "algorithm",
+    "key_id",
+    "claims",
 ];
 /// Headers that belong to the connection between the machines, not to a recipe or a connection's settings.
 pub(crate) const RESERVED_HEADERS: [&str; 7] =
@@ -41,7 +53,7 @@ pub(super) fn config_schema() -> Json {
             "base_url": {"type": "string", "format": "uri", "title": "Base address", "description": "What every path is added to, for instance https://api.example.com/v2."},
             "auth": {
                 "title": "Sign-in",
-                "description": "How calls sign in: none, basic (credentials username, password), bearer (credential token), api_key (credential key) or oauth2 (credentials client_id, client_secret, refresh_token for that grant; with grant authorization_code people sign in with their browser).",
+                "description": "How calls sign in: none, basic (credentials username, password), bearer (credential token), api_key (credential key) or oauth2 (credentials client_id, client_secret, refresh_token for that grant; with grant authorization_code people sign in with their browser, with jwt_bearer the credential private_key signs).",
                 "oneOf": [
                     {"type": "string", "enum": AUTH_KINDS},
                     {
@@ -57,7 +69,13 @@ pub(super) fn config_schema() -> Json {
                             "params": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Sent along when a token is asked for, for instance an audience."},
                             "authorize_url": {"type": "string", "format": "uri", "description": "The page people agree on, for grant authorization_code."},
                             "authorize_params": {"type": "object", "additionalProperties": {"type": "string"}, "description": "Sent along to that page, for instance access_type: offline."},
-                            "pkce": {"type": "boolean", "default": true, "description": "Proves that whoever brings the code asked for it (RFC 7636, S256); false only for systems that refuse it."}
+                            "pkce": {"type": "boolean", "default": true, "description": "Proves that whoever brings the code asked for it (RFC 7636, S256); false only for systems that refuse it."},
+                            "issuer": {"type": "string", "description": "Who signs in, for grant jwt_bearer (iss); the client id when left out."},
+                            "subject": {"type": "string", "description": "Whom it acts as, for grant jwt_bearer (sub); the issuer when left out."},
+                            "audience": {"type": "string", "description": "Whom the assertion is for, for grant jwt_bearer (aud); the token address when left out."},
+                            "algorithm": {"type": "string", "enum": assertion::ALGORITHMS, "default": assertion::ALGORITHMS[0], "description": "How the private key signs, for grant jwt_bearer; ES256 needs an EC key (P-256)."},
+                            "key_id": {"type": "string", "description": "Names the key to the system, for grant jwt_bearer (kid)."},
+                            "claims": {"type": "object", "description": "What else the assertion claims, for grant jwt_bearer, such as a scope where the system reads it there."}
                         },
                         "required": ["kind"],
                         "additionalProperties": false
@@ -91,6 +109,7 @@ pub(super) fn credentials_schema() -> Json {
             "client_id": {"type": "string", "title": "Client id", "description": "For auth oauth2."},
             "client_secret": {"type": "string", "title": "Client secret", "description": "For auth oauth2."},
             "refresh_token": {"type": "string", "title": "Refresh token", "description": "For auth oauth2 with grant refresh_token; replaced by itself when the system gives a new one."},
+            "private_key": {"type": "string", "title": "Private key", "description": "For auth oauth2 with grant jwt_bearer: PEM, RSA or EC (P-256), unencrypted."},
             "client_certificate": {"type": "string", "title": "Client certificate", "description": "PEM, with its chain: shown to systems that ask for one."},
             "client_key": {"type": "string", "title": "Client key", "description": "PEM, the certificate's private key."},
             "proxy_username": {"type": "string", "title": "Proxy user name"},
@@ -188,7 +207,8 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
         problems.add("config.base_url", sentence);
     }
     if let Some(auth) = fields.get("auth").and_then(Json::as_object) {
-        problems.unknown_keys("config.auth", auth, &AUTH_KEYS);
+        let known: Vec<&str> = ["kind"].into_iter().chain(OWN_KEYS.iter().flat_map(|(_, names)| names.iter().copied())).collect();
+        problems.unknown_keys("config.auth", auth, &known);
     }
     match auth(config) {
         Ok(auth) => {
@@ -198,7 +218,10 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
                 Auth::Basic => (&["username"], &["password"], "auth basic"),
                 Auth::Bearer => (&["token"], &[], "auth bearer"),
                 Auth::KeyInHeader(_) | Auth::KeyInQuery(_) => (&["key"], &[], "auth api_key"),
-                Auth::OAuth2(fields) => oauth::credentials(fields),
+                Auth::OAuth2(fields) => {
+                    oauth::check_assertion(&mut problems, fields, credentials);
+                    oauth::credentials(fields)
+                }
             };
             let plain = credentials.iter().filter(|(name, _)| !route::CREDENTIALS.contains(&name.as_str()));
             let plain = plain.map(|(name, secret)| (name.clone(), secret.clone())).collect();

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     api::{self, DIALECT, PREFER, UNEXPECTED, invalid, needed, text, without_links},
-    settings,
+    settings, suiteql,
 };
 
 /// Records of a batch.
@@ -152,6 +152,18 @@ fn without_refs(value: Json) -> Json {
         Json::Object(members) => Json::Object(members.into_iter().map(|(name, value)| (name, without_refs(value))).collect()),
         Json::Array(items) => Json::Array(items.into_iter().map(without_refs).collect()),
         other => other,
+    }
+}
+
+/// One row by SuiteQL; a role that may not use it is shown the catalog instead.
+async fn check_connection(cx: Cx) -> Result<Json, StepError> {
+    match suiteql::page(&cx, "SELECT 1 AS ok FROM dual", 1, 0).await {
+        Ok(_) => Ok(json!({ "suiteql": true })),
+        Err(error) if error.class == ErrorClass::Denied => {
+            objects(cx).await?;
+            Ok(json!({ "suiteql": false }))
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -366,6 +378,10 @@ pub(super) fn actions() -> Vec<Action> {
     let kind = json!({"type": "string", "title": "Record type"});
     let result = json!({"type": "object", "properties": {"ok": {"type": "boolean"}, "code": {"type": "string"}, "message": {"type": "string"}, "index": {"type": "integer"}}, "required": ["ok"]});
     vec![
+        Action::new("check_connection", "Check the connection", "Signs in and asks for one row; a role without SuiteQL asks for the catalog of records.", |cx, _| check_connection(cx))
+            .reads()
+            .output(json!({"type": "object", "properties": {"suiteql": {"type": "boolean", "title": "SuiteQL may be used"}}, "required": ["suiteql"]}))
+            .sample(json!({ "suiteql": true })),
         Action::new("call_restlet", "Call RESTlet", "Calls a script of the account.", restlet).effect(script_effect)
             .input(json!({"type": "object", "properties": {
                 "script": {"type": "string", "title": "Script", "description": "Its number or id, such as customscript_orders."},

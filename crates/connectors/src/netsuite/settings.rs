@@ -1,6 +1,6 @@
 //! What a connection to NetSuite holds, and how it signs in.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use ::http::header;
 use async_trait::async_trait;
@@ -22,6 +22,8 @@ const AUTHS: [&str; 3] = ["certificate", "refresh_token", "tba"];
 const SIGNATURES: [&str; 2] = ["PS256", "ES256"];
 /// How long an assertion is good, in seconds; an hour is the most.
 const ASSERTION_S: i64 = 300;
+/// What people agreed to ends when nobody used it for a week.
+const IDLE_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The zone of an account that says nothing else.
 const ZONE: &str = "America/Los_Angeles";
 /// The last version the service will have.
@@ -33,7 +35,7 @@ pub(super) fn config_schema() -> Json {
         "properties": {
             "account": {"type": "string", "title": "Account id", "description": "As NetSuite shows it under Setup > Company > Company Information: 1234567, or 1234567_SB1 for a sandbox. Tokens and certificates are gone after a sandbox is refreshed."},
             "base_url": {"type": "string", "format": "uri", "title": "Another address", "description": "Only for a simulated system: used instead of the account's own hosts."},
-            "auth": {"type": "string", "enum": AUTHS, "default": "certificate", "title": "Sign-in", "description": "certificate: OAuth 2.0 machine to machine. refresh_token: OAuth 2.0 with a browser; it ends when it is not used for 7 days. tba: token-based authentication; no new integrations of this kind from release 2027.1 on, and the only way to use SOAP."},
+            "auth": {"type": "string", "enum": AUTHS, "default": "certificate", "title": "Sign-in", "description": "certificate: OAuth 2.0 machine to machine. refresh_token: OAuth 2.0 with a browser; NetSuite ends it when it is not used for 7 days, so Liaison renews it once a day, also when no recipe uses it. tba: token-based authentication; no new integrations of this kind from release 2027.1 on, and the only way to use SOAP."},
             "certificate_id": {"type": "string", "title": "Certificate id", "description": "For certificate: shown beside the certificate under Setup > Integration > OAuth 2.0 Client Credentials."},
             "signature": {"type": "string", "enum": SIGNATURES, "default": "PS256", "title": "Kind of key", "description": "For certificate: PS256 for an RSA key, ES256 for an elliptic curve key."},
             "time_zone": {"type": "string", "default": ZONE, "title": "Time zone of the account", "description": "Triggers compare times in it, such as Europe/Berlin."},
@@ -218,6 +220,7 @@ pub(super) fn sign_in() -> SignIn {
             token_params: Vec::new(),
         }))
     })
+    .idle_life(IDLE_LIFE)
 }
 
 /// How the connection proves who we are.

@@ -24,6 +24,8 @@ const MARK: [u8; 3] = [0xEF, 0xBB, 0xBF];
 const ROWS_MAX: usize = 200_000;
 /// Refused rows, and rows not looked at, told in the answer of a load; the others are read by `bulk_results`.
 const TOLD_MAX: usize = 10_000;
+/// Bytes of all those rows, of however many jobs.
+const TOLD_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Rows of a page of results or of a query.
 const PAGE: usize = 2_000;
 /// Rows a bulk query holds at once.
@@ -295,20 +297,29 @@ async fn send_part(api: &Api<'_>, given: &Json, upload: Vec<u8>, sent: &mut Vec<
     let close = api.call(Method::PATCH, api.url(&["jobs", "ingest", &id])).json(&json!({ "state": "UploadComplete" }));
     match api.json(close).await {
         Ok(_) => Ok(()),
-        // The answer was lost: the job itself knows whether it was closed.
-        Err(error) if error.doubt == Doubt::MayHaveHappened => {
+        // The answer was lost, or came from a server in trouble: the job itself knows whether it was closed.
+        Err(error)
+            if error.code != connector::BUDGET_SPENT && (error.doubt == Doubt::MayHaveHappened || error.class.is_transient()) =>
+        {
             let job = api.json(api.get(&["jobs", "ingest", &id])).await?;
             if job["state"] != "Open" {
                 return Ok(());
             }
-            abort(api, &id).await;
+            not_begun(api, sent, &id).await;
             Err(StepError { doubt: Doubt::Settled, ..error })
         }
+        // Nothing of a job is looked at before it is closed.
         Err(error) => {
-            abort(api, &id).await;
+            not_begun(api, sent, &id).await;
             Err(error)
         }
     }
+}
+
+/// The last job stays open: whatever it holds, nothing of it is written.
+async fn not_begun(api: &Api<'_>, sent: &mut Vec<Sent>, id: &str) {
+    abort(api, id).await;
+    sent.pop();
 }
 
 /// Ends a job that was opened and not begun; another one is opened by the next try. A job that cannot be ended does
@@ -322,7 +333,12 @@ async fn abort(api: &Api<'_>, id: &str) {
 async fn wait(api: &Api<'_>, kind: &str, one: &mut Sent) -> Result<(), StepError> {
     let mut pause = LOOK_FIRST;
     loop {
-        one.last = api.json(api.get(&["jobs", kind, &one.id])).await?;
+        match api.json(api.get(&["jobs", kind, &one.id])).await {
+            Ok(seen) => one.last = seen,
+            // It goes on without being looked at, and would be loaded again by another try.
+            Err(error) if error.code == connector::BUDGET_SPENT => return Ok(()),
+            Err(error) => return Err(error),
+        }
         if one.over() || api.cx.left() <= KEPT_BACK + pause {
             return Ok(());
         }
@@ -337,24 +353,26 @@ async fn told(api: &Api<'_>, given: &Json, sent: &[Sent]) -> Result<Json, StepEr
     let count = |name: &str| sent.iter().filter_map(|one| one.last[name].as_u64()).sum::<u64>();
     let (processed, mut failed) = (count("numberRecordsProcessed"), count("numberRecordsFailed"));
     let (mut refused, mut unprocessed, mut message, mut states) = (Vec::new(), Vec::new(), Json::Null, Vec::new());
-    let mut unprocessed_cut = false;
+    let (mut unprocessed_cut, mut bytes) = (false, TOLD_BYTES_MAX);
     for one in sent {
         let state = one.last["state"].as_str().unwrap_or_default();
         states.push(state);
         let bad = one.last["numberRecordsFailed"].as_u64().unwrap_or_default();
-        if bad > 0 && (refused.len() < TOLD_MAX || ours.is_some()) {
-            let rows = Rows::new(0, TOLD_MAX - refused.len()).without(ours);
+        if bad > 0 && (refused.len() < TOLD_MAX && bytes > 0 || ours.is_some()) {
+            let rows = Rows::new(0, TOLD_MAX - refused.len()).within(bytes).without(ours);
             let (rows, answer) = results(api, &one.id, "failedResults", rows).await?;
             if ours.is_some() && rows.seen as u64 != bad {
                 return Err(answer.unreadable(&format!("it has {} refused rows, and the bulk job has {bad}", rows.seen)));
             }
             failed -= rows.seen_done as u64;
+            bytes = bytes.saturating_sub(rows.held);
             refused.extend(rows.rows.into_iter().map(result));
         }
         if matches!(state, "Failed" | "Aborted") {
             message = one.last["errorMessage"].clone();
-            let rows = Rows::new(0, TOLD_MAX - unprocessed.len());
+            let rows = Rows::new(0, TOLD_MAX - unprocessed.len()).within(bytes);
             let (rows, _) = results(api, &one.id, "unprocessedrecords", rows).await?;
+            bytes = bytes.saturating_sub(rows.held);
             unprocessed_cut |= rows.rows.len() < rows.seen;
             unprocessed.extend(rows.rows.into_iter().map(|row| result(row)["row"].take()));
         }

@@ -92,8 +92,9 @@ pub(super) struct Rows {
     headings: Option<Vec<String>>,
     edges: Edges,
     pending: Vec<u8>,
-    /// Bytes of the rows kept.
-    held: usize,
+    /// Bytes of the rows kept, and when that is enough.
+    pub held: usize,
+    enough: usize,
     /// The rows kept, by column.
     pub rows: Vec<Map<String, Json>>,
     /// All rows that came.
@@ -113,11 +114,17 @@ impl Rows {
             edges: Edges::default(),
             pending: Vec::new(),
             held: 0,
+            enough: HELD_BYTES_MAX,
             rows: Vec::new(),
             seen: 0,
             done: None,
             seen_done: 0,
         }
+    }
+
+    /// Keeps no more once they have so many bytes.
+    pub(super) fn within(self, bytes: usize) -> Self {
+        Self { enough: bytes.min(HELD_BYTES_MAX), ..self }
     }
 
     /// Leaves out rows that were refused with a code.
@@ -154,7 +161,7 @@ impl Rows {
         let error = headings.iter().position(|name| name == ERROR).and_then(|place| record.get(place)).unwrap_or_default();
         if self.done.is_some_and(|done| error.split(':').next() == Some(done)) {
             self.seen_done += 1;
-        } else if self.seen > self.skip && self.rows.len() < self.most && self.held < HELD_BYTES_MAX {
+        } else if self.seen > self.skip && self.rows.len() < self.most && self.held < self.enough {
             self.held += record.as_slice().len();
             // Salesforce's answers are known to hold null bytes.
             let cells = record.iter().map(|cell| Json::from(cell.replace('\0', "")));

@@ -1,11 +1,12 @@
 //! Changes of people. All are business processes: without auto-complete they wait for approvals in Workday.
 //!
 //! Workday has no idempotency key. A process that leaves a comment carries a mark of the step in it; before it is
-//! started, the worker's events are looked through for that mark, so that a repeated attempt finds what an earlier one
-//! began.
+//! started again, the worker's events are looked through for that mark, so that a repeated attempt finds what an earlier
+//! one began.
+
+use std::time::Duration;
 
 use connector::{Action, Cx, Effect, ErrorClass, StepError};
-use http::Method;
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -17,10 +18,14 @@ use super::{
     soap,
 };
 
-/// Events of a worker that are looked through for the mark.
-const EVENTS_LOOKED_AT: usize = 100;
-/// How far back they are looked for, in seconds: attempts of one step lie within days.
-const LOOK_BACK_S: i64 = 30 * 24 * 3600;
+/// Most events of a worker that are looked through for the mark. Each is one more call; with more of them it is not known.
+const EVENTS_LOOKED_AT: usize = 500;
+/// Most comments of an event.
+const COMMENTS_LOOKED_AT: usize = 1_000;
+/// How long a repeat is known by its mark: events are looked through from the day before. One that comes later waits for a
+/// person.
+const MARK_LIFE: Duration = Duration::from_secs(30 * DAY_S);
+const DAY_S: u64 = 24 * 3600;
 
 /// The mark of a step in a comment.
 fn mark(cx: &Cx) -> String {
@@ -36,7 +41,7 @@ fn comment(cx: &Cx, input: &Json) -> String {
 }
 
 /// `Business_Process_Parameters` of an input.
-fn parameters(cx: &Cx, input: &Json) -> Json {
+pub(super) fn parameters(cx: &Cx, input: &Json) -> Json {
     json!({
         "Auto_Complete": input["auto_complete"].as_bool().unwrap_or(false),
         "Comment_Data": { "Comment": comment(cx, input) },
@@ -64,19 +69,68 @@ async fn earlier(cx: &Cx, input: &Json, worker: &str) -> Result<Option<String>, 
         )
         .with_next("Add an API client to the connection, or set find_earlier: false in the step and decide about doubtful attempts by hand."));
     }
-    let since = (cx.now_s() - LOOK_BACK_S).max(0);
-    let query = [("worker", worker_key(worker)), ("initiatedOnOrAfter", day_of(since)), ("limit", EVENTS_LOOKED_AT.to_string())];
-    let found = api::rest(cx, Method::GET, ("businessProcess", &["events"]), &query, None).await?;
+    // No attempt before this one can have started anything: after a crash, too, there is doubt.
+    if !cx.in_doubt {
+        return Ok(None);
+    }
     let mark = mark(cx);
-    for event in found["data"].as_array().into_iter().flatten().rev() {
-        let id = event["id"].as_str().unwrap_or_default();
-        let comments = api::rest(cx, Method::GET, ("businessProcess", &["events", id, "comments"]), &[], None).await?;
-        let said = |one: &Json| one["comment"].as_str().is_some_and(|text| text.contains(&mark));
-        if comments["data"].as_array().into_iter().flatten().any(said) {
-            return Ok(Some(id.to_owned()));
+    // The tenant's days may begin a day before ours.
+    let back = i64::try_from(MARK_LIFE.as_secs() + DAY_S).unwrap_or(i64::MAX);
+    let query = [("worker", worker_key(worker)), ("initiatedOnOrAfter", day_of((cx.now_s() - back).max(0)))];
+    let (mut cursor, mut seen) = (None, 0);
+    loop {
+        let page = api::page(cx, ("businessProcess", &["events"]), &query, cursor).await?;
+        seen += page.items.len();
+        if seen > EVENTS_LOOKED_AT {
+            return Err(too_many_events(worker));
+        }
+        for event in &page.items {
+            let id = event["id"].as_str().unwrap_or_default();
+            if has_comment(cx, id, &mark).await? {
+                return Ok(Some(id.to_owned()));
+            }
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(None);
         }
     }
-    Ok(None)
+}
+
+/// Whether somebody wrote the mark to an event.
+async fn has_comment(cx: &Cx, event: &str, mark: &str) -> Result<bool, StepError> {
+    let (mut cursor, mut seen) = (None, 0);
+    loop {
+        let page = api::page(cx, ("businessProcess", &["events", event, "comments"]), &[], cursor).await?;
+        seen += page.items.len();
+        if seen > COMMENTS_LOOKED_AT {
+            return Err(too_many_comments(event));
+        }
+        if page.items.iter().any(|one| one["comment"].as_str().is_some_and(|text| text.contains(mark))) {
+            return Ok(true);
+        }
+        cursor = page.next;
+        if cursor.is_none() {
+            return Ok(false);
+        }
+    }
+}
+
+fn too_many_events(worker: &str) -> StepError {
+    too_many(format!("the worker {worker} has more than {EVENTS_LOOKED_AT} events of the last days"))
+}
+
+fn too_many_comments(event: &str) -> StepError {
+    too_many(format!("the event {event} has more than {COMMENTS_LOOKED_AT} comments"))
+}
+
+fn too_many(what: String) -> StepError {
+    let words = format!("{what}, too many to see whether an earlier attempt has started this already");
+    let mut error = StepError::new(ErrorClass::Conflict, "TOO_MANY_EVENTS", words).with_next(
+        "Look at the worker's history in Workday. If it did not happen, set find_earlier: false in the step and resume the run.",
+    );
+    error.doubt = connector::Doubt::MayHaveHappened;
+    error
 }
 
 /// The day of a time in seconds since 1970, in UTC.
@@ -106,7 +160,7 @@ async fn process(cx: &Cx, input: &Json, (service, request): (&str, &str), data: 
 }
 
 /// The WID of the event in an answer that is only its reference.
-fn event_of(answer: &Json) -> Result<String, StepError> {
+pub(super) fn event_of(answer: &Json) -> Result<String, StepError> {
     let fields = answer.as_object().into_iter().flatten();
     let found =
         fields.filter(|(name, _)| name.ends_with("Event_Reference")).find_map(|(_, reference)| soap::id_of(reference, "WID"));
@@ -167,6 +221,40 @@ async fn change_name(cx: Cx, input: Json) -> Result<Json, StepError> {
     process(&cx, &input, ("Human_Resources", "Change_Legal_Name_Request"), ("Change_Legal_Name_Data", data)).await
 }
 
+/// The parts of somebody's personal information that are offered, in Workday's order: the field of the input, the vendor's
+/// name, and the type of the id where it is a reference.
+const PERSONAL: [(&str, &str, &str); 7] = [
+    ("birth_date", "Date_of_Birth", ""),
+    ("birth_country", "Birth_Country_Reference", COUNTRY),
+    ("gender", "Gender_Reference", "Gender_Code"),
+    ("marital_status", "Marital_Status_Reference", "Marital_Status_ID"),
+    ("nationality", "Primary_Nationality_Reference", COUNTRY),
+    ("birth_city", "City_of_Birth", ""),
+    ("marital_status_date", "Marital_Status_Date", ""),
+];
+const COUNTRY: &str = "ISO_3166-1_Alpha-2_Code";
+
+async fn change_personal(cx: Cx, input: Json) -> Result<Json, StepError> {
+    let mut personal = Map::new();
+    for (field, name, id_type) in PERSONAL {
+        let value = match input[field].as_str() {
+            Some(text) if !id_type.is_empty() => named(text, id_type),
+            Some(text) => json!(text),
+            None => continue,
+        };
+        personal.insert(name.to_owned(), value);
+    }
+    if personal.is_empty() {
+        return Err(invalid("something to change is needed, such as birth_date"));
+    }
+    let data = json!({
+        "Person_Reference": worker_reference(text(&input, "worker")),
+        "Personal_Information_Data": personal,
+    });
+    let request = ("Human_Resources", "Change_Personal_Information_Request");
+    process(&cx, &input, request, ("Change_Personal_Information_Data", data)).await
+}
+
 async fn set_other_id(cx: Cx, input: Json) -> Result<Json, StepError> {
     let data = json!({
         "Worker_Reference": worker_reference(text(&input, "worker")),
@@ -179,12 +267,25 @@ async fn set_other_id(cx: Cx, input: Json) -> Result<Json, StepError> {
 
 async fn set_account(cx: Cx, input: Json) -> Result<Json, StepError> {
     let worker = text(&input, "worker");
-    let verb = if input["create"].as_bool().unwrap_or(false) { "Add" } else { "Update" };
     let body = json!({
         "Worker_Reference": worker_reference(worker),
-        "Workday_Account_for_Worker_Data": { "User_Name": input["user_name"], "Account_Disabled": input["disabled"] },
+        "Workday_Account_for_Worker_Data": {
+            "User_Name": input["user_name"],
+            "Account_Disabled": input["disabled"],
+            "Account_Expiration_Date": input["expires"],
+        },
     });
-    soap::operation(&cx, "Human_Resources", &format!("{verb}_Workday_Account_Request"), &body).await?;
+    let create = input["create"].as_bool().unwrap_or(false);
+    let request = if create { "Add_Workday_Account_Request" } else { "Update_Workday_Account_Request" };
+    match soap::operation(&cx, "Human_Resources", request, &body).await {
+        // The account may be there because an earlier attempt added it: the same values make sure of it.
+        Err(error) if create && cx.in_doubt && error.code == "VALIDATION" => {
+            soap::operation(&cx, "Human_Resources", "Update_Workday_Account_Request", &body).await?;
+        }
+        answer => {
+            answer?;
+        }
+    }
     Ok(json!({ "worker": worker, "user_name": input["user_name"] }))
 }
 
@@ -202,7 +303,7 @@ async fn terminate(cx: Cx, input: Json) -> Result<Json, StepError> {
 }
 
 /// A reference by a WID, a type and value, or a bare value of the usual type.
-fn named(text: &str, usual: &str) -> Json {
+pub(super) fn named(text: &str, usual: &str) -> Json {
     match worker_id(text) {
         (id_type, id) if id_type == "Employee_ID" && !text.contains('=') => soap::reference(usual, &id),
         (id_type, id) => soap::reference(&id_type, &id),
@@ -219,71 +320,16 @@ async fn change_job(cx: Cx, input: Json) -> Result<Json, StepError> {
     });
     let data = json!({
         "Worker_Reference": worker_reference(text(&input, "worker")),
+        "Position_Reference": maybe("job", "Position_ID"),
         "Effective_Date": date(&cx, &input),
         "Change_Job_Detail_Data": {
             "Reason_Reference": named(text(&input, "reason"), "Change_Job_Subcategory_ID"),
             "Supervisory_Organization_Reference": organization,
+            "Proposed_Position_Reference": maybe("position", "Position_ID"),
             "Job_Details_Data": details,
         },
     });
     process(&cx, &input, ("Staffing", "Change_Job_Request"), ("Change_Job_Data", data)).await
-}
-
-async fn hire(cx: Cx, input: Json) -> Result<Json, StepError> {
-    let number = text(&input, "employee_id");
-    // A number of our own makes the hire repeatable: it is looked up first.
-    if !number.is_empty()
-        && let Some(found) = hired_already(&cx, number, text(&input, "date")).await?
-    {
-        return Ok(json!({ "event": null, "adopted": true, "worker": found }));
-    }
-    let maybe = |field: &str, usual: &str| input[field].as_str().map(|text| named(text, usual));
-    let channel = |row: &str, field: &str| {
-        input[field].as_str().map(|value| {
-            json!({ row: value, "Usage_Data": { "Type_Data": { "@Primary": true, "Type_Reference": soap::reference("Communication_Usage_Type_ID", "HOME") } } })
-        })
-    };
-    let name = json!({ "First_Name": input["first_name"], "Last_Name": input["last_name"] });
-    let mut contact = Map::new();
-    contact.extend(channel("Phone_Number", "home_phone").map(|row| ("Phone_Data".to_owned(), row)));
-    contact.extend(channel("Email_Address", "home_email").map(|row| ("Email_Address_Data".to_owned(), row)));
-    let body = json!({
-        "Business_Process_Parameters": parameters(&cx, &input),
-        "Hire_Employee_Data": {
-            "Applicant_Data": { "Personal_Data": {
-                "Name_Data": { "Legal_Name_Data": { "Name_Detail_Data": name } },
-                "Contact_Data": if contact.is_empty() { Json::Null } else { Json::Object(contact) },
-            } },
-            "Organization_Reference": organization_reference(text(&input, "organization")),
-            "Hire_Date": input["date"],
-            "Hire_Employee_Event_Data": {
-                "Employee_ID": input["employee_id"],
-                "Employee_Type_Reference": maybe("employee_type", "Employee_Type_ID"),
-                "Hire_Reason_Reference": maybe("reason", "General_Event_Subcategory_ID"),
-                "Position_Details": {
-                    "Job_Profile_Reference": maybe("job_profile", "Job_Profile_ID"),
-                    "Business_Title": input["title"],
-                    "Location_Reference": maybe("location", "Location_ID"),
-                },
-            },
-        },
-    });
-    let answer = soap::operation(&cx, "Staffing", "Hire_Employee_Request", &body).await?;
-    let worker = soap::id_of(&answer["Employee_Reference"], "Employee_ID");
-    Ok(json!({ "event": event_of(&answer)?, "adopted": false, "worker": worker }))
-}
-
-async fn hired_already(cx: &Cx, number: &str, day: &str) -> Result<Option<String>, StepError> {
-    let body = json!({
-        "Request_References": { "Worker_Reference": soap::reference("Employee_ID", number) },
-        "Response_Filter": { "As_Of_Effective_Date": day },
-        "Response_Group": { "Include_Reference": true },
-    });
-    match soap::operation(cx, "Human_Resources", "Get_Workers_Request", &body).await {
-        Ok(_) => Ok(Some(number.to_owned())),
-        Err(error) if error.code == "INVALID_ID" => Ok(None),
-        Err(error) => Err(error),
-    }
 }
 
 /// Fields every process shares.
@@ -293,7 +339,7 @@ fn process_input(fields: &[(&str, Json)], required: &[&str]) -> Json {
     all.extend([
         ("auto_complete", schema::flag("Without approvals", "The process is completed at once instead of waiting for approvals. The integration user must be allowed to.")),
         ("comment", schema::text("Comment", "Shown in Workday beside the process; a mark of this step is added.")),
-        ("find_earlier", schema::flag("Find an earlier attempt", "True unless said otherwise: before it is started, the worker's events are looked through for one that an earlier attempt of this step started. Needs an API client.")),
+        ("find_earlier", schema::flag("Find an earlier attempt", "True unless said otherwise: before it is started again, the worker's events are looked through for one that an earlier attempt of this step started. Needs an API client.")),
     ]);
     let mut needed = vec!["worker"];
     needed.extend(required);
@@ -321,12 +367,23 @@ pub(super) fn actions() -> Vec<Action> {
         ("reason", schema::text("Reason", "A change job subcategory, for instance Promotion_Promotion_Promotion.")),
         ("date", effective()),
         ("organization", schema::text("New supervisory organization", "A reference id, a WID, or a type and value.")),
+        ("position", schema::text("New position", "One that is open, for tenants that staff by position.")),
         ("job_profile", schema::text("New job profile", "")),
         ("location", schema::text("New location", "")),
         ("title", schema::text("New business title", "")),
+        ("job", schema::text("Job that is changed", "The position held now, for workers with several jobs.")),
     ];
     let name =
         [("first_name", schema::text("First name", "")), ("last_name", schema::text("Last name", "")), ("date", effective())];
+    let personal = [
+        ("birth_date", schema::date("Date of birth", "")),
+        ("birth_country", schema::text("Country of birth", "Its code of two letters.")),
+        ("birth_city", schema::text("City of birth", "")),
+        ("gender", schema::text("Gender", "A gender code of the tenant.")),
+        ("marital_status", schema::text("Marital status", "The id of one of the tenant.")),
+        ("marital_status_date", schema::date("Marital status since", "")),
+        ("nationality", schema::text("Primary nationality", "The country's code of two letters.")),
+    ];
     let other_id = [("id_type", schema::text("Type of id", "A custom id type.")), ("id", schema::text("Id", ""))];
     let leaving = [
         ("date", schema::date("Last day", "")),
@@ -336,7 +393,11 @@ pub(super) fn actions() -> Vec<Action> {
         ),
     ];
     let new = |id, title, summary, run: fn(Cx, Json) -> connector::Attempt| {
-        Action::new(id, title, summary, run).effect(effect).output(schema::event()).sample(schema::event_sample())
+        Action::new(id, title, summary, run)
+            .effect(effect)
+            .key_life(MARK_LIFE)
+            .output(schema::event())
+            .sample(schema::event_sample())
     };
     vec![
         new(
@@ -362,6 +423,13 @@ pub(super) fn actions() -> Vec<Action> {
             Box::pin(change_name(cx, input))
         })
         .input(process_input(&name, &["first_name", "last_name"])),
+        new(
+            "change_personal_information",
+            "Change personal information",
+            "Starts the process that changes what is known of a worker beside their work. What is left out stays as it is.",
+            |cx, input| Box::pin(change_personal(cx, input)),
+        )
+        .input(process_input(&personal, &[])),
         new("set_other_id", "Set another id", "Writes an id of another system to a worker.", |cx, input| {
             Box::pin(set_other_id(cx, input))
         })
@@ -373,7 +441,6 @@ pub(super) fn actions() -> Vec<Action> {
             |cx, input| Box::pin(terminate(cx, input)),
         )
         .input(process_input(&leaving, &["date", "reason"])),
-        hire_action(),
         Action::new(
             "set_account",
             "Create or update a Workday account",
@@ -387,47 +454,11 @@ pub(super) fn actions() -> Vec<Action> {
                 ("user_name", schema::text("User name", "")),
                 ("create", schema::flag("Create", "True for a worker who has no account yet.")),
                 ("disabled", schema::flag("Disabled", "")),
+                ("expires", schema::text("Expires", "When the account ends, for instance 2027-01-31T23:59:59Z.")),
             ],
             &["worker", "user_name"],
         ))
         .output(schema::output(&[("worker", schema::told("Worker")), ("user_name", schema::told("User name"))]))
         .sample(json!({ "worker": "21001", "user_name": "lmcneil" })),
     ]
-}
-
-fn hire_action() -> Action {
-    let fields = [
-        ("first_name", schema::text("First name", "")),
-        ("last_name", schema::text("Last name", "")),
-        ("date", schema::date("First day", "")),
-        ("organization", schema::text("Supervisory organization", "A reference id, a WID, or a type and value.")),
-        (
-            "employee_id",
-            schema::text(
-                "Employee number",
-                "Where the tenant allows own numbers. With one a repeated attempt finds the worker instead of hiring twice.",
-            ),
-        ),
-        ("title", schema::text("Business title", "")),
-        ("job_profile", schema::text("Job profile", "")),
-        ("location", schema::text("Location", "")),
-        ("employee_type", schema::text("Employee type", "")),
-        ("reason", schema::text("Reason", "A hire reason.")),
-        ("home_email", schema::text("Private email", "")),
-        ("home_phone", schema::text("Private phone", "")),
-        (
-            "auto_complete",
-            schema::flag("Without approvals", "The process is completed at once instead of waiting for approvals."),
-        ),
-        ("comment", schema::text("Comment", "Shown in Workday beside the process.")),
-    ];
-    Action::new("hire_employee", "Hire an employee", "Starts the process that hires somebody, now or for a day to come.", hire)
-        .effect(|input| if input["employee_id"].is_string() { Effect::Idempotent } else { Effect::Once })
-        .input(schema::input(&fields, &["first_name", "last_name", "date", "organization"]))
-        .output(schema::output(&[
-            ("event", schema::told("Event")),
-            ("adopted", json!({ "type": "boolean", "title": "Found again" })),
-            ("worker", schema::told("Employee number")),
-        ]))
-        .sample(schema::event_sample())
 }

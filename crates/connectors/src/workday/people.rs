@@ -6,7 +6,9 @@ use serde_json::{Map, Value as Json, json};
 
 use super::{
     api::{self, ROWS_MAX, invalid},
-    schema, soap,
+    schema,
+    settings::Settings,
+    soap,
 };
 
 /// Workers asked for at once; large pages take Workday up to a minute.
@@ -244,13 +246,15 @@ async fn get_worker(cx: Cx, input: Json) -> Result<Json, StepError> {
     let answer = soap::operation(&cx, "Human_Resources", "Get_Workers_Request", &body).await?;
     match soap::list(&answer["Response_Data"]["Worker"]).first() {
         Some(found) => Ok(worker(found)),
-        None => Err(StepError::new(
-            ErrorClass::NotFound,
-            "WORKER_NOT_YET",
-            format!("Workday knows the worker {key}, but not on this day"),
-        )
-        .with_next("Ask as of a later day: a hire to come is invisible until its first day.")),
+        None => Err(not_yet(key)),
     }
+}
+
+/// Somebody whose id is known, and who is not there on the day that is asked for.
+pub(super) fn not_yet(key: &str) -> StepError {
+    let words = format!("Workday knows the worker {key}, but not on this day");
+    StepError::new(ErrorClass::NotFound, "WORKER_NOT_YET", words)
+        .with_next("Ask as of a later day: a hire to come is invisible until its first day.")
 }
 
 /// One page of workers. The moment of knowledge is fixed by the first page, so that rows do not move between pages.
@@ -414,6 +418,30 @@ async fn related_page(cx: Cx, input: Json, cursor: Option<Json>) -> Result<Page,
     api::page(&cx, ("common", &["workers", &key, list]), &[], cursor).await
 }
 
+/// Each way to sign in is tried by itself: one that works says nothing of the other.
+async fn check_connection(cx: Cx) -> Result<Json, StepError> {
+    let settings = Settings::of(&cx)?;
+    let (user, client) = (settings.user().is_some(), settings.has_client());
+    if user {
+        server_time(&cx).await.map_err(|error| of("the user of web services and reports", error))?;
+    }
+    if client {
+        let first = [("limit", "1".to_owned())];
+        match api::rest(&cx, Method::GET, ("common", &["workers"]), &first, None).await {
+            // Whom it may see is another question than whether it is signed in.
+            Err(error) if error.class != ErrorClass::Denied => return Err(of("the API client of REST and queries", error)),
+            _ => {}
+        }
+    }
+    Ok(json!({ "web_services": user, "api_client": client }))
+}
+
+/// Says which of the two was refused.
+fn of(who: &str, mut error: StepError) -> StepError {
+    error.message = format!("{who}: {}", error.message);
+    error
+}
+
 pub(super) fn actions() -> Vec<Action> {
     let as_of = || schema::date("As of", "The day whose facts are wanted; today when left out.");
     let list_input = schema::input(
@@ -515,6 +543,18 @@ pub(super) fn actions() -> Vec<Action> {
         .output(schema::rows("rows", json!({ "type": "object" })))
         .sample(json!({ "rows": [short] }))
         .pages(related_page),
+        Action::new(
+            "check_connection",
+            "Check the connection",
+            "Signs in with everything the connection holds: the user of web services, and the API client of REST and queries.",
+            |cx, _| Box::pin(check_connection(cx)),
+        )
+        .reads()
+        .output(schema::output(&[
+            ("web_services", schema::flag("User works", "False where the connection has no user name.")),
+            ("api_client", schema::flag("API client works", "False where the connection has none.")),
+        ]))
+        .sample(json!({ "web_services": true, "api_client": true })),
         Action::new(
             "get_server_time",
             "Get Workday's time",

@@ -15,7 +15,7 @@ use super::{
 
 /// Longest photo that is sent; it travels in one message, a third longer than it is.
 const PHOTO_BYTES_MAX: u64 = 10 * 1024 * 1024;
-const NO_FILES: &str = "this process keeps no files, so none can be sent or fetched";
+pub(super) const NO_FILES: &str = "this process keeps no files, so none can be sent or fetched";
 
 /// The media type of what a content begins with; Workday tells none.
 fn kind(content: &[u8]) -> &'static str {

@@ -3,6 +3,7 @@
 use connector::{Action, Cx, Effect, Page, StepError, api::Call, whole};
 use http::Method;
 use serde_json::{Value as Json, json};
+use sha2::{Digest, Sha256};
 
 use super::{
     api::{self, Bearer, ROWS_MAX, WORKDAY, invalid},
@@ -14,14 +15,41 @@ use super::{
 /// Rows of a query asked for at once; the most there are.
 const WQL_LIMIT: usize = 10_000;
 
-/// One page of a query. It ends with a page that is not full, because the total may be missing.
+/// A page is not the same as the one before by chance when so many of its rows differ from its first.
+const ROWS_VARIOUS: usize = 50;
+/// Nor when so many pages on end are the same.
+const PAGES_AGAIN: u64 = 100;
+
+/// One page of a query. It ends with a page that is not full, because the total may be missing. The cursor is the offset, and
+/// the digest of the page before: a source that ignores the offset would give its first page for ever.
 pub(super) async fn query_page(cx: &Cx, query: &str, limit: usize, cursor: Option<Json>) -> Result<Page, StepError> {
-    let offset = cursor.as_ref().and_then(Json::as_u64).unwrap_or_default();
+    let cursor = cursor.unwrap_or_default();
+    // What began before this was kept as more than a number goes on.
+    let offset = cursor["offset"].as_u64().or(cursor.as_u64()).unwrap_or_default();
     let parameters = [("limit", limit.to_string()), ("offset", offset.to_string())];
     let body = json!({ "query": query });
-    let (items, _) = api::rows(cx, Method::POST, ("wql", &["data"]), &parameters, Some(&body)).await?;
-    let next = (items.len() >= limit).then(|| json!(offset + items.len() as u64));
-    Ok(Page { items, next })
+    let (items, answer) = api::rows(cx, Method::POST, ("wql", &["data"]), &parameters, Some(&body)).await?;
+    if items.len() < limit {
+        return Ok(Page { items, next: None });
+    }
+    let page = digest(&items);
+    let mut again = 0;
+    if cursor["page"] == page {
+        again = cursor["again"].as_u64().unwrap_or_default() + 1;
+        // Few rows, or rows that are much alike, may well be the same on several pages.
+        let various = items.iter().filter(|row| **row != items[0]).count() >= ROWS_VARIOUS;
+        if various || again >= PAGES_AGAIN {
+            return Err(answer.unreadable("it gives the page before again"));
+        }
+    }
+    let next = json!({ "offset": offset + items.len() as u64, "page": page, "again": again });
+    Ok(Page { items, next: Some(next) })
+}
+
+/// What tells a page from another.
+fn digest(rows: &[Json]) -> String {
+    let digest = rows.iter().fold(Sha256::new(), |digest, row| digest.chain_update(row.to_string()).chain_update("\n"));
+    hex::encode(&digest.finalize()[..16])
 }
 
 fn page_size(input: &Json) -> usize {

@@ -94,6 +94,7 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
         "update_lines#once" => {
             json!({ "type": "salesOrder", "id": order(world).await, "sublist": "item", "rows": [line] })
         }
+        "check_connection" => json!({}),
         "run_suiteql" => json!({ "query": "SELECT id FROM item ORDER BY id" }),
         "run_suiteql#pages" => json!({ "query": "SELECT id FROM customer ORDER BY id", "page_size": pages_of(world, 3) }),
         "search_records#pages" => json!({ "type": "customer", "fields": ["email"], "page_size": pages_of(world, 3) }),

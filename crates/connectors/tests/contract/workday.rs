@@ -6,7 +6,8 @@ use serde_json::{Value as Json, json};
 use crate::world::World;
 
 /// Ways of actions that promise less, or that make more calls.
-pub(crate) const MORE: [&str; 8] = [
+pub(crate) const MORE: [&str; 9] = [
+    "set_account#create",
     "change_business_title#once",
     "change_job#once",
     "update_work_contact#once",
@@ -76,6 +77,7 @@ fn change(row: &str, world: &World) -> Json {
             json!({ "worker": worker, "email": format!("{}@home.example", world.fresh("h")), "phone": "+491701234567" })
         }
         "change_legal_name" => json!({ "worker": worker, "first_name": "Zoë", "last_name": world.fresh("O'Brien & Co") }),
+        "change_personal_information" => json!({ "worker": worker, "birth_city": world.fresh("Köln & "), "gender": "Female" }),
         "set_other_id" => json!({ "worker": worker, "id_type": "CRM_ID", "id": world.fresh("003A") }),
         _ => {
             json!({ "worker": worker, "date": "2199-01-01", "reason": "Terminate_Employee_Voluntary_Retirement" })
@@ -93,6 +95,12 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
         "get_worker_photo" => {
             world.call("put_worker_photo", json!({ "worker": "21002", "file": world.file().await })).await;
             json!({ "worker": "21002" })
+        }
+        "get_worker_documents" => {
+            let worker = worker(world);
+            let paper = json!({ "employee": worker, "name": "contract.pdf", "text": "%PDF-1.7" });
+            world.vendor.sandbox.vendor("workday").unwrap().happen("file_document", &paper).unwrap();
+            json!({ "worker": worker })
         }
         "put_worker_photo" => json!({ "worker": worker(world), "file": world.file().await }),
         "list_references" => json!({ "type": "Location_ID" }),
@@ -114,6 +122,7 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
         | "update_home_contact"
         | "change_legal_name"
         | "change_legal_name#once"
+        | "change_personal_information"
         | "set_other_id"
         | "terminate_employee"
         | "terminate_employee#once" => change(row, world),
@@ -124,6 +133,7 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
             json!({ "first_name": "Nia", "last_name": "Okafor", "date": "2026-01-05", "organization": "SUP_ENG", "title": "Welder", "location": "BER", "auto_complete": true })
         }
         "set_account" => json!({ "worker": "21005", "user_name": world.fresh("zoe") }),
+        "set_account#create" => json!({ "worker": worker(world), "user_name": world.fresh("new"), "create": true }),
         "request_time_off" => days_off(world, &worker(world), DAY).await,
         "approve_step" => json!({ "step": waiting(world).await.1["id"], "comment": "Enjoy." }),
         "deny_step" => json!({ "step": waiting(world).await.1["id"], "comment": "No." }),
@@ -163,7 +173,8 @@ pub(crate) async fn input(world: &World, row: &str) -> Json {
         "get_supplier_invoice_request" => {
             json!({ "request": id(world, "list_supplier_invoice_requests", json!({})).await })
         }
-        "get_server_time"
+        "check_connection"
+        | "get_server_time"
         | "list_organizations"
         | "list_supervisory_organizations"
         | "list_positions"

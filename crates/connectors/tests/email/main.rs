@@ -36,6 +36,7 @@ fn cx(config: Json, credentials: &[(&str, &str)]) -> Cx {
         attempt: 1,
         in_doubt: false,
         traceparent: None,
+        turns: None,
     }
 }
 

@@ -106,6 +106,7 @@ impl System {
             run_id: "run_1".into(),
             path: "step".into(),
             traceparent: None,
+            turns: None,
         }
     }
 

@@ -42,6 +42,7 @@ fn cx(connection: Option<Connection>) -> Cx {
         attempt: 1,
         in_doubt: false,
         traceparent: None,
+        turns: None,
     }
 }
 

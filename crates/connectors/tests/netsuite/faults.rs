@@ -125,3 +125,15 @@ async fn soap_faults_have_the_same_classes() {
         assert_eq!(error.class, class, "{kind:?}: {error:?}");
     }
 }
+
+#[tokio::test]
+async fn a_role_without_suiteql_has_a_connection_that_works() {
+    let vendor = machine().await;
+    let check = || vendor.call("check_connection", json!({}));
+    assert_eq!(check().await.unwrap(), json!({ "suiteql": true }));
+    vendor.sandbox.world().faults().add(Fault::new("netsuite", Kind::Denied).on("/suiteql"));
+    assert_eq!(check().await.unwrap(), json!({ "suiteql": false }));
+    vendor.sandbox.world().faults().clear();
+    vendor.sandbox.world().faults().add(Fault::new("netsuite", Kind::Denied).on("/services/"));
+    assert_eq!(check().await.unwrap_err().class, ErrorClass::Denied, "what may do nothing is told");
+}

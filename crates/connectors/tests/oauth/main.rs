@@ -10,7 +10,7 @@ use std::{
 };
 
 use connector::{
-    AddressPolicy, Connection, Cx, ErrorClass, Secret, StepError,
+    AddressPolicy, Connection, Connector, Cx, ErrorClass, Secret, StepError,
     http::{Http, HttpOptions, Request},
 };
 use serde_json::{Value as Json, json};
@@ -43,15 +43,26 @@ impl Server {
 
     /// One call of an action through a connection to this server.
     async fn call(&self, connector: &str, action: &str, input: Json, config: Json, credentials: Json) -> Result<Json, StepError> {
+        let known = connectors::all().into_iter().find(|known| known.id == connector).unwrap();
+        self.call_of(&known, action, input, config, credentials).await
+    }
+
+    async fn call_of(
+        &self,
+        known: &Connector,
+        action: &str,
+        input: Json,
+        config: Json,
+        credentials: Json,
+    ) -> Result<Json, StepError> {
         let config: Json = serde_json::from_str(&config.to_string().replace("{self}", &self.url)).unwrap();
         let credentials: HashMap<String, Secret> = serde_json::from_value::<HashMap<String, String>>(credentials)
             .unwrap()
             .into_iter()
             .map(|(k, v)| (k, Secret::new(v)))
             .collect();
-        let known = connectors::all().into_iter().find(|known| known.id == connector).unwrap();
         (known.validate)(&config, &credentials).unwrap();
-        let connection = Connection { name: "there".to_owned(), connector: connector.to_owned(), config, credentials };
+        let connection = Connection { name: "there".to_owned(), connector: known.id.to_owned(), config, credentials };
         let cx = Cx {
             http: self.http.clone(),
             connection: Some(Arc::new(connection)),
@@ -64,6 +75,7 @@ impl Server {
             run_id: "run_1".into(),
             path: "step".into(),
             traceparent: None,
+            turns: None,
         };
         (known.action(action).unwrap().run)(cx, input).await
     }
@@ -143,6 +155,55 @@ async fn signed_assertions_get_tokens() {
             (&json!(algorithm), &json!("cert1")),
             "{seen:#}"
         );
+    }
+}
+
+/// A connector file whose connections sign.
+const SIGNING: &str = r#"
+connector: 1
+id: there
+title: There
+summary: A system with tokens.
+connection:
+  base_url: https://there.example
+  fields: { user: { type: string, required: true } }
+  auth:
+    kind: oauth2
+    grants: [jwt_bearer]
+    token_url: https://there.example/token
+    algorithm: ALGORITHM
+    key_id: "key of ${ config.user }"
+    subject: "${ config.user }"
+    audience: "https://${ config.user }.example"
+    claims: { tenant: "${ config.user }" }
+actions:
+  - { id: get, title: Get, summary: Gets., effect: none, path: /x }
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signed_assertions_get_tokens_for_http_and_connector_files() {
+    for algorithm in ["RS256", "PS256", "ES256"] {
+        let (private, public) = pair(algorithm);
+        let wanted = |audience: &str, subject: &str| {
+            json!({"client_id": "app", "grant": JWT_BEARER, "algorithm": algorithm, "public_key": public,
+                "audiences": [audience], "subject": subject})
+        };
+        let auth = json!({"kind": "oauth2", "grant": "jwt_bearer", "token_url": "{self}/token", "algorithm": algorithm, "key_id": "k1",
+            "issuer": "app", "subject": "ann@example.com", "claims": {"tenant": 7}});
+        let config = json!({"base_url": "{self}", "auth": auth});
+        let wants = wanted("{self}/token", "ann@example.com");
+        let seen = signs_in(wants, "http", "request", json!({"path": "/x"}), config, json!({"private_key": private})).await;
+        assert_eq!((&seen["assertions"][0]["alg"], &seen["assertions"][0]["kid"]), (&json!(algorithm), &json!("k1")), "{seen:#}");
+
+        assert_eq!(seen["assertions"][0]["tenant"], 7, "{seen:#}");
+
+        let file = connectors::declared::File::read(&SIGNING.replace("ALGORITHM", algorithm)).unwrap().connector();
+        let server = Server::start(&wanted("https://ann.example", "ann"));
+        let config = json!({"base_url": "{self}", "token_url": "{self}/token", "user": "ann"});
+        let done = server.call_of(&file, "get", json!({}), config, json!({"client_id": "app", "private_key": private})).await;
+        let seen = server.seen().await;
+        assert_eq!((&seen["calls"], &seen["strangers"]), (&json!(1), &json!(0)), "{done:?}\n{seen:#}");
+        assert_eq!((&seen["assertions"][0]["kid"], &seen["assertions"][0]["tenant"]), (&json!("key of ann"), &json!("ann")));
     }
 }
 

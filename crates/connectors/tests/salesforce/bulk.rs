@@ -151,6 +151,31 @@ async fn a_lost_answer_to_the_close_of_a_load_loses_and_doubles_nothing() {
     assert_eq!(aborted(&sf), 2, "nor is one whose close never arrived");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_close_that_is_refused_leaves_no_doubt() {
+    let sf = salesforce().await;
+    let refused = sandbox::Fault::new("salesforce", sandbox::Kind::Denied).on("/jobs/ingest/").method("PATCH").times(1);
+    sf.sandbox.world().faults().add(refused).unwrap();
+    let load = json!({"object": "Lead", "operation": "insert", "rows": [{"LastName": "A", "Company": "Refused"}]});
+    let error = sf.call("bulk_load", load.clone()).await.unwrap_err();
+    assert_eq!((error.class, error.doubt), (ErrorClass::Denied, Doubt::Settled), "{error:?}");
+    assert_eq!((aborted(&sf), sf.count("SELECT Id FROM Lead WHERE Company = 'Refused'").await), (1, 0));
+    assert_eq!(sf.call("bulk_load", load).await.unwrap()["succeeded"], 1);
+}
+
+/// However many jobs there are, what they refused is held within one bound.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_refused_rows_of_all_jobs_are_held_within_one_bound() {
+    const BOUND: usize = 16 * 1024 * 1024;
+    let sf = Vendor { timeout: Duration::from_secs(120), ..salesforce().await };
+    let long = "x".repeat(100_000);
+    let rows: Vec<_> = (0..450).map(|_| json!({"Company": "Bound", "Description": long})).collect();
+    let done = sf.call("bulk_load", json!({"object": "Lead", "operation": "insert", "rows": rows})).await.unwrap();
+    let bytes: usize = done["refused"].as_array().unwrap().iter().map(|row| row.to_string().len()).sum();
+    assert_eq!((done["jobs"].as_array().unwrap().len(), &done["failed"], &done["refused_cut"]), (3, &json!(450), &json!(true)));
+    assert!((BOUND / 2..BOUND + 1_000_000).contains(&bytes), "{bytes} bytes of refused rows");
+}
+
 /// Jobs that were ended by us.
 fn aborted(sf: &Vendor) -> usize {
     let all = sf.sandbox.world().recorder().all();

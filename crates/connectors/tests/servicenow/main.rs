@@ -11,6 +11,7 @@ mod stub;
 mod vendor;
 
 mod faults;
+mod imported;
 mod many;
 mod records;
 mod sign_in;

@@ -52,6 +52,7 @@ impl Vendor {
             run_id: "run_1".into(),
             path: "step".into(),
             traceparent: None,
+            turns: None,
         }
     }
 

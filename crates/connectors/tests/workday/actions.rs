@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use connector::{Effect, ErrorClass};
+use connector::{Cx, Effect, ErrorClass};
 use sandbox::{Fault, Kind};
 use serde_json::{Value as Json, json};
 
@@ -90,6 +90,7 @@ async fn people_are_changed_and_a_repeated_attempt_changes_nothing_more() {
         ("update_work_contact", json!({ "worker": "21004", "email": "new@northwind.example" })),
         ("update_home_contact", json!({ "worker": "21004", "email": "private@home.example", "phone": "+491701234567" })),
         ("change_legal_name", json!({ "worker": "21005", "first_name": "Zoë", "last_name": "O'Brien & Co" })),
+        ("change_personal_information", json!({ "worker": "21005", "birth_date": "1984-02-29", "gender": "Not_Declared" })),
         ("set_other_id", json!({ "worker": "21005", "id_type": "CRM_ID", "id": "003A" })),
         (
             "terminate_employee",
@@ -100,7 +101,7 @@ async fn people_are_changed_and_a_repeated_attempt_changes_nothing_more() {
         let made =
             vendor.call_with(vendor.cx(&key), action, input.clone()).await.unwrap_or_else(|error| panic!("{action}: {error}"));
         assert!(made["adopted"] == false && made["event"].as_str().unwrap().len() == 32, "{action}: {made}");
-        let again = vendor.call_with(vendor.cx(&key), action, input).await.unwrap();
+        let again = vendor.call_with(in_doubt(vendor.cx(&key)), action, input).await.unwrap();
         assert_eq!((&again["adopted"], &again["event"]), (&json!(true), &made["event"]), "{action}");
     }
     let title = done(&vendor, "get_worker", json!({ "worker": "21002" })).await;
@@ -119,6 +120,58 @@ async fn people_are_changed_and_a_repeated_attempt_changes_nothing_more() {
     assert_eq!(done(&vendor, "get_worker", json!({ "worker": "21005" })).await["user_id"], "zoe");
 }
 
+/// What an attempt is given after one that may have happened.
+fn in_doubt(cx: Cx) -> Cx {
+    Cx { attempt: 2, in_doubt: true, ..cx }
+}
+
+#[tokio::test]
+async fn an_earlier_attempt_is_found_among_more_events_than_a_page_has() {
+    let vendor = workday().await;
+    let title = |number: usize| json!({ "worker": "21008", "title": format!("Title {number}"), "auto_complete": true });
+    let events = || async {
+        let events = done(&vendor, "list_events", json!({ "worker": "21008", "initiated_from": "2000-01-01" })).await;
+        events["rows"].as_array().unwrap().len()
+    };
+    for number in 0..120 {
+        vendor.call_with(vendor.cx(&format!("run_{number}/other")), "change_business_title", title(number)).await.unwrap();
+    }
+    assert_eq!(seen(&vendor, "/events"), 0, "a first attempt has nothing to look for");
+    let before = events().await;
+    vendor.sandbox.world().faults().add(Fault::new("workday", Kind::ResetAfter).on("/Human_Resources/").times(1));
+    vendor.call("change_business_title", title(120)).await.unwrap_err();
+    let again = vendor.call_with(in_doubt(vendor.cx("run_1/step")), "change_business_title", title(120)).await.unwrap();
+    assert_eq!((&again["adopted"], events().await), (&json!(true), before + 1));
+}
+
+#[tokio::test]
+async fn with_too_many_events_nothing_is_started_twice() {
+    let vendor = workday().await;
+    let title = |number: usize| json!({ "worker": "21009", "title": format!("Title {number}"), "auto_complete": true });
+    for number in 0..501 {
+        vendor.call_with(vendor.cx(&format!("run_{number}/other")), "change_business_title", title(number)).await.unwrap();
+    }
+    let before = seen(&vendor, "/Human_Resources/");
+    let error = vendor.call_with(in_doubt(vendor.cx("run_1/step")), "change_business_title", title(501)).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Conflict, "TOO_MANY_EVENTS"), "{error:?}");
+    assert_eq!((error.doubt, seen(&vendor, "/Human_Resources/")), (connector::Doubt::MayHaveHappened, before));
+}
+
+#[tokio::test]
+async fn an_account_whose_answer_was_lost_is_there_and_the_step_goes_on() {
+    let vendor = workday().await;
+    let worker = happen(&vendor, "hire_worker", json!({}))["worker"]["number"].clone();
+    let input = json!({ "worker": worker, "user_name": "mira", "create": true, "expires": "2027-01-31T23:59:59Z" });
+    vendor.sandbox.world().faults().add(Fault::new("workday", Kind::ResetAfter).on("/Human_Resources/").times(1));
+    vendor.call("set_account", input.clone()).await.unwrap_err();
+    let sent = vendor.sandbox.world().recorder().of("workday").last().unwrap().body.clone();
+    assert!(sent.contains("<wd:Account_Expiration_Date>2027-01-31T23:59:59Z</wd:Account_Expiration_Date>"), "{sent}");
+    vendor.call_with(in_doubt(vendor.cx("run_1/step")), "set_account", input.clone()).await.unwrap();
+    assert_eq!(done(&vendor, "get_worker", json!({ "worker": worker })).await["user_id"], "mira");
+    let error = vendor.call("set_account", input).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "VALIDATION"), "nobody doubts: it is told");
+}
+
 #[tokio::test]
 async fn an_attempt_whose_answer_was_lost_is_found_again() {
     let vendor = workday().await;
@@ -127,14 +180,17 @@ async fn an_attempt_whose_answer_was_lost_is_found_again() {
     vendor.sandbox.world().faults().add(fault);
     let error = vendor.call("change_business_title", input.clone()).await.unwrap_err();
     assert_eq!((error.class, error.doubt), (ErrorClass::Network, connector::Doubt::MayHaveHappened));
-    assert_eq!(done(&vendor, "change_business_title", input.clone()).await["adopted"], true);
+    let again = vendor.call_with(in_doubt(vendor.cx("run_1/step")), "change_business_title", input.clone()).await.unwrap();
+    assert_eq!(again["adopted"], true);
     let changes = done(&vendor, "list_worker_related", json!({ "worker": "21007", "list": "title_changes" })).await;
     assert_eq!(changes["rows"].as_array().unwrap().len(), 1, "{changes}");
     let action = vendor.connector.action("change_business_title").unwrap();
     assert_eq!((action.effect)(&input), Effect::Idempotent);
+    let month = std::time::Duration::from_secs(30 * 24 * 3600);
+    assert_eq!(action.key_life_of(&input), Some(month), "events before that are not looked through");
     let mut alone = input;
     alone["find_earlier"] = json!(false);
-    assert_eq!((action.effect)(&alone), Effect::Once);
+    assert_eq!(((action.effect)(&alone), action.key_life_of(&alone)), (Effect::Once, None));
 }
 
 #[tokio::test]
@@ -171,6 +227,67 @@ async fn somebody_is_hired_once() {
         (&worker["name"], &worker["business_title"], &worker["home_email"]),
         (&json!("Nia Okafor"), &json!("Welder"), &json!("nia@home.example"))
     );
+}
+
+#[tokio::test]
+async fn somebody_is_hired_into_an_open_position_and_paid_as_proposed_and_moves_on_to_another() {
+    let vendor = workday().await;
+    let pay = |amount: f64, frequency: &str| json!({ "plan": "SALARY_Salary_Plan", "amount": amount, "currency": "USD", "frequency": frequency });
+    let hire = |number: &str, date: &str, pay: Json| json!({ "first_name": "Nia", "last_name": "Okafor", "date": date, "organization": "SUP_ENG", "position": "P-00001", "employee_id": number, "compensation": pay, "auto_complete": true });
+    done(&vendor, "hire_employee", hire("88001", "2026-01-05", pay(7_000.5, "Monthly"))).await;
+    let look = || done(&vendor, "get_worker", json!({ "worker": "88001", "groups": ["employment", "compensation"] }));
+    let hired = look().await;
+    assert_eq!((&hired["position_id"], &hired["annual_base_pay"]), (&json!("P-00001"), &json!("84006.00")));
+    let error = vendor.call("hire_employee", hire("88002", "2199-01-01", pay(20.0, "Hourly"))).await.unwrap_err();
+    assert!(error.code == "VALIDATION" && error.message.contains("The position P-00001 is filled"), "{error}");
+
+    let reason = "Transfer_Move_to_another_Manager";
+    let job = json!({ "worker": "88001", "reason": reason, "position": "P-00002", "job": "P-00001", "auto_complete": true });
+    done(&vendor, "change_job", job.clone()).await;
+    assert_eq!(look().await["position_id"], "P-00002");
+    let error = vendor.call("change_job", job).await.unwrap_err();
+    assert!(error.message.contains("does not hold the position P-00001"), "{error}");
+    done(&vendor, "hire_employee", hire("88002", "2199-01-01", pay(20.0, "Hourly"))).await;
+}
+
+#[tokio::test]
+async fn personal_information_is_changed_and_what_is_left_out_stays() {
+    let vendor = workday().await;
+    let known = || async {
+        let worker = done(&vendor, "get_worker", json!({ "worker": "21010", "groups": ["personal"] })).await;
+        let told = worker["details"]["Personal_Data"].clone();
+        let id = |name: &str, kind: &str| soap_id(&told[name], kind);
+        json!([
+            worker["birth_date"],
+            id("Country_of_Birth_Reference", "ISO_3166-1_Alpha-2_Code"),
+            told["City_of_Birth"],
+            id("Gender_Reference", "Gender_Code"),
+            id("Marital_Status_Reference", "Marital_Status_ID"),
+            told["Marital_Status_Date"],
+            id("Primary_Nationality_Reference", "ISO_3166-1_Alpha-2_Code"),
+        ])
+    };
+    let born = known().await[0].clone();
+    let first = json!({ "worker": "21010", "birth_country": "DE", "birth_city": "Köln & Deutz", "gender": "Female", "nationality": "JP" });
+    done(&vendor, "change_personal_information", first).await;
+    assert_eq!(known().await, json!([born, "DE", "Köln & Deutz", "Female", null, null, "JP"]));
+    let second = json!({ "worker": "21010", "birth_date": "1984-02-29", "marital_status": "Married", "marital_status_date": "2020-05-05" });
+    vendor.call_with(vendor.cx("run_2/step"), "change_personal_information", second).await.unwrap();
+    assert_eq!(known().await, json!(["1984-02-29", "DE", "Köln & Deutz", "Female", "Married", "2020-05-05", "JP"]));
+    for (input, code) in [
+        (json!({ "worker": "21010" }), "INPUT_INVALID"),
+        (json!({ "worker": "21010", "gender": "Nothing" }), "INVALID_ID"),
+        (json!({ "worker": "21010", "birth_date": "2199-01-01" }), "VALIDATION"),
+    ] {
+        let error = vendor.call("change_personal_information", input).await.unwrap_err();
+        assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, code), "{error:?}");
+    }
+}
+
+/// The id of a type in a reference of a web service.
+fn soap_id(reference: &Json, kind: &str) -> Json {
+    let ids = reference["ID"].as_array().into_iter().flatten();
+    ids.filter(|id| id["@type"] == kind).map(|id| id["#text"].clone()).next().unwrap_or_default()
 }
 
 #[tokio::test]
@@ -351,6 +468,42 @@ async fn a_photo_goes_there_and_back_and_replaces_the_one_before() {
     assert_eq!(shelf.contents().last().unwrap(), &photo);
     let error = vendor.call("get_worker_photo", json!({ "worker": "1" })).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "INVALID_ID"));
+}
+
+#[tokio::test]
+async fn documents_come_as_files() {
+    let vendor = Vendor::start("workday", connection).await;
+    let get = |worker: &'static str| vendor.call("get_worker_documents", json!({ "worker": worker }));
+    assert_eq!(get("21001").await.unwrap_err().code, "INPUT_INVALID", "a process without files says so");
+    let shelf = Arc::<shelf::Shelf>::default();
+    vendor.http.keep_files_with(Arc::new(shelf::Door(Arc::clone(&shelf))));
+    assert_eq!(get("21001").await.unwrap(), json!({ "documents": [] }));
+    for (name, text, category) in
+        [("me & you.pdf", "%PDF-1.7", "CONTRACT"), ("../b.txt", "second", "CERTIFICATE"), ("empty", "", "CONTRACT")]
+    {
+        let paper = json!({ "employee": "21001", "name": name, "text": text, "category": category, "comment": "Signed" });
+        happen(&vendor, "file_document", paper);
+        // One document alone is a list, too.
+        let found = get("21001").await.unwrap();
+        assert_eq!(found["documents"].as_array().unwrap().last().unwrap()["name"], name);
+    }
+    let found = get("21001").await.unwrap();
+    let rows = found["documents"].as_array().unwrap();
+    let told: Vec<_> = rows.iter().map(|row| (&row["category"], &row["file"]["name"], &row["file"]["size"])).collect();
+    let (contract, none) = (json!("CONTRACT"), Json::Null);
+    assert_eq!(
+        told,
+        [
+            (&contract, &json!("me & you.pdf"), &json!(8)),
+            (&json!("CERTIFICATE"), &json!("b.txt"), &json!(6)),
+            (&contract, &none, &none),
+        ]
+    );
+    assert_eq!((&rows[0]["category_name"], &rows[0]["comment"]), (&json!("Contracts"), &json!("Signed")));
+    assert_eq!(shelf.contents()[shelf.contents().len() - 2..], [b"%PDF-1.7".to_vec(), b"second".to_vec()]);
+    assert_eq!(get("21002").await.unwrap(), json!({ "documents": [] }));
+    assert_eq!(get("nobody").await.unwrap_err().code, "INVALID_ID");
+    assert_eq!(get("49001").await.unwrap_err().code, "WORKER_NOT_YET");
 }
 
 #[tokio::test]

@@ -1,12 +1,12 @@
 //! What goes wrong, and what it becomes: class, doubt and words, at each door.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use connector::{Doubt, ErrorClass, Position, StepError};
+use connector::{Connection, Doubt, ErrorClass, Position, Secret, StepError};
 use sandbox::{Fault, Kind};
 use serde_json::{Value as Json, json};
 
-use crate::{happen, seen, set, vendor::Vendor, workday};
+use crate::{happen, seen, set, vendor::Vendor, without, workday};
 
 /// A call at each door: the action, its input, and what its address holds.
 fn doors() -> [(&'static str, Json, &'static str); 6] {
@@ -128,6 +128,26 @@ async fn an_answer_without_what_was_asked_for_is_not_an_empty_one() {
 }
 
 #[tokio::test]
+async fn a_source_that_ignores_the_offset_is_told_and_not_read_for_ever() {
+    let vendor = workday().await;
+    let pages = async |query: &str, size: usize| vendor.pages("run_wql", json!({ "query": query, "page_size": size })).await;
+    let workers = "SELECT employeeID FROM allWorkers";
+    // Rows that are all alike are no sign of it for a good while.
+    let alike = "SELECT currentlyActive FROM allWorkers WHERE currentlyActive = true";
+    set(&vendor, json!({ "wql_without_offset": true }));
+    let error = pages(workers, 500).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Server, "ANSWER_UNREADABLE"), "{error:?}");
+    assert!(error.message.contains("it gives the page before again"), "{error}");
+    assert_eq!(seen(&vendor, "/wql/"), 2);
+    let error = pages(alike, 400).await.unwrap_err();
+    assert!(error.message.contains("it gives the page before again"), "{error}");
+    let error = vendor.call("run_wql", json!({ "query": workers, "page_size": 500 })).await.unwrap_err();
+    assert_eq!(error.code, "ANSWER_UNREADABLE", "{error:?}");
+    set(&vendor, json!({ "wql_without_offset": false }));
+    assert!(pages(alike, 400).await.unwrap().len() > 2);
+}
+
+#[tokio::test]
 async fn a_web_page_in_place_of_a_report_is_no_file() {
     let vendor = workday().await;
     set(&vendor, json!({ "report_page": true }));
@@ -231,4 +251,29 @@ async fn the_vendors_own_refusals_are_told_apart() {
     let error = change("Two").await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Conflict, "ANOTHER_EVENT"));
     assert!(error.message.contains("another process of this kind is on its way"), "{error}");
+}
+
+#[tokio::test]
+async fn the_test_of_a_connection_signs_in_with_all_it_holds() {
+    let mut vendor = workday().await;
+    assert_eq!(vendor.connector.test.as_ref().unwrap().action, "check_connection");
+    let all = vendor.call("check_connection", json!({})).await.unwrap();
+    assert_eq!(all, json!({ "web_services": true, "api_client": true }));
+    let good = vendor.connection.clone();
+    for (name, words) in
+        [("refresh_token", "the API client"), ("client_secret", "the API client"), ("password", "the user of web services")]
+    {
+        let mut wrong = Connection::clone(&good);
+        wrong.name = format!("wrong {name}");
+        wrong.credentials.insert(name.to_owned(), Secret::new("wrong-one".to_owned()));
+        vendor.connection = Arc::new(wrong);
+        let error = vendor.call("check_connection", json!({})).await.unwrap_err();
+        assert_eq!((error.class, error.message.starts_with(words)), (ErrorClass::Auth, true), "{name}: {error:?}");
+    }
+    vendor.connection = good;
+    without(&mut vendor, &["username", "password"]);
+    let client = vendor.call("check_connection", json!({})).await.unwrap();
+    assert_eq!(client, json!({ "web_services": false, "api_client": true }));
+    vendor.sandbox.world().faults().add(Fault::new("workday", Kind::Denied).on("/ccx/api/v1/"));
+    vendor.call("check_connection", json!({})).await.unwrap();
 }

@@ -106,6 +106,7 @@ impl Engine {
             attempt: 1,
             in_doubt: false,
             traceparent: None,
+            turns: None,
         };
         let call = AssertUnwindSafe(async { (action.run)(cx, input).await }).catch_unwind();
         match tokio::time::timeout(DELIVER_WITHIN + Duration::from_secs(1), call).await {

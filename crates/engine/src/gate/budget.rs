@@ -41,7 +41,7 @@ const RENEW: Duration = Duration::from_secs(1);
 /// How often it asks while somebody waits and the store cannot say when more comes.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How soon somebody who waits in memory looks again by himself.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// What a system says of its day is told to others no more often than this.
 const HEARD_EVERY: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -179,10 +179,7 @@ impl Budget {
             }
             return Verdict::Pass;
         }
-        if self.limited() {
-            let soon = now.max(self.more_at);
-            self.ask_at = Some(self.ask_at.map_or(soon, |at| at.min(soon)));
-        }
+        self.want(now);
         if behind {
             return Verdict::Park(self.line_up(asker, now));
         }
@@ -194,6 +191,37 @@ impl Budget {
         }
         self.turns.leave(asker.recipe, &asker.waiter);
         Verdict::Park(self.line_up(asker, now))
+    }
+
+    /// An attempt that goes on, and has told that its request before is over, wants to make one more. It is in memory in any
+    /// case, so it keeps its turn there; or is told before which instant nobody goes on.
+    pub(crate) fn ask_more(&mut self, asker: &Asker<'_>, now: Timestamp) -> Result<(), Timestamp> {
+        self.serve(now);
+        if self.granted.remove(&asker.waiter) || (self.turns.len() == 0 && self.take(now)) {
+            if asker.background {
+                self.pace.went(self.day.as_ref(), now);
+            }
+            return Ok(());
+        }
+        self.want(now);
+        self.turns.enter(asker.recipe, asker.waiter.clone(), asker.wake, now);
+        Err(now.max(self.held_until()).max(self.more_at))
+    }
+
+    /// It waits no longer.
+    pub(crate) fn leave_one(&mut self, recipe: RecipeId, waiter: &Waiter, now: Timestamp) {
+        self.turns.leave(recipe, waiter);
+        if self.granted.remove(waiter) {
+            self.undone(now);
+        }
+    }
+
+    /// Somebody waits: the store is asked as soon as it has more.
+    fn want(&mut self, now: Timestamp) {
+        if self.limited() {
+            let soon = now.max(self.more_at);
+            self.ask_at = Some(self.ask_at.map_or(soon, |at| at.min(soon)));
+        }
     }
 
     const fn limited(&self) -> bool {

@@ -12,6 +12,7 @@ mod hear;
 pub(crate) mod keeper;
 mod pace;
 mod people;
+mod requests;
 pub mod settings;
 mod turns;
 
@@ -32,10 +33,12 @@ use tokio::sync::Notify;
 
 pub(crate) use self::hear::Limits;
 pub use self::people::{Forecast, GateView};
+pub(crate) use self::requests::turns;
 use self::{
     budget::{Asker, Verdict},
     circuit::Event,
     door::Door,
+    requests::Requests,
 };
 use crate::{Engine, health::News, program::DoStep};
 
@@ -89,7 +92,7 @@ impl std::fmt::Debug for Seat {
     }
 }
 
-/// A call that was let through. Dropped without an outcome, the call was not made.
+/// An attempt that was let through, with its first request. Dropped without an outcome, what was not called is given back.
 pub(crate) struct Pass {
     engine: Arc<Engine>,
     connection: String,
@@ -97,6 +100,7 @@ pub(crate) struct Pass {
     probe: bool,
     began: Timestamp,
     told: AtomicBool,
+    requests: Requests,
 }
 
 impl std::fmt::Debug for Pass {
@@ -195,7 +199,8 @@ impl Seat {
                 }
                 let engine = Arc::clone(&self.engine);
                 let (connection, told) = (name.to_owned(), AtomicBool::new(false));
-                Ok(Some(Arc::new(Pass { engine, connection, class, probe, began: now, told })))
+                let requests = Requests::new(self.recipe, (self.run, Arc::clone(path)), self.background, now);
+                Ok(Some(Arc::new(Pass { engine, connection, class, probe, began: now, told, requests })))
             }
         }
     }
@@ -234,10 +239,11 @@ impl Pass {
         if outcome.is_ok() {
             door.budget.went_well(now);
         }
-        door.budget.done(now.since(self.began), now);
+        self.requests.over(&mut door.budget, now);
         let class = outcome.err().map(|error| error.class);
         if let Err(error) = outcome
             && error.class == ErrorClass::RateLimited
+            && !self.requests.had_no_turn()
         {
             let until = now.after(error.retry_after.unwrap_or(PAUSE_DEFAULT).min(PAUSE_MAX));
             door.budget.too_many(now);
@@ -247,6 +253,8 @@ impl Pass {
         let failure =
             outcome.err().filter(|error| error.class.is_transient()).map(|error| format!("{} {}", error.class, error.code));
         let event = match (self.probe, class) {
+            // Its earlier requests were answered.
+            (true, Some(ErrorClass::RateLimited)) if self.requests.had_no_turn() => Some(Event::Answered { worker }),
             (true, Some(ErrorClass::RateLimited)) => Some(Event::GaveUp { worker }),
             (true, _) => match failure {
                 Some(failure) => Some(Event::Failed { worker, cause: format!("A probe failed with {failure}.") }),
@@ -273,7 +281,7 @@ impl Drop for Pass {
         let gates = &self.engine.gates;
         let now = self.engine.now();
         if let Some(door) = gates.doors.lock().get_mut(&self.connection) {
-            door.budget.undone(now);
+            self.requests.dropped(&mut door.budget, now);
             if self.probe {
                 door.circuit_mut(self.class).probe_unused();
             }

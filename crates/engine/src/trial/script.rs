@@ -151,6 +151,7 @@ impl Script {
             attempt: 1,
             in_doubt: false,
             traceparent: None,
+            turns: None,
         };
         (attempt.step.action.run)(cx, Json::clone(&attempt.input)).now_or_never()
     }

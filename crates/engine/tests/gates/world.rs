@@ -7,10 +7,10 @@ use std::{
 };
 
 use connector::{
-    Action, Connector, Cx, Doubt, Effect, ErrorClass, Limits, Object, Occurrence, Page, Poll, Polled, Position, Shaped, Shapes,
-    StepError, Trigger,
+    Action, AddressPolicy, Connector, Cx, Doubt, Effect, ErrorClass, Limits, Object, Occurrence, Page, Poll, Polled, Position,
+    Shaped, Shapes, StepError, Trigger,
     hint::{Hint, Window},
-    http::Http,
+    http::{Http, HttpOptions},
     oauth::{Authorize, SignIn},
 };
 use engine::{Engine, EngineSettings, Event, Intake, Parts};
@@ -37,6 +37,8 @@ pub(crate) const KEY_LIFE: Duration = Duration::from_secs(24 * 3600);
 const TURNS: usize = 3;
 /// However busy the machine is, this is enough for runs that are due to be claimed.
 const TURNS_MAX: usize = 1000;
+/// What people agreed to ends when nobody used it for so long.
+const IDLE_LIFE: Duration = Duration::from_secs(70 * 60);
 /// Timers are exact to a millisecond.
 const TIMER_US: i64 = 2_000;
 
@@ -244,6 +246,21 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         };
         Action { pages: Some(Arc::new(pages)), ..action("list", |_| Effect::None) }
     };
+    let walk = {
+        let systems = Arc::clone(systems);
+        let run = move |cx: Cx, input: Value| -> connector::Attempt {
+            let systems = Arc::clone(&systems);
+            Box::pin(async move {
+                let name = cx.connection.as_ref().map(|connection| connection.name.clone()).unwrap_or_default();
+                for page in 0..input["requests"].as_u64().unwrap_or(0) {
+                    cx.turn().await?;
+                    call(Arc::clone(&systems), began, name.clone(), json!({ "page": page })).await?;
+                }
+                Ok(Value::Null)
+            })
+        };
+        Action { run: Arc::new(run), ..action("walk", |_| Effect::None) }
+    };
     vec![Connector {
         id: "sys",
         title: "System",
@@ -257,23 +274,28 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         errors: &[],
         notes: &[],
         shapes: Some(shapes(systems, began)),
-        sign_in: Some(SignIn::new(|_| {
-            let url = |text: &str| text.parse().map_err(|error| format!("{error}"));
-            Ok(Some(Authorize {
-                authorize_url: url("https://id.example/authorize")?,
-                token_url: url("https://id.example/token")?,
-                id: "liaison".to_owned(),
-                secret: None,
-                in_body: false,
-                scope: None,
-                pkce: true,
-                params: Vec::new(),
-                token_params: Vec::new(),
-            }))
-        })),
+        sign_in: Some(
+            SignIn::new(|connection| {
+                let tokens = connection.config["tokens"].as_str().unwrap_or("https://id.example/token");
+                let url = |text: &str| text.parse().map_err(|error| format!("{error}"));
+                Ok(Some(Authorize {
+                    authorize_url: url("https://id.example/authorize")?,
+                    token_url: url(tokens)?,
+                    id: "liaison".to_owned(),
+                    secret: None,
+                    in_body: false,
+                    scope: None,
+                    pkce: true,
+                    params: Vec::new(),
+                    token_params: Vec::new(),
+                }))
+            })
+            .idle_life(IDLE_LIFE),
+        ),
         actions: vec![
             action("get", |_| Effect::None),
             list,
+            walk,
             action("write", |_| Effect::Once).shaped(Shaped::by("object").writes("fields")),
             action("read", |_| Effect::None)
                 .output(json!({ "type": "object", "properties": { "record": { "type": "object" } } }))
@@ -349,7 +371,7 @@ impl World {
             vault: Arc::new(vault(&store)),
             store,
             connectors: Arc::new(connectors(&self.systems, self.began)),
-            http: Http::new(connector::http::HttpOptions::default()).unwrap(),
+            http: Http::new(HttpOptions { policy: AddressPolicy::with_private(), ..HttpOptions::default() }).unwrap(),
             clock: Arc::new(PausedClock(self.began)),
             seed,
             settings,

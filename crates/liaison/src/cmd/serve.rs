@@ -72,6 +72,7 @@ pub(crate) fn serve(serve: Serve) -> anyhow::Result<ExitCode> {
             None => None,
         };
         let engine = wire::start_engine(&config, Arc::clone(&store), true, true).await?;
+        tokio::spawn(telemetry::disk::watch(config.data_dir.clone()));
         let app = App::new(Arc::clone(&engine), settings, metrics);
         // Whoever reads that we work may ask us to stop at once.
         let stop = stop_signal()?;

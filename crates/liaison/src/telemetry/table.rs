@@ -41,6 +41,7 @@ pub(super) const METRICS: &[(&str, Kind, &str)] = &[
     ("liaison_database_free_bytes", Gauge, "Bytes in the database that hold nothing"),
     ("liaison_database_log_bytes", Gauge, "Bytes of the write-ahead log beside the database"),
     ("liaison_dead_letters_open", Gauge, "Failed runs that wait for somebody, by recipe"),
+    ("liaison_disk_free_bytes", Gauge, "Bytes that may still be written where the data folder is"),
     ("liaison_events_duplicate_total", Labelled, "Events that were known and started nothing, by recipe"),
     ("liaison_events_filtered_total", Labelled, "Events a trigger did not want, by recipe"),
     ("liaison_failures_untold_total", Labelled, "Failures whose on_failure recipe could not be started, by recipe"),

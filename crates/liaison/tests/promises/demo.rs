@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::harness::KEY;
+use crate::harness::{KEY, LastWords};
 
 /// Longest silence; an unoptimized build takes more than a minute for all of it.
 const PATIENCE: Duration = Duration::from_secs(400);
@@ -20,6 +20,8 @@ struct Demo {
     child: Child,
     said: Receiver<String>,
     heard: Vec<String>,
+    /// Dropped after the process is dead.
+    _last_words: LastWords,
 }
 
 impl Demo {
@@ -29,14 +31,15 @@ impl Demo {
             .arg(folder)
             .env("LIAISON_ADMIN_API_KEY", KEY)
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .expect("the binary starts");
         let lines = BufReader::new(child.stdout.take().expect("standard output")).lines();
         let (says, said) = channel();
         // It reads on until the demo ends: the pipe must not fill up.
         std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(says.send(line))));
-        Self { child, said, heard: Vec::new() }
+        let last_words = LastWords::of(&mut child);
+        Self { child, said, heard: Vec::new(), _last_words: last_words }
     }
 
     /// The first line with these words.

@@ -57,12 +57,8 @@ fn serve(folder: &Path, scarce: Scarce) -> Process {
         .args(["serve", "--listen", "127.0.0.1:0", "--allow-private-addresses", "--log", "error", "--lease", "2s"])
         .args(["--ready-within", "3s", "--data-dir"])
         .arg(folder)
-        .env("LIAISON_ADMIN_API_KEY", KEY)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    let (process, stderr) = Process::of(command);
-    std::thread::spawn(move || std::io::copy(&mut std::io::BufReader::new(stderr), &mut std::io::sink()));
-    process
+        .env("LIAISON_ADMIN_API_KEY", KEY);
+    Process::heard(command)
 }
 
 /// How large files may become that the process writes; what is larger stays as it is.

@@ -1,4 +1,4 @@
-//! Events of Stripe, Salesforce and ServiceNow that somebody forged or sent again, at the doors of the real binary.
+//! Events of the five systems that somebody forged or sent again, at the doors of the real binary.
 
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ use crate::harness::Process;
 
 const STRIPE_SECRET: &str = "whsec_one_1234567890";
 const SERVICENOW_KEY: &str = "a key of the instance, 32 bytes.";
+const NETSUITE_SECRET: &str = "a secret of the account's script";
+const WORKDAY_SECRET: &str = "a secret of the tenant's integration";
 const ORG: &str = "00Dxx0000001gPLEAY";
 
 /// Headers and a body at one door.
@@ -55,6 +57,20 @@ fn servicenow(key: &str, updates: u32) -> Message {
     (vec![("content-type", "application/json".to_owned()), ("x-liaison-signature", signature)], body)
 }
 
+/// What the account's script tells of a saved record.
+fn netsuite(secret: &str, at_s: u64, id: &str) -> Message {
+    let body = json!({ "type": "customer", "id": id, "event": "edit", "at": at_s * 1_000 }).to_string();
+    let signature = hex::encode(mac(secret.as_bytes(), body.as_bytes()));
+    (vec![("content-type", "application/json".to_owned()), ("x-signature", signature)], body)
+}
+
+/// What an integration of the tenant sends, with an id of the message or without.
+fn workday(secret: &str, message: Option<&str>, worker: &str) -> Message {
+    let mut headers = vec![("content-type", "application/json".to_owned()), ("x-workday-secret", secret.to_owned())];
+    headers.extend(message.map(|id| ("x-workday-message-id", id.to_owned())));
+    (headers, json!({ "worker": worker }).to_string())
+}
+
 async fn send(server: &Process, door: &str, (headers, body): &Message) -> (u16, String) {
     #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
@@ -66,6 +82,19 @@ async fn send(server: &Process, door: &str, (headers, body): &Message) -> (u16, 
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
 
+fn netsuite_connection() -> Value {
+    let tokens = ["consumer_key", "consumer_secret", "token", "token_secret"];
+    let mut credentials: serde_json::Map<_, _> = tokens.iter().map(|name| ((*name).to_owned(), json!("of a test"))).collect();
+    credentials.insert("webhook_secret".to_owned(), json!(NETSUITE_SECRET));
+    let config = json!({ "account": "1234567_SB1", "base_url": "http://127.0.0.1:1", "auth": "tba" });
+    json!({ "name": "erp", "connector": "netsuite", "config": config, "credentials": credentials })
+}
+
+fn workday_connection() -> Value {
+    json!({ "name": "hr", "connector": "workday", "config": { "rest_endpoint": "http://127.0.0.1:1/ccx/api/v1/acme" },
+        "credentials": { "username": "isu@acme", "password": "p", "webhook_secret": WORKDAY_SECRET } })
+}
+
 async fn set_up(server: &Process) {
     let connections = [
         json!({ "name": "billing", "connector": "stripe", "config": { "api_url": "http://127.0.0.1:1" },
@@ -74,6 +103,8 @@ async fn set_up(server: &Process) {
             "config": { "login_url": "http://127.0.0.1:1", "sign_in": "client_credentials", "client_id": "app", "organization_id": ORG } }),
         json!({ "name": "itsm", "connector": "servicenow", "config": { "base_url": "http://127.0.0.1:1" },
             "credentials": { "username": "u", "password": "p", "webhook_key": STANDARD.encode(SERVICENOW_KEY) } }),
+        netsuite_connection(),
+        workday_connection(),
     ];
     for connection in connections {
         let (status, body) = server.api("POST", "/api/v1/connections", Some(&connection.to_string())).await;
@@ -83,6 +114,8 @@ async fn set_up(server: &Process) {
         ("paid", "billing: stripe", "{ from: billing.event, with: { types: [invoice.paid] } }"),
         ("told", "crm: salesforce", "{ from: crm.outbound_message }"),
         ("ticket", "itsm: servicenow", "{ from: itsm.record_event, with: { table: incident } }"),
+        ("saved", "erp: netsuite", "{ from: erp.record_script, with: { types: [customer] } }"),
+        ("hired", "hr: workday", "{ from: hr.message_received }"),
     ] {
         let recipe = format!(
             "liaison: 1\nrecipe: {slug}\nconnections: {{ {connector} }}\ntrigger: {trigger}\nsteps:\n  - id: seen\n    set: {{ a: 1 }}\n"
@@ -101,7 +134,7 @@ async fn what_is_forged_starts_nothing_and_what_is_sent_again_starts_one_run() {
     let now = now_s();
     let tampered = |(headers, body): Message, from: &str, to: &str| (headers, body.replace(from, to));
     let without = |(headers, body): Message| (headers.into_iter().take(1).collect::<Vec<_>>(), body);
-    let forged: [(&str, &str, Message); 11] = [
+    let forged: [(&str, &str, Message); 18] = [
         ("paid", "signed an hour ago", stripe(STRIPE_SECRET, now - 3_600, "evt_forged")),
         ("paid", "signed in an hour", stripe(STRIPE_SECRET, now + 3_600, "evt_forged")),
         ("paid", "another endpoint's secret", stripe("whsec_another", now, "evt_forged")),
@@ -113,13 +146,20 @@ async fn what_is_forged_starts_nothing_and_what_is_sent_again_starts_one_run() {
         ("ticket", "another key", servicenow("a key of another instance, also..", 7)),
         ("ticket", "another body", tampered(servicenow(SERVICENOW_KEY, 7), "\"7\"", "\"8\"")),
         ("ticket", "no signature", without(servicenow(SERVICENOW_KEY, 7))),
+        ("saved", "told an hour ago", netsuite(NETSUITE_SECRET, now - 3_600, "forged")),
+        ("saved", "told in an hour", netsuite(NETSUITE_SECRET, now + 3_600, "forged")),
+        ("saved", "another secret", netsuite("another", now, "forged")),
+        ("saved", "another body", tampered(netsuite(NETSUITE_SECRET, now, "107"), "107", "108")),
+        ("saved", "no signature", without(netsuite(NETSUITE_SECRET, now, "forged"))),
+        ("hired", "another secret", workday("another", Some("m-forged"), "forged")),
+        ("hired", "no secret", without(workday(WORKDAY_SECRET, Some("m-forged"), "forged"))),
     ];
     for (door, why, message) in &forged {
         let (status, answer) = send(&server, door, message).await;
         assert_eq!(status, 401, "{door}, {why}: {answer}");
         let told: Value = serde_json::from_str(&answer).unwrap();
         assert!(told["error"]["code"].as_str().is_some_and(|code| !code.is_empty()), "{door}, {why}: {answer}");
-        for secret in [STRIPE_SECRET, SERVICENOW_KEY, "root:"] {
+        for secret in [STRIPE_SECRET, SERVICENOW_KEY, NETSUITE_SECRET, WORKDAY_SECRET, "root:"] {
             assert!(!answer.contains(secret), "{door}, {why}: {answer}");
         }
     }
@@ -131,6 +171,9 @@ async fn what_is_forged_starts_nothing_and_what_is_sent_again_starts_one_run() {
         ),
         ("told", [salesforce(ORG, "04l1"), salesforce(ORG, "04l1"), salesforce(&ORG[..15], "04l1")]),
         ("ticket", [servicenow(SERVICENOW_KEY, 7), servicenow(SERVICENOW_KEY, 7), servicenow(SERVICENOW_KEY, 7)]),
+        ("saved", [(); 3].map(|()| netsuite(NETSUITE_SECRET, now, "107"))),
+        // The message's own id tells, whatever else of it was written anew.
+        ("hired", ["21001", "21001", "021001"].map(|worker| workday(WORKDAY_SECRET, Some("m-1"), worker))),
     ];
     for (door, messages) in &good {
         for message in messages {

@@ -1,9 +1,11 @@
 //! Starts the real binary, talks to its API, and records what arrives at the system it calls.
 
 use std::{
+    collections::VecDeque,
     io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
+    process::{Child, ChildStderr, Command, Stdio},
     sync::Arc,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -135,10 +137,50 @@ async fn answer(State(target): State<Arc<Target>>, headers: HeaderMap, Json(body
     (StatusCode::OK, Json(json!({ "step": step })))
 }
 
+/// What a process said last on its standard error. A test that fails prints it: why a process died is said nowhere else.
+pub(crate) struct LastWords {
+    words: Arc<Mutex<VecDeque<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl LastWords {
+    const LINES_MAX: usize = 40;
+
+    /// Listens to a process, which must have ended when this is dropped.
+    pub(crate) fn of(child: &mut Child) -> Self {
+        let words = Arc::<Mutex<VecDeque<String>>>::default();
+        let heard = Arc::clone(&words);
+        let stderr = child.stderr.take().expect("standard error");
+        let reader = thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                let mut words = heard.lock();
+                if words.len() == Self::LINES_MAX {
+                    words.pop_front();
+                }
+                words.push_back(line);
+            }
+        });
+        Self { words, reader: Some(reader) }
+    }
+}
+
+impl Drop for LastWords {
+    #[expect(clippy::print_stderr, reason = "a test that fails says why")]
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let _ = self.reader.take().map(JoinHandle::join);
+            let words = self.words.lock().iter().cloned().collect::<Vec<_>>().join("\n");
+            eprintln!("── the last words of a process of this test:\n{words}");
+        }
+    }
+}
+
 /// A running process of the binary.
 pub(crate) struct Process {
     child: Child,
     pub(crate) address: String,
+    /// Dropped after the process is dead.
+    _last_words: Option<LastWords>,
 }
 
 impl Process {
@@ -177,17 +219,24 @@ impl Process {
             .arg("--data-dir")
             .arg(folder)
             .env("LIAISON_ADMIN_API_KEY", KEY)
-            .envs(environment.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
+            .envs(environment.iter().copied());
         if let Some(url) = database {
             command.args(["--database-url", url]);
         }
-        Self::read(command.spawn().expect("the binary starts"))
+        Self::heard(command)
+    }
+
+    /// The process of a command whose last words its test prints when it fails.
+    pub(crate) fn heard(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary starts");
+        let last_words = LastWords::of(&mut child);
+        let mut process = Self::read(child);
+        process._last_words = Some(last_words);
+        process
     }
 
     /// The process of a command whose standard error is piped, and that.
-    pub(crate) fn of(mut command: Command) -> (Self, std::process::ChildStderr) {
+    pub(crate) fn of(mut command: Command) -> (Self, ChildStderr) {
         let mut child = command.spawn().expect("the binary starts");
         let stderr = child.stderr.take().expect("standard error");
         (Self::read(child), stderr)
@@ -204,8 +253,8 @@ impl Process {
         out.read_line(&mut line).expect("the binary says where it listens");
         let address = line.trim().rsplit('/').next().unwrap_or_default().to_owned();
         // Nobody reads on; the pipe must not fill up.
-        std::thread::spawn(move || for _ in out.lines() {});
-        Self { child, address }
+        thread::spawn(move || for _ in out.lines() {});
+        Self { child, address, _last_words: None }
     }
 
     /// `kill -9`.

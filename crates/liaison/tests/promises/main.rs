@@ -52,6 +52,7 @@ mod shapes;
 mod signatures;
 mod streams;
 mod terminal;
+mod tested;
 mod tokens;
 mod told_and_asked;
 mod traces;

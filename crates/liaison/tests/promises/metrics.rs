@@ -187,7 +187,7 @@ async fn aging(moved: &mut BTreeSet<String>) {
         "trigger: { from: webhook }\nsettings: { keep: { succeeded: 2s } }\nsteps: [{ id: s, set: { all: \"${ trigger.body.text }\" } }]\n",
     )
     .await;
-    watcher.until(&["liaison_database_bytes", "liaison_database_log_bytes"], moved).await;
+    watcher.until(&["liaison_database_bytes", "liaison_database_log_bytes", "liaison_disk_free_bytes"], moved).await;
     for number in 0..20_u32 {
         // Nothing repeats, so that it takes room although it is compressed.
         let text: String =

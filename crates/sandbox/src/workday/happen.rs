@@ -1,5 +1,6 @@
 //! What people do in the tenant, and its records to look at.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use jiff::{Span, Timestamp, civil::Date};
 use serde_json::{Value as Json, json};
 
@@ -8,12 +9,15 @@ use super::{
     people::{Change, Hire},
     process::{Process, Start, Status},
     seed, soap,
-    state::State,
+    state::{Paper, State},
+    wid,
 };
 use crate::{Problem, Table};
 
 /// Changes that one call makes at most.
 const CHANGES_MAX: u64 = 50_000;
+/// Documents kept.
+const PAPERS_MAX: usize = 10_000;
 
 pub(super) fn all() -> Vec<(&'static str, &'static str, Json)> {
     vec![
@@ -41,6 +45,11 @@ pub(super) fn all() -> Vec<(&'static str, &'static str, Json)> {
             "change_workers",
             "Many workers get a new title within one second, for tests of ties and many pages.",
             json!({"count": 1000}),
+        ),
+        (
+            "file_document",
+            "A document is filed with a worker.",
+            json!({"employee": "21010", "name": "contract.pdf", "text": "%PDF-1.7", "category": "CONTRACT", "comment": "Signed"}),
         ),
         (
             "rename_organization",
@@ -90,6 +99,7 @@ pub(super) fn happen(state: &mut State, name: &str, with: &Json, now: Timestamp)
         "deny_event" => decide(state, with, Status::Denied, now),
         "change_workers" => many(state, with, now),
         "rename_organization" => rename(state, with, now),
+        "file_document" => file(state, with),
         "expire_tokens" => {
             state.sessions.tokens.expire_all();
             Ok(json!({}))
@@ -199,6 +209,7 @@ fn hire(state: &mut State, with: &Json, now: Timestamp) -> Result<Json, Problem>
         birth: None,
         profile: seed::profile(state, &title, now),
         title,
+        position: None,
         organization: organization.unwrap_or_else(|| first_of(state, Kind::Supervisory)),
         location: location.unwrap_or_else(|| first_of(state, Kind::Location)),
         worker_type: first_of(state, Kind::EmployeeType),
@@ -230,13 +241,32 @@ fn change(state: &mut State, with: &Json, now: Timestamp) -> Result<Json, Proble
     } else if let Some(pay) = with["pay"].as_i64() {
         (Process::Pay, Change::Pay(pay))
     } else if organization.is_some() || location.is_some() {
-        (Process::ChangeJob, Change::Job { organization, location, profile: None, title: text("title") })
+        (Process::ChangeJob, Change::Job { organization, location, profile: None, title: text("title"), position: None })
     } else if let Some(title) = text("title") {
         (Process::Title, Change::Title(title))
     } else {
         return Err(problem("one of title, organization, location, pay, or first_name with last_name is needed"));
     };
     start(state, process, worker, on(state, with, now), change, now)
+}
+
+fn file(state: &mut State, with: &Json) -> Result<Json, Problem> {
+    if state.papers.len() >= PAPERS_MAX {
+        return Err(problem("the tenant is full"));
+    }
+    let text = |field: &str, default: &str| with[field].as_str().unwrap_or(default).to_owned();
+    let category = place_of(state, with, "category", Kind::DocumentCategory, "")?;
+    let paper = Paper {
+        wid: wid(state.seed, &format!("document {}", state.papers.len())),
+        worker: worker(state, with)?,
+        category: category.or(state.items.known(Kind::DocumentCategory, "CONTRACT")).unwrap_or_default(),
+        name: text("name", "document.txt").chars().take(200).collect(),
+        comment: text("comment", "").chars().take(200).collect(),
+        file: BASE64_STANDARD.encode(text("text", "")),
+    };
+    let told = json!({ "id": paper.wid, "name": paper.name });
+    state.papers.push(paper);
+    Ok(told)
 }
 
 fn decide(state: &mut State, with: &Json, status: Status, now: Timestamp) -> Result<Json, Problem> {
@@ -291,6 +321,7 @@ pub(super) fn tables(state: &State) -> Vec<Table> {
         ("transaction_log", lines),
         ("absences", state.absences.len()),
         ("photos", state.photos.len()),
+        ("documents", state.papers.len()),
         ("integration_events", state.launched.len()),
     ]
     .map(|(name, rows)| Table { name: name.to_owned(), rows })
@@ -328,6 +359,13 @@ pub(super) fn rows(state: &State, table: &str, from: usize, limit: usize, now: T
             photos.sort_by_key(|(worker, _)| **worker);
             let row = |(worker, (name, file)): (&usize, &(String, String))| json!({ "worker": state.workers[*worker].number, "filename": name, "letters": file.len() });
             photos.into_iter().skip(from).take(limit).map(row).collect()
+        }
+        "documents" => {
+            let row = |paper: &Paper| {
+                json!({ "id": paper.wid, "worker": state.workers[paper.worker].number, "filename": paper.name,
+                    "category": state.item(paper.category).name })
+            };
+            state.papers.iter().skip(from).take(limit).map(row).collect()
         }
         "integration_events" => {
             let row = |launched: &super::state::Launched| json!({ "id": launched.wid, "system": state.item(launched.system).name, "at": launched.at.to_string() });

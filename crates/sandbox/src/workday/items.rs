@@ -40,6 +40,13 @@ pub(super) enum Kind {
     DeviceType,
     ManagementLevel,
     IntegrationSystem,
+    /// Positions that were opened for somebody to come; all others belong to who holds them.
+    Position,
+    PayPlan,
+    Frequency,
+    Gender,
+    MaritalStatus,
+    DocumentCategory,
 }
 
 impl Kind {
@@ -76,6 +83,12 @@ impl Kind {
             Self::DeviceType => "Phone_Device_Type_ID",
             Self::ManagementLevel => "Management_Level_ID",
             Self::IntegrationSystem => "Integration_System_ID",
+            Self::Position => "Position_ID",
+            Self::PayPlan => "Compensation_Plan_ID",
+            Self::Frequency => "Frequency_ID",
+            Self::Gender => "Gender_Code",
+            Self::MaritalStatus => "Marital_Status_ID",
+            Self::DocumentCategory => "Document_Category_ID",
         }
     }
 

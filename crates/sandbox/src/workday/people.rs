@@ -17,6 +17,30 @@ pub(super) struct Contact {
     pub(super) phones: Vec<Channel>,
 }
 
+/// What is known of somebody beside their work. A change leaves what it does not name as it was.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Personal {
+    pub(super) birth: Option<Date>,
+    pub(super) birth_country: Option<usize>,
+    pub(super) birth_city: Option<String>,
+    pub(super) gender: Option<usize>,
+    pub(super) marital: Option<usize>,
+    pub(super) marital_since: Option<Date>,
+    pub(super) nationality: Option<usize>,
+}
+
+impl Personal {
+    fn take(&mut self, change: &Self) {
+        self.birth = change.birth.or(self.birth);
+        self.birth_country = change.birth_country.or(self.birth_country);
+        self.birth_city = change.birth_city.clone().or(self.birth_city.take());
+        self.gender = change.gender.or(self.gender);
+        self.marital = change.marital.or(self.marital);
+        self.marital_since = change.marital_since.or(self.marital_since);
+        self.nationality = change.nationality.or(self.nationality);
+    }
+}
+
 /// All that is known on the first day.
 #[derive(Debug, Clone)]
 pub(super) struct Hire {
@@ -25,6 +49,8 @@ pub(super) struct Hire {
     pub(super) contact: Contact,
     pub(super) birth: Option<Date>,
     pub(super) title: String,
+    /// One that was open; a position of their own when there is none.
+    pub(super) position: Option<usize>,
     pub(super) profile: usize,
     pub(super) organization: usize,
     pub(super) location: usize,
@@ -43,6 +69,7 @@ pub(super) enum Change {
         location: Option<usize>,
         profile: Option<usize>,
         title: Option<String>,
+        position: Option<usize>,
     },
     Title(String),
     Name {
@@ -50,6 +77,7 @@ pub(super) enum Change {
         last: String,
     },
     Contact(Contact),
+    Personal(Box<Personal>),
     Terminate {
         reason: usize,
         involuntary: bool,
@@ -119,9 +147,10 @@ pub(super) struct View<'a> {
     pub(super) first: &'a str,
     pub(super) last: &'a str,
     pub(super) contact: &'a Contact,
-    pub(super) birth: Option<Date>,
+    pub(super) personal: Personal,
     pub(super) title: &'a str,
     pub(super) job_title: &'a str,
+    pub(super) position: Option<usize>,
     pub(super) profile: usize,
     pub(super) organization: usize,
     pub(super) location: usize,
@@ -166,9 +195,10 @@ impl Worker {
             first: &hire.first,
             last: &hire.last,
             contact: &hire.contact,
-            birth: hire.birth,
+            personal: Personal { birth: hire.birth, ..Personal::default() },
             title: &hire.title,
             job_title: &hire.title,
+            position: hire.position,
             profile: hire.profile,
             organization: hire.organization,
             location: hire.location,
@@ -203,10 +233,11 @@ impl<'a> View<'a> {
     fn apply(&mut self, change: &'a Change, day: Date) {
         match change {
             Change::Hire(_) | Change::Elsewhere => {}
-            Change::Job { organization, location, profile, title } => {
+            Change::Job { organization, location, profile, title, position } => {
                 self.organization = organization.unwrap_or(self.organization);
                 self.location = location.unwrap_or(self.location);
                 self.profile = profile.unwrap_or(self.profile);
+                self.position = position.or(self.position);
                 if let Some(title) = title {
                     (self.title, self.job_title) = (title, title);
                 }
@@ -215,6 +246,7 @@ impl<'a> View<'a> {
             Change::Title(title) => (self.title, self.since) = (title, day),
             Change::Name { first, last } => (self.first, self.last) = (first, last),
             Change::Contact(contact) => self.contact = contact,
+            Change::Personal(change) => self.personal.take(change),
             Change::Terminate { reason, involuntary } => self.left = Some((day, *reason, *involuntary)),
             Change::Leave { until } => self.leave = Some((day, *until)),
             Change::Pay(pay) => self.pay = *pay,

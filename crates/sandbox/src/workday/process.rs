@@ -25,6 +25,7 @@ pub(super) enum Process {
     Title,
     Contact,
     Name,
+    Personal,
     Pay,
     Leave,
     TimeOff,
@@ -37,7 +38,7 @@ pub(super) enum Process {
 }
 
 impl Process {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Hire,
         Self::Contract,
         Self::Terminate,
@@ -46,6 +47,7 @@ impl Process {
         Self::Title,
         Self::Contact,
         Self::Name,
+        Self::Personal,
         Self::Pay,
         Self::Leave,
         Self::TimeOff,
@@ -67,6 +69,7 @@ impl Process {
             Self::Title => "Title Change",
             Self::Contact => "Contact Change",
             Self::Name => "Legal Name Change",
+            Self::Personal => "Personal Information Change",
             Self::Pay => "Request Compensation Change",
             Self::Leave => "Request Leave of Absence",
             Self::TimeOff => "Request Time Off",

@@ -104,6 +104,15 @@ fn picklists(state: &mut State, company: &Company) {
         (Kind::UsageType, &[("WORK", "Work"), ("HOME", "Home")]),
         (Kind::DeviceType, &[("Mobile", "Mobile"), ("Landline", "Landline")]),
         (Kind::ManagementLevel, &[("Manager", "Manager"), ("Individual_Contributor", "Individual Contributor")]),
+        (
+            Kind::Position,
+            &[("P-00001", "P-00001 Welder"), ("P-00002", "P-00002 Analyst"), ("P-00003", "P-00003 Software Engineer")],
+        ),
+        (Kind::PayPlan, &[("SALARY_Salary_Plan", "Salary Plan"), ("HOURLY_Hourly_Plan", "Hourly Plan")]),
+        (Kind::Frequency, &[("Annual", "Annual"), ("Monthly", "Monthly"), ("Hourly", "Hourly")]),
+        (Kind::Gender, &[("Female", "Female"), ("Male", "Male"), ("Not_Declared", "Not Declared")]),
+        (Kind::MaritalStatus, &[("Single", "Single"), ("Married", "Married"), ("Divorced", "Divorced")]),
+        (Kind::DocumentCategory, &[("CONTRACT", "Contracts"), ("CERTIFICATE", "Certificates")]),
     ];
     for (kind, rows) in lists {
         for (id, name) in *rows {
@@ -233,6 +242,7 @@ fn hire(state: &mut State, person: &Person<'_>) -> usize {
         contact: contact(person.email, &phone, None),
         birth: birth.ok(),
         title: person.title.to_owned(),
+        position: None,
         profile: profile(state, person.title, entered),
         organization: known(state, Kind::Supervisory, &format!("SUP_{}", person.organization)),
         location: known(state, Kind::Location, person.location),

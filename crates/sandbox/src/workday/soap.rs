@@ -54,6 +54,7 @@ const SERVICES: &[(&str, &[Operation])] = &[
                 "Change_Home_Contact_Information_Response",
             ),
             ("Change_Legal_Name", "Change_Legal_Name_Request", "Change_Legal_Name_Response"),
+            ("Change_Personal_Information", "Change_Personal_Information_Request", "Change_Personal_Information_Response"),
             ("Add_Workday_Account", "Add_Workday_Account_Request", "Add_Workday_Account_Response"),
             ("Update_Workday_Account", "Update_Workday_Account_Request", "Update_Workday_Account_Response"),
             ("Change_Other_IDs", "Change_Other_IDs_Request", "Change_Other_IDs_Response"),

@@ -274,7 +274,7 @@ fn worker(state: &State, place: usize, view: &View<'_>, alias: &str, when: When)
         "currentlyActive" => json!(view.active(when.day)),
         "isManager" => json!(!state.led_by(view.worker).is_empty()),
         "userName" => json!(view.user_name),
-        "dateOfBirth" => json!(view.birth.map(|day| day.to_string())),
+        "dateOfBirth" => json!(view.personal.birth.map(|day| day.to_string())),
         "totalBasePay" => json!({ "currency": "USD", "value": view.pay / 100 }),
         "lastFunctionallyUpdated" => json!(view.worker.log.last().map(|line| line.entered.to_string())),
         "organizations" => soap::memberships(state, view).into_iter().map(|place| state.item(place).json()).collect(),

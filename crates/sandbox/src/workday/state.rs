@@ -41,6 +41,8 @@ pub(super) struct Settings {
     pub(super) report_owner: String,
     /// `total` is left out of WQL answers.
     pub(super) wql_without_total: bool,
+    /// Every page of a query is its first one, whatever `offset` says.
+    pub(super) wql_without_offset: bool,
     /// A gateway before the tenant answers every call with this status, such as 502, and a page; 0 for none.
     pub(super) gateway: u16,
     /// Lists, queries and `Get_…` operations answer 200 without the part that holds the rows.
@@ -68,6 +70,7 @@ impl Default for Settings {
             renamed_columns: HashMap::new(),
             report_owner: "isu".to_owned(),
             wql_without_total: false,
+            wql_without_offset: false,
             gateway: 0,
             hollow: false,
             report_page: false,
@@ -118,6 +121,19 @@ pub(super) struct Launched {
     pub(super) at: Timestamp,
 }
 
+/// A document of a worker.
+#[derive(Debug, Clone)]
+pub(super) struct Paper {
+    pub(super) wid: String,
+    pub(super) worker: usize,
+    /// The place of its category.
+    pub(super) category: usize,
+    pub(super) name: String,
+    pub(super) comment: String,
+    /// In base64.
+    pub(super) file: String,
+}
+
 /// All records.
 #[derive(Default)]
 pub(super) struct State {
@@ -140,6 +156,8 @@ pub(super) struct State {
     pub(super) photos: HashMap<usize, (String, String)>,
     /// Runs of integrations, in the order they were launched.
     pub(super) launched: Vec<Launched>,
+    /// Documents that people filed with workers, in the order they were filed.
+    pub(super) papers: Vec<Paper>,
     pub(super) sessions: Sessions,
     pub(super) next_employee: u32,
     pub(super) domain: String,
@@ -210,6 +228,14 @@ impl State {
     pub(super) fn manager_of(&self, place: usize, now: Timestamp) -> Option<usize> {
         let view = self.today(place, now)?;
         self.manager_place(&view)
+    }
+
+    /// The WID and the id of the position somebody holds.
+    pub(super) fn position_of<'a>(&'a self, view: &View<'a>) -> (&'a str, String) {
+        match view.position {
+            Some(place) => (&self.item(place).wid, self.item(place).id.clone()),
+            None => (&view.worker.position_wid, format!("P-{}", view.worker.number)),
+        }
     }
 
     /// Organisations the worker leads.

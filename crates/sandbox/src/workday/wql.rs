@@ -138,6 +138,7 @@ fn data(state: &State, call: &Call<'_>, who: &Who) -> Done {
     };
     let limit = number(call, "limit", LIMIT_MAX, 1..=LIMIT_MAX)?;
     let offset = number(call, "offset", 0, 0..=usize::MAX)?;
+    let offset = if state.settings.wql_without_offset { 0 } else { offset };
     let query = parse::query(&text).map_err(|near| invalid(&format!("Invalid WQL syntax. | Field: at or near '{near}'")))?;
     let source = Source::named(&query.source)
         .ok_or_else(|| invalid(&format!("Enter a valid data source. This data source is invalid: {}", query.source)))?;

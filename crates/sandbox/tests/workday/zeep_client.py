@@ -154,15 +154,54 @@ hired = staffing.service.Hire_Employee(
     Hire_Employee_Data={
         "Applicant_Data": {"Personal_Data": {"Name_Data": {"Legal_Name_Data": {"Name_Detail_Data": {"First_Name": "Zo", "Last_Name": "Later"}}}}},
         "Organization_Reference": reference("SUP_ENG", "Organization_Reference_ID"),
+        "Position_Reference": reference("P-00001", "Position_ID"),
         "Hire_Date": hr_today.replace(year=hr_today.year + 1, day=1),
         "Hire_Employee_Event_Data": {"Employee_ID": "77001", "Position_Details": {"Business_Title": "Welder"}},
+        "Propose_Compensation_for_Hire_Sub_Process": {
+            "Propose_Compensation_for_Hire_Data": {
+                "Pay_Plan_Data": {
+                    "Pay_Plan_Sub_Data": [
+                        {
+                            "Pay_Plan_Reference": reference("SALARY_Salary_Plan", "Compensation_Plan_ID"),
+                            "Amount": "90000.5",
+                            "Currency_Reference": reference("EUR", "Currency_ID"),
+                            "Frequency_Reference": reference("Annual", "Frequency_ID"),
+                        }
+                    ]
+                }
+            }
+        },
     },
 )
 assert [i._value_1 for i in hired.Employee_Reference.ID if i.type == "Employee_ID"] == ["77001"]
 by_id = {"Worker_Reference": [reference(77001)]}
 assert hr.service.Get_Workers(Request_References=by_id).Response_Data is None
-later = hr.service.Get_Workers(Request_References=by_id, Response_Filter={"As_Of_Effective_Date": hr_today.replace(year=hr_today.year + 2, day=1)})
-assert later.Response_Data.Worker[0].Worker_Descriptor == "Zo Later"
+later = hr.service.Get_Workers(
+    Request_References=by_id,
+    Response_Filter={"As_Of_Effective_Date": hr_today.replace(year=hr_today.year + 2, day=1)},
+    Response_Group={"Include_Employment_Information": True, "Include_Compensation": True},
+).Response_Data.Worker[0]
+assert later.Worker_Descriptor == "Zo Later"
+assert later.Worker_Data.Employment_Data.Worker_Job_Data[0].Position_Data.Position_ID == "P-00001"
+pay = later.Worker_Data.Compensation_Data.Employee_Compensation_Summary_Data.Annualized_Summary_Data.Total_Base_Pay
+assert float(pay) == 90000.5, pay
+
+# Personal information: what is not named stays.
+hr.service.Change_Personal_Information(
+    Business_Process_Parameters={"Auto_Complete": True},
+    Change_Personal_Information_Data={
+        "Person_Reference": reference(21003),
+        "Personal_Information_Data": {"Gender_Reference": reference("Female", "Gender_Code"), "City_of_Birth": "Bonn & Bad Godesberg"},
+    },
+    version="v44.2",
+)
+person = hr.service.Get_Workers(
+    Request_References={"Worker_Reference": [reference(21003)]},
+    Response_Group={"Include_Personal_Information": True, "Include_Worker_Documents": True},
+).Response_Data.Worker[0].Worker_Data
+assert person.Personal_Data.City_of_Birth == "Bonn & Bad Godesberg" and person.Personal_Data.Birth_Date is not None
+assert [i._value_1 for i in person.Personal_Data.Gender_Reference.ID if i.type == "Gender_Code"] == ["Female"]
+assert person.Worker_Document_Data is None
 # Photos, reference ids, and an integration that is launched and looked at.
 hr.service.Put_Worker_Photo(Worker_Reference=reference(21001), Worker_Photo_Data={"Filename": "me.png", "File": b"\x89PNG & more"}, version="v44.2")
 photo = hr.service.Get_Worker_Photos(Request_References={"Worker_Reference": [reference(21001)]}, version="v44.2")

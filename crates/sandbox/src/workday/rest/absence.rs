@@ -48,7 +48,7 @@ fn worker(state: &State, view: &View<'_>) -> Json {
         "descriptor": view.name(),
         "person": { "id": view.worker.wid, "email": view.email(false), "phone": view.phone(false) },
         "primaryJob": {
-            "id": view.worker.position_wid,
+            "id": state.position_of(view).0,
             "descriptor": format!("{} - {}", view.job_title, view.name()),
             "businessTitle": view.title,
             "supervisoryOrganization": organization.json(),

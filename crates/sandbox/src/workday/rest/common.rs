@@ -164,7 +164,7 @@ fn profile(state: &State, ask: &Ask<'_>, id: &str) -> Done {
     row["yearsOfService"] = json!(years);
     row["supervisoryOrganizationsManaged"] =
         json!(format!("{}/workers/{}/supervisoryOrganizationsManaged", ask.root, view.worker.wid));
-    if let (true, Some(birth)) = (ask.who.rights.personal, view.birth) {
+    if let (true, Some(birth)) = (ask.who.rights.personal, view.personal.birth) {
         row["dateOfBirth"] = json!(birth.to_string());
     }
     Ok(Answer::json(200, &row))
@@ -255,7 +255,7 @@ fn change_job(state: &mut State, ask: &Ask<'_>, id: &str) -> Done {
         return Err(wrong("jobChangeReason", "jobChangeReason is required."));
     }
     let effective = day_in(&body, "effective")?.unwrap_or_else(|| state.day(ask.now()));
-    let change = Change::Job { organization, location: None, profile: None, title: None };
+    let change = Change::Job { organization, location: None, profile: None, title: None, position: None };
     let place = begin(state, ask, Process::ChangeJob, worker, effective, change, &body)?;
     let wid = state.events[place].wid.clone();
     body["descriptor"] = json!(format!("Change Job: {}", state.name_of(worker, ask.now())));

@@ -40,7 +40,7 @@ pub(super) fn answer(state: &mut State, ask: &Ask<'_>, service: &str, path: &[&s
         ("payroll", ["jobs"]) => {
             let jobs: Vec<_> = state.visible(ask.now()).collect();
             ask.list(&jobs, |(_, view)| {
-                json!({ "id": view.worker.position_wid, "descriptor": format!("{} - {}", view.job_title, view.name()) })
+                json!({ "id": state.position_of(view).0, "descriptor": format!("{} - {}", view.job_title, view.name()) })
             })
         }
         ("connect", ["sendMessage"]) if ask.is(&Method::POST) => send(state, ask),

@@ -60,7 +60,7 @@ fn draft(state: &mut State, ask: &Ask<'_>, id: &str) -> Done {
         return Err(wrong("date", format!("The worker is not employed on {effective}.")));
     }
     state.refuse_second(worker, Process::ChangeJob).map_err(|why| wrong("", why))?;
-    let mut change = Change::Job { organization: None, location: None, profile: None, title: None };
+    let mut change = Change::Job { organization: None, location: None, profile: None, title: None, position: None };
     merge(state, &mut change, &body)?;
     let who = ask.done_by();
     let place = state.draft(Process::ChangeJob, worker, effective, change, &who, ask.now()).map_err(|why| wrong("", why))?;
@@ -69,7 +69,7 @@ fn draft(state: &mut State, ask: &Ask<'_>, id: &str) -> Done {
 
 /// Takes the fields that are named into the change.
 fn merge(state: &State, change: &mut Change, body: &Json) -> Result<(), Answer> {
-    let Change::Job { organization, location, profile, title } = change else { return Ok(()) };
+    let Change::Job { organization, location, profile, title, .. } = change else { return Ok(()) };
     let put = |slot: &mut Option<usize>, found: Option<usize>| *slot = found.or(*slot);
     put(organization, referred(state, body, "supervisoryOrganization", &[Kind::Supervisory])?);
     put(location, referred(state, body, "location", &[Kind::Location])?);
@@ -135,7 +135,7 @@ fn told(state: &State, ask: &Ask<'_>, place: usize) -> Json {
         "date": event.effective.to_string(),
         "status": event.status.words().1,
     });
-    if let Change::Job { organization, location, profile, title } = &event.change {
+    if let Change::Job { organization, location, profile, title, .. } = &event.change {
         row["supervisoryOrganization"] = json!(item(organization));
         row["location"] = json!(item(location));
         row["jobProfile"] = json!(item(profile));

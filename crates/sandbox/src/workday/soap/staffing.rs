@@ -1,13 +1,16 @@
 //! Coming, moving and leaving. The names of these requests are (unverified).
 
+use jiff::civil::Date;
+
 use super::{
-    Ask, Done, fault, refs,
+    Ask, Done, fault, refs, workers,
     writes::{Parameters, day_of, event, text_of},
 };
 use crate::{
     workday::{
+        answer::Answer,
         items::Kind,
-        people::{Change, Channel, Contact, Hire},
+        people::{Change, Channel, Contact, Hire, Worker},
         process::Process,
         seed,
         state::State,
@@ -35,7 +38,8 @@ pub(super) fn hire(state: &mut State, ask: &Ask<'_>) -> Done {
     if state.workers.len() >= WORKERS_MAX {
         return Err(fault::invalid(&format!("The tenant has {WORKERS_MAX} workers already."), path));
     }
-    let new = newcomer(state, ask, data, details, path)?;
+    let open = position(state, ask, data.child("Position_Reference"), day, path)?;
+    let new = Hire { position: open, ..newcomer(state, ask, data, details, path)? };
     let number = number.unwrap_or_else(|| next_number(state));
     let worker = seed::add_worker(state, number, false);
     let words = format!("Hire: {} {}", new.first, new.last);
@@ -57,13 +61,7 @@ pub(in crate::workday) fn next_number(state: &mut State) -> String {
     }
 }
 
-fn newcomer(
-    state: &mut State,
-    ask: &Ask<'_>,
-    data: &Element,
-    details: &Element,
-    path: &str,
-) -> Result<Hire, crate::workday::answer::Answer> {
+fn newcomer(state: &mut State, ask: &Ask<'_>, data: &Element, details: &Element, path: &str) -> Result<Hire, Answer> {
     let none = Element::default();
     let personal = data.at(&["Applicant_Data", "Personal_Data"]).unwrap_or(&none);
     let name = personal.at(&["Name_Data", "Legal_Name_Data", "Name_Detail_Data"]).unwrap_or(&none);
@@ -87,12 +85,54 @@ fn newcomer(
         birth: None,
         profile: profile.unwrap_or_else(|| seed::profile(state, &title, ask.now)),
         title,
+        position: None,
         organization,
         location: location.unwrap_or_else(|| known(state, Kind::Location)),
         worker_type: worker_type.unwrap_or_else(|| known(state, Kind::EmployeeType)),
         time_type: time_type.unwrap_or_else(|| known(state, Kind::TimeType)),
-        pay: 6_000_000,
+        pay: pay(state, data, path)?.unwrap_or(6_000_000),
     })
+}
+
+/// The open position of a reference; nobody may hold it on the day.
+fn position(state: &State, ask: &Ask<'_>, reference: Option<&Element>, day: Date, path: &str) -> Result<Option<usize>, Answer> {
+    let found = refs::maybe_item(state, reference, &[Kind::Position], path)?;
+    let holds = |worker: &Worker| worker.view(day, ask.now).is_some_and(|view| view.active(day) && view.position == found);
+    match found {
+        Some(place) if state.workers.iter().any(holds) => {
+            Err(fault::invalid(&format!("The position {} is filled on {day}.", state.item(place).id), path))
+        }
+        found => Ok(found),
+    }
+}
+
+/// What a hire proposes to pay, in hundredths a year. How often it is paid decides (unverified).
+fn pay(state: &State, data: &Element, path: &str) -> Result<Option<i64>, Answer> {
+    let plan =
+        ["Propose_Compensation_for_Hire_Sub_Process", "Propose_Compensation_for_Hire_Data", "Pay_Plan_Data", "Pay_Plan_Sub_Data"];
+    let Some(plan) = data.at(&plan) else { return Ok(None) };
+    let none = Element::default();
+    let item = |name: &str, kind: Kind| refs::item(state, plan.child(name).unwrap_or(&none), &[kind], path);
+    item("Pay_Plan_Reference", Kind::PayPlan)?;
+    item("Currency_Reference", Kind::Currency)?;
+    let times = match state.item(item("Frequency_Reference", Kind::Frequency)?).id.as_str() {
+        "Annual" => 1,
+        "Monthly" => 12,
+        _ => 2_080,
+    };
+    let amount = text_of(plan, "Amount", path)?;
+    let hundredths = hundredths(amount).and_then(|hundredths| hundredths.checked_mul(times));
+    hundredths.map(Some).ok_or_else(|| fault::invalid(&format!("The amount {amount} is not valid."), path))
+}
+
+/// An amount that is not below nothing, with at most two digits behind the point.
+fn hundredths(amount: &str) -> Option<i64> {
+    let (whole, part) = amount.split_once('.').unwrap_or((amount, ""));
+    let digits = |text: &str| text.bytes().all(|c| c.is_ascii_digit());
+    if !digits(whole) || !digits(part) || part.len() > 2 {
+        return None;
+    }
+    whole.parse::<i64>().ok()?.checked_mul(100)?.checked_add(format!("{part:0<2}").parse().ok()?)
 }
 
 /// How the applicant said they are reached; addresses are private unless marked for work.
@@ -143,11 +183,16 @@ pub(super) fn change_job(state: &mut State, ask: &Ask<'_>) -> Done {
     let profile = refs::maybe_item(state, job.child("Job_Profile_Reference"), &[Kind::JobProfile], path)?;
     let location = refs::maybe_item(state, job.child("Location_Reference"), &[Kind::Location], path)?;
     let title = job.text_of("Business_Title").or_else(|| job.text_of("Position_Title")).map(str::to_owned);
-    let view = state.workers[worker].view(day, ask.now);
-    if view.is_none_or(|view| !view.active(day)) {
-        return Err(fault::invalid(&format!("The worker is not employed on {day}."), path));
+    let view = state.workers[worker].view(day, ask.now).filter(|view| view.active(day));
+    let view = view.ok_or_else(|| fault::invalid(&format!("The worker is not employed on {day}."), path))?;
+    // Which of the worker's jobs is changed; there is one that can be here.
+    if let Some(held) = data.child("Position_Reference").map(|reference| refs::id(reference).1).filter(|id| !id.is_empty())
+        && !workers::is_position(state, &view, held)
+    {
+        return Err(fault::invalid(&format!("The worker does not hold the position {held} on {day}."), path));
     }
-    let change = Change::Job { organization, location, profile, title };
+    let position = position(state, ask, details.child("Proposed_Position_Reference"), day, path)?;
+    let change = Change::Job { organization, location, profile, title, position };
     let wid = Parameters::read(ask.body).start(state, ask, Process::ChangeJob, (worker, day), change)?;
     Ok(event(ask, "wd:Event_Reference", &format!("Change Job: {}", state.name_of(worker, ask.now)), &wid))
 }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     workday::{
         items::Kind,
-        people::{Channel, Line, View},
+        people::{Channel, Line, Personal, View},
         state::State,
     },
     xml::{Element, Writer},
@@ -25,6 +25,7 @@ pub(super) struct Groups {
     log: bool,
     account: bool,
     additional_jobs: bool,
+    documents: bool,
     subevents: bool,
     excluded: Vec<Kind>,
 }
@@ -51,6 +52,7 @@ impl Groups {
             log: said("Include_Transaction_Log_Data"),
             account: said("Include_User_Account"),
             additional_jobs: said("Include_Additional_Jobs"),
+            documents: said("Include_Worker_Documents"),
             subevents: said("Include_Subevents_for_Corrected_Transaction") || said("Include_Subevents_for_Rescinded_Transaction"),
             excluded: excluded.iter().filter(|(_, name)| said(name)).map(|(kind, _)| *kind).collect(),
         }
@@ -119,6 +121,9 @@ impl One<'_> {
                 xml.text("wd:Account_Disabled", &[], if view.active(self.filter.day) { "0" } else { "1" });
             });
         }
+        if groups.documents && rights.personal {
+            self.documents(xml, view);
+        }
         if groups.log {
             self.log(xml, view);
         }
@@ -142,8 +147,8 @@ impl One<'_> {
                 });
             }
         });
-        if let (true, Some(birth)) = (private, view.birth) {
-            xml.text("wd:Birth_Date", &[], &self.ask.day(birth));
+        if private {
+            self.private(xml, &view.personal);
         }
         let shown = |channel: &&Channel| private || !channel.home;
         xml.element("wd:Contact_Data", &[], |xml| {
@@ -157,6 +162,44 @@ impl One<'_> {
                 xml.element("wd:Email_Address_Data", &[], |xml| {
                     xml.text("wd:Email_Address", &[], &email.value);
                     self.usage(xml, email);
+                });
+            }
+        });
+    }
+
+    /// What a domain of its own guards.
+    fn private(&self, xml: &mut Writer, known: &Personal) {
+        let item = |xml: &mut Writer, tag: &str, place: Option<usize>| {
+            if let Some(place) = place {
+                self.ask.item(xml, tag, self.state.item(place));
+            }
+        };
+        item(xml, "wd:Gender_Reference", known.gender);
+        xml.maybe("wd:Birth_Date", known.birth.map(|day| self.ask.day(day)).as_deref());
+        item(xml, "wd:Country_of_Birth_Reference", known.birth_country);
+        xml.maybe("wd:City_of_Birth", known.birth_city.as_deref());
+        item(xml, "wd:Marital_Status_Reference", known.marital);
+        xml.maybe("wd:Marital_Status_Date", known.marital_since.map(|day| self.ask.day(day)).as_deref());
+        item(xml, "wd:Primary_Nationality_Reference", known.nationality);
+    }
+
+    fn documents(&self, xml: &mut Writer, view: &View<'_>) {
+        let papers: Vec<_> =
+            self.state.papers.iter().filter(|paper| self.state.workers[paper.worker].wid == view.worker.wid).collect();
+        if papers.is_empty() {
+            return;
+        }
+        xml.element("wd:Worker_Document_Data", &[], |xml| {
+            for paper in papers {
+                xml.element("wd:Worker_Document", &[], |xml| {
+                    let ids = [("WID", paper.wid.as_str())];
+                    self.ask.reference(xml, "wd:Worker_Document_Reference", &paper.name, &ids);
+                    xml.element("wd:Worker_Document_Detail_Data", &[], |xml| {
+                        self.ask.item(xml, "wd:Document_Category_Reference", self.state.item(paper.category));
+                        xml.text("wd:Filename", &[], &paper.name);
+                        xml.maybe("wd:Comment", Some(paper.comment.as_str()).filter(|comment| !comment.is_empty()));
+                        xml.text("wd:File", &[], &paper.file);
+                    });
                 });
             }
         });
@@ -197,9 +240,9 @@ impl One<'_> {
 
     fn position(&self, xml: &mut Writer, view: &View<'_>) {
         let (state, ask) = (self.state, self.ask);
-        let id = format!("P-{}", view.worker.number);
+        let (wid, id) = state.position_of(view);
         let title = format!("{id} {}", view.job_title);
-        ask.reference(xml, "wd:Position_Reference", &title, &[("WID", &view.worker.position_wid), ("Position_ID", &id)]);
+        ask.reference(xml, "wd:Position_Reference", &title, &[("WID", wid), ("Position_ID", &id)]);
         xml.text("wd:Position_ID", &[], &id);
         xml.text("wd:Position_Title", &[], view.job_title);
         xml.text("wd:Business_Title", &[], view.title);

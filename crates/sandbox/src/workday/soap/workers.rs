@@ -248,7 +248,7 @@ impl Wanted {
             && (self.ranges.is_empty() || logged())
             && (self.organizations.is_empty() || self.organizations.iter().any(|wanted| self.member(state, view, *wanted)))
             && (self.countries.is_empty() || self.countries.contains(&state.item(view.location).code))
-            && (self.positions.is_empty() || self.positions.iter().any(|id| is_position(worker, id)))
+            && (self.positions.is_empty() || self.positions.iter().any(|id| is_position(state, view, id)))
             && self.event_of.is_none_or(|of| of == Some(place))
     }
 
@@ -261,6 +261,8 @@ impl Wanted {
     }
 }
 
-fn is_position(worker: &Worker, id: &str) -> bool {
-    worker.position_wid == id || id.strip_prefix("P-") == Some(&worker.number)
+/// True for the WID or the id of the position somebody holds.
+pub(super) fn is_position(state: &State, view: &View<'_>, wanted: &str) -> bool {
+    let (wid, id) = state.position_of(view);
+    wid == wanted || id == wanted
 }

@@ -6,7 +6,8 @@ use super::{Ask, Done, fault, flag, read_day, refs};
 use crate::{
     workday::{
         answer::Answer,
-        people::{Change, Channel, Contact, View},
+        items::Kind,
+        people::{Change, Channel, Contact, Personal, View},
         process::{Process, Start},
         state::State,
     },
@@ -80,6 +81,7 @@ pub(super) fn write(state: &mut State, ask: &Ask<'_>, operation: &str) -> Done {
         "Change_Work_Contact_Information" => contact(state, ask, false),
         "Change_Home_Contact_Information" => contact(state, ask, true),
         "Change_Legal_Name" => name(state, ask),
+        "Change_Personal_Information" => personal(state, ask),
         "Add_Workday_Account" | "Update_Workday_Account" => account(state, ask, operation.starts_with("Add")),
         _ => other_ids(state, ask),
     }
@@ -178,6 +180,35 @@ fn name(state: &mut State, ask: &Ask<'_>) -> Done {
     let words = format!("Legal Name Change: {first} {last}");
     let wid = Parameters::read(ask.body).start(state, ask, Process::Name, (worker, day), Change::Name { first, last })?;
     Ok(event(ask, "wd:Event_Reference", &words, &wid))
+}
+
+/// It has no day of its own: it holds from today on.
+fn personal(state: &mut State, ask: &Ask<'_>) -> Done {
+    let path = "/wd:Change_Personal_Information_Request/wd:Change_Personal_Information_Data[1]";
+    let none = Element::default();
+    let data = ask.body.child("Change_Personal_Information_Data").unwrap_or(&none);
+    let worker = refs::worker(state, data.child("Person_Reference"), path)?;
+    let given = data.child("Personal_Information_Data").unwrap_or(&none);
+    let item = |name: &str, kind: Kind| refs::maybe_item(state, given.child(name), &[kind], path);
+    let day = |name: &str| given.text_of(name).and_then(read_day);
+    let city = given.text_of("City_of_Birth").map(|_| text_of(given, "City_of_Birth", path)).transpose()?;
+    let change = Personal {
+        birth: day("Date_of_Birth"),
+        birth_country: item("Birth_Country_Reference", Kind::Country)?,
+        birth_city: city.map(str::to_owned),
+        gender: item("Gender_Reference", Kind::Gender)?,
+        marital: item("Marital_Status_Reference", Kind::MaritalStatus)?,
+        marital_since: day("Marital_Status_Date"),
+        nationality: item("Primary_Nationality_Reference", Kind::Country)?,
+    };
+    if change.birth.is_some_and(|day| day > ask.today) {
+        return Err(fault::invalid("The date of birth must not be in the future.", path));
+    }
+    present(state, worker, ask.today, ask, path)?;
+    let words = format!("Personal Information Change: {}", state.name_of(worker, ask.now));
+    let change = Change::Personal(Box::new(change));
+    let wid = Parameters::read(ask.body).start(state, ask, Process::Personal, (worker, ask.today), change)?;
+    Ok(event(ask, "wd:Personal_Information_Change_Event_Reference", &words, &wid))
 }
 
 fn account(state: &mut State, ask: &Ask<'_>, add: bool) -> Done {

@@ -54,12 +54,6 @@ pub(super) fn syncing(took: Duration) -> Finding {
     }
 }
 
-/// Room an ordinary user may still fill.
-pub(super) fn free_bytes(folder: &Path) -> io::Result<u64> {
-    let found = rustix::fs::statvfs(folder)?;
-    Ok(found.f_bavail.saturating_mul(found.f_frsize))
-}
-
 /// Bytes for people.
 pub(super) fn text(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["bytes", "KiB", "MiB", "GiB", "TiB"];

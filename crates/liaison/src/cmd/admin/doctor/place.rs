@@ -52,7 +52,7 @@ fn nearest(folder: &Path) -> Finding {
 
 fn room(folder: &Path) -> Finding {
     const TODO: &str = "Make room, move the data folder to a larger disk, or keep runs for a shorter time (keep_runs).";
-    match disk::free_bytes(folder) {
+    match crate::telemetry::disk::free_bytes(folder) {
         Err(error) => Finding::warning("disk", format!("its free room cannot be told: {error}"), "Look at it with `df`."),
         Ok(free) if free < FREE_BYTES_MIN => {
             Finding::bad("disk", format!("only {} are free; a full disk refuses every event", disk::text(free)), TODO)
