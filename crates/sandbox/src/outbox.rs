@@ -14,7 +14,7 @@ use tokio::{sync::Notify, time::Instant};
 pub(crate) const DELIVERIES_MAX: usize = 2_000;
 /// Deliveries on the way at the same time.
 const IN_FLIGHT_MAX: usize = 32;
-/// How long a receiver may take.
+/// How long a receiver may take, unless it gets less.
 const TIMEOUT: Duration = Duration::from_secs(20);
 /// Most of an answer that is read.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
@@ -82,6 +82,8 @@ pub struct Trouble {
     pub reorder: usize,
     /// Pauses between tries are multiplied with this; 1 when left out, small values make tests quick.
     pub pause_factor: Option<f64>,
+    /// The sender gives up on an answer after so many milliseconds; 20 s when left out, and never later.
+    pub patience_ms: Option<u64>,
     /// Nothing is sent while this is true.
     pub held: bool,
 }
@@ -170,8 +172,9 @@ impl Outbox {
                     && let Some(waiting) = outbox.due()
                 {
                     let client = client.clone();
+                    let patience = outbox.patience();
                     under_way.spawn(async move {
-                        let answer = attempt(&client, &waiting.hook).await;
+                        let answer = attempt(&client, &waiting.hook, patience).await;
                         (waiting, answer)
                     });
                 }
@@ -183,6 +186,10 @@ impl Outbox {
                 }
             }
         }
+    }
+
+    fn patience(&self) -> Duration {
+        self.inner.lock().trouble.patience_ms.map_or(TIMEOUT, |ms| Duration::from_millis(ms).min(TIMEOUT))
     }
 
     fn due(&self) -> Option<Waiting> {
@@ -239,7 +246,7 @@ impl Outbox {
 
 type HttpClient = Client<hyper_util::client::legacy::connect::HttpConnector, Full<Bytes>>;
 
-async fn attempt(client: &HttpClient, hook: &Hook) -> Result<(u16, Bytes), String> {
+async fn attempt(client: &HttpClient, hook: &Hook, patience: Duration) -> Result<(u16, Bytes), String> {
     let mut request = Request::builder()
         .method(Method::POST)
         .uri(&hook.url)
@@ -252,5 +259,5 @@ async fn attempt(client: &HttpClient, hook: &Hook) -> Result<(u16, Bytes), Strin
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         Ok((status, body.map(http_body_util::Collected::to_bytes).unwrap_or_default()))
     };
-    tokio::time::timeout(TIMEOUT, answered).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    tokio::time::timeout(patience, answered).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
 }

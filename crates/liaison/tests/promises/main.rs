@@ -54,6 +54,7 @@ mod streams;
 mod terminal;
 mod tested;
 mod tokens;
+mod told_again;
 mod told_and_asked;
 mod traces;
 mod two_accounts;

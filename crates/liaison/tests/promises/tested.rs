@@ -15,7 +15,7 @@ const SECRETS: [&str; 8] =
 /// A secret that nobody gave out.
 const WRONG: &str = "sk_test_nobody_gave_this_out";
 
-fn connection(sandbox: &Sandbox, system: &str) -> (Value, Value) {
+pub(crate) fn connection(sandbox: &Sandbox, system: &str) -> (Value, Value) {
     let told = sandbox.vendor(system).unwrap().credentials();
     let url = sandbox.url(system).as_str().trim_end_matches('/').to_owned();
     match system {

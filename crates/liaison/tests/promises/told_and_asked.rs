@@ -14,19 +14,19 @@ use crate::harness::Process;
 const CUSTOMERS: usize = 8;
 const TOLD: usize = 3;
 
-/// Lets the simulated Stripe tell the recipe of everything; gives the secret its messages are signed with.
-async fn tells(sandbox: &Sandbox, server: &Process) -> String {
+/// Lets the simulated Stripe tell the recipe behind this host and port of everything; gives the secret its messages are signed with.
+pub(crate) async fn tells(sandbox: &Sandbox, at: &str) -> String {
     #[expect(clippy::disallowed_methods, reason = "a test sets a system up")]
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
     let key = sandbox.vendor("stripe").unwrap().credentials()["secret_key"].as_str().unwrap().to_owned();
     let address = sandbox.url("stripe").join("/v1/webhook_endpoints").unwrap();
-    let form = format!("url=http://{}/hooks/story&enabled_events[]=*", server.address);
+    let form = format!("url=http://{at}/hooks/story&enabled_events[]=*");
     let request = client.post(address).bearer_auth(key).header("content-type", "application/x-www-form-urlencoded").body(form);
     let told: Value = serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap();
     told["secret"].as_str().unwrap_or_else(|| panic!("{told}")).to_owned()
 }
 
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !holds().await {
         assert!(began.elapsed() < Duration::from_secs(60), "{what}");
@@ -39,7 +39,7 @@ async fn what_is_told_twice_late_and_out_of_order_and_asked_for_starts_one_run()
     let (sandbox, folder) = (Sandbox::start(Options::default()).await.unwrap(), tempfile::tempdir().unwrap());
     let server = Process::serve(folder.path(), None);
     let stripe = sandbox.vendor("stripe").expect("a system");
-    let secret = tells(&sandbox, &server).await;
+    let secret = tells(&sandbox, &server.address).await;
     let url = sandbox.url("stripe").as_str().trim_end_matches('/');
     let connection = json!({
         "name": "billing", "connector": "stripe", "config": { "api_url": url, "files_url": url },
@@ -61,7 +61,8 @@ async fn what_is_told_twice_late_and_out_of_order_and_asked_for_starts_one_run()
 
     let outbox = sandbox.world().outbox();
     let duplicates = u32::try_from(TOLD - 1).unwrap();
-    let trouble = Trouble { duplicates, delay_ms: 150, reorder: CUSTOMERS * TOLD, pause_factor: Some(0.01), held: true };
+    let reorder = CUSTOMERS * TOLD;
+    let trouble = Trouble { duplicates, delay_ms: 150, reorder, pause_factor: Some(0.01), held: true, ..Trouble::default() };
     outbox.set_trouble(trouble.clone());
     for n in 0..CUSTOMERS {
         stripe.happen("new_customer", &json!({ "name": format!("Fern {n}"), "email": format!("{n}@fern.example") })).unwrap();
