@@ -87,11 +87,12 @@ fn effect(input: &Json) -> Effect {
 }
 
 async fn call(cx: Cx, input: Json) -> Result<Json, StepError> {
+    // What few calls need is boxed, here and below, so that the others do not carry the room for it.
     if download::wanted(&input)? {
-        return download::call(&cx, &input).await;
+        return Box::pin(download::call(&cx, &input)).await;
     }
     if let Some(walk) = pages::read(&input)? {
-        return pages::all(&cx, &input, &walk).await;
+        return Box::pin(pages::all(&cx, &input, &walk)).await;
     }
     let (response, wanted) = accepted(&cx, &input, With::default(), Instant::now()).await?;
     let body = body_of(&cx, &input, &response, wanted)?;
@@ -131,7 +132,7 @@ async fn accepted_into(
         Some(client) => {
             // What is wrong with the input is told before anybody signs in.
             request::build(cx, input, with)?;
-            let token = client.token(&cx.http, oauth::left(cx, since)).await;
+            let token = Box::pin(client.token(&cx.http, oauth::left(cx, since))).await;
             Some(token.map_err(|error| request::describe(cx, input, with, error))?)
         }
         None => None,
@@ -143,11 +144,11 @@ async fn accepted_into(
         && response.status == StatusCode::UNAUTHORIZED
         && !accept.takes(401)
         && response.first_origin
-        && let Ok(fresh) = client.renewed(&cx.http, refused, oauth::left(cx, since)).await
+        && let Ok(fresh) = Box::pin(client.renewed(&cx.http, refused, oauth::left(cx, since))).await
     {
         let with = With { token: Some(&fresh), ..with };
         cx.turn().await?;
-        let (answer, accept, wanted) = send(cx, input, with, since, again(&mut sink)).await?;
+        let (answer, accept, wanted) = Box::pin(send(cx, input, with, since, again(&mut sink))).await?;
         return judged(cx, input, with, answer, &accept).map(|response| (response, wanted));
     }
     judged(cx, input, with, answer, &accept).map(|response| (response, wanted))

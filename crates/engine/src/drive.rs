@@ -24,7 +24,7 @@ const ANSWERS_EVERY: Duration = Duration::from_secs(1);
 /// A run this process owns.
 pub(crate) struct LiveRun {
     pub(crate) program: Arc<Program>,
-    pub(crate) state: RunState,
+    pub(crate) state: Box<RunState>,
     pub(crate) owner: WorkerId,
     pub(crate) epoch: i64,
     /// What its commits need besides.
@@ -238,9 +238,10 @@ async fn perform(
     (again, trace): (bool, Option<Arc<str>>),
 ) -> (Attempt, Result<Ran, Box<StepError>>) {
     let outcome = match &attempt.step.own {
-        Some(Own::Recipe(called)) => engine.run_recipe(run, &attempt, called, (again, trace)).await,
+        // Boxed, so that a call does not carry the room for these.
+        Some(Own::Recipe(called)) => Box::pin(engine.run_recipe(run, &attempt, called, (again, trace))).await,
         Some(Own::File { last_step }) => {
-            engine.write_results(run, &attempt, last_step.as_deref()).await.map(Ran::Done).map_err(Box::new)
+            Box::pin(engine.write_results(run, &attempt, last_step.as_deref())).await.map(Ran::Done).map_err(Box::new)
         }
         None => act(engine, program, run, &attempt, trace).await.map(Ran::Done).map_err(Box::new),
     };

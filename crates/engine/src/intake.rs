@@ -153,10 +153,9 @@ impl Engine {
                 decide(&recipe.program, &mut state, now)
             }
         };
-        let (engine, recipe) = (Arc::clone(self), Arc::clone(recipe));
         let kept = Kept { key, label, lane, parent };
         // A sender that goes away must not leave a run behind that nobody drives.
-        let keeping = async move { engine.keep(&recipe, event, state, next, kept).await };
+        let keeping = Arc::clone(self).keep(Arc::clone(recipe), event, state, next, kept);
         ToItsEnd::new(AssertUnwindSafe(keeping).catch_unwind())
             .await
             .unwrap_or_else(|_panic| Err(IntakeError::Store(StoreError::Internal("keeping the event failed".to_owned()))))
@@ -237,7 +236,8 @@ impl Engine {
     fn begin(&self, recipe: &LiveRecipe, event: &Event) -> Option<Beginning> {
         let now = self.now();
         let id = RunId::new(now, self.random());
-        let mut state = RunState::new(id, event.via.as_str(), Arc::clone(&event.data), Arc::clone(&recipe.params), now);
+        // Boxed: it is handed on from one hand to the next until the run is durable.
+        let mut state = Box::new(RunState::new(id, event.via.as_str(), Arc::clone(&event.data), Arc::clone(&recipe.params), now));
         state.addresses = Some(Arc::clone(&self.addresses));
         let program = &recipe.program;
         let scope = event_scope(&event.data, &recipe.params, now);
@@ -269,10 +269,10 @@ impl Engine {
 
     /// Makes a decided beginning durable, and goes on with it.
     async fn keep(
-        self: &Arc<Self>,
-        recipe: &Arc<LiveRecipe>,
+        self: Arc<Self>,
+        recipe: Arc<LiveRecipe>,
         event: Event,
-        mut state: RunState,
+        mut state: Box<RunState>,
         next: Next,
         kept: Kept,
     ) -> Result<Intake, IntakeError> {
@@ -285,7 +285,7 @@ impl Engine {
             }
             Next::Act(_) | Next::InFlight | Next::Wait { .. } => {
                 if kept.lane.is_none() {
-                    slot = self.room(recipe.row.id).await;
+                    slot = Box::pin(self.room(recipe.row.id)).await;
                 }
                 if slot.is_some() { Then::Running } else { Then::Queued { due_at: now } }
             }
@@ -300,7 +300,7 @@ impl Engine {
             Entry::Ended { out, .. } => out.clone(),
             _ => None,
         });
-        let (run, about) = self.new_run(recipe, &event, &state, &entries, &then, kept).map_err(IntakeError::Store)?;
+        let (run, about) = self.new_run(&recipe, &event, &state, &entries, &then, kept).map_err(IntakeError::Store)?;
         let owner = run.owner;
         state.journal.next_seq = 1;
         let changes_others = !run.beside.is_empty();
@@ -313,7 +313,7 @@ impl Engine {
             }
             Accepted::New => {}
         }
-        metrics::counter!("liaison_runs_accepted_total", "recipe" => measure::recipe(&recipe.program.slug)).increment(1);
+        measure::accepted(&recipe.program);
         self.count_end(&recipe.program, &then, &state);
         self.live.changed(id);
         if changes_others {
@@ -329,7 +329,7 @@ impl Engine {
             self.wake_at(due);
         }
         if let Some(caller) = caller {
-            self.follow_caller(id, caller).await;
+            Box::pin(self.follow_caller(id, caller)).await;
         }
         Ok(Intake::Accepted { run: id, status: then.status(), output, error: then.error().cloned().map(Box::new) })
     }
@@ -384,7 +384,7 @@ impl Engine {
 
 /// What a recipe makes of an event before its first step.
 struct Beginning {
-    state: RunState,
+    state: Box<RunState>,
     /// Why the event cannot be worked with.
     broken: Option<Box<ErrorRecord>>,
     key: Option<EventKey>,

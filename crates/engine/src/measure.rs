@@ -3,12 +3,16 @@
 //! Labels are bounded: recipes and connections beyond the first few hundred that were counted share
 //! one name, and no label ever carries an id.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use connector::{Doubt, Effect, StepError};
+use metrics::{Counter, Histogram};
 use parking_lot::RwLock;
 use serde_json::Value as Json;
-use store::{Entry, RunId, Then, Timestamp};
+use store::{Entry, RunId, RunStatus, Then, Timestamp};
 
 use crate::{Engine, decide::Attempt, program::Program};
 
@@ -82,12 +86,33 @@ pub(crate) fn committed(program: &Program, entries: &[Entry]) {
     }
 }
 
+/// What is counted for every run of a version, each looked up once: to find one by its name and labels costs more than to
+/// count.
+#[derive(Debug, Default)]
+pub(crate) struct Meters {
+    accepted: OnceLock<Counter>,
+    /// By the number of the status.
+    ended: [OnceLock<Counter>; RunStatus::ALL.len()],
+}
+
+/// How long runs took, by the number of their status.
+static RUN_SECONDS: [OnceLock<Histogram>; RunStatus::ALL.len()] = [const { OnceLock::new() }; RunStatus::ALL.len()];
+
+/// A run that was accepted.
+pub(crate) fn accepted(program: &Program) {
+    let meter = || metrics::counter!("liaison_runs_accepted_total", "recipe" => recipe(&program.slug));
+    program.meters.accepted.get_or_init(meter).increment(1);
+}
+
 /// A run that ended.
 pub(crate) fn ended(program: &Program, then: &Then, accepted_at: Timestamp) {
-    let status = then.status().as_str();
-    metrics::counter!("liaison_runs_ended_total", "recipe" => recipe(&program.slug), "status" => status).increment(1);
+    let (status, place) = (then.status().as_str(), then.status() as usize);
+    let meter = || metrics::counter!("liaison_runs_ended_total", "recipe" => recipe(&program.slug), "status" => status);
+    program.meters.ended[place].get_or_init(meter).increment(1);
     let ended = then.ended_at().unwrap_or(accepted_at);
-    metrics::histogram!("liaison_run_seconds", "status" => status).record(ended.since(accepted_at));
+    RUN_SECONDS[place]
+        .get_or_init(|| metrics::histogram!("liaison_run_seconds", "status" => status))
+        .record(ended.since(accepted_at));
 }
 
 /// Says in the log that an attempt failed: what, where and how, never what was sent or answered.

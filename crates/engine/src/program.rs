@@ -72,6 +72,8 @@ pub struct Program {
     pub(crate) calls_back: bool,
     /// Some step waits for what somebody else says.
     pub(crate) listens: bool,
+    /// What is counted of its runs.
+    pub(crate) meters: crate::measure::Meters,
 }
 
 /// How many runs go at once.
@@ -348,6 +350,7 @@ impl Program {
             responds: false,
             calls_back: false,
             listens: false,
+            meters: crate::measure::Meters::default(),
         };
         program.responds = any(vec![&program.steps], &|step| matches!(step.kind, Kind::Respond(_)));
         program.calls_back = any(vec![&program.steps], &Step::is_called_back);

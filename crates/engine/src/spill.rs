@@ -33,7 +33,8 @@ impl Engine {
     pub(crate) async fn keep_blobs(&self, beside: &[Beside]) -> Result<(), StoreError> {
         for change in beside {
             match change {
-                Beside::Refers(blobs) => self.keep_each(blobs).await?,
+                // Boxed, so that what has nothing large does not carry the room for it.
+                Beside::Refers(blobs) => Box::pin(self.keep_each(blobs)).await?,
                 Beside::Start(run) => Box::pin(self.keep_blobs(&run.beside)).await?,
                 _ => {}
             }

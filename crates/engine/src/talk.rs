@@ -73,9 +73,10 @@ impl Engine {
     /// # Errors
     /// When the store does not answer or the journal is damaged.
     pub async fn response(&self, program: &Program, run: RunId, patience: Duration) -> Result<Option<Arc<Json>>, StoreError> {
-        if !program.responds {
-            return Ok(None);
-        }
+        if program.responds { Box::pin(self.awaited(program, run, patience)).await } else { Ok(None) }
+    }
+
+    async fn awaited(&self, program: &Program, run: RunId, patience: Duration) -> Result<Option<Arc<Json>>, StoreError> {
         // A repeated event may come when what its run answered is gone.
         if program.keeps.is_some() && self.forgotten(run).await?.is_some() {
             return Ok(None);

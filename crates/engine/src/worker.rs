@@ -176,6 +176,7 @@ async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Plac
             Ok((mut state, about)) => {
                 state.seat = Some(Seat::of(engine, claim.recipe, claim.id, about.via));
                 engine.live.changed(claim.id);
+                let state = Box::new(state);
                 engine.go_on(LiveRun { program, state, owner, epoch: claim.epoch, about, slot }, Next::InFlight);
             }
             Err(error) => give_back(engine, &claim, owner, error).await,

@@ -18,18 +18,21 @@ mod state;
 mod ui;
 mod watch;
 
-use std::time::Instant;
+use std::{any::Any, collections::BTreeMap, panic::AssertUnwindSafe, time::Instant};
 
 use axum::{
     Json, Router,
     extract::{MatchedPath, Request, State},
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri},
-    middleware::{Next, from_fn, from_fn_with_state},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{any, get},
 };
 use engine::ToItsEnd;
-use tower_http::{catch_panic::CatchPanicLayer, compression::CompressionLayer, csrf::CsrfLayer};
+use futures_util::FutureExt;
+use metrics::Histogram;
+use parking_lot::RwLock;
+use tower_http::{compression::CompressionLayer, csrf::CsrfLayer};
 
 pub use crate::{
     error::{ApiError, ErrorBody, ErrorDetail, ErrorInfo},
@@ -96,10 +99,8 @@ pub fn router(app: Shared, doors: Doors) -> Router {
     }
     router
         .method_not_allowed_fallback(wrong_method)
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(to_its_end))
-        .layer(from_fn_with_state(app.clone(), finish))
-        .layer(from_fn(count))
+        // One for all: each layer is cloned, boxed and called for every request.
+        .layer(from_fn_with_state(app.clone(), around))
         .with_state(app)
 }
 
@@ -127,8 +128,7 @@ async fn wrong_method(request: Request) -> Response {
     .into_response()
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands the panic over")]
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+fn panicked(panic: &(dyn Any + Send)) -> Response {
     let reason =
         panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?");
     tracing::error!(reason, "http.panic: a handler panicked");
@@ -144,31 +144,56 @@ fn wants_page(path: &str) -> bool {
         || path.starts_with("/assets/"))
 }
 
-/// What changes something is carried out whole, also when whoever asked for it has gone away meanwhile.
-async fn to_its_end(request: Request, next: Next) -> Response {
-    if request.method().is_safe() {
-        return next.run(request).await;
-    }
-    ToItsEnd::new(next.run(request)).await
+/// Answers a request, whatever becomes of its handler. What changes something is carried out whole, also when whoever
+/// asked for it has gone away meanwhile.
+async fn answered(request: Request, next: Next) -> Response {
+    let safe = request.method().is_safe();
+    let running = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let ran = if safe { running.await } else { ToItsEnd::new(running).await };
+    ran.unwrap_or_else(|panic| panicked(&*panic))
 }
 
+/// What stands around every request: it is carried out, finished, counted and timed, by route and never by address.
+async fn around(State(app): State<Shared>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let began = Instant::now();
+    let response = finished(&app, request, next).await;
+    seconds(route.as_ref().map_or("none", MatchedPath::as_str), response.status()).record(began.elapsed());
+    response
+}
+
+/// How long answers of a route took. Kept by route and class of status, because to find it among all there are costs more
+/// than to count; there are as many routes as the program has.
+fn seconds(route: &str, status: StatusCode) -> Histogram {
+    static KNOWN: RwLock<BTreeMap<String, [Option<Histogram>; STATUS_CLASSES.len()]>> = RwLock::new(BTreeMap::new());
+    let class = (usize::from(status.as_u16() / 100)).clamp(1, STATUS_CLASSES.len()) - 1;
+    if let Some(known) = KNOWN.read().get(route).and_then(|classes| classes[class].clone()) {
+        return known;
+    }
+    let made = metrics::histogram!("liaison_http_seconds", "route" => route.to_owned(), "status" => STATUS_CLASSES[class]);
+    KNOWN.write().entry(route.to_owned()).or_default()[class] = Some(made.clone());
+    made
+}
+
+const STATUS_CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
 /// Gives every answer its request id, and writes the body of every error.
-async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
+async fn finished(app: &Shared, mut request: Request, next: Next) -> Response {
     let id = request
         .headers()
         .get(&REQUEST_ID)
         .and_then(|value| value.to_str().ok())
         .filter(|text| !text.is_empty() && text.len() <= 128 && text.chars().all(|char| char.is_ascii_graphic()))
-        .map_or_else(|| format!("req_{:016x}", random(&app)), str::to_owned);
+        .map_or_else(|| format!("req_{:016x}", random(app)), str::to_owned);
     request.extensions_mut().insert(RequestId(id.clone()));
     let page = wants_page(request.uri().path());
     let visit = page.then(|| ui::Visit::new(request.method(), request.uri(), request.headers(), &id));
-    let mut response = next.run(request).await;
+    let mut response = answered(request, next).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let headers = response.headers().clone();
         let limited = error.status == StatusCode::TOO_MANY_REQUESTS;
         response = match &visit {
-            Some(visit) => ui::error(&app, visit, &error).await,
+            Some(visit) => Box::pin(ui::error(app, visit, &error)).await,
             None => (error.status, Json(error.body(&id))).into_response(),
         };
         for name in [axum::http::header::RETRY_AFTER, axum::http::header::WWW_AUTHENTICATE] {
@@ -177,7 +202,7 @@ async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> 
             }
         }
         if limited {
-            tell_limit(&app, error.retry_after_s, response.headers_mut());
+            tell_limit(app, error.retry_after_s, response.headers_mut());
         }
     } else if is_plain_refusal(&response) && !page {
         // What cannot be read of a path or a query is refused before any of our code sees it.
@@ -190,7 +215,7 @@ async fn finish(State(app): State<Shared>, mut request: Request, next: Next) -> 
         let error =
             ApiError::new(StatusCode::FORBIDDEN, "CROSS_SITE", "This request came from another site's page and was refused.");
         response = match &visit {
-            Some(visit) => ui::error(&app, visit, &error).await,
+            Some(visit) => Box::pin(ui::error(app, visit, &error)).await,
             None => (error.status, Json(error.body(&id))).into_response(),
         };
     }
@@ -221,24 +246,4 @@ fn is_plain_refusal(response: &Response) -> bool {
 fn random(app: &App) -> u64 {
     let bytes = app.engine.random();
     bytes.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
-}
-
-/// Counts and times requests by route, never by address.
-async fn count(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or_else(|| "none".to_owned(), |path| path.as_str().to_owned());
-    let began = Instant::now();
-    let response = next.run(request).await;
-    metrics::histogram!("liaison_http_seconds", "route" => route, "status" => status_class(response.status()))
-        .record(began.elapsed());
-    response
-}
-
-fn status_class(status: StatusCode) -> &'static str {
-    match status.as_u16() / 100 {
-        1 => "1xx",
-        2 => "2xx",
-        3 => "3xx",
-        4 => "4xx",
-        _ => "5xx",
-    }
 }

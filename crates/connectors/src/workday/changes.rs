@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     api::{self, invalid, text},
-    people::{organization_reference, worker_id, worker_key, worker_reference},
+    people::{get_worker, organization_reference, worker_id, worker_key, worker_reference},
     schema,
     settings::Settings,
     soap,
@@ -278,8 +278,14 @@ async fn set_account(cx: Cx, input: Json) -> Result<Json, StepError> {
     let create = input["create"].as_bool().unwrap_or(false);
     let request = if create { "Add_Workday_Account_Request" } else { "Update_Workday_Account_Request" };
     match soap::operation(&cx, "Human_Resources", request, &body).await {
-        // The account may be there because an earlier attempt added it: the same values make sure of it.
+        // The account may be there because an earlier attempt added it: the same values make sure of it. One of another
+        // name is not ours to change.
         Err(error) if create && cx.in_doubt && error.code == "VALIDATION" => {
+            let found = get_worker(cx.clone(), json!({ "worker": worker, "groups": [] })).await?;
+            let same = |user: &str| user.eq_ignore_ascii_case(text(&input, "user_name"));
+            if !found["user_id"].as_str().is_some_and(same) {
+                return Err(error);
+            }
             soap::operation(&cx, "Human_Resources", "Update_Workday_Account_Request", &body).await?;
         }
         answer => {

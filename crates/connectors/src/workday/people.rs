@@ -231,7 +231,7 @@ pub(super) fn filter(input: &Json, page: u64, count: u64) -> Json {
     })
 }
 
-async fn get_worker(cx: Cx, input: Json) -> Result<Json, StepError> {
+pub(super) async fn get_worker(cx: Cx, input: Json) -> Result<Json, StepError> {
     let key = input["worker"].as_str().unwrap_or_default();
     let body = json!({
         "Request_References": { "Worker_Reference": worker_reference(key) },

@@ -170,6 +170,11 @@ async fn an_account_whose_answer_was_lost_is_there_and_the_step_goes_on() {
     assert_eq!(done(&vendor, "get_worker", json!({ "worker": worker })).await["user_id"], "mira");
     let error = vendor.call("set_account", input).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "VALIDATION"), "nobody doubts: it is told");
+    // In doubt, too, an account that somebody else gave the worker stays as it is.
+    let other = json!({ "worker": worker, "user_name": "mirabel", "create": true });
+    let error = vendor.call_with(in_doubt(vendor.cx("run_2/step")), "set_account", other).await.unwrap_err();
+    assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "VALIDATION"), "{error:?}");
+    assert_eq!(done(&vendor, "get_worker", json!({ "worker": worker })).await["user_id"], "mira");
 }
 
 #[tokio::test]

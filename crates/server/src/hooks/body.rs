@@ -1,5 +1,7 @@
 //! The body of a request as a value, by its content type.
 
+use std::borrow::Cow;
+
 use axum::http::StatusCode;
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use connector::ErrorClass;
@@ -43,7 +45,8 @@ pub(crate) async fn parse(keeper: Option<&Engine>, headers: &[(String, String)],
         "application/xhtml+xml" => decode(charset, bytes).map(Value::from),
         "application/xml" | "text/xml" => read_xml(charset, bytes),
         "application/x-www-form-urlencoded" => read_form(charset, bytes),
-        "multipart/form-data" => read_parts(keeper, declared, bytes).await,
+        // Boxed, so that a plain body does not carry the room for it.
+        "multipart/form-data" => Box::pin(read_parts(keeper, declared, bytes)).await,
         kind if TEXTS.contains(&kind) || kind.starts_with("text/") => decode(charset, bytes).map(Value::from),
         kind if kind.ends_with("+json") => read_json(charset, bytes),
         kind if kind.ends_with("+xml") => read_xml(charset, bytes),
@@ -53,7 +56,7 @@ pub(crate) async fn parse(keeper: Option<&Engine>, headers: &[(String, String)],
             Err(_) => BASE64.encode(bytes).into(),
         })),
         kind => match keeper.filter(|keeper| is_large(keeper, bytes)) {
-            Some(keeper) => keep(keeper, "body", kind, bytes).await,
+            Some(keeper) => Box::pin(keep(keeper, "body", kind, bytes)).await,
             None => Ok(BASE64.encode(bytes).into()),
         },
     }
@@ -94,7 +97,7 @@ fn refused(code: &'static str, message: String) -> ApiError {
 }
 
 /// The text in its charset: a byte order mark's, the one named, else UTF-8.
-fn decode(charset: Option<&str>, bytes: &[u8]) -> Result<String, ApiError> {
+fn decode<'a>(charset: Option<&str>, bytes: &'a [u8]) -> Result<Cow<'a, str>, ApiError> {
     let encoding = match (Encoding::for_bom(bytes), charset) {
         (Some((marked, _)), _) => marked,
         (None, Some(name)) => Encoding::for_label(name.as_bytes()).ok_or_else(|| {
@@ -104,14 +107,14 @@ fn decode(charset: Option<&str>, bytes: &[u8]) -> Result<String, ApiError> {
     };
     let plain = Encoding::for_bom(bytes).map_or(bytes, |(_, length)| &bytes[length..]);
     if encoding == encoding_rs::UTF_8 {
-        return std::str::from_utf8(plain).map(str::to_owned).map_err(|error| {
+        return std::str::from_utf8(plain).map(Cow::Borrowed).map_err(|error| {
             refused(
                 "BODY_NOT_UTF8",
                 format!("The body is not UTF-8 text: byte {} fits no character. Send it as UTF-8.", error.valid_up_to()),
             )
         });
     }
-    encoding.decode_without_bom_handling_and_without_replacement(plain).map(std::borrow::Cow::into_owned).ok_or_else(|| {
+    encoding.decode_without_bom_handling_and_without_replacement(plain).ok_or_else(|| {
         refused("BODY_NOT_TEXT", format!("The body is declared as text in {} but is not. Send it as UTF-8.", encoding.name()))
     })
 }

@@ -57,10 +57,10 @@ fn proofs(engine: &Engine, connection: &Connection) -> Vec<String> {
 /// Whether a header's name says that its value is a secret.
 fn tells_secret(name: &str) -> bool {
     SECRET.iter().any(|secret| name.contains(secret)) || {
-        let words: Vec<&str> = name.split(['-', '_']).collect();
-        words.iter().enumerate().any(|(place, word)| {
-            let before = place.checked_sub(1).map_or("", |place| words[place]);
-            SECRET_WORDS.contains(word)
+        let mut before = "";
+        name.split(['-', '_']).any(|word| {
+            let before = std::mem::replace(&mut before, word);
+            SECRET_WORDS.contains(&word)
                 // `x-authz`, `x-oauth`; an author is nobody's secret.
                 || (word.contains("auth") && !word.starts_with("author"))
                 || (word.ends_with("key") && !NAMING.contains(&before))
