@@ -199,6 +199,11 @@ impl Engine {
 
     /// Whether what `owner` took may still be acted on; waits for the next renewal when that is not known.
     pub(crate) async fn still_owns(&self, owner: WorkerId) -> bool {
+        let good = || self.now().micros() < self.lease.good_until.load(Ordering::SeqCst) && !self.time.is_doubtful();
+        // Nearly always: nothing has to be waited for then.
+        if self.worker() == owner && good() {
+            return true;
+        }
         loop {
             let renewed = self.lease.renewed.notified();
             tokio::pin!(renewed);
@@ -206,7 +211,7 @@ impl Engine {
             if self.worker() != owner {
                 return false;
             }
-            if self.now().micros() < self.lease.good_until.load(Ordering::SeqCst) && !self.time.is_doubtful() {
+            if good() {
                 return true;
             }
             self.lease.wanted.notify_one();

@@ -68,8 +68,8 @@ pub(crate) fn attempt(attempt: &Attempt, outcome: Result<&Json, &StepError>, now
         Err(error) if error.doubt == Doubt::MayHaveHappened && (action.effect)(&attempt.input) == Effect::Once => "uncertain",
         Err(_) => "failed",
     };
-    metrics::counter!("liaison_attempts_total", "outcome" => label).increment(1);
-    metrics::histogram!("liaison_attempt_seconds", "outcome" => label).record(now.since(attempt.started));
+    ATTEMPTS.of(label).increment(1);
+    ATTEMPT_SECONDS.of(label).record(now.since(attempt.started));
     if attempt.number > 1 {
         metrics::counter!("liaison_attempts_repeated_total").increment(1);
     }
@@ -97,6 +97,31 @@ pub(crate) struct Meters {
 
 /// How long runs took, by the number of their status.
 static RUN_SECONDS: [OnceLock<Histogram>; RunStatus::ALL.len()] = [const { OnceLock::new() }; RunStatus::ALL.len()];
+
+static ATTEMPTS: ByOutcome<Counter> = ByOutcome::new(|outcome| metrics::counter!("liaison_attempts_total", "outcome" => outcome));
+static ATTEMPT_SECONDS: ByOutcome<Histogram> =
+    ByOutcome::new(|outcome| metrics::histogram!("liaison_attempt_seconds", "outcome" => outcome));
+
+/// What is counted by outcome: each looked up once.
+struct ByOutcome<M> {
+    made: [OnceLock<M>; OUTCOMES.len()],
+    make: fn(&'static str) -> M,
+}
+
+/// What may become of an attempt.
+const OUTCOMES: [&str; 3] = ["succeeded", "uncertain", "failed"];
+
+impl<M> ByOutcome<M> {
+    const fn new(make: fn(&'static str) -> M) -> Self {
+        Self { made: [const { OnceLock::new() }; OUTCOMES.len()], make }
+    }
+
+    /// One of [`OUTCOMES`]; what is none of them counts as the last.
+    fn of(&self, outcome: &str) -> &M {
+        let place = OUTCOMES.iter().position(|known| *known == outcome).unwrap_or(OUTCOMES.len() - 1);
+        self.made[place].get_or_init(|| (self.make)(OUTCOMES[place]))
+    }
+}
 
 /// A run that was accepted.
 pub(crate) fn accepted(program: &Program) {

@@ -3,8 +3,12 @@
 //! One task owns the writing. While a transaction is being made durable, the next group gathers, so
 //! a busy store commits large groups and an idle one commits at once: nothing waits for a timer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use metrics::Histogram;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Accepted, Batch, BatchOutcome, Committed, NewRun, RunCommit, Store, StoreError};
@@ -96,6 +100,10 @@ async fn write_all(store: Arc<dyn Store>, settings: GroupSettings, inbox: Arc<to
     }
 }
 
+/// How long groups took and how large they were; looked up once, because to find one costs more than to count.
+static SECONDS: OnceLock<Histogram> = OnceLock::new();
+static SIZES: OnceLock<Histogram> = OnceLock::new();
+
 async fn write_group(store: &dyn Store, settings: GroupSettings, wishes: Vec<Wish>) {
     let size = u32::try_from(wishes.len()).map_or(f64::MAX, f64::from);
     let mut batch = Batch::default();
@@ -114,8 +122,8 @@ async fn write_group(store: &dyn Store, settings: GroupSettings, wishes: Vec<Wis
     }
     let began = tokio::time::Instant::now();
     let outcome = write_patiently(store, settings, &batch).await;
-    metrics::histogram!("liaison_write_seconds").record(began.elapsed());
-    metrics::histogram!("liaison_write_group_size").record(size);
+    SECONDS.get_or_init(|| metrics::histogram!("liaison_write_seconds")).record(began.elapsed());
+    SIZES.get_or_init(|| metrics::histogram!("liaison_write_group_size")).record(size);
     match outcome {
         Ok(BatchOutcome { accepts, commits }) => {
             // A reply nobody waits for any more is no error: what was written stays written.
