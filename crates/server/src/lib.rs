@@ -148,9 +148,9 @@ fn wants_page(path: &str) -> bool {
 /// asked for it has gone away meanwhile.
 async fn answered(request: Request, next: Next) -> Response {
     let safe = request.method().is_safe();
-    let running = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let ran = if safe { running.await } else { ToItsEnd::new(running).await };
-    ran.unwrap_or_else(|panic| panicked(&*panic))
+    // A panic is told also when nobody waits for the answer any more.
+    let running = AssertUnwindSafe(next.run(request)).catch_unwind().map(|ran| ran.unwrap_or_else(|panic| panicked(&*panic)));
+    if safe { running.await } else { ToItsEnd::new(running).await }
 }
 
 /// What stands around every request: it is carried out, finished, counted and timed, by route and never by address.
@@ -246,4 +246,36 @@ fn is_plain_refusal(response: &Response) -> bool {
 fn random(app: &App) -> u64 {
     let bytes = app.engine.random();
     bytes.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::middleware::from_fn;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_is_answered_for() {
+        let panics = async |request: Request| {
+            assert!(request.uri().path() != "/", "of a test");
+            StatusCode::OK
+        };
+        let router = Router::new().route("/", any(panics)).layer(from_fn(answered));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = tokio::spawn(async move { axum::serve(listener, router).await });
+        for method in ["GET", "POST"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let request = format!("{method} / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.starts_with("HTTP/1.1 500 "), "{method}: {answer:?}");
+        }
+        server.abort();
+    }
 }
