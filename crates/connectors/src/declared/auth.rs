@@ -25,27 +25,7 @@ use super::{
 /// Ways one connector may offer.
 const WAYS_MAX: usize = 8;
 const KINDS: [&str; 5] = ["none", "bearer", "basic", "api_key", "oauth2"];
-const KEYS: [&str; 19] = [
-    "kind",
-    "note",
-    "in",
-    "name",
-    "prefix",
-    "grants",
-    "token_url",
-    "authorize_url",
-    "scopes",
-    "pkce",
-    "client_auth",
-    "params",
-    "authorize_params",
-    "issuer",
-    "subject",
-    "audience",
-    "algorithm",
-    "key_id",
-    "claims",
-];
+const KEYS: [&str; 5] = ["kind", "note", "in", "name", "prefix"];
 /// What belongs to oauth2.
 const OAUTH_KEYS: [&str; 14] = [
     "grants",
@@ -277,7 +257,8 @@ fn way(node: &Node, names: &Names<'_>, problems: &mut Problems) -> Option<(&'sta
             }
         };
     }
-    let record = Record::read(node, "auth", &KEYS, problems)?;
+    let known: Vec<&str> = KEYS.iter().chain(&OAUTH_KEYS).copied().collect();
+    let record = Record::read(node, "auth", &known, problems)?;
     record.need("kind", "auth", problems)?;
     let kind = KINDS[record.word("kind", &KINDS, problems)?];
     let own: &[&str] = match kind {
@@ -286,7 +267,7 @@ fn way(node: &Node, names: &Names<'_>, problems: &mut Problems) -> Option<(&'sta
         _ => &[],
     };
     for entry in
-        record.entries().filter(|entry| !["kind", "note"].contains(&entry.key.as_str()) && KEYS.contains(&entry.key.as_str()))
+        record.entries().filter(|entry| !["kind", "note"].contains(&entry.key.as_str()) && known.contains(&entry.key.as_str()))
     {
         if !own.contains(&entry.key.as_str()) {
             problems.add(Code::UnknownKey, entry.at, format!("\"{}\" is not used by sign-in {kind}.", entry.key));
