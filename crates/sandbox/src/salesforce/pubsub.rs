@@ -298,19 +298,6 @@ pub(super) enum Broken {
     Reset,
 }
 
-impl Broken {
-    fn status(&self, line: &Line) -> Status {
-        match self {
-            Self::Expired => signed_out(),
-            Self::Unavailable => away(),
-            Self::Reset => {
-                line.reset();
-                Status::unavailable("RST_STREAM closed stream")
-            }
-        }
-    }
-}
-
 impl System {
     /// Events that a stream may deliver before it breaks, or how it breaks now.
     pub(super) fn before_break(&self, delivered: u64) -> Result<usize, Broken> {
@@ -437,7 +424,19 @@ impl Subscription {
         let mut news = self.system.bus.lock().news.subscribe();
         loop {
             news.borrow_and_update();
-            while let Some(response) = self.next(line)? {
+            loop {
+                let response = match self.next() {
+                    Ok(Some(response)) => response,
+                    Ok(None) => break,
+                    Err(Broken::Expired) => return Err(signed_out()),
+                    Err(Broken::Unavailable) => return Err(away()),
+                    Err(Broken::Reset) => {
+                        line.reset();
+                        // A broken line has no answer; any would race with its end.
+                        give.closed().await;
+                        return Ok(());
+                    }
+                };
                 if give.send(Ok(response)).await.is_err() {
                     return Ok(());
                 }
@@ -451,7 +450,7 @@ impl Subscription {
                 },
                 Ok(()) = news.changed() => {}
                 () = tokio::time::sleep(keepalive) => {
-                    self.still_signed_in()?;
+                    self.still_signed_in().map_err(|_| signed_out())?;
                     let response = self.alive();
                     if give.send(Ok(response)).await.is_err() {
                         return Ok(());
@@ -461,13 +460,13 @@ impl Subscription {
         }
     }
 
-    fn still_signed_in(&self) -> Result<(), Status> {
-        self.system.tokens.check(self.system.now_s(), &self.session.token).map(drop).map_err(|_| signed_out())
+    fn still_signed_in(&self) -> Result<(), Broken> {
+        self.system.tokens.check(self.system.now_s(), &self.session.token).map(drop).map_err(|_| Broken::Expired)
     }
 
     /// The next events, if there are some and they are wanted.
-    fn next(&mut self, line: &Line) -> Result<Option<FetchResponse>, Status> {
-        let left = self.system.before_break(self.delivered).map_err(|broken| broken.status(line))?;
+    fn next(&mut self) -> Result<Option<FetchResponse>, Broken> {
+        let left = self.system.before_break(self.delivered)?;
         let most = self.credit.min(BATCH_MAX).min(left);
         let events = self.system.bus.lock().after(&self.topic, self.place, most);
         let Some(last) = events.last() else { return Ok(None) };
