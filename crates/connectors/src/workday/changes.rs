@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     api::{self, invalid, text},
-    people::{get_worker, organization_reference, worker_id, worker_key, worker_reference},
+    people::{NOT_YET, get_worker, organization_reference, worker_id, worker_key, worker_reference},
     schema,
     settings::Settings,
     soap,
@@ -26,6 +26,8 @@ const COMMENTS_LOOKED_AT: usize = 1_000;
 /// person.
 const MARK_LIFE: Duration = Duration::from_secs(30 * DAY_S);
 const DAY_S: u64 = 24 * 3600;
+/// Nobody is hired longer ahead than this.
+const HIRED_AHEAD: Duration = Duration::from_secs(10 * 365 * DAY_S);
 
 /// The mark of a step in a comment.
 fn mark(cx: &Cx) -> String {
@@ -281,9 +283,8 @@ async fn set_account(cx: Cx, input: Json) -> Result<Json, StepError> {
         // The account may be there because an earlier attempt added it: the same values make sure of it. One of another
         // name is not ours to change.
         Err(error) if create && cx.in_doubt && error.code == "VALIDATION" => {
-            let found = get_worker(cx.clone(), json!({ "worker": worker, "groups": [] })).await?;
             let same = |user: &str| user.eq_ignore_ascii_case(text(&input, "user_name"));
-            if !found["user_id"].as_str().is_some_and(same) {
+            if !account_of(&cx, worker).await?.is_some_and(|user| same(&user)) {
                 return Err(error);
             }
             soap::operation(&cx, "Human_Resources", "Update_Workday_Account_Request", &body).await?;
@@ -293,6 +294,19 @@ async fn set_account(cx: Cx, input: Json) -> Result<Json, StepError> {
         }
     }
     Ok(json!({ "worker": worker, "user_name": input["user_name"] }))
+}
+
+/// The user name of a worker, or of a hire to come, who is told of only as of a later day.
+async fn account_of(cx: &Cx, worker: &str) -> Result<Option<String>, StepError> {
+    let mut asked = json!({ "worker": worker, "groups": [] });
+    let found = match get_worker(cx.clone(), asked.clone()).await {
+        Err(error) if error.code == NOT_YET => {
+            asked["as_of"] = json!(day_of(cx.now_s() + HIRED_AHEAD.as_secs().cast_signed()));
+            get_worker(cx.clone(), asked).await?
+        }
+        found => found?,
+    };
+    Ok(found["user_id"].as_str().map(str::to_owned))
 }
 
 async fn terminate(cx: Cx, input: Json) -> Result<Json, StepError> {

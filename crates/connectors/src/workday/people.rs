@@ -250,10 +250,13 @@ pub(super) async fn get_worker(cx: Cx, input: Json) -> Result<Json, StepError> {
     }
 }
 
+/// The code of [`not_yet`].
+pub(super) const NOT_YET: &str = "WORKER_NOT_YET";
+
 /// Somebody whose id is known, and who is not there on the day that is asked for.
 pub(super) fn not_yet(key: &str) -> StepError {
     let words = format!("Workday knows the worker {key}, but not on this day");
-    StepError::new(ErrorClass::NotFound, "WORKER_NOT_YET", words)
+    StepError::new(ErrorClass::NotFound, NOT_YET, words)
         .with_next("Ask as of a later day: a hire to come is invisible until its first day.")
 }
 

@@ -161,20 +161,29 @@ async fn with_too_many_events_nothing_is_started_twice() {
 async fn an_account_whose_answer_was_lost_is_there_and_the_step_goes_on() {
     let vendor = workday().await;
     let worker = happen(&vendor, "hire_worker", json!({}))["worker"]["number"].clone();
-    let input = json!({ "worker": worker, "user_name": "mira", "create": true, "expires": "2027-01-31T23:59:59Z" });
+    account_lost(&vendor, &worker, "mira").await;
+    // A hire to come is not told of before its first day, and has an account all the same.
+    let hired = happen(&vendor, "hire_worker", json!({ "days": 20, "first_name": "Nora" }));
+    account_lost(&vendor, &hired["worker"]["number"], "nora").await;
+    let day = json!({ "worker": hired["worker"]["number"], "as_of": hired["effective"] });
+    assert_eq!(done(&vendor, "get_worker", day).await["user_id"], "nora");
+    assert_eq!(done(&vendor, "get_worker", json!({ "worker": worker })).await["user_id"], "mira");
+}
+
+/// Adds an account whose answer is lost; the step finds it as its own, and leaves somebody else's alone.
+async fn account_lost(vendor: &Vendor, worker: &Json, user: &str) {
+    let input = json!({ "worker": worker, "user_name": user, "create": true, "expires": "2027-01-31T23:59:59Z" });
     vendor.sandbox.world().faults().add(Fault::new("workday", Kind::ResetAfter).on("/Human_Resources/").times(1));
     vendor.call("set_account", input.clone()).await.unwrap_err();
     let sent = vendor.sandbox.world().recorder().of("workday").last().unwrap().body.clone();
     assert!(sent.contains("<wd:Account_Expiration_Date>2027-01-31T23:59:59Z</wd:Account_Expiration_Date>"), "{sent}");
     vendor.call_with(in_doubt(vendor.cx("run_1/step")), "set_account", input.clone()).await.unwrap();
-    assert_eq!(done(&vendor, "get_worker", json!({ "worker": worker })).await["user_id"], "mira");
     let error = vendor.call("set_account", input).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "VALIDATION"), "nobody doubts: it is told");
     // In doubt, too, an account that somebody else gave the worker stays as it is.
-    let other = json!({ "worker": worker, "user_name": "mirabel", "create": true });
+    let other = json!({ "worker": worker, "user_name": format!("{user}bel"), "create": true });
     let error = vendor.call_with(in_doubt(vendor.cx("run_2/step")), "set_account", other).await.unwrap_err();
     assert_eq!((error.class, error.code.as_str()), (ErrorClass::Invalid, "VALIDATION"), "{error:?}");
-    assert_eq!(done(&vendor, "get_worker", json!({ "worker": worker })).await["user_id"], "mira");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::{
     workday::{
         answer::Answer,
         items::Kind,
-        people::{Change, Channel, Contact, Personal, View},
+        people::{Change, Channel, Contact, Personal, View, Worker},
         process::{Process, Start},
         state::State,
     },
@@ -217,15 +217,19 @@ fn account(state: &mut State, ask: &Ask<'_>, add: bool) -> Done {
     let none = Element::default();
     let data = ask.body.child("Workday_Account_for_Worker_Data").unwrap_or(&none);
     let user = text_of(data, "User_Name", &path)?.to_owned();
-    let has = state.today(worker, ask.now).is_some_and(|view| view.user_name.is_some());
-    if add && has {
+    // A hire to come has an account before its first day, too.
+    let ever = |worker: &'_ Worker| worker.view(Date::MAX, ask.now).map(|view| (view.hired, view.user_name.map(str::to_owned)));
+    let Some((hired, name)) = ever(&state.workers[worker]) else {
+        return Err(fault::invalid("The worker is not employed.", &path));
+    };
+    if add && name.is_some() {
         return Err(fault::invalid("The worker has a Workday Account already.", &path));
     }
-    let taken = state.visible(ask.now).any(|(place, view)| place != worker && view.user_name == Some(&user));
-    if taken {
+    let mut others = state.workers.iter().enumerate().filter(|(place, _)| *place != worker);
+    if others.any(|(_, other)| ever(other).is_some_and(|(_, name)| name.as_deref() == Some(&user))) {
         return Err(fault::invalid(&format!("The user name {user} is in use."), &path));
     }
-    let day = ask.today;
+    let day = ask.today.max(hired);
     // An account is no business process with approvals here.
     let parameters = Parameters { auto_complete: true, comment: None };
     parameters.start(state, ask, Process::Account, (worker, day), Change::UserName(user))?;
