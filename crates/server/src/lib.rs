@@ -128,10 +128,10 @@ async fn wrong_method(request: Request) -> Response {
     .into_response()
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Response {
+fn panicked(panic: &(dyn Any + Send), request_id: &str) -> Response {
     let reason =
         panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("?");
-    tracing::error!(reason, "http.panic: a handler panicked");
+    tracing::error!(reason, request_id, "http.panic: a handler panicked");
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "Liaison failed. The log has the details under this request id.")
         .into_response()
 }
@@ -146,10 +146,11 @@ fn wants_page(path: &str) -> bool {
 
 /// Answers a request, whatever becomes of its handler. What changes something is carried out whole, also when whoever
 /// asked for it has gone away meanwhile.
-async fn answered(request: Request, next: Next) -> Response {
+async fn answered(request: Request, next: Next, id: String) -> Response {
     let safe = request.method().is_safe();
     // A panic is told also when nobody waits for the answer any more.
-    let running = AssertUnwindSafe(next.run(request)).catch_unwind().map(|ran| ran.unwrap_or_else(|panic| panicked(&*panic)));
+    let running = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let running = running.map(move |ran| ran.unwrap_or_else(|panic| panicked(&*panic, &id)));
     if safe { running.await } else { ToItsEnd::new(running).await }
 }
 
@@ -188,7 +189,7 @@ async fn finished(app: &Shared, mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(RequestId(id.clone()));
     let page = wants_page(request.uri().path());
     let visit = page.then(|| ui::Visit::new(request.method(), request.uri(), request.headers(), &id));
-    let mut response = answered(request, next).await;
+    let mut response = answered(request, next, id.clone()).await;
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         let headers = response.headers().clone();
         let limited = error.status == StatusCode::TOO_MANY_REQUESTS;
@@ -250,13 +251,25 @@ fn random(app: &App) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use axum::middleware::from_fn;
+    use std::{
+        io::{self, Write},
+        sync::Arc,
+    };
+
+    use axum::{body::Body, middleware::from_fn};
+    use parking_lot::Mutex;
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::{TcpListener, TcpStream},
+        sync::Notify,
     };
+    use tower::ServiceExt;
 
     use super::*;
+
+    async fn layer(request: Request, next: Next) -> Response {
+        answered(request, next, "req_test".to_owned()).await
+    }
 
     #[tokio::test]
     async fn a_handler_that_panics_is_answered_for() {
@@ -264,7 +277,7 @@ mod tests {
             assert!(request.uri().path() != "/", "of a test");
             StatusCode::OK
         };
-        let router = Router::new().route("/", any(panics)).layer(from_fn(answered));
+        let router = Router::new().route("/", any(panics)).layer(from_fn(layer));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let server = tokio::spawn(async move { axum::serve(listener, router).await });
@@ -277,5 +290,52 @@ mod tests {
             assert!(answer.starts_with("HTTP/1.1 500 "), "{method}: {answer:?}");
         }
         server.abort();
+    }
+
+    /// What was logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_logged_under_its_request_id_also_when_its_sender_has_gone() {
+        let log = Log::default();
+        let writer = log.clone();
+        let _logged = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(move || writer.clone()).finish());
+        let (entered, released) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (enters, waits) = (Arc::clone(&entered), Arc::clone(&released));
+        let panics = async move |request: Request| {
+            enters.notify_one();
+            waits.notified().await;
+            assert!(request.uri().path() != "/", "of a test");
+            StatusCode::OK
+        };
+        let router = Router::new().route("/", any(panics)).layer(from_fn(layer));
+        let request = Request::post("/").body(Body::empty()).unwrap();
+        let mut call = Box::pin(router.oneshot(request));
+        tokio::select! {
+            answer = &mut call => panic!("answered before it was to be: {answer:?}"),
+            () = entered.notified() => {}
+        }
+        drop(call);
+        released.notify_one();
+        let logged = tokio::time::timeout(std::time::Duration::from_secs(10), async {
+            while !log.0.lock().windows(10).any(|part| part == b"http.panic") {
+                tokio::task::yield_now().await;
+            }
+        });
+        logged.await.expect("the panic is logged");
+        let text = String::from_utf8(log.0.lock().clone()).unwrap();
+        assert!(text.contains("req_test") && text.contains("of a test"), "{text}");
     }
 }
