@@ -201,17 +201,19 @@ impl Engine {
     pub(crate) async fn still_owns(&self, owner: WorkerId) -> bool {
         let good = || self.now().micros() < self.lease.good_until.load(Ordering::SeqCst) && !self.time.is_doubtful();
         // Nearly always: nothing has to be waited for then.
-        if self.worker() == owner && good() {
+        // Whether the lease is good is asked first: one that was lost and taken anew between the two has another owner.
+        if good() && self.worker() == owner {
             return true;
         }
         loop {
             let renewed = self.lease.renewed.notified();
             tokio::pin!(renewed);
             renewed.as_mut().enable();
+            let good = good();
             if self.worker() != owner {
                 return false;
             }
-            if good() {
+            if good {
                 return true;
             }
             self.lease.wanted.notify_one();
