@@ -185,7 +185,8 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
             return Err(Stopped);
         }
     };
-    let commit = RunCommit {
+    // Shared with whoever writes it: it is kept until that is known to be durable.
+    let commit = Arc::new(RunCommit {
         run: run.state.id,
         owner: run.owner,
         epoch: run.epoch,
@@ -196,10 +197,10 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
         listens: if matches!(then, Then::Waiting { .. }) { listens(&run.state) } else { Vec::new() },
         beside,
         then,
-    };
+    });
     run.state.journal.next_seq += i32::from(!only_looked);
     loop {
-        match engine.write_commit(commit.clone()).await {
+        match engine.write_commit(Arc::clone(&commit)).await {
             Ok(committed) => {
                 if committed == Committed::Done {
                     engine.count_end(&run.program, &commit.then, &run.state);

@@ -57,7 +57,7 @@ impl Engine {
     }
 
     /// Makes a commit durable, its large values first.
-    pub(crate) async fn write_commit(&self, commit: RunCommit) -> Result<Committed, StoreError> {
+    pub(crate) async fn write_commit(&self, commit: Arc<RunCommit>) -> Result<Committed, StoreError> {
         self.keep_blobs(&commit.beside).await?;
         self.writer.commit(commit).await
     }

@@ -76,9 +76,9 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::accept`].
-    pub async fn commit(&self, commit: RunCommit) -> Result<Committed, StoreError> {
+    pub async fn commit(&self, commit: impl Into<Arc<RunCommit>>) -> Result<Committed, StoreError> {
         let (reply, answer) = oneshot::channel();
-        self.wishes.send(Wish::Commit(Arc::new(commit), reply)).await.map_err(|_| stopped())?;
+        self.wishes.send(Wish::Commit(commit.into(), reply)).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 }
