@@ -132,7 +132,8 @@ impl Walk {
             let id = story.id(slug);
             if !story.runs.contains_key(slug) {
                 let event = json!({ "id": id, "lane": 0 }).to_string();
-                let (status, body) = server.api("POST", &format!("/api/v1/recipes/{slug}/runs"), Some(&event)).await;
+                let place = format!("/api/v1/recipes/{slug}/runs");
+                let (status, body) = server.api_with("POST", &place, Some(&event), &[("traceparent", TRACE)]).await;
                 assert!(matches!(status, 0 | 200 | 202 | 503), "{id}: {status} {body}");
                 let Some(run) = body["id"].as_str() else { continue };
                 story.runs.insert(slug, run.to_owned());
@@ -193,8 +194,12 @@ fn start(folder: &Path, database: Option<&str>, dies_at: Option<&str>) -> Proces
     Process::start_in("serve", folder, database, &["--lease", LEASE], &environment)
 }
 
-/// Every call was in the journal before it was made: there are as many attempts as calls, or more. So a finished step,
-/// which has no further attempt, was not called again.
+/// What whoever sends an event says of its trace: only then do calls tell which attempt's they are.
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+/// Every call was in the journal before it was made: there are as many attempts as calls, or more, and each call is
+/// another attempt's, which its span tells. So a finished step, which has no further attempt, was not called again, and an
+/// attempt that was lost together with its entry made no call: the next one would have had its number.
 async fn no_call_without_a_commit(server: &Process, target: &Target) {
     let mut attempts: HashMap<(String, u64), u64> = HashMap::new();
     let mut cursor = String::new();
@@ -215,7 +220,11 @@ async fn no_call_without_a_commit(server: &Process, target: &Target) {
         }
     }
     let mut calls: HashMap<(String, u64), u64> = HashMap::new();
+    let mut spans: HashSet<String> = HashSet::new();
     for call in target.calls() {
+        let (run, step, trace) = (&call.run, call.step, &call.trace);
+        assert!(trace.starts_with(&TRACE[..35]) && trace != TRACE, "{run}: the call of step {step} has the trace {trace:?}");
+        assert!(spans.insert(trace.clone()), "{run}: one attempt of step {step} was made twice");
         *calls.entry((call.run, call.step)).or_default() += 1;
     }
     for ((run, step), made) in calls {

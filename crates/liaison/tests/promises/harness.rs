@@ -285,6 +285,11 @@ impl Process {
     }
 
     pub(crate) async fn api(&self, method: &str, path: &str, body: Option<&str>) -> (u16, Value) {
+        self.api_with(method, path, body, &[]).await
+    }
+
+    /// The same with headers of the caller's own.
+    pub(crate) async fn api_with(&self, method: &str, path: &str, body: Option<&str>, own: &[(&str, &str)]) -> (u16, Value) {
         if self.address.is_empty() {
             // It died before it said where it listens.
             return (0, Value::Null);
@@ -296,6 +301,9 @@ impl Process {
                 "content-type",
                 if path.contains("/recipes/") && method == "PUT" { "application/yaml" } else { "application/json" },
             );
+        for (name, value) in own {
+            request = request.header(*name, *value);
+        }
         if let Some(body) = body {
             request = request.body(body.to_owned());
         }
