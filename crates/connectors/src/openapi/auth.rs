@@ -1,8 +1,41 @@
 //! Security schemes as ways to sign in.
 
+use std::str::FromStr;
+
+use ::http::HeaderName;
 use serde_json::{Map, Value as Json, json};
 
 use super::document::Document;
+
+/// A sign-in somebody names because the description does not, or names another one: `none`, `bearer`, `basic`,
+/// `api_key`, or `api_key:Header-Name`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignsIn(Json);
+
+impl SignsIn {
+    pub(super) fn way(&self) -> Json {
+        self.0.clone()
+    }
+}
+
+impl FromStr for SignsIn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (kind, name) = text.split_once(':').map_or((text, None), |(kind, name)| (kind, Some(name)));
+        match (kind, name) {
+            ("none" | "bearer" | "basic" | "api_key", None) => Ok(Self(json!(kind))),
+            ("api_key", Some(name)) if HeaderName::from_bytes(name.as_bytes()).is_ok() => {
+                Ok(Self(json!({"kind": "api_key", "in": "header", "name": name})))
+            }
+            ("api_key", Some(name)) => Err(format!("\"{}\" cannot be the name of a header", name.escape_debug())),
+            ("oauth2", _) => {
+                Err("oauth2 needs addresses: import with none, then write it under connection.auth of the file".to_owned())
+            }
+            _ => Err("a sign-in is none, bearer, basic, api_key or api_key:Header-Name".to_owned()),
+        }
+    }
+}
 
 /// The ways a description offers, those of its own requirement first.
 pub(super) fn read(document: &Document<'_>, report: &mut Vec<(String, String)>) -> Json {

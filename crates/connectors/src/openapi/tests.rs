@@ -164,6 +164,30 @@ fn a_part_of_a_text_without_version_or_address_can_be_imported() {
 }
 
 #[test]
+fn whoever_imports_can_say_how_connections_sign_in() {
+    for (text, wanted) in [
+        ("none", json!("none")),
+        ("basic", json!("basic")),
+        ("api_key", json!("api_key")),
+        ("api_key:X-Token", json!({"kind": "api_key", "in": "header", "name": "X-Token"})),
+    ] {
+        let imported = import(PETS, &Options { auth: Some(text.parse().unwrap()), ..Options::default() }).unwrap();
+        sound(&imported);
+        assert_eq!(file(&imported.text)["connection"]["auth"], wanted);
+        assert!(imported.report.iter().all(|(place, _)| !place.starts_with("security")), "{:?}", imported.report);
+    }
+    for (text, wanted) in [
+        ("oauth2", "write it under connection.auth"),
+        ("api_key:a b", "\"a b\" cannot be the name of a header"),
+        ("bearer:x", "a sign-in is none, bearer"),
+        ("digest", "a sign-in is none, bearer"),
+    ] {
+        let error = text.parse::<SignsIn>().unwrap_err();
+        assert!(error.contains(wanted), "{text}: {error}");
+    }
+}
+
+#[test]
 fn schemas_that_lead_to_each_other_without_end_are_cut() {
     let mut schemas = Map::new();
     for number in 0..200 {

@@ -1,6 +1,7 @@
 //! The connector for Stripe against the simulated Stripe.
 
 mod faults;
+mod imported;
 mod odd;
 #[path = "../support/shelf.rs"]
 #[expect(dead_code, reason = "other tests let files break off")]

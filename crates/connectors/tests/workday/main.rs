@@ -2,6 +2,7 @@
 
 mod actions;
 mod faults;
+mod imported;
 #[path = "../support/shelf.rs"]
 #[expect(dead_code, reason = "no file breaks off here")]
 mod shelf;

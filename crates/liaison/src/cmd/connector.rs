@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use connectors::{
     declared::{self, Outcome, SUFFIX},
-    openapi::{self, Imported, Options, TEXT_BYTES_MAX},
+    openapi::{self, Imported, Options, SignsIn, TEXT_BYTES_MAX},
 };
 use serde_json::json;
 
@@ -54,6 +54,10 @@ pub(crate) struct Import {
     /// Only operations whose path begins so; may be given more than once.
     #[arg(long, value_name = "PATH")]
     only: Vec<String>,
+    /// How connections sign in, if the description does not say or says it wrong: `none`, `bearer`, `basic`, `api_key`
+    /// (in the header X-API-Key) or `api_key:Header-Name`.
+    #[arg(long, value_name = "KIND")]
+    auth: Option<SignsIn>,
     /// Write it into this file instead of showing it.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -150,6 +154,7 @@ fn import(import: &Import) -> anyhow::Result<ExitCode> {
         base_url: import.base_url.clone(),
         part: import.part.clone(),
         only: import.only.clone(),
+        auth: import.auth.clone(),
     };
     let made = match openapi::import(&text, &options) {
         Ok(made) => made,

@@ -100,6 +100,10 @@ fn an_import_is_sound_and_reports_beside_it() {
     assert!(output.status.success(), "{}", told(&output));
     assert!(String::from_utf8_lossy(&output.stderr).contains("tiny: 1 actions"), "{}", told(&output));
     assert!(liaison(folder.path(), &["connector", "check", "tiny.connector.yaml"]).status.success());
+    let told_how = liaison(folder.path(), &["connector", "import", "tiny.yaml", "--auth", "api_key:X-Token"]);
+    assert!(String::from_utf8_lossy(&told_how.stdout).contains("X-Token"), "{}", told(&told_how));
+    let unknown = liaison(folder.path(), &["connector", "import", "tiny.yaml", "--auth", "digest"]);
+    assert!(!unknown.status.success() && told(&unknown).contains("a sign-in is none, bearer"), "{}", told(&unknown));
     let refused = liaison(folder.path(), &["connector", "import", "tiny.connector.yaml"]);
     assert!(refused.status.code() == Some(1) && told(&refused).contains("it has no paths"), "{}", told(&refused));
 }
