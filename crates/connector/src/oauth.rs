@@ -18,7 +18,7 @@ use self::order::Order;
 pub(crate) use self::slot::Tokens;
 pub use self::{
     keeper::{Ask, Keeper, Kept, Pair, Place, Turn},
-    sign_in::{Authorize, Begun, SignIn, exchange, kept_at, renew},
+    sign_in::{Authorize, Begun, SignIn, ends_us, exchange, kept_at, renew},
 };
 use crate::{
     Secret,

@@ -68,6 +68,8 @@ pub struct HealthView {
     pub since: Option<Timestamp>,
     /// The last call that was answered.
     pub last_used_at: Option<Timestamp>,
+    /// When its system ends the sign-in whatever is done, where that is known.
+    pub sign_in_ends_at: Option<Timestamp>,
 }
 
 /// What this process knows of connections.
@@ -291,7 +293,12 @@ impl Engine {
         let mut views = Vec::with_capacity(connections.len());
         for name in connections {
             let budget = self.store.budget(name).await?;
-            views.push(self.view(name, &gates, budget.as_ref(), now));
+            let mut view = self.view(name, &gates, budget.as_ref(), now);
+            view.sign_in_ends_at = self.sign_in_ends(name).await;
+            if let Some(ends) = view.sign_in_ends_at.filter(|_| view.reason.is_empty()) {
+                view.reason = self.ends_soon(ends).unwrap_or_default();
+            }
+            views.push(view);
         }
         Ok(views)
     }
@@ -299,7 +306,7 @@ impl Engine {
     fn view(&self, name: &str, gates: &[GateRow], budget: Option<&BudgetRow>, now: Timestamp) -> HealthView {
         let state = self.health.state(name);
         let last_used_at = state.as_ref().and_then(|state| state.last_used_at).max(self.health.used_at(name));
-        let view = |health, reason: String, since| HealthView { health, reason, since, last_used_at };
+        let view = |health, reason: String, since| HealthView { health, reason, since, last_used_at, sign_in_ends_at: None };
         if let Some(state) = &state
             && let Some(reason) = &state.needs_sign_in
         {

@@ -1,29 +1,35 @@
 //! Keeps sign-ins alive that a system ends when nobody uses them: a recipe may run once a month, its sign-in lasts a week.
+//! Where a system ends them however much they are used, says so in time.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use connector::{
     Connection, ErrorClass,
-    oauth::{self, Authorize, Keeper},
+    oauth::{self, Authorize},
 };
 use store::{ConnectionRow, StoreError, Timestamp};
 
-use crate::{Engine, keeper::StoreKeeper, registry};
+use crate::{Engine, measure, registry};
 
 /// How often they are looked at.
 const ROUND: Duration = Duration::from_secs(15 * 60);
 /// One is renewed once nobody used it for this part of its life: each day where it lasts a week. Several days on which
 /// nothing can be reached cost nothing then.
 const PART: u32 = 7;
+/// A person is told so long before a sign-in ends that nothing keeps alive, and again each day.
+const ENDS_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+const TELL_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// A token service may take so long.
 const WITHIN: Duration = Duration::from_secs(60);
 
 /// Renews sign-ins that nobody uses, again and again.
 pub(crate) async fn keep_alive(engine: Arc<Engine>) {
+    let mut told = HashMap::new();
     loop {
         if let Err(error) = engine.renew_idle().await {
             tracing::warn!(%error, "sign_in.idle: the store did not answer");
         }
+        engine.tell_of_ends(&mut told).await;
         if !engine.rest(ROUND).await {
             return;
         }
@@ -55,8 +61,7 @@ impl Engine {
         // What cannot be opened is told where it is used.
         let Ok(connection) = registry::open(&self.vault, row).await else { return Ok(()) };
         let Some(authorize) = self.signs_in_so(&connection) else { return Ok(()) };
-        let keeper = StoreKeeper(Arc::downgrade(self));
-        let kept = keeper.kept(&oauth::kept_at(&connection)).await?;
+        let kept = self.kept_token(&oauth::kept_at(&connection)).await.map_err(|error| error.to_string())?;
         let last = match &kept {
             // A token that was to be renewed then and was not is not used since. A system that does not say how long its
             // tokens are good leaves that open.
@@ -83,6 +88,49 @@ impl Engine {
         }
         tracing::info!(connection = row.name, "sign_in.idle: renewed, for nobody used it");
         Ok(())
+    }
+
+    /// When the sign-in of a connection ends whatever is done, where its system says so and people signed in here.
+    pub(crate) async fn sign_in_ends(&self, name: &str) -> Option<Timestamp> {
+        let connection = self.connection(name)?;
+        let authorize = self.signs_in_so(&connection).filter(|authorize| authorize.lasts.is_some())?;
+        // What cannot be read now is told of in the next round.
+        let pair = self.kept_token(&oauth::kept_at(&connection)).await.ok()??;
+        oauth::ends_us(&connection, &authorize, &pair).map(Timestamp::from_micros)
+    }
+
+    /// The words for a sign-in that ends soon.
+    pub(crate) fn ends_soon(&self, ends: Timestamp) -> Option<String> {
+        let now = self.now();
+        let day = jiff::Timestamp::from_microsecond(ends.micros()).ok()?.strftime("%Y-%m-%d");
+        let soon = ends > now && ends.since(now) <= ENDS_SOON;
+        soon.then(|| format!("Its sign-in ends on {day}: somebody must sign in anew before."))
+    }
+
+    /// Writes into the metrics and the log what ends when; `told` holds what is in the metrics, and when the log was told.
+    #[expect(clippy::cast_precision_loss, reason = "metrics are floats")]
+    async fn tell_of_ends(&self, told: &mut HashMap<String, Option<Timestamp>>) {
+        let ends = |name: &str, seconds: f64| {
+            metrics::gauge!("liaison_connection_sign_in_ends_seconds", "connection" => measure::connection(name)).set(seconds);
+        };
+        let mut known: Vec<String> = self.registry.current().connections.keys().cloned().collect();
+        known.extend(told.keys().filter(|name| !known.contains(name)).cloned().collect::<Vec<_>>());
+        for name in known {
+            match self.sign_in_ends(&name).await {
+                Some(at) => {
+                    ends(&name, at.micros() as f64 / 1e6);
+                    let last = told.entry(name.clone()).or_default();
+                    let now = self.now();
+                    if let Some(why) = self.ends_soon(at).filter(|_| last.is_none_or(|last| now.since(last) >= TELL_EVERY)) {
+                        tracing::warn!(connection = name, why, "sign_in.ends: a person is needed");
+                        *last = Some(now);
+                    }
+                }
+                // The connection was removed, or signs in otherwise now.
+                None if told.remove(&name).is_some() => ends(&name, 0.0),
+                None => {}
+            }
+        }
     }
 
     fn signs_in_so(&self, connection: &Connection) -> Option<Authorize> {

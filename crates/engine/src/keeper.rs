@@ -48,15 +48,7 @@ impl Keeper for StoreKeeper {
     }
 
     fn kept<'a>(&'a self, place: &'a Place) -> Kept<'a, Option<Pair>> {
-        Box::pin(async move {
-            let engine = self.engine()?;
-            let row = engine.store.token(&place.connection, &place.name).await.map_err(told)?;
-            // Somebody took the first turn and has nothing yet.
-            match row.filter(|row| row.revision > 0) {
-                Some(row) => engine.open_token(row).await.map(Some).map_err(told),
-                None => Ok(None),
-            }
-        })
+        Box::pin(async move { self.engine()?.kept_token(place).await.map_err(told) })
     }
 
     fn turn<'a>(&'a self, ask: Ask<'a>) -> Kept<'a, Turn> {
@@ -90,6 +82,7 @@ impl Engine {
         ]);
         secrets.extend(pair.refresh.as_ref().map(|refresh| ("refresh".to_owned(), text(refresh))));
         secrets.extend(pair.ends_us.map(|ends| ("ends".to_owned(), ends.to_string())));
+        secrets.extend(pair.since_us.map(|since| ("since".to_owned(), since.to_string())));
         let keep = |sealed| async move {
             let row = TokenRow {
                 sealed,
@@ -101,6 +94,15 @@ impl Engine {
             self.store.keep_token(&row, holder).await
         };
         self.vault.keep(&sealed_at(&place.connection, &place.name), &secrets, keep).await
+    }
+
+    pub(crate) async fn kept_token(&self, place: &Place) -> Result<Option<Pair>, StoreError> {
+        let row = self.store.token(&place.connection, &place.name).await?;
+        // Somebody took the first turn and has nothing yet.
+        match row.filter(|row| row.revision > 0) {
+            Some(row) => self.open_token(row).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// One that cannot be opened is worth nothing; only its number counts.
@@ -122,6 +124,7 @@ impl Engine {
             of: secrets.remove("of").unwrap_or_default(),
             ends_us: secrets.get("ends").and_then(|text| text.parse().ok()),
             renew_us: row.renew_at.map(Timestamp::micros),
+            since_us: secrets.get("since").and_then(|text| text.parse().ok()),
             revision: row.revision,
         })
     }

@@ -21,6 +21,8 @@ pub struct Pair {
     pub ends_us: Option<i64>,
     /// When to renew it, likewise.
     pub renew_us: Option<i64>,
+    /// When the system gave what gets the next one, in microseconds of the keeper's clock; `None` when somebody else was given it.
+    pub since_us: Option<i64>,
     /// Goes up with every new token; 0 for one that was never kept.
     pub revision: i64,
 }

@@ -50,6 +50,8 @@ pub struct Authorize {
     pub params: Vec<(String, String)>,
     /// What else the token service wants to be told, such as an audience.
     pub token_params: Vec<(String, String)>,
+    /// The system ends what people agreed to so long after they did, however much it is used.
+    pub lasts: Option<Duration>,
 }
 
 /// A sign-in that begins.
@@ -151,6 +153,16 @@ pub async fn exchange(
     Ok((Order::user_place(&connection.name), pair))
 }
 
+/// When the system ends what people agreed to, in microseconds of the keeper's clock: known where it ends by itself, and
+/// they agreed in a browser to the client the connection still has.
+#[must_use]
+pub fn ends_us(connection: &Connection, authorize: &Authorize, pair: &Pair) -> Option<i64> {
+    let given = connection.credentials.get("refresh_token").map(Secret::expose).unwrap_or_default();
+    let lasts = i64::try_from(authorize.lasts?.as_micros()).ok()?;
+    let since = pair.since_us.filter(|_| pair.of == user_fingerprint(&authorize.id, given))?;
+    Some(since.saturating_add(lasts))
+}
+
 /// Where the tokens of a connection that people sign in to are kept.
 #[must_use]
 pub fn kept_at(connection: &Connection) -> Place {
@@ -211,6 +223,7 @@ mod tests {
             pkce: true,
             params: vec![("prompt".to_owned(), "consent".to_owned()), ("redirect_uri".to_owned(), "https://evil".to_owned())],
             token_params: Vec::new(),
+            lasts: None,
         }
     }
 

@@ -139,7 +139,7 @@ impl Slot {
     async fn alone(&mut self, http: &Http, order: &Order) -> Result<(), StepError> {
         let refresh = self.refresh(order);
         let granted = ask(http, order, refresh.as_ref(), std::future::pending()).await.map_err(Refusal::settled)?;
-        self.take(pair_of(granted, refresh, order, 0, 0), 0);
+        self.take(pair_of(granted, (refresh, None), order, 0, 0), 0);
         Ok(())
     }
 
@@ -189,7 +189,8 @@ impl Slot {
         };
         match ask(http, order, refresh.as_ref(), still_at_it).await {
             Ok(granted) => {
-                let pair = pair_of(granted, refresh, order, seen, keeper.now_us());
+                let since = self.pair.as_ref().filter(|pair| pair.refresh.is_some()).and_then(|pair| pair.since_us);
+                let pair = pair_of(granted, (refresh, since), order, seen, keeper.now_us());
                 self.make_durable(order, keeper, turn.holder, pair).await
             }
             Err(refusal) => {
@@ -298,14 +299,20 @@ async fn ask(
     }
 }
 
-fn pair_of(granted: Granted, used: Option<Secret>, order: &Order, revision: i64, now_us: i64) -> Pair {
+/// `used` is what the tokens were got with, and since when that is there.
+fn pair_of(granted: Granted, used: (Option<Secret>, Option<i64>), order: &Order, revision: i64, now_us: i64) -> Pair {
+    let (used, since) = used;
+    let by_person = order.grant == super::Grant::RefreshToken;
+    // Some send the old one along with each answer: that makes it no younger.
+    let changed = granted.refresh.as_ref().is_some_and(|new| used.as_ref().is_none_or(|old| old.expose() != new.expose()));
     let us = |duration: Duration| now_us.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX));
     Pair {
         ends_us: granted.life.map(us),
         renew_us: granted.life.map(|life| us(life.saturating_sub(RENEW_BEFORE.min(life / 10)))),
         access: granted.access,
         // RFC 6749, 6: without a new one the old one stays good.
-        refresh: if order.grant == super::Grant::RefreshToken { granted.refresh.or(used) } else { None },
+        refresh: if by_person { granted.refresh.or(used) } else { None },
+        since_us: if by_person && changed { Some(now_us) } else { since },
         told: granted.told,
         of: order.of.clone(),
         revision,
@@ -319,6 +326,7 @@ pub(super) fn signed_in(granted: Granted, of: String, now_us: i64) -> Pair {
         ends_us: granted.life.map(us),
         renew_us: granted.life.map(|life| us(life.saturating_sub(RENEW_BEFORE.min(life / 10)))),
         access: granted.access,
+        since_us: granted.refresh.is_some().then_some(now_us),
         refresh: granted.refresh,
         told: granted.told,
         of,

@@ -228,6 +228,7 @@ impl OAuth2 {
             pkce: self.pkce,
             params: self.authorize_params.clone(),
             token_params: self.params.clone(),
+            lasts: None,
         }))
     }
 

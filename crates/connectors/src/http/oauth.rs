@@ -163,6 +163,7 @@ fn authorize(connection: &Connection, fields: &Map<String, Json>) -> Result<Auth
         pkce: fields.get("pkce").and_then(Json::as_bool).unwrap_or(true),
         params: pairs(fields, "authorize_params"),
         token_params: pairs(fields, "params"),
+        lasts: None,
     })
 }
 

@@ -189,6 +189,7 @@ pub(super) fn sign_in() -> SignIn {
             pkce: true,
             params: Vec::new(),
             token_params: Vec::new(),
+            lasts: None,
         }))
     })
 }

@@ -1,6 +1,6 @@
 //! What a connection to ServiceNow holds, and how it signs in.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use ::http::{HeaderName, header};
 use async_trait::async_trait;
@@ -15,11 +15,14 @@ use connector::{
 use serde_json::{Map, Value as Json, json};
 use url::Url;
 
-const KEYS: [&str; 6] = ["base_url", "auth", "check_fields", "jwt_subject", "jwt_key_id", "jwt_signature"];
+const KEYS: [&str; 7] = ["base_url", "auth", "refresh_token_days", "check_fields", "jwt_subject", "jwt_key_id", "jwt_signature"];
 const AUTHS: [&str; 5] = ["basic", "api_key", "client_credentials", "refresh_token", "jwt"];
 const SIGNATURES: [&str; 3] = ["RS256", "PS256", "ES256"];
 /// Where tokens are given out.
 const TOKEN_PATH: &str = "/oauth_token.do";
+/// How long a refresh token lasts unless the client's record at the instance says otherwise, in days; most that can be said.
+const REFRESH_TOKEN_DAYS: u64 = 100;
+const REFRESH_TOKEN_DAYS_MAX: u64 = 3650;
 /// How long an assertion is good, in seconds.
 const ASSERTION_S: i64 = 300;
 
@@ -32,6 +35,7 @@ pub(super) fn config_schema() -> Json {
                 "type": "string", "enum": AUTHS, "default": "basic", "title": "Sign-in",
                 "description": "basic: user name and password; new instances often refuse it. api_key: a key of an inbound authentication profile. client_credentials: an OAuth client with an application user. refresh_token: as a person who agrees in the browser, or whose refresh token you have; it ends after 100 days unless the instance says otherwise. jwt: an OAuth client with a private key."
             },
+            "refresh_token_days": {"type": "integer", "minimum": 1, "maximum": REFRESH_TOKEN_DAYS_MAX, "default": REFRESH_TOKEN_DAYS, "title": "Days a sign-in lasts", "description": "For refresh_token: the refresh token lifespan of the instance's OAuth client. Liaison says a week before that somebody must sign in anew."},
             "check_fields": {"type": "boolean", "default": true, "title": "Check fields", "description": "Looks fields up in the instance's dictionary before they are used: ServiceNow silently leaves out conditions on fields it does not know. Needs the right to read sys_dictionary and sys_db_object (role personalize_dictionary). Without it values stay texts."},
             "jwt_subject": {"type": "string", "title": "User of the assertion", "description": "For jwt: the user name (or what the instance compares) it speaks for."},
             "jwt_key_id": {"type": "string", "title": "Key id", "description": "For jwt: the key's name in the instance's JWT verifier map."},
@@ -96,6 +100,10 @@ pub(super) fn validate(config: &Json, credentials: &HashMap<String, Secret>) -> 
     if fields.get("check_fields").is_some_and(|value| !value.is_boolean() && !value.is_null()) {
         problems.add("config.check_fields", "check_fields must be true or false");
     }
+    let days = |value: &Json| value.as_u64().is_some_and(|days| (1..=REFRESH_TOKEN_DAYS_MAX).contains(&days));
+    if fields.get("refresh_token_days").is_some_and(|value| !days(value) && !value.is_null()) {
+        problems.add("config.refresh_token_days", format!("refresh_token_days must be from 1 to {REFRESH_TOKEN_DAYS_MAX}"));
+    }
     let (required, optional): (&[&str], &[&str]) = match auth(config) {
         "api_key" => (&["api_key"], &["webhook_key"]),
         "client_credentials" => (&["client_id", "client_secret"], &["webhook_key"]),
@@ -146,6 +154,12 @@ pub(super) fn checks_fields(cx: &Cx) -> bool {
     config.and_then(|config| config.get("check_fields")).and_then(Json::as_bool).unwrap_or(true)
 }
 
+/// The refresh token stays the same however often it is used, and ends with its days.
+fn sign_in_lasts(config: &Json) -> Duration {
+    let days = config.get("refresh_token_days").and_then(Json::as_u64).unwrap_or(REFRESH_TOKEN_DAYS);
+    Duration::from_secs(days.min(REFRESH_TOKEN_DAYS_MAX) * 24 * 3600)
+}
+
 /// How people sign in with a browser. New instances refuse a sign-in without a state, and public clients one without PKCE.
 pub(super) fn sign_in() -> SignIn {
     SignIn::new(|connection| {
@@ -170,6 +184,7 @@ pub(super) fn sign_in() -> SignIn {
             pkce: true,
             params: Vec::new(),
             token_params: Vec::new(),
+            lasts: Some(sign_in_lasts(config)),
         }))
     })
 }

@@ -177,6 +177,7 @@ pub(super) fn sign_in() -> SignIn {
             pkce: true,
             params: Vec::new(),
             token_params: Vec::new(),
+            lasts: None,
         }))
     })
 }

@@ -18,6 +18,8 @@ use crate::world::World;
 struct Service {
     asked: Mutex<Vec<String>>,
     refuses: Mutex<bool>,
+    /// It sends the same refresh token along with each answer.
+    keeps: Mutex<bool>,
 }
 
 impl Service {
@@ -50,12 +52,13 @@ impl Service {
             asked.push(form);
             asked.len()
         };
+        let refresh = if *self.keeps.lock() { 1 } else { number };
         let (status, body) = if *self.refuses.lock() {
             ("400 Bad Request", json!({ "error": "invalid_grant" }))
         } else {
             (
                 "200 OK",
-                json!({ "access_token": format!("access-{number}"), "refresh_token": format!("refresh-{number}"), "expires_in": 600 }),
+                json!({ "access_token": format!("access-{number}"), "refresh_token": format!("refresh-{refresh}"), "expires_in": 600 }),
             )
         };
         let body = body.to_string();
@@ -116,4 +119,30 @@ async fn a_sign_in_nobody_uses_is_renewed_by_one_process_until_it_is_refused() {
     world.leap(Duration::from_secs(45 * 60)).await;
     assert!(service.asked().len() > asked.len() + 2, "it is kept alive again: {:?}", service.asked());
     assert_ne!(health().await, Health::NeedsSignIn);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_ends_however_much_it_is_used_is_told_of_a_week_before() {
+    let (service, url) = Service::start().await;
+    *service.keeps.lock() = true;
+    let lasts = Duration::from_secs(7 * 24 * 3600 + 4 * 3600);
+    let world = World::new(2, &[("crm", json!({ "tokens": url, "lasts_s": lasts.as_secs() }))], &[]).await;
+    let view = async || world.engines[1].health_of(&["crm"]).await.unwrap().remove(0);
+    assert_eq!(view().await.sign_in_ends_at, None, "nobody has signed in yet");
+    signs_in(&world).await;
+    let ends = view().await.sign_in_ends_at.expect("it is known");
+    assert_eq!(view().await.reason, "");
+    world.leap(Duration::from_secs(5 * 3600)).await;
+    assert!(service.asked().len() > 2, "it was renewed meanwhile: {:?}", service.asked());
+    let soon = view().await;
+    assert_eq!(soon.sign_in_ends_at, Some(ends), "the same token again makes it no younger");
+    assert!(soon.reason.starts_with("Its sign-in ends on ") && soon.health != Health::NeedsSignIn, "{soon:?}");
+
+    // Somebody signs in anew; a token that is replaced with each answer begins its days anew, too.
+    *service.keeps.lock() = false;
+    signs_in(&world).await;
+    let anew = view().await;
+    assert!(anew.sign_in_ends_at > Some(ends) && anew.reason.is_empty(), "{anew:?}");
+    world.leap(Duration::from_secs(5 * 3600)).await;
+    assert!(view().await.sign_in_ends_at > anew.sign_in_ends_at);
 }

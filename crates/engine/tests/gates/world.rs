@@ -288,6 +288,7 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
                     pkce: true,
                     params: Vec::new(),
                     token_params: Vec::new(),
+                    lasts: connection.config["lasts_s"].as_u64().map(Duration::from_secs),
                 }))
             })
             .idle_life(IDLE_LIFE),

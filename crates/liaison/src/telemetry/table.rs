@@ -37,6 +37,7 @@ pub(super) const METRICS: &[(&str, Kind, &str)] = &[
     ("liaison_commit_failed_total", Counter, "Commits of runs that the database refused for good"),
     ("liaison_commit_retried_total", Counter, "Commits of runs that had to wait for the database"),
     ("liaison_connection_needs_sign_in", Gauge, "1 while a person must sign in anew, by connection"),
+    ("liaison_connection_sign_in_ends_seconds", Gauge, "When the system ends the sign-in, in seconds since 1970, by connection"),
     ("liaison_database_bytes", Gauge, "Bytes of the database"),
     ("liaison_database_free_bytes", Gauge, "Bytes in the database that hold nothing"),
     ("liaison_database_log_bytes", Gauge, "Bytes of the write-ahead log beside the database"),

@@ -20,6 +20,9 @@ pub(crate) struct HealthOut {
     since: Option<String>,
     /// The last call that was answered.
     last_used_at: Option<String>,
+    /// When the other system ends the sign-in, however much it is used; null when it does not, or nobody knows. A week before,
+    /// `state_reason` says so.
+    sign_in_ends_at: Option<String>,
 }
 
 /// How a day's limit is used.
@@ -41,6 +44,7 @@ impl HealthOut {
             state_reason: (!reason.is_empty()).then_some(reason),
             since: view.since.filter(|_| !damaged).map(instant),
             last_used_at: view.last_used_at.map(instant),
+            sign_in_ends_at: view.sign_in_ends_at.map(instant),
         }
     }
 
