@@ -21,6 +21,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (17, "data_keys", include_str!("../../../migrations/postgres/0017_data_keys.sql")),
     (18, "shapes", include_str!("../../../migrations/postgres/0018_shapes.sql")),
     (19, "lent", include_str!("../../../migrations/postgres/0019_lent.sql")),
+    (20, "journal", include_str!("../../../migrations/postgres/0020_journal.sql")),
 ];
 
 #[cfg(test)]
