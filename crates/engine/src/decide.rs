@@ -12,15 +12,15 @@ mod streams;
 mod undo;
 mod waits;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use connector::ErrorClass;
 use formula::Shared;
 use serde_json::{Map, Value as Json};
-use store::{Ending, Entry, ErrorRecord, ITEMS_FAILED, Journal, RunId, StepPath, StepState, Then, Timestamp, Via, WaitingFor};
+use store::{
+    Ending, Entry, ErrorRecord, ITEMS_FAILED, Journal, PathMap, PathSet, RunId, StepPath, StepState, Then, Timestamp, Via,
+    WaitingFor,
+};
 
 use crate::{
     address::Addresses,
@@ -48,7 +48,7 @@ pub struct RunState {
     /// Entries decided but not yet durable.
     pub pending: Vec<Entry>,
     /// Attempts this process has under way.
-    pub in_flight: HashSet<StepPath>,
+    pub in_flight: PathSet,
     /// The most attempts any step needed.
     pub attempts: i32,
     /// When something is due although attempts are under way, as decided last.
@@ -56,13 +56,13 @@ pub struct RunState {
     /// What `save` steps changed, to be written with the run's end.
     pub saved: Map<String, Json>,
     /// The `save` steps that count in it already.
-    saves: HashSet<StepPath>,
+    saves: PathSet,
     /// What the caller is answered, once a `respond` was reached.
     pub response: Option<Arc<Json>>,
     /// Makes the addresses at which steps are called back.
     pub addresses: Option<Arc<Addresses>>,
     /// Loops under way: what their passes gave so far.
-    loops: HashMap<StepPath, LoopState>,
+    loops: PathMap<LoopState>,
     /// Its place before the gates of connections; a trial has none.
     pub(crate) seat: Option<Seat>,
 }
@@ -155,14 +155,14 @@ impl RunState {
             id,
             journal,
             pending: Vec::new(),
-            in_flight: HashSet::new(),
+            in_flight: PathSet::default(),
             attempts,
             wake: None,
             saved: Map::new(),
-            saves: HashSet::new(),
+            saves: PathSet::default(),
             response: None,
             addresses: None,
-            loops: HashMap::new(),
+            loops: PathMap::default(),
             seat: None,
         }
     }
