@@ -4,7 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use connector::{Cx, ErrorClass, StepError};
 use serde_json::Value as Json;
-use store::{DeadLetter, Ending, Entry, RunId, RunRow, RunStatus, StoreError, Then, Via};
+use sha2::{Digest as _, Sha256};
+use store::{DeadLetter, Ending, Entry, Journal, RunId, RunRow, RunStatus, StoreError, Then, Timestamp, Via};
 
 use crate::{
     Engine, Event, Intake, IntakeError, LiveRecipe,
@@ -32,8 +33,6 @@ pub struct Replay {
     pub event: Option<Json>,
     /// This version instead of the active one.
     pub version: Option<i32>,
-    /// Replays under the same key are one.
-    pub key: Option<String>,
 }
 
 /// Why a wish could not be carried out.
@@ -78,29 +77,27 @@ impl Engine {
     /// # Errors
     /// [`ControlError`]; nothing changed then.
     pub async fn cancel(&self, id: RunId, by: &str) -> Result<(), ControlError> {
-        // A running run writes on: its journal may grow between the look and the write.
-        const LOOKS: u32 = 20;
-        for _ in 0..LOOKS {
-            let run = self.find(id).await?;
-            if run.status.is_final() {
-                return Err(ControlError::NotNow(format!("This run is already over: it {}.", run.status.as_str())));
-            }
-            let seq = self.store.next_seq(id).await?;
-            let began = self.beginning(id, false).await?;
-            let now = self.now();
-            let entry = Entry::Ended { at: now, how: Ending::Cancelled, out: None, err: None, by: Some(by.to_owned()) };
-            let then = Then::Cancelled { at: now };
-            let beside: Vec<_> = run.parent.iter().map(|parent| answer_to(parent, id, &run.slug, &then, None, now)).collect();
-            if self.store.cancel(id, seq, &store::write_chunk(&[entry])?, &beside, now).await? {
-                metrics::counter!("liaison_runs_ended_total", "recipe" => crate::measure::recipe(&run.slug), "status" => "cancelled").increment(1);
-                crate::trace::cancelled(id, (&run.slug, run.version), &began, now);
-                self.live.changed(id);
-                self.wake_at(now);
-                self.cancel_called(id, by).await;
-                return Ok(());
-            }
+        let over = |run: &RunRow| ControlError::NotNow(format!("This run is already over: it {}.", run.status.as_str()));
+        let run = self.find(id).await?;
+        if run.status.is_final() {
+            return Err(over(&run));
         }
-        Err(ControlError::NotNow("The run moves too fast to be cancelled. Try again.".to_owned()))
+        let began = self.beginning(id, false).await?;
+        let now = self.now();
+        let entry = Entry::Ended { at: now, how: Ending::Cancelled, out: None, err: None, by: Some(by.to_owned()) };
+        let then = Then::Cancelled { at: now };
+        let beside: Vec<_> = run.parent.iter().map(|parent| answer_to(parent, id, &run.slug, &then, None, now)).collect();
+        if !self.store.cancel(id, &store::write_chunk(&[entry])?, &beside, now).await? {
+            // It ended since the look.
+            return Err(over(&self.find(id).await?));
+        }
+        metrics::counter!("liaison_runs_ended_total", "recipe" => crate::measure::recipe(&run.slug), "status" => "cancelled")
+            .increment(1);
+        crate::trace::cancelled(id, (&run.slug, run.version), &began, now);
+        self.live.changed(id);
+        self.wake_at(now);
+        self.cancel_called(id, by).await;
+        Ok(())
     }
 
     /// Cancels the runs whose ends a cancelled run waited for. Those that are over by now stay as they are.
@@ -118,23 +115,26 @@ impl Engine {
 
     /// A call that was under way when its caller was cancelled may have accepted a run since: nobody waits for it.
     pub(crate) async fn follow_caller(&self, run: RunId, caller: RunId) {
-        if self.is_cancelled(caller, run).await {
+        if self.cancelled_at(caller, run).await.is_some() {
             self.cancel_called(caller, "the run that called it").await;
         }
     }
 
     /// The same for a run that goes on from the store: whoever cancelled its caller may have died before it came to this.
-    /// True when it is cancelled now.
-    pub(crate) async fn follows_cancelled(&self, run: RunId, caller: RunId) -> bool {
-        self.is_cancelled(caller, run).await && self.cancel(run, "the run that called it").await.is_ok()
+    /// One that a person let go on since goes on. True when it is cancelled now.
+    pub(crate) async fn follows_cancelled(&self, run: RunId, caller: RunId, journal: &Journal) -> bool {
+        let Some(cancelled_at) = self.cancelled_at(caller, run).await else { return false };
+        let resumed_since = journal.since > journal.accepted_at && journal.since >= cancelled_at;
+        !resumed_since && self.cancel(run, "the run that called it").await.is_ok()
     }
 
-    async fn is_cancelled(&self, caller: RunId, run: RunId) -> bool {
+    /// When a run that called another was cancelled.
+    async fn cancelled_at(&self, caller: RunId, run: RunId) -> Option<Timestamp> {
         match self.store.run(caller).await {
-            Ok(row) => row.is_some_and(|row| row.status == RunStatus::Cancelled),
+            Ok(row) => row.filter(|row| row.status == RunStatus::Cancelled)?.ended_at,
             Err(error) => {
                 tracing::warn!(run.id = %run, %error, "run.cancel: it is not known whether its caller was cancelled");
-                false
+                None
             }
         }
     }
@@ -176,18 +176,34 @@ impl Engine {
             }
             None => self.event(id).await?,
         };
-        let key = wish.key.map(Into::into);
-        let event = Event { data, via: Via::Replay, key, key_wins: true, fingerprint: None, replay_of: Some(id) };
+        // One replay for one failure: also when two people ask for it at once, and when whoever asked was gone before the
+        // failed run was settled.
+        let open = run.dead_letter == Some(DeadLetter::Open);
+        let key = run.ended_at.filter(|_| open).map(|ended| format!("replay:{id}:{}", ended.micros()).into());
+        let fingerprint = serde_json::to_vec(&*data).ok().and_then(|bytes| Sha256::digest(bytes)[..16].try_into().ok());
+        let event = Event { data, via: Via::Replay, key, key_wins: true, fingerprint, replay_of: Some(id) };
         match self.accept(recipe, event).await? {
-            Intake::Accepted { run: new, .. } | Intake::Duplicate { run: new, .. } => {
-                if run.status == RunStatus::Failed {
-                    self.settle(id, DeadLetter::Replayed, Entry::Replayed { at: self.now(), run: new }).await?;
+            Intake::Accepted { run: new, .. } => {
+                self.replayed(&run, new).await?;
+                Ok(new)
+            }
+            Intake::Duplicate { run: new, same_content } => {
+                self.replayed(&run, new).await?;
+                if !same_content {
+                    return Err(ControlError::NotNow(format!("This run was replayed already with another event, as run {new}.")));
                 }
-                self.live.changed(id);
                 Ok(new)
             }
             Intake::Filtered => Err(ControlError::NotNow("The recipe's trigger does not want this event.".to_owned())),
         }
+    }
+
+    async fn replayed(&self, run: &RunRow, new: RunId) -> Result<(), ControlError> {
+        if run.status == RunStatus::Failed {
+            self.settle(run.id, DeadLetter::Replayed, Entry::Replayed { at: self.now(), run: new }).await?;
+        }
+        self.live.changed(run.id);
+        Ok(())
     }
 
     /// A recipe that is switched on, as if another version of it were the active one.
@@ -265,8 +281,11 @@ impl Engine {
         self.store.run(id).await?.ok_or(ControlError::NotFound(id))
     }
 
-    /// The event of a run.
-    pub(crate) async fn event(&self, id: RunId) -> Result<Arc<Json>, ControlError> {
+    /// The event of a run, wherever it is kept.
+    ///
+    /// # Errors
+    /// [`ControlError::NotKept`] when the data of the run is gone.
+    pub async fn event(&self, id: RunId) -> Result<Arc<Json>, ControlError> {
         let began = self.beginning(id, true).await;
         // Asked after the journal was read: what was there then is whole.
         if self.forgotten(id).await?.is_some() {

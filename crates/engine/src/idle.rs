@@ -91,20 +91,26 @@ impl Engine {
     }
 
     /// When the sign-in of a connection ends whatever is done, where its system says so and people signed in here.
-    pub(crate) async fn sign_in_ends(&self, name: &str) -> Option<Timestamp> {
-        let connection = self.connection(name)?;
-        let authorize = self.signs_in_so(&connection).filter(|authorize| authorize.lasts.is_some())?;
-        // What cannot be read now is told of in the next round.
-        let pair = self.kept_token(&oauth::kept_at(&connection)).await.ok()??;
-        oauth::ends_us(&connection, &authorize, &pair).map(Timestamp::from_micros)
+    pub(crate) async fn sign_in_ends(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+        let Some(connection) = self.connection(name) else { return Ok(None) };
+        let Some(authorize) = self.signs_in_so(&connection).filter(|authorize| authorize.lasts.is_some()) else {
+            return Ok(None);
+        };
+        let pair = self.kept_token(&oauth::kept_at(&connection)).await?;
+        Ok(pair.and_then(|pair| oauth::ends_us(&connection, &authorize, &pair)).map(Timestamp::from_micros))
     }
 
-    /// The words for a sign-in that ends soon.
+    /// The words for a sign-in that ends soon, or has ended.
     pub(crate) fn ends_soon(&self, ends: Timestamp) -> Option<String> {
         let now = self.now();
         let day = jiff::Timestamp::from_microsecond(ends.micros()).ok()?.strftime("%Y-%m-%d");
-        let soon = ends > now && ends.since(now) <= ENDS_SOON;
-        soon.then(|| format!("Its sign-in ends on {day}: somebody must sign in anew before."))
+        match ends <= now {
+            true => Some(format!("Its sign-in ended on {day}: somebody must sign in anew.")),
+            false if ends.since(now) <= ENDS_SOON => {
+                Some(format!("Its sign-in ends on {day}: somebody must sign in anew before."))
+            }
+            false => None,
+        }
     }
 
     /// Writes into the metrics and the log what ends when; `told` holds what is in the metrics, and when the log was told.
@@ -117,7 +123,9 @@ impl Engine {
         known.extend(told.keys().filter(|name| !known.contains(name)).cloned().collect::<Vec<_>>());
         for name in known {
             match self.sign_in_ends(&name).await {
-                Some(at) => {
+                // Looked at again in the next round; until then it stays as it was told.
+                Err(_) => {}
+                Ok(Some(at)) => {
                     ends(&name, at.micros() as f64 / 1e6);
                     let last = told.entry(name.clone()).or_default();
                     let now = self.now();
@@ -127,8 +135,8 @@ impl Engine {
                     }
                 }
                 // The connection was removed, or signs in otherwise now.
-                None if told.remove(&name).is_some() => ends(&name, 0.0),
-                None => {}
+                Ok(None) if told.remove(&name).is_some() => ends(&name, 0.0),
+                Ok(None) => {}
             }
         }
     }

@@ -212,7 +212,6 @@ impl Engine {
                 Ok(None)
             }
             OperationKind::Replay => {
-                let key = format!("{}:{}", operation.id, item.run);
                 let event = match &operation.options.patch {
                     None => None,
                     Some(patch) => {
@@ -221,7 +220,7 @@ impl Engine {
                         Some(event)
                     }
                 };
-                self.replay_with(item.run, Replay { event, key: Some(key), version: None }).await.map(Some)
+                self.replay_with(item.run, Replay { event, version: None }).await.map(Some)
             }
         }
     }

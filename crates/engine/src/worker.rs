@@ -161,17 +161,18 @@ impl Room {
 
 /// Goes on with a claimed run from its journal.
 async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Place) {
-    if let Some(caller) = &claim.parent
-        && engine.follows_cancelled(claim.id, caller.run).await
-    {
-        return;
-    }
     let taken = async {
         let program = engine.program(claim.recipe, claim.version).await?;
         let journal = engine.take_journal(&claim, &program).await?;
         Ok((program, journal))
     };
-    match taken.await {
+    let taken = taken.await;
+    if let (Some(caller), Ok((_, journal))) = (&claim.parent, &taken)
+        && engine.follows_cancelled(claim.id, caller.run, journal).await
+    {
+        return;
+    }
+    match taken {
         Ok((program, journal)) => match prepare(engine, &claim, &program, journal).await {
             Ok((mut state, about)) => {
                 state.seat = Some(Seat::of(engine, claim.recipe, claim.id, about.via));

@@ -273,6 +273,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_handler_that_panics_is_answered_for() {
+        // The place that logs belongs to whichever test comes to it first.
+        let _logged = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(io::sink).finish());
         let panics = async |request: Request| {
             assert!(request.uri().path() != "/", "of a test");
             StatusCode::OK

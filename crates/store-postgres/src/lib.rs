@@ -284,8 +284,8 @@ impl Store for PostgresStore {
         ask!(self, connection => control::resume(connection, run, version, seq, chunk, now))
     }
 
-    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError> {
-        ask!(self, connection => control::cancel(connection, run, seq, chunk, beside, now))
+    async fn cancel(&self, run: RunId, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError> {
+        ask!(self, connection => control::cancel(connection, run, chunk, beside, now))
     }
 
     async fn answer(&self, run: RunId, answer: &Answer) -> Result<Answered, StoreError> {

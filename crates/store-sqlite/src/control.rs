@@ -58,7 +58,6 @@ async fn lane_of(connection: &mut SqliteConnection, run: RunId) -> Result<Option
 pub(crate) async fn cancel(
     connection: &mut SqliteConnection,
     run: RunId,
-    seq: i32,
     chunk: &[u8],
     beside: &[Beside],
     now: Timestamp,
@@ -74,9 +73,11 @@ pub(crate) async fn cancel(
     .await
     .map_err(failed)?
     .rows_affected();
-    if moved == 0 || !append(&mut transaction, run, seq, chunk).await? {
+    if moved == 0 {
         return Ok(false);
     }
+    let sql = "insert into journal (run_id, seq, chunk) select ?1, coalesce(max(seq) + 1, 0), ?2 from journal where run_id = ?1";
+    sqlx::query(sql).bind(run.0).bind(chunk).execute(&mut *transaction).await.map_err(failed)?;
     beside::change(&mut transaction, run, beside).await?;
     if let Some(lane) = lane_of(&mut transaction, run).await? {
         lanes::leave(&mut transaction, run, &lane.key, Some(now)).await?;

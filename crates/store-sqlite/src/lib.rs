@@ -142,12 +142,27 @@ impl SqliteStore {
         // Whoever holds the lock brings the schema up to date. Not `run`: a future that holds it cannot
         // be spawned.
         if lock.is_some() {
+            let anew = shrink::writes_journal_anew(&mut writer).await;
+            if anew {
+                let bytes = std::fs::metadata(&file).map_or(0, |found| found.len());
+                tracing::info!(
+                    bytes,
+                    "store.journal: it is written anew, once; that takes about 20 s a GB, and begins again if it is stopped"
+                );
+                // What was promised to go does not stay in the pages it lay in before.
+                sqlx::query("pragma secure_delete = on").execute(&mut writer).await.map_err(|error| broken(&error))?;
+            }
             migrations().run_direct(None, &mut writer, false).await.map_err(|error| match error {
                 MigrateError::VersionMissing(step) | MigrateError::VersionTooNew(step, _) => {
                     OpenError::Newer { file: file.clone(), step }
                 }
                 error => broken(&error),
             })?;
+            if anew {
+                for sql in ["pragma secure_delete = fast", "pragma wal_checkpoint(truncate)"] {
+                    sqlx::query(sql).execute(&mut writer).await.map_err(|error| broken(&error))?;
+                }
+            }
             let bytes = std::fs::metadata(&file).map_or(0, |found| found.len());
             match shrink::convert(&mut writer, bytes, shrink::CONVERT_BYTES_MAX).await {
                 Ok(true) => {}
@@ -292,8 +307,8 @@ impl Store for SqliteStore {
         control::resume(&mut *self.writer().await, run, version, seq, chunk, now).await
     }
 
-    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError> {
-        control::cancel(&mut *self.writer().await, run, seq, chunk, beside, now).await
+    async fn cancel(&self, run: RunId, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError> {
+        control::cancel(&mut *self.writer().await, run, chunk, beside, now).await
     }
 
     async fn answer(&self, run: RunId, answer: &Answer) -> Result<Answered, StoreError> {

@@ -1,4 +1,4 @@
-//! Makes a database of an older build one that can give room back while it works.
+//! Makes a database of an older build one that can give room back while it works, and tells what else is written anew.
 
 use sqlx::{AssertSqlSafe, Connection, SqliteConnection};
 
@@ -23,6 +23,16 @@ pub(crate) async fn convert(connection: &mut SqliteConnection, bytes: u64, bytes
     sqlx::query(AssertSqlSafe(format!("pragma auto_vacuum = {INCREMENTAL}"))).execute(&mut *connection).await?;
     sqlx::query("vacuum").execute(&mut *connection).await?;
     Ok(true)
+}
+
+/// From this step of the schema on the journal lies in the order it was written.
+const JOURNAL_AS_WRITTEN: i64 = 20;
+
+/// Whether an older build kept a journal here.
+pub(crate) async fn writes_journal_anew(connection: &mut SqliteConnection) -> bool {
+    let step = sqlx::query_scalar::<_, i64>("select coalesce(max(version), 0) from _sqlx_migrations").fetch_one(connection).await;
+    // A database without that table is a new one.
+    step.is_ok_and(|step| step > 1 && step < JOURNAL_AS_WRITTEN)
 }
 
 /// What writing a database anew came to.

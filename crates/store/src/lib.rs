@@ -176,10 +176,10 @@ pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Bl
     /// journal went on meanwhile.
     async fn resume(&self, run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Ends a run that is not over. Appends `chunk` as number `seq`. Whoever owned it is refused from
-    /// then on, `beside` is written with it, and the next run of its lane is due. False when the run is
-    /// over or its journal went on meanwhile.
-    async fn cancel(&self, run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError>;
+    /// Ends a run that is not over. Appends `chunk` behind whatever was written until then, so that a run that
+    /// commits all the time can be cancelled, too. Whoever owned it is refused from then on, `beside` is written
+    /// with it, and the next run of its lane is due. False when the run is over.
+    async fn cancel(&self, run: RunId, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Result<bool, StoreError>;
 
     /// Gives a waiting step of a run what it waits for and makes the run due. A step that does not wait
     /// yet finds it when it does.

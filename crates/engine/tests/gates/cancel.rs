@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use engine::{Decision, EngineSettings, TalkError, control::ControlError};
+use engine::{Decision, EngineSettings, TalkError, control::ControlError, resume::Resumption};
 use serde_json::{Map, Value, json};
 use store::{DeadLetter, Ending, Entry, RunId, RunRow, RunStatus, WaitingFor};
 
@@ -393,6 +393,25 @@ async fn a_cancelled_caller_cancels_the_runs_it_waits_for() {
     leaves.sort_by_key(|status| status.number());
     assert_eq!(leaves, [RunStatus::Succeeded, RunStatus::Cancelled], "what was only started goes on");
     assert_eq!(calls(&world), 1);
+}
+
+/// Its caller went on without it and was cancelled later; that says nothing of a dead letter a person lets go on.
+#[tokio::test(start_paused = true)]
+async fn a_called_run_that_is_resumed_goes_on_though_its_caller_was_cancelled_before() {
+    let caller = "steps:\n  - id: t\n    try: [{ id: sub, call: leaf }]\n    catch: [{ id: c, set: { why: x } }]\n  \
+                  - id: ask\n    wait: { approval: { from: { group: g }, ask: \"ok?\" } }\n";
+    let leaf = "connections: { crm: sys }\nsteps:\n  - { id: pay, do: crm.post, with: { bad: true } }\n";
+    let world = World::with(2, &[("crm", json!({}))], &[("top", caller), ("leaf", leaf)], two()).await;
+    let run = world.send(0, "top", json!({})).await;
+    world.pass(MINUTE).await;
+    let child = world.runs().await.into_iter().find(|row| row.slug == "leaf").unwrap();
+    assert_eq!((world.run(run).await.status, child.status), (RunStatus::Waiting, RunStatus::Failed));
+    world.engines[1].cancel(run, "ines").await.unwrap();
+    world.pass(Duration::from_secs(5)).await;
+    let before = calls(&world);
+    world.engines[0].resume_with(child.id, &Resumption::default(), "ines").await.unwrap();
+    world.pass(MINUTE).await;
+    assert_eq!((world.run(child.id).await.status, calls(&world)), (RunStatus::Failed, before + 1), "it was tried again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,3 +146,19 @@ async fn a_sign_in_that_ends_however_much_it_is_used_is_told_of_a_week_before() 
     world.leap(Duration::from_secs(5 * 3600)).await;
     assert!(view().await.sign_in_ends_at > anew.sign_in_ends_at);
 }
+
+/// No recipe has found out yet: it is told all the same, until somebody signs in.
+#[tokio::test(start_paused = true)]
+async fn a_sign_in_that_has_ended_is_told_of_until_somebody_signs_in() {
+    let (service, url) = Service::start().await;
+    *service.keeps.lock() = true;
+    let world = World::new(1, &[("crm", json!({ "tokens": url, "lasts_s": 4 * 3600 }))], &[]).await;
+    let reason = async || world.engines[0].health_of(&["crm"]).await.unwrap().remove(0).reason;
+    signs_in(&world).await;
+    assert!(reason().await.starts_with("Its sign-in ends on "), "{}", reason().await);
+    world.leap(Duration::from_secs(5 * 3600)).await;
+    assert!(reason().await.starts_with("Its sign-in ended on "), "{}", reason().await);
+    *service.keeps.lock() = false;
+    signs_in(&world).await;
+    assert!(reason().await.starts_with("Its sign-in ends on "), "{}", reason().await);
+}

@@ -1,10 +1,10 @@
-//! A failed run goes on one way only.
+//! A failed run goes on one way only, and once.
 
 use std::time::Duration;
 
 use engine::{control::ControlError, resume::Resumption};
 use serde_json::json;
-use store::RunStatus;
+use store::{DeadLetter, RunStatus};
 
 use crate::world::World;
 
@@ -32,4 +32,34 @@ async fn what_was_replayed_or_put_aside_is_not_resumed() {
         world.pass(Duration::from_secs(2)).await;
         assert_eq!((world.run(run).await.status, world.entries(run).await.len()), (RunStatus::Failed, before));
     }
+}
+
+/// Two people, or two operations, ask for it at the same moment on two processes; and one that was gone before the failed run
+/// was settled is asked for again.
+#[tokio::test(start_paused = true)]
+async fn a_failed_run_is_replayed_once() {
+    let world = World::new(2, &[("crm", json!({}))], &[("payer", BAD)]).await;
+    let run = world.send(0, "payer", json!({})).await;
+    world.pass(Duration::from_secs(2)).await;
+    assert_eq!(world.run(run).await.status, RunStatus::Failed);
+    let (one, other) = tokio::join!(world.engines[0].replay(run, None), world.engines[1].replay(run, None));
+    let new = one.unwrap();
+    assert_eq!(other.unwrap(), new);
+    world.pass(Duration::from_secs(2)).await;
+    assert_eq!(world.run(run).await.dead_letter, Some(DeadLetter::Replayed));
+    // What was replayed failed, too, and is a failure of its own.
+    let second = world.engines[0].replay(new, None).await.unwrap();
+    assert_ne!(second, new);
+    // Whoever wants what was dealt with once more gets it.
+    assert_ne!(world.engines[0].replay(run, None).await.unwrap(), new);
+    // Of two with different events one is told what became of it.
+    let run = world.send(0, "payer", json!({})).await;
+    world.pass(Duration::from_secs(2)).await;
+    let corrected = Some(json!({ "corrected": true }));
+    let (one, other) = tokio::join!(world.engines[0].replay(run, None), world.engines[1].replay(run, corrected));
+    let (new, refused) = match (one, other) {
+        (Ok(new), Err(refused)) | (Err(refused), Ok(new)) => (new, refused),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(refused.to_string(), format!("This run was replayed already with another event, as run {new}."));
 }

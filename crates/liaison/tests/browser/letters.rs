@@ -92,6 +92,34 @@ fn causes_lead_to_what_can_be_done_and_progress_to_the_end() {
     quiet(&mut browser);
 }
 
+/// A large event is kept apart from the journal, and is corrected all the same.
+#[test]
+fn a_large_event_is_corrected_whole_or_not_at_all() {
+    let (liaison, system, mut browser) = (Liaison::start(), System::start(), Browser::start());
+    sign_in(&mut browser, &liaison.signin);
+    let first = start_run(&mut browser, "ask-picky", &format!("{}/picky", system.url), "timeout: 10s");
+    let mut start = |bytes: usize| {
+        let event = json!({ "question": "how are you", "more": "x".repeat(bytes) }).to_string();
+        browser.api("POST", "/recipes/ask-picky/runs", &event)["id"].as_str().expect("an id").to_owned()
+    };
+    let (large, larger) = (start(300_000), start(700_000));
+    wait_failed(&mut browser, &[first, large.clone(), larger.clone()]);
+    browser.goto(&format!("{}/dead-letters/{larger}/edit", liaison.url));
+    browser.wait_for_text("at most 640 KB");
+    browser.problems();
+    browser.goto(&format!("{}/dead-letters/{large}/edit", liaison.url));
+    browser.wait_for_text("Event, as JSON");
+    let shown = "(() => { const e = JSON.parse(document.querySelector('#event').value); return [e.question, e.more.length]; })()";
+    assert_eq!(browser.eval(shown), json!(["how are you", 300_000]));
+    system.release();
+    browser.eval(
+        "document.querySelector('#event').value = document.querySelector('#event').value.replace('how are you', 'and now')",
+    );
+    browser.click("form.act button.primary");
+    browser.wait("the new run", "document.querySelector('h1')?.innerText.includes('Succeeded')");
+    quiet(&mut browser);
+}
+
 #[test]
 fn an_event_is_corrected_and_replayed() {
     let (liaison, system, mut browser) = (Liaison::start(), System::start(), Browser::start());

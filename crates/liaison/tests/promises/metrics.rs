@@ -261,8 +261,13 @@ async fn bad_database(moved: &mut BTreeSet<String>) {
     watcher.until(&["liaison_take_up_failed_total"], moved).await;
 }
 
-/// What only moves with a system that is asked, that tells its limits or that refuses a sign-in; this story has none.
-const OF_OUTSIDE_SYSTEMS: [&str; 3] = ["liaison_polls_total", "liaison_budget_day_left", "liaison_connection_needs_sign_in"];
+/// What only moves with a system that is asked, that tells its limits, that refuses a sign-in or ends it; this story has none.
+const OF_OUTSIDE_SYSTEMS: [&str; 4] = [
+    "liaison_polls_total",
+    "liaison_budget_day_left",
+    "liaison_connection_needs_sign_in",
+    "liaison_connection_sign_in_ends_seconds",
+];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_documented_metric_moves_when_what_it_counts_happens() {

@@ -6,7 +6,7 @@ use reqwest::{Client, header::LOCATION, redirect::Policy};
 use sandbox::{Options, Sandbox};
 use serde_json::{Value as Json, json};
 
-use crate::harness::Process;
+use crate::{harness::Process, told_and_asked::until};
 
 /// How a system is connected, and what is called then.
 struct System {
@@ -64,6 +64,21 @@ async fn story(system: fn(&Sandbox) -> System) {
         assert_eq!(asked, 1 + round, "one code, then one renewal");
         vendor.happen(system.ends, &json!({})).unwrap();
     }
+    // ServiceNow ends what was agreed to, however much it is used; whoever watches learns when.
+    let (_, connection) = server.api("GET", "/api/v1/connections/it", None).await;
+    let ends = connection["sign_in_ends_at"].as_str().map(|at| at.parse::<jiff::Timestamp>().unwrap());
+    assert_eq!(ends.is_some(), system.vendor == "servicenow", "{connection}");
+    let Some(ends) = ends else { return };
+    assert!((99..=100).contains(&(ends.duration_since(jiff::Timestamp::now()).as_hours() / 24)), "{connection}");
+    assert!(server.stop());
+    let server = Process::serve(folder.path(), None);
+    until("the metric tells it", async || {
+        let (_, metrics) = server.text("/metrics").await;
+        let told =
+            metrics.lines().find_map(|line| line.strip_prefix("liaison_connection_sign_in_ends_seconds{connection=\"it\"} "));
+        told.is_some_and(|at| at.split('.').next() == Some(ends.as_second().to_string().as_str()))
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -565,7 +565,7 @@ pub(crate) async fn replay(
     JsonBody(wish): JsonBody<Replaying>,
 ) -> Result<(StatusCode, Json<Done>), ApiError> {
     caller.need(Scope::RunsWrite)?;
-    let wish = Replay { event: wish.event, version: wish.version, key: None };
+    let wish = Replay { event: wish.event, version: wish.version };
     let new = app.engine.replay_with(read_id(&id)?, wish).await?;
     done(&app, new).await
 }

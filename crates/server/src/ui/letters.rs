@@ -37,6 +37,8 @@ const COUNTED_MAX: u32 = 10_000;
 const OPERATIONS: u32 = 20;
 /// Runs looked at to tell what would happen again.
 const LOOKED_AT: u32 = 10;
+/// The longest event that is corrected on a page. A form may have 2 MB, and writes most characters of JSON as three.
+const EDITED_BYTES_MAX: usize = 640 * 1024;
 /// Refusals on the page of an operation.
 const REFUSED: u32 = 100;
 
@@ -281,7 +283,20 @@ pub(super) async fn change(
 /// The event of a failed run, to be corrected.
 pub(super) async fn edit(State(app): State<Shared>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, ApiError> {
     let run = read(&app, &id).await?;
-    let event = serde_json::to_string_pretty(&run.event).unwrap_or_default();
+    // Asked for by itself: the run's detail shows null in place of a large one.
+    let event = app.engine.event(run.row.id).await?;
+    let event = serde_json::to_string_pretty(&event).unwrap_or_default();
+    if event.len() > EDITED_BYTES_MAX {
+        return Err(ApiError::conflict(
+            "EVENT_TOO_LARGE",
+            format!(
+                "The event of this run has {} KB, and a page corrects at most {} KB. Send the corrected one with \"liaison runs replay {id} \
+                 --event @corrected.json\" or over the API, or replay the run with the event as it is.",
+                event.len() / 1024,
+                EDITED_BYTES_MAX / 1024
+            ),
+        ));
+    }
     let shell = visitor.shell(&app).await;
     Ok(page(StatusCode::OK, &EditPage { shell, run: id, recipe_title: run.row.title, event, problem: None }))
 }

@@ -86,7 +86,7 @@ async fn cancel_all(store: &PostgresStore, place: &Place, writer: u16) {
     for number in 0..RUNS {
         // The caller's id is lower than that of the run that answers it.
         let beside = [place.answer(0, writer, number, "three"), place.answer(0, writer + 3, RUNS - 1 - number, "four")];
-        assert!(store.cancel(place.id(2, writer, number), 1, b"cancelled", &beside, NOW).await.unwrap());
+        assert!(store.cancel(place.id(2, writer, number), b"cancelled", &beside, NOW).await.unwrap());
     }
 }
 

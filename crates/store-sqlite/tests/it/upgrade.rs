@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use sqlx::{
     AssertSqlSafe, Connection, SqliteConnection,
     migrate::{Migration, MigrationType, Migrator},
-    sqlite::SqliteConnectOptions,
+    sqlite::{SqliteAutoVacuum, SqliteConnectOptions},
 };
 use store::{Store, upgrade};
 use store_sqlite::{OpenError, SqliteStore};
@@ -56,6 +56,36 @@ async fn every_schema_comes_forward_with_what_is_in_it() {
         let glance = store_sqlite::look(folder.path()).await.unwrap().unwrap();
         assert_eq!(glance.schema, store_sqlite::newest_schema());
     }
+}
+
+/// The journal is written anew by step 20. Where it lay before nothing of it stays: data that goes with the end of its run
+/// would not go otherwise.
+#[tokio::test]
+async fn nothing_stays_where_the_journal_lay_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("liaison.db");
+    let options = SqliteConnectOptions::new().filename(&file).create_if_missing(true).auto_vacuum(SqliteAutoVacuum::Incremental);
+    let mut connection = SqliteConnection::connect_with(&options).await.unwrap();
+    let known = steps().into_iter().filter(|step| step.version < 20).collect();
+    Migrator::with_migrations(known).run_direct(None, &mut connection, false).await.unwrap();
+    let (run, mark) = ([7_u8; 16], b"told only to this run".as_slice());
+    for seq in 0..200 {
+        let sql = "insert into journal (run_id, seq, chunk) values (?, ?, ?)";
+        sqlx::query(sql).bind(run.as_slice()).bind(seq).bind(mark.repeat(40)).execute(&mut connection).await.unwrap();
+    }
+    connection.close().await.unwrap();
+    let marks = || {
+        let files = ["liaison.db", "liaison.db-wal"].map(|name| std::fs::read(folder.path().join(name)).unwrap_or_default());
+        files.iter().flat_map(|bytes| bytes.windows(mark.len())).filter(|bytes| *bytes == mark).count()
+    };
+    assert!(marks() > 4_000, "the test begins with them");
+    SqliteStore::open(folder.path()).await.unwrap().close().await;
+    let mut connection = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(&file)).await.unwrap();
+    sqlx::query("pragma secure_delete = on").execute(&mut connection).await.unwrap();
+    sqlx::query("delete from journal").execute(&mut connection).await.unwrap();
+    sqlx::query("pragma wal_checkpoint(truncate)").execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+    assert_eq!(marks(), 0);
 }
 
 /// Databases of builds that did not know how, give room back as well.

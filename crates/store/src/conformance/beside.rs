@@ -172,7 +172,7 @@ pub async fn a_cancelled_run_answers_too(bed: Arc<dyn Bed>) {
     accept_all(&*store, [running(recipe, 1, owner), running(recipe, 2, owner)]).await;
     write(&*store, &parked(1, owner, "call")).await;
     let beside = [Beside::Answer { run: run_id(1), answer: answer("call", 20, "cancelled") }];
-    assert!(store.cancel(run_id(2), 1, &next_chunk(1, "cancel"), &beside, at(20)).await.unwrap());
+    assert!(store.cancel(run_id(2), &next_chunk(1, "cancel"), &beside, at(20)).await.unwrap());
     assert_eq!(claim_one(&*store, owner, 30).await.answers.len(), 1);
 }
 
@@ -185,7 +185,7 @@ pub async fn called_runs_are_found(bed: Arc<dyn Bed>) {
     let over = NewRun { then: succeeded(8), ..called(4) };
     accept_all(&*store, [running(recipe, 1, owner), called(2), called(3), over, new_run(recipe, 5)]).await;
     assert_eq!(bed.another().await.called_by(run_id(1)).await.unwrap(), [run_id(2), run_id(3)]);
-    assert!(store.cancel(run_id(2), 1, &next_chunk(1, "cancel"), &[], at(20)).await.unwrap());
+    assert!(store.cancel(run_id(2), &next_chunk(1, "cancel"), &[], at(20)).await.unwrap());
     assert_eq!(store.called_by(run_id(1)).await.unwrap(), [run_id(3)]);
     assert!(store.called_by(run_id(2)).await.unwrap().is_empty());
 }
@@ -249,7 +249,7 @@ pub async fn a_question_is_decided_once(bed: Arc<dyn Bed>) {
     assert_eq!((decided.len(), decided[0].decided_at), (1, Some(at(41))));
     assert_eq!(decided[0].decision.as_ref().map(|one| one.by.as_str()), Some("ines"));
     assert_eq!(store.approval(question(1, None).id).await.unwrap().as_ref(), Some(&decided[0]));
-    assert!(store.cancel(run_id(2), 2, &next_chunk(2, "cancel"), &[], at(60)).await.unwrap());
+    assert!(store.cancel(run_id(2), &next_chunk(2, "cancel"), &[], at(60)).await.unwrap());
     assert!(store.approvals(true, None, 10).await.unwrap().is_empty(), "nobody waits for an answer any more");
 }
 
@@ -299,7 +299,7 @@ pub async fn a_lane_goes_in_order(bed: Arc<dyn Bed>) {
     let second = claim_one(&*store, owner, 130).await;
     assert_eq!(second.id, run_id(1));
     // A cancelled run gives its turn away, too.
-    assert!(store.cancel(run_id(1), 1, &next_chunk(1, "cancel"), &[], at(131)).await.unwrap());
+    assert!(store.cancel(run_id(1), &next_chunk(1, "cancel"), &[], at(131)).await.unwrap());
     assert_eq!(claim_one(&*store, owner, 140).await.id, run_id(4));
 }
 

@@ -101,7 +101,7 @@ pub async fn relatives_of_living_runs_stay(bed: Arc<dyn Bed>) {
     assert_eq!(purge_all(&*store, purge(recipe, 500)).await, (1, 0));
     assert_eq!(kept(&*store).await, [1, 2, 3, 4, 5, 6]);
     for number in [2, 3, 6] {
-        assert!(store.cancel(run_id(number), 1, &next_chunk(1, "ann"), &[], at(60)).await.unwrap());
+        assert!(store.cancel(run_id(number), &next_chunk(1, "ann"), &[], at(60)).await.unwrap());
     }
     assert_eq!(purge_all(&*store, purge(recipe, 500)).await, (6, 0));
     assert_eq!(kept(&*store).await, [] as [u64; 0]);

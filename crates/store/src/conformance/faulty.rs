@@ -169,7 +169,7 @@ pass_on! {
     free_runs(worker: WorkerId, runs: &[RunId], now: Timestamp) -> Reply<u64>;
     release_worker(worker: WorkerId, now: Timestamp) -> Reply<u64>;
     resume(run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Reply<bool>;
-    cancel(run: RunId, seq: i32, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Reply<bool>;
+    cancel(run: RunId, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Reply<bool>;
     settle_dead_letter(run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Reply<bool>;
     unsorted_failures(limit: u32) -> Reply<Vec<Unsorted>>;
     sort_failures(sorted: &[Sorted]) -> Reply<()>;
