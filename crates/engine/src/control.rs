@@ -8,9 +8,10 @@ use sha2::{Digest as _, Sha256};
 use store::{DeadLetter, Ending, Entry, Journal, RunId, RunRow, RunStatus, StoreError, Then, Timestamp, Via};
 
 use crate::{
-    Engine, Event, Intake, IntakeError, LiveRecipe,
+    Engine, Event, Intake, IntakeError, LiveRecipe, ReplayOf,
     beside::answer_to,
     call::check_input,
+    registry::input_of,
     resume::{Resumption, Said},
 };
 
@@ -33,6 +34,19 @@ pub struct Replay {
     pub event: Option<Json>,
     /// This version instead of the active one.
     pub version: Option<i32>,
+    /// Only if it is still this failure: when the run failed.
+    pub failed_at: Option<Timestamp>,
+    /// Whoever asks once more under the same key gets the first run again.
+    pub key: Option<String>,
+}
+
+/// A replay that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Replayed {
+    /// The new run.
+    pub run: RunId,
+    /// True when it was asked for before under the same key.
+    pub again: bool,
 }
 
 /// Why a wish could not be carried out.
@@ -50,6 +64,9 @@ pub enum ControlError {
         /// The step.
         path: String,
     },
+    /// The caller's key was used for another wish.
+    #[error("this key was used for another event or version")]
+    KeyReused,
     /// The run's data was not kept, so there is nothing to run again.
     #[error("the data of run {0} was not kept")]
     NotKept(RunId),
@@ -144,17 +161,21 @@ impl Engine {
     /// # Errors
     /// [`ControlError`]; nothing was started then.
     pub async fn replay(self: &Arc<Self>, id: RunId, event: Option<Json>) -> Result<RunId, ControlError> {
-        self.replay_with(id, Replay { event, ..Replay::default() }).await
+        Ok(self.replay_with(id, Replay { event, ..Replay::default() }).await?.run)
     }
 
-    /// Runs an ended run's event, or another, as a new run linked to the old.
+    /// Runs an ended run's event, or another, as a new run linked to the old. An open dead letter is settled in the commit
+    /// that accepts the new run: of several who replay, resume or discard it at the same moment, one does.
     ///
     /// # Errors
     /// [`ControlError`]; nothing was started then.
-    pub async fn replay_with(self: &Arc<Self>, id: RunId, wish: Replay) -> Result<RunId, ControlError> {
+    pub async fn replay_with(self: &Arc<Self>, id: RunId, wish: Replay) -> Result<Replayed, ControlError> {
         let run = self.find(id).await?;
         if !run.status.is_final() {
             return Err(ControlError::NotNow(format!("Only an ended run can be replayed; this one is {}.", run.status.as_str())));
+        }
+        if wish.failed_at.is_some() && wish.failed_at != run.ended_at {
+            return Err(ControlError::NotNow("This run went on and failed again meanwhile.".to_owned()));
         }
         let catalogue = self.catalogue();
         let recipe = catalogue
@@ -176,34 +197,55 @@ impl Engine {
             }
             None => self.event(id).await?,
         };
-        // One replay for one failure: also when two people ask for it at once, and when whoever asked was gone before the
-        // failed run was settled.
-        let open = run.dead_letter == Some(DeadLetter::Open);
-        let key = run.ended_at.filter(|_| open).map(|ended| format!("replay:{id}:{}", ended.micros()).into());
-        let fingerprint = serde_json::to_vec(&*data).ok().and_then(|bytes| Sha256::digest(bytes)[..16].try_into().ok());
-        let event = Event { data, via: Via::Replay, key, key_wins: true, fingerprint, replay_of: Some(id) };
-        match self.accept(recipe, event).await? {
-            Intake::Accepted { run: new, .. } => {
-                self.replayed(&run, new).await?;
-                Ok(new)
+        let event = Event {
+            fingerprint: wish.key.is_some().then(|| asked_for(&data, wish.version)),
+            data,
+            via: Via::Replay,
+            key: wish.key.map(|key| format!("replay:{id}:{key}").into()),
+            key_wins: true,
+            replay_of: Some(ReplayOf { run: id, failed_at: run.ended_at.filter(|_| run.dead_letter == Some(DeadLetter::Open)) }),
+        };
+        let replayed = match self.accept(recipe, event).await {
+            Ok(Intake::Accepted { run, .. }) => Replayed { run, again: false },
+            Ok(Intake::Duplicate { run, same_content: true }) => Replayed { run, again: true },
+            Ok(Intake::Duplicate { same_content: false, .. }) => return Err(ControlError::KeyReused),
+            Ok(Intake::Filtered) => {
+                return Err(ControlError::NotNow("The recipe's trigger does not want this event.".to_owned()));
             }
-            Intake::Duplicate { run: new, same_content } => {
-                self.replayed(&run, new).await?;
-                if !same_content {
-                    return Err(ControlError::NotNow(format!("This run was replayed already with another event, as run {new}.")));
-                }
-                Ok(new)
-            }
-            Intake::Filtered => Err(ControlError::NotNow("The recipe's trigger does not want this event.".to_owned())),
-        }
+            Err(IntakeError::Settled) => return Err(self.settled_meanwhile(id).await),
+            Err(error) => return Err(error.into()),
+        };
+        self.live.changed(id);
+        Ok(replayed)
     }
 
-    async fn replayed(&self, run: &RunRow, new: RunId) -> Result<(), ControlError> {
-        if run.status == RunStatus::Failed {
-            self.settle(run.id, DeadLetter::Replayed, Entry::Replayed { at: self.now(), run: new }).await?;
-        }
-        self.live.changed(run.id);
-        Ok(())
+    /// Why a dead letter could not be replayed that was open a moment ago.
+    async fn settled_meanwhile(&self, id: RunId) -> ControlError {
+        let told = async {
+            Ok(match self.find(id).await?.dead_letter {
+                Some(DeadLetter::Replayed) => {
+                    let new = self.replayed_as(id).await?.map_or_else(String::new, |new| format!(", as run {new}"));
+                    format!(
+                        "Somebody replayed this run just now{new}. Look at that one; to run the event once more, replay again."
+                    )
+                }
+                Some(DeadLetter::Discarded) => "Somebody discarded this run just now. Look at it again.".to_owned(),
+                Some(DeadLetter::Open) | None => "Somebody resumed this run just now. Look at it again.".to_owned(),
+            })
+        };
+        told.await.map_or_else(|error| error, ControlError::NotNow)
+    }
+
+    /// The last run that replays a run.
+    pub(crate) async fn replayed_as(&self, id: RunId) -> Result<Option<RunId>, StoreError> {
+        let mut new = None;
+        let look = |entry: Entry| {
+            if let Entry::Replayed { run, .. } = entry {
+                new = Some(run);
+            }
+        };
+        self.for_each_entry(id, 0, |entry| matches!(entry, Entry::Replayed { .. }), look).await?;
+        Ok(new)
     }
 
     /// A recipe that is switched on, as if another version of it were the active one.
@@ -212,6 +254,7 @@ impl Engine {
             return Err(ControlError::NotNow(format!("Recipe {} has no version {version}.", recipe.row.slug)));
         }
         let program = self.program(recipe.row.id, version).await?;
+        let input = input_of(&program).map_err(ControlError::NotNow)?;
         Ok(Arc::new(LiveRecipe {
             row: recipe.row.clone(),
             version,
@@ -219,7 +262,7 @@ impl Engine {
             program,
             schedule: None,
             schedule_cursor: None,
-            input: None,
+            input,
         }))
     }
 
@@ -230,17 +273,13 @@ impl Engine {
     pub async fn discard(&self, id: RunId, reason: &str, by: &str) -> Result<(), ControlError> {
         self.find(id).await?;
         let entry = Entry::Discarded { at: self.now(), by: by.to_owned(), reason: reason.to_owned() };
-        if self.settle(id, DeadLetter::Discarded, entry).await? {
+        let seq = self.store.next_seq(id).await?;
+        if self.store.settle_dead_letter(id, DeadLetter::Discarded, seq, &store::write_chunk(&[entry])?).await? {
             self.live.changed(id);
             Ok(())
         } else {
             Err(ControlError::NotNow("This run is no open dead letter.".to_owned()))
         }
-    }
-
-    async fn settle(&self, id: RunId, state: DeadLetter, entry: Entry) -> Result<bool, StoreError> {
-        let seq = self.store.next_seq(id).await?;
-        self.store.settle_dead_letter(id, state, seq, &store::write_chunk(&[entry])?).await
     }
 
     /// Makes a connection's test call; `None` when its connector has nothing to call.
@@ -293,6 +332,14 @@ impl Engine {
         }
         Ok(began?.event)
     }
+}
+
+/// What tells two wishes under one key apart.
+fn asked_for(event: &Json, version: Option<i32>) -> [u8; 16] {
+    let digest = Sha256::digest(format!("{version:?} {event}"));
+    let mut fingerprint = [0; 16];
+    fingerprint.copy_from_slice(&digest[..16]);
+    fingerprint
 }
 
 pub(crate) fn connection_missing(name: &str) -> StepError {

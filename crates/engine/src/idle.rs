@@ -104,13 +104,10 @@ impl Engine {
     pub(crate) fn ends_soon(&self, ends: Timestamp) -> Option<String> {
         let now = self.now();
         let day = jiff::Timestamp::from_microsecond(ends.micros()).ok()?.strftime("%Y-%m-%d");
-        match ends <= now {
-            true => Some(format!("Its sign-in ended on {day}: somebody must sign in anew.")),
-            false if ends.since(now) <= ENDS_SOON => {
-                Some(format!("Its sign-in ends on {day}: somebody must sign in anew before."))
-            }
-            false => None,
+        if ends <= now {
+            return Some(format!("Its sign-in ended on {day}: somebody must sign in anew."));
         }
+        (ends.since(now) <= ENDS_SOON).then(|| format!("Its sign-in ends on {day}: somebody must sign in anew before."))
     }
 
     /// Writes into the metrics and the log what ends when; `told` holds what is in the metrics, and when the log was told.

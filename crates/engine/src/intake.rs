@@ -47,7 +47,16 @@ pub struct Event {
     /// The exact bytes, to tell a repeated event from another under the same key.
     pub fingerprint: Option<[u8; 16]>,
     /// The run this one repeats.
-    pub replay_of: Option<RunId>,
+    pub replay_of: Option<ReplayOf>,
+}
+
+/// The run a replay repeats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReplayOf {
+    /// The run.
+    pub run: RunId,
+    /// When it failed, if it is an open dead letter: it is settled in the commit that accepts its replay.
+    pub failed_at: Option<Timestamp>,
 }
 
 /// What became of an event.
@@ -87,6 +96,9 @@ pub enum IntakeError {
     /// The process is going down.
     #[error("this process is stopping")]
     Stopping,
+    /// Somebody dealt with the dead letter that was to be replayed.
+    #[error("the failed run was dealt with meanwhile")]
+    Settled,
     /// The database does not answer.
     #[error("the event could not be kept: {0}")]
     Store(StoreError),
@@ -220,7 +232,7 @@ impl Engine {
             key,
             label,
             via: event.via,
-            replay_of: event.replay_of,
+            replay_of: event.replay_of.map(|replayed| replayed.run),
             owner: self.worker(),
             chunk,
             attempts: state.attempts,
@@ -305,7 +317,13 @@ impl Engine {
         state.journal.next_seq = 1;
         let changes_others = !run.beside.is_empty();
         let caller = about.parent.as_ref().map(|parent| parent.run);
-        match self.write_run(run).await.map_err(IntakeError::Store)? {
+        let letter = event.replay_of.and_then(|replayed| Some((replayed.run, replayed.failed_at?)));
+        let accepted = match letter {
+            None => self.write_run(run).await.map(Some),
+            // Boxed, so that what replays nothing does not carry the room for it.
+            Some((failed, at)) => Box::pin(self.write_replay(run, failed, at)).await,
+        };
+        match accepted.map_err(IntakeError::Store)?.ok_or(IntakeError::Settled)? {
             Accepted::Duplicate { run, same_content } => {
                 metrics::counter!("liaison_events_duplicate_total", "recipe" => measure::recipe(&recipe.program.slug))
                     .increment(1);

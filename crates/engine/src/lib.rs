@@ -75,7 +75,7 @@ pub use crate::{
     frame::id_of,
     gate::Forecast,
     health::{Health, HealthView},
-    intake::{Event, Intake, IntakeError},
+    intake::{Event, Intake, IntakeError, ReplayOf},
     lease::LeaseState,
     live::Live,
     not_yet::not_yet,

@@ -2,16 +2,16 @@
 //!
 //! An operation and the runs it takes are rows of the store. A process takes a batch under a lease, marks
 //! it begun, deals with each run, and keeps what became of it. When it dies in between, the next one
-//! finds the runs begun and looks: what was done shows in the run itself, and a replay carries a key made
-//! from operation and run, so that its event is accepted once however often it is tried.
+//! finds the runs begun and looks: what was done shows in the run itself, since a replay is accepted in
+//! the commit that settles the run it repeats.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, stream};
 use serde_json::Value as Json;
 use store::{
-    DeadLetter, Entry, ItemOutcome, ItemState, Operation, OperationChange, OperationId, OperationItem, OperationKind,
-    OperationOptions, OperationState, RunId, RunRow, RunStatus, Selection, StoreError, Timestamp,
+    DeadLetter, ItemOutcome, ItemState, Operation, OperationChange, OperationId, OperationItem, OperationKind, OperationOptions,
+    OperationState, RunId, RunRow, RunStatus, Selection, StoreError, Timestamp,
 };
 
 use crate::{
@@ -34,6 +34,9 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// The same, where there are no other processes.
 const LOOK_ALONE_EVERY: Duration = Duration::from_secs(60);
+
+const SEVERAL_DOUBTS: &str =
+    "Several steps of this run may have happened, and each returned something of its own. Say so for each, on the run itself.";
 
 /// What a person wants done to many dead letters.
 #[derive(Debug, Clone)]
@@ -102,13 +105,22 @@ impl Engine {
         let now = self.now();
         let lease_until = now.after(self.settings.lease);
         let Some(operation) = self.store.take_operation(self.worker(), now, lease_until).await? else { return Ok(None) };
-        let (outcomes, next_at) = self.turn(&operation).await?;
+        let owner = self.worker();
+        let (outcomes, next_at) = match self.turn(&operation).await {
+            Ok(turn) => turn,
+            // It must not stand in the way of the others.
+            Err(error) => {
+                let later = self.now().after(WATCH_MAX);
+                self.store.finish_items(operation.id, owner, &[], later, self.now()).await?;
+                return Err(error);
+            }
+        };
         for one in &outcomes {
             let outcome = if one.outcome.is_ok() { "done" } else { "failed" };
             metrics::counter!("liaison_operation_runs_total", "kind" => operation.kind.as_str(), "outcome" => outcome)
                 .increment(1);
         }
-        self.store.finish_items(operation.id, &outcomes, next_at, self.now()).await?;
+        self.store.finish_items(operation.id, owner, &outcomes, next_at, self.now()).await?;
         Ok(Some(next_at))
     }
 
@@ -202,7 +214,12 @@ impl Engine {
             }
             OperationKind::Resume => {
                 let said = match operation.options.uncertain.as_deref() {
-                    Some("happened") => Said::All(Doubtful::Happened(Json::Null)),
+                    Some("happened") => {
+                        if self.doubts(item.run).await?.len() > 1 {
+                            return Err(ControlError::NotNow(SEVERAL_DOUBTS.to_owned()));
+                        }
+                        Said::All(Doubtful::Happened(operation.options.output.clone().unwrap_or_default()))
+                    }
                     Some(_) => Said::All(Doubtful::Repeat),
                     None => Said::Nothing,
                 };
@@ -220,7 +237,8 @@ impl Engine {
                         Some(event)
                     }
                 };
-                self.replay_with(item.run, Replay { event, version: None }).await.map(Some)
+                let wish = Replay { event, failed_at: item.failed_at, ..Replay::default() };
+                Ok(Some(self.replay_with(item.run, wish).await?.run))
             }
         }
     }
@@ -235,17 +253,7 @@ impl Engine {
         if !wanted {
             return Err(ControlError::NotNow("Somebody else dealt with this run meanwhile.".to_owned()));
         }
-        if kind != OperationKind::Replay {
-            return Ok(None);
-        }
-        let mut new = None;
-        let look = |entry: Entry| {
-            if let Entry::Replayed { run, .. } = entry {
-                new = Some(run);
-            }
-        };
-        self.for_each_entry(row.id, 0, |_| false, look).await?;
-        Ok(new)
+        if kind == OperationKind::Replay { Ok(self.replayed_as(row.id).await?) } else { Ok(None) }
     }
 }
 

@@ -65,6 +65,12 @@ pub struct Catalogue {
 /// Addresses of recipes that are off that are remembered.
 const LEFT_PATHS_MAX: usize = 1_000;
 
+/// What events of an `api` trigger must look like.
+pub(crate) fn input_of(program: &Program) -> Result<Option<jsonschema::Validator>, String> {
+    let schema = program.trigger_with.get("input");
+    schema.map(jsonschema::validator_for).transpose().map_err(|error| format!("trigger.with.input: {error}"))
+}
+
 /// The addresses that `before` knows and no recipe has now.
 fn left_paths(before: &Catalogue, now: &Catalogue) -> HashMap<String, String> {
     let just = before.by_path.iter().map(|(path, recipe)| (path, &recipe.row.slug));
@@ -192,17 +198,13 @@ impl Registry {
             }
             _ => None,
         };
-        let input = match program.trigger_with.get("input") {
-            Some(schema) => Some(jsonschema::validator_for(schema).map_err(|error| format!("trigger.with.input: {error}"))?),
-            None => None,
-        };
         Ok(LiveRecipe {
             version,
             params: Arc::new(program.bind_params(&active.row.params)),
+            input: input_of(&program)?,
             program,
             schedule,
             schedule_cursor: active.schedule_cursor,
-            input,
             row: active.row,
         })
     }

@@ -6,8 +6,8 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use serde_json::Value as Json;
 use store::{
-    Accepted, Beside, BlobId, BlobRef, Committed, Entry, NewRun, Packed, RunCommit, RunId, StoreError, pack_chunk, put_blob,
-    read_blob,
+    Accepted, Beside, BlobId, BlobRef, Committed, Entry, NewRun, Packed, ReplayedLetter, RunCommit, RunId, StoreError, Timestamp,
+    pack_chunk, put_blob, read_blob,
 };
 
 use crate::{Engine, files::kept};
@@ -66,6 +66,19 @@ impl Engine {
     pub(crate) async fn write_run(&self, run: NewRun) -> Result<Accepted, StoreError> {
         self.keep_blobs(&run.beside).await?;
         self.writer.accept(run).await
+    }
+
+    /// Makes a new run durable, its large values first, together with the end of the dead letter it replays. `None` when
+    /// that one was dealt with meanwhile.
+    pub(crate) async fn write_replay(
+        &self,
+        new: NewRun,
+        failed: RunId,
+        failed_at: Timestamp,
+    ) -> Result<Option<Accepted>, StoreError> {
+        self.keep_blobs(&new.beside).await?;
+        let chunk = store::write_chunk(&[Entry::Replayed { at: new.accepted_at, run: new.id }])?;
+        self.store.replay(&Arc::new(new), &ReplayedLetter { run: failed, failed_at, chunk }).await
     }
 
     /// Packs entries that are appended outside of a commit, and keeps what is large in them for the run.

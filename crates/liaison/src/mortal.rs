@@ -19,7 +19,7 @@ use store::{
 const VARIABLE: &str = "LIAISON_DIES_AT_COMMIT";
 
 /// What changes a run, each in one transaction.
-const COMMITS: [&str; 14] = [
+const COMMITS: [&str; 15] = [
     "answer",
     "begin_items",
     "cancel",
@@ -30,6 +30,7 @@ const COMMITS: [&str; 14] = [
     "finish_items",
     "finish_poll",
     "free_runs",
+    "replay",
     "resume",
     "settle_dead_letter",
     "sort_failures",

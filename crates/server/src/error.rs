@@ -72,6 +72,14 @@ impl ApiError {
         Self::invalid(message, vec![detail])
     }
 
+    /// An `Idempotency-Key` that was used for something else.
+    pub(crate) fn key_reused() -> Self {
+        Self::conflict(
+            "IDEMPOTENCY_KEY_REUSED",
+            "This Idempotency-Key was used with another body. Send the first body again, or use a new key.",
+        )
+    }
+
     pub(crate) fn conflict(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::CONFLICT, code, message)
     }
@@ -158,6 +166,7 @@ impl From<IntakeError> for ApiError {
                 "This process is stopping and takes no more events. Send it again in a moment.",
             )
             .retry_after(2),
+            IntakeError::Settled => Self::conflict("NOT_NOW", "Somebody dealt with this failed run just now. Look at it again."),
             IntakeError::Store(error) => error.into(),
         }
     }
@@ -168,6 +177,7 @@ impl From<ControlError> for ApiError {
         match error {
             ControlError::NotFound(run) => Self::not_found(format!("run {run}")),
             ControlError::NotNow(message) => Self::conflict("NOT_NOW", message),
+            ControlError::KeyReused => Self::key_reused(),
             ControlError::SayFirst { path } => Self {
                 details: vec![ErrorDetail { field: "uncertain".to_owned(), message: format!("Step {path} may have happened.") }],
                 ..Self::conflict(

@@ -1,7 +1,9 @@
 //! What people do to runs: resume, cancel, settle a dead letter.
 
+use std::sync::Arc;
+
 use sqlx::{Connection, PgConnection};
-use store::{Beside, DeadLetter, Lane, RunId, StoreError, Timestamp};
+use store::{Accepted, Batch, Beside, DeadLetter, Lane, NewRun, ReplayedLetter, RunId, StoreError, Timestamp};
 
 use uuid::Uuid;
 
@@ -9,6 +11,7 @@ use crate::{
     beside::{self, Kept},
     failed, lanes, notice,
     rows::{get, parent},
+    write,
 };
 
 pub(crate) async fn resume(
@@ -104,8 +107,7 @@ pub(crate) async fn cancel(
         return Ok(false);
     }
     // Its owner writes with the run locked, too, so nothing comes between.
-    let sql = "insert into journal (run_id, seq, chunk) select $1, coalesce(max(seq) + 1, 0), $2 from journal where run_id = $1";
-    sqlx::query(sql).bind(run.0).bind(chunk).execute(&mut *transaction).await.map_err(failed)?;
+    append_last(&mut transaction, run, chunk).await?;
     let mut kept = Kept::default();
     beside::change(&mut transaction, run, beside, &mut kept).await?;
     if let Some(lane) = lane {
@@ -126,6 +128,12 @@ async fn append(connection: &mut PgConnection, run: RunId, seq: i32, chunk: &[u8
         .await
         .map_err(failed)?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Behind whatever the journal has: of a run that is locked.
+async fn append_last(connection: &mut PgConnection, run: RunId, chunk: &[u8]) -> Result<(), StoreError> {
+    let sql = "insert into journal (run_id, seq, chunk) select $1, coalesce(max(seq) + 1, 0), $2 from journal where run_id = $1";
+    sqlx::query(sql).bind(run.0).bind(chunk).execute(connection).await.map(drop).map_err(failed)
 }
 
 pub(crate) async fn settle(
@@ -149,4 +157,34 @@ pub(crate) async fn settle(
     }
     transaction.commit().await.map_err(failed)?;
     Ok(true)
+}
+
+/// The new run first: what it takes a hold of beside itself comes before the failed one in the order of [`write`].
+pub(crate) async fn replay(
+    connection: &mut PgConnection,
+    new: &Arc<NewRun>,
+    letter: &ReplayedLetter,
+) -> Result<Option<Accepted>, StoreError> {
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let batch = Batch { accepts: vec![Arc::clone(new)], commits: Vec::new() };
+    let accepted = write::group(&mut transaction, &batch).await?.accepts.pop();
+    if accepted != Some(Accepted::New) {
+        return Ok(accepted);
+    }
+    let moved =
+        sqlx::query("update runs set dead_letter = $1 where id = $2 and status = 4 and dead_letter = $3 and ended_at = $4")
+            .bind(DeadLetter::Replayed.number())
+            .bind(letter.run.0)
+            .bind(DeadLetter::Open.number())
+            .bind(letter.failed_at.micros())
+            .execute(&mut *transaction)
+            .await
+            .map_err(failed)?
+            .rows_affected();
+    if moved == 0 {
+        return Ok(None);
+    }
+    append_last(&mut transaction, letter.run, &letter.chunk).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(accepted)
 }

@@ -24,7 +24,7 @@ mod rows;
 pub mod testing;
 mod write;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -36,11 +36,11 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 use store::{
-    Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, CauseHours, Claim,
-    ConnectionId, ConnectionRow, DeadLetter, Fingerprint, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome,
-    ItemState, KeyRow, LanePlace, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, Reaped,
-    RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow,
-    Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
+    Accepted, Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, CauseHours,
+    Claim, ConnectionId, ConnectionRow, DeadLetter, Fingerprint, InboundBounds, InboundFilter, InboundId, InboundRow,
+    ItemOutcome, ItemState, KeyRow, LanePlace, NewRun, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages,
+    Put, Reaped, RecipeId, RecipeRow, RecipeStats, RecipeVersion, ReplayedLetter, Rounds, RunFilter, RunId, RunRow, RunStatus,
+    Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 use crate::{
@@ -300,6 +300,10 @@ impl Store for PostgresStore {
         ask!(self, connection => control::settle(connection, run, state, seq, chunk))
     }
 
+    async fn replay(&self, new: &Arc<NewRun>, letter: &ReplayedLetter) -> Result<Option<Accepted>, StoreError> {
+        ask!(self, connection => control::replay(connection, new, letter))
+    }
+
     async fn unsorted_failures(&self, limit: u32) -> Result<Vec<Unsorted>, StoreError> {
         ask!(self, connection => causes::unsorted(connection, limit))
     }
@@ -328,11 +332,12 @@ impl Store for PostgresStore {
     async fn finish_items(
         &self,
         operation: OperationId,
+        owner: WorkerId,
         outcomes: &[ItemOutcome],
         next_at: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
-        ask!(self, connection => operations::finish(connection, operation, outcomes, next_at, now))
+        ask!(self, connection => operations::finish(connection, operation, owner, outcomes, next_at, now))
     }
 
     async fn change_operation(

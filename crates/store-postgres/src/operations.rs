@@ -25,6 +25,10 @@ pub(crate) async fn create(
         Selection::Runs(runs) => choose_runs(&mut transaction, operation.id, runs).await?,
         Selection::Filter(filter) => choose_by(&mut transaction, operation.id, filter).await?,
     };
+    let total = match operation.kind {
+        OperationKind::Replay => total - leave_out_called(&mut transaction, operation.id).await?,
+        OperationKind::Resume | OperationKind::Discard => total,
+    };
     if total > u64::from(OPERATION_RUNS_MAX) {
         return Ok(None);
     }
@@ -68,6 +72,15 @@ async fn choose_by(connection: &mut PgConnection, operation: OperationId, filter
     pages::conditions(&mut query, &RunFilter { dead_letters: true, ..filter.clone() });
     query.push(" limit ").push_bind(i64::from(OPERATION_RUNS_MAX) + 1);
     Ok(query.build().execute(connection).await.map_err(failed)?.rows_affected())
+}
+
+/// A run whose caller is replayed, too, is called anew by that one: what it does must not be done twice.
+async fn leave_out_called(connection: &mut PgConnection, operation: OperationId) -> Result<u64, StoreError> {
+    let left_out = sqlx::query(
+        "delete from operation_items where operation_id = $1 and exists (select 1 from runs r join operation_items caller \
+           on caller.run_id = r.parent_run and caller.operation_id = $1 where r.id = operation_items.run_id)",
+    );
+    Ok(left_out.bind(operation.0).execute(connection).await.map_err(failed)?.rows_affected())
 }
 
 pub(crate) async fn take(
@@ -133,6 +146,7 @@ pub(crate) async fn begin(
 pub(crate) async fn finish(
     connection: &mut PgConnection,
     operation: OperationId,
+    owner: WorkerId,
     outcomes: &[ItemOutcome],
     next_at: Timestamp,
     now: Timestamp,
@@ -160,7 +174,8 @@ pub(crate) async fn finish(
         *count += i32::try_from(changed).unwrap_or_default();
     }
     sqlx::query(
-        "update operations set done = done + $1, failed = failed + $2, next_at = $3, owner = null, lease_until = null, \
+        "update operations set done = done + $1, failed = failed + $2, next_at = case when owner = $6 then $3 else next_at end, \
+         lease_until = case when owner = $6 then null else lease_until end, owner = nullif(owner, $6), \
          ended_at = case when state < 2 and done + failed + $1 + $2 >= total then $4 else ended_at end, \
          state = case when state < 2 and done + failed + $1 + $2 >= total then 2 else state end where id = $5",
     )
@@ -169,6 +184,7 @@ pub(crate) async fn finish(
     .bind(next_at.micros())
     .bind(now.micros())
     .bind(operation.0)
+    .bind(owner.0)
     .execute(&mut *transaction)
     .await
     .map_err(failed)?;

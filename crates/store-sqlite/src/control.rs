@@ -1,11 +1,14 @@
 //! What people do to runs: resume, cancel, settle a dead letter.
 
+use std::{slice, sync::Arc};
+
 use sqlx::{Connection, SqliteConnection};
-use store::{Beside, DeadLetter, Lane, RunId, StoreError, Timestamp};
+use store::{Accepted, Beside, DeadLetter, Lane, NewRun, ReplayedLetter, RunId, StoreError, Timestamp};
 
 use crate::{
     beside, failed, lanes,
     rows::{get, parent},
+    write,
 };
 
 pub(crate) async fn resume(
@@ -76,8 +79,7 @@ pub(crate) async fn cancel(
     if moved == 0 {
         return Ok(false);
     }
-    let sql = "insert into journal (run_id, seq, chunk) select ?1, coalesce(max(seq) + 1, 0), ?2 from journal where run_id = ?1";
-    sqlx::query(sql).bind(run.0).bind(chunk).execute(&mut *transaction).await.map_err(failed)?;
+    append_last(&mut transaction, run, chunk).await?;
     beside::change(&mut transaction, run, beside).await?;
     if let Some(lane) = lane_of(&mut transaction, run).await? {
         lanes::leave(&mut transaction, run, &lane.key, Some(now)).await?;
@@ -96,6 +98,12 @@ async fn append(connection: &mut SqliteConnection, run: RunId, seq: i32, chunk: 
         .await
         .map_err(failed)?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Behind whatever the journal has: of a run that nobody else writes before the transaction is over.
+async fn append_last(connection: &mut SqliteConnection, run: RunId, chunk: &[u8]) -> Result<(), StoreError> {
+    let sql = "insert into journal (run_id, seq, chunk) select ?1, coalesce(max(seq) + 1, 0), ?2 from journal where run_id = ?1";
+    sqlx::query(sql).bind(run.0).bind(chunk).execute(connection).await.map(drop).map_err(failed)
 }
 
 pub(crate) async fn settle(
@@ -119,4 +127,31 @@ pub(crate) async fn settle(
     }
     transaction.commit().await.map_err(failed)?;
     Ok(true)
+}
+
+pub(crate) async fn replay(
+    connection: &mut SqliteConnection,
+    new: &Arc<NewRun>,
+    letter: &ReplayedLetter,
+) -> Result<Option<Accepted>, StoreError> {
+    let mut transaction = connection.begin_with("begin immediate").await.map_err(failed)?;
+    let accepted = write::accept(&mut transaction, slice::from_ref(new)).await?.pop();
+    if accepted != Some(Accepted::New) {
+        return Ok(accepted);
+    }
+    let moved = sqlx::query("update runs set dead_letter = ? where id = ? and status = 4 and dead_letter = ? and ended_at = ?")
+        .bind(DeadLetter::Replayed.number())
+        .bind(letter.run.0)
+        .bind(DeadLetter::Open.number())
+        .bind(letter.failed_at.micros())
+        .execute(&mut *transaction)
+        .await
+        .map_err(failed)?
+        .rows_affected();
+    if moved == 0 {
+        return Ok(None);
+    }
+    append_last(&mut transaction, letter.run, &letter.chunk).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(accepted)
 }

@@ -37,7 +37,7 @@ mod writer;
 use std::{
     fs::{File, TryLockError},
     path::{Path, PathBuf},
-    sync::atomic::AtomicU32,
+    sync::{Arc, atomic::AtomicU32},
     time::Duration,
 };
 
@@ -49,11 +49,11 @@ use sqlx::{
     sqlite::{SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use store::{
-    Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, CauseHours, Claim,
-    ConnectionId, ConnectionRow, DeadLetter, Fingerprint, InboundBounds, InboundFilter, InboundId, InboundRow, ItemOutcome,
-    ItemState, KeyRow, LanePlace, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages, Put, Reaped,
-    RecipeId, RecipeRow, RecipeStats, RecipeVersion, Rounds, RunFilter, RunId, RunRow, RunStatus, Saved, Selection, SessionRow,
-    Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
+    Accepted, Activated, ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Cause, CauseHours,
+    Claim, ConnectionId, ConnectionRow, DeadLetter, Fingerprint, InboundBounds, InboundFilter, InboundId, InboundRow,
+    ItemOutcome, ItemState, KeyRow, LanePlace, NewRun, NewVersion, Operation, OperationChange, OperationId, OperationItem, Pages,
+    Put, Reaped, RecipeId, RecipeRow, RecipeStats, RecipeVersion, ReplayedLetter, Rounds, RunFilter, RunId, RunRow, RunStatus,
+    Saved, Selection, SessionRow, Sorted, Store, StoreError, Timestamp, Unsorted, WorkerId,
 };
 
 pub use crate::{
@@ -323,6 +323,10 @@ impl Store for SqliteStore {
         control::settle(&mut *self.writer().await, run, state, seq, chunk).await
     }
 
+    async fn replay(&self, new: &Arc<NewRun>, letter: &ReplayedLetter) -> Result<Option<Accepted>, StoreError> {
+        control::replay(&mut *self.writer().await, new, letter).await
+    }
+
     async fn unsorted_failures(&self, limit: u32) -> Result<Vec<Unsorted>, StoreError> {
         causes::unsorted(&self.readers, limit).await
     }
@@ -351,11 +355,12 @@ impl Store for SqliteStore {
     async fn finish_items(
         &self,
         operation: OperationId,
+        owner: WorkerId,
         outcomes: &[ItemOutcome],
         next_at: Timestamp,
         now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
-        operations::finish(&mut *self.writer().await, operation, outcomes, next_at, now).await
+        operations::finish(&mut *self.writer().await, operation, owner, outcomes, next_at, now).await
     }
 
     async fn change_operation(

@@ -98,9 +98,10 @@ macro_rules! conformance {
             races: two_processes_one_key, a_stale_worker_and_a_reaper, an_owner_and_a_person, groups_in_each_others_way,
                 claims_and_a_reaper, accepts_and_pruning;
             control: only_failed_runs_are_resumed, an_old_picture_resumes_nothing, cancelled_in_every_state,
-                an_ended_run_is_not_cancelled, a_run_that_goes_on_is_cancelled, a_dead_letter_is_settled_once;
+                an_ended_run_is_not_cancelled, a_run_that_goes_on_is_cancelled, a_dead_letter_is_settled_once,
+                a_dead_letter_is_replayed_once, a_replay_and_a_resume;
             causes: failures_are_sorted, causes_are_counted, causes_by_hour, a_cause_is_of_one_failure, resumed_under_another_version;
-            operations: an_operation_is_kept, named_runs_are_taken, too_many_are_refused, one_process_at_a_time,
+            operations: an_operation_is_kept, named_runs_are_taken, too_many_are_refused, a_called_run_goes_with_its_caller, one_process_at_a_time,
                 each_run_counts_once, paused_and_stopped;
             recipes: the_first_version, the_next_version, the_same_text_again, a_stale_author, two_authors_at_once,
                 reading_versions, switched_on_and_off, what_cannot_be_switched_on, switched_on_unless_others_moved, active_recipes_with_their_texts,

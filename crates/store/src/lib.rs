@@ -42,6 +42,8 @@ pub mod upgrade;
 mod vault;
 mod watch;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value as Json};
 
@@ -80,7 +82,7 @@ pub use crate::{
     rounds::{RECIPES_VISITED_MAX, Round, Rounds, Visited},
     run::{
         Accepted, Batch, BatchOutcome, CLAIM_CHUNKS_MAX, Claim, Committed, DeadLetter, EventKey, LANE_COUNTED_MAX, LanePlace,
-        NewRun, Reaped, RunCommit, RunFilter, RunRow, RunStatus, Then, Via, WaitingFor,
+        NewRun, Reaped, ReplayedLetter, RunCommit, RunFilter, RunRow, RunStatus, Then, Via, WaitingFor,
     },
     sealing::new_key,
     shape::{ShapeRow, Shapes},
@@ -192,6 +194,11 @@ pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Bl
     /// False when it is not open or its journal went on meanwhile.
     async fn settle_dead_letter(&self, run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Result<bool, StoreError>;
 
+    /// Accepts a run that replays a dead letter and settles that one, both or neither. `None` when it is not the open
+    /// dead letter of that failure any more: nothing was changed then. Nor was anything when the key of the new run
+    /// is known.
+    async fn replay(&self, new: &Arc<NewRun>, letter: &ReplayedLetter) -> Result<Option<Accepted>, StoreError>;
+
     /// Open dead letters whose cause is not worked out yet, at most `limit`.
     async fn unsorted_failures(&self, limit: u32) -> Result<Vec<Unsorted>, StoreError>;
 
@@ -215,12 +222,13 @@ pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Bl
     /// comes back as begun was begun by somebody who never said how it went.
     async fn begin_items(&self, operation: OperationId, limit: u32) -> Result<Vec<OperationItem>, StoreError>;
 
-    /// Keeps what became of runs of an operation and lets go of it until `next_at`. Each run counts once,
-    /// however often its outcome is told. An operation with nothing left is done. `None` when there is no
+    /// Keeps what became of runs of an operation, and lets go of it until `next_at` unless another process has it
+    /// by now. Each run counts once, however often its outcome is told. An operation with nothing left is done. `None` when there is no
     /// such operation.
     async fn finish_items(
         &self,
         operation: OperationId,
+        owner: WorkerId,
         outcomes: &[ItemOutcome],
         next_at: Timestamp,
         now: Timestamp,

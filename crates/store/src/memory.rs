@@ -297,6 +297,20 @@ impl Store for MemoryStore {
         Ok(true)
     }
 
+    async fn replay(&self, new: &Arc<NewRun>, letter: &ReplayedLetter) -> Result<Option<Accepted>, StoreError> {
+        let mut model = self.model.lock();
+        if let Some(known) = model.known(new) {
+            return Ok(Some(known));
+        }
+        let open = |kept: &&mut Kept| kept.dead_letter == Some(DeadLetter::Open) && kept.ended_at == Some(letter.failed_at);
+        let Some(kept) = model.runs.get_mut(&letter.run).filter(open) else { return Ok(None) };
+        kept.chunks.push(letter.chunk.clone());
+        kept.dead_letter = Some(DeadLetter::Replayed);
+        let accepted = model.accept(new);
+        self.notice.notify_one();
+        Ok(Some(accepted))
+    }
+
     async fn unsorted_failures(&self, _limit: u32) -> Result<Vec<Unsorted>, StoreError> {
         Ok(Vec::new())
     }
@@ -320,6 +334,7 @@ impl Store for MemoryStore {
     async fn finish_items(
         &self,
         _operation: OperationId,
+        _owner: WorkerId,
         _outcomes: &[ItemOutcome],
         _next_at: Timestamp,
         _now: Timestamp,

@@ -113,6 +113,9 @@ pub struct OperationOptions {
     /// For resume: what became of effects that may have happened, `happened` or `repeat`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertain: Option<String>,
+    /// For resume: what effects that happened returned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Json>,
     /// For discard: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

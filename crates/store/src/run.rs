@@ -254,6 +254,17 @@ pub struct NewRun {
     pub beside: Vec<Beside>,
 }
 
+/// A dead letter that a new run replays.
+#[derive(Debug, Clone)]
+pub struct ReplayedLetter {
+    /// The failed run.
+    pub run: RunId,
+    /// Which of its failures: when it failed.
+    pub failed_at: Timestamp,
+    /// What its journal says of the replay, behind whatever it has.
+    pub chunk: Vec<u8>,
+}
+
 /// What started a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

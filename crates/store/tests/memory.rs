@@ -48,7 +48,8 @@ store::conformance_tests! { crate::bed;
         ids_are_never_used_twice;
     races: two_processes_one_key, a_stale_worker_and_a_reaper, an_owner_and_a_person, claims_and_a_reaper;
     control: only_failed_runs_are_resumed, an_old_picture_resumes_nothing, cancelled_in_every_state,
-        an_ended_run_is_not_cancelled, a_run_that_goes_on_is_cancelled, a_dead_letter_is_settled_once;
+        an_ended_run_is_not_cancelled, a_run_that_goes_on_is_cancelled, a_dead_letter_is_settled_once,
+        a_dead_letter_is_replayed_once, a_replay_and_a_resume;
     beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same, a_resumed_run_takes_back_what_it_told,
         a_cancelled_run_answers_too, called_runs_are_found, state_is_kept, a_question_is_decided_once, a_run_starts_another,
         a_lane_goes_in_order, a_place_in_a_lane, a_lane_has_room, lanes_under_load;

@@ -132,6 +132,9 @@ pub(crate) struct Resume {
     /// What became of steps that may have happened.
     #[arg(long, value_parser = ["happened", "repeat"])]
     uncertain: Option<String>,
+    /// What those that happened returned, as JSON: later steps work with it. With --uncertain happened.
+    #[arg(long, value_name = "JSON|@FILE", requires = "uncertain")]
+    output: Option<String>,
     /// So many go first and must end well before the rest goes.
     #[arg(long)]
     first: Option<u32>,
@@ -175,6 +178,7 @@ pub(crate) fn dead_letters(letters: &DeadLetters) -> anyhow::Result<ExitCode> {
                 let mut wish = wish(&resume.which, &resume.how);
                 wish["version"] = json!(if resume.active { "active" } else { "same" });
                 put(&mut wish, "uncertain", resume.uncertain.as_ref().map(|word| json!(word)));
+                put(&mut wish, "output", resume.output.as_deref().map(|output| read_json("--output", output)).transpose()?);
                 put(&mut wish, "first", resume.first.map(Value::from));
                 begin("resume", &wish, &resume.how).await
             }

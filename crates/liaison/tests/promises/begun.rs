@@ -6,9 +6,8 @@ use connector::http::{Http, HttpOptions};
 use engine::{Engine, EngineSettings, Event, Intake, Parts, operations::NewOperation};
 use serde_json::json;
 use store::{
-    Clock, DeadLetter, Entry, GroupSettings, ItemState, ManualClock, MasterKey, NewVersion, Operation, OperationId,
-    OperationKind, OperationOptions, OperationState, RecipeId, RunFilter, RunId, RunStatus, Saved, Selection, Store, Timestamp,
-    Vault, Via, WorkerId, Writer,
+    Clock, GroupSettings, ItemState, ManualClock, MasterKey, NewVersion, Operation, OperationId, OperationKind, OperationOptions,
+    OperationState, RecipeId, RunFilter, RunId, RunStatus, Saved, Selection, Store, Timestamp, Vault, Via, WorkerId, Writer,
 };
 use store_sqlite::SqliteStore;
 
@@ -130,23 +129,16 @@ async fn a_resume_whose_outcome_nobody_told_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn a_replay_that_was_accepted_and_not_told_is_not_repeated() {
+async fn a_replay_whose_outcome_nobody_told_is_not_repeated() {
     let folder = tempfile::tempdir().unwrap();
     let bed = Bed::new(folder.path()).await;
     let runs = bed.letters(3).await;
     let id = bed.begin(OperationKind::Replay).await;
     bed.begun_by_the_dead(id).await;
-    // The dead process got as far as the new run, and for another one as far as the old one's journal.
-    let key = |run: RunId| Some(format!("{id}:{run}").into());
-    let repeated = |run| Event { key: key(run), key_wins: true, replay_of: Some(run), via: Via::Replay, ..event(0) };
-    let accepted = bed.accept(repeated(runs[0])).await;
-    let settled = bed.accept(repeated(runs[1])).await;
-    let entry = Entry::Replayed { at: bed.clock.now(), run: settled };
-    let chunk = store::write_chunk(&[entry]).unwrap();
-    assert!(bed.store.settle_dead_letter(runs[1], DeadLetter::Replayed, 1, &chunk).await.unwrap());
+    let new = bed.engine.replay(runs[0], None).await.unwrap();
     assert_eq!(counts(&bed.go_on(id).await), (OperationState::Done, 3, 3, 0));
     let items = bed.store.operation_items(id, None, None, 9).await.unwrap();
-    assert_eq!((items[0].result, items[1].result), (Some(accepted), Some(settled)));
+    assert_eq!(items[0].result, Some(new));
     let rows = bed.store.runs(&RunFilter { limit: 100, ..RunFilter::default() }).await.unwrap();
     for run in runs {
         assert_eq!(rows.iter().filter(|row| row.replay_of == Some(run)).count(), 1, "{run} is replayed once");

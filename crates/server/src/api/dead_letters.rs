@@ -6,6 +6,7 @@ use axum::{
     http::StatusCode,
 };
 use engine::{
+    control::Doubtful,
     fingerprint::{fingerprint, without_passes},
     operations::NewOperation,
 };
@@ -71,6 +72,9 @@ pub(crate) struct Bulk {
     /// For resume: what became of steps that may have happened, `happened` or `repeat`.
     #[serde(skip_serializing)]
     pub(crate) uncertain: Option<String>,
+    /// For resume: what the steps that happened returned, the same for each. A run with several such steps is left alone.
+    #[serde(default, deserialize_with = "super::settle::said", skip_serializing)]
+    pub(crate) output: Option<Value>,
     /// For discard: why.
     #[serde(skip_serializing)]
     pub(crate) reason: Option<String>,
@@ -268,7 +272,7 @@ pub(crate) async fn read_selection(app: &Shared, wish: &Bulk) -> Result<Selectio
 
 /// Begins an operation on many dead letters.
 pub(crate) async fn begin(app: &Shared, by: &str, kind: OperationKind, wish: Bulk) -> Result<Operation, ApiError> {
-    read_doubt(wish.uncertain.as_deref(), None)?;
+    let said = read_doubt(wish.uncertain.as_deref(), wish.output.clone())?;
     let active_version = read_version(wish.version.as_deref())?;
     let reason = match kind {
         OperationKind::Discard => Some(read_reason(wish.reason.as_deref())?),
@@ -285,13 +289,18 @@ pub(crate) async fn begin(app: &Shared, by: &str, kind: OperationKind, wish: Bul
             "A discarded run does not run again, so there is nothing to wait for. Leave first out.",
         ));
     }
+    let (uncertain, output) = match said {
+        Some(Doubtful::Happened(output)) => (Some("happened".to_owned()), Some(output)),
+        Some(Doubtful::Repeat) => (Some("repeat".to_owned()), None),
+        None => (None, None),
+    };
     read_patch(kind, wish.patch.as_ref())?;
     let selection = read_selection(app, &wish).await?;
     let new = NewOperation {
         kind,
         selection,
         asked: serde_json::to_value(&wish).unwrap_or_default(),
-        options: OperationOptions { active_version, uncertain: wish.uncertain, reason, rate: wish.rate, patch: wish.patch },
+        options: OperationOptions { active_version, uncertain, output, reason, rate: wish.rate, patch: wish.patch },
         first: wish.first.unwrap_or(0),
         by: by.to_owned(),
     };

@@ -31,6 +31,8 @@ pub(crate) struct OperationOut {
     version: String,
     /// What was said about steps that may have happened.
     uncertain: Option<String>,
+    /// What those that happened returned.
+    output: Option<Value>,
     /// Why they are discarded.
     reason: Option<String>,
     /// Runs per second at most.
@@ -96,6 +98,7 @@ pub(crate) fn operation_out(operation: Operation) -> OperationOut {
         selection: operation.selection,
         version: if operation.options.active_version { "active" } else { "same" }.to_owned(),
         uncertain: operation.options.uncertain,
+        output: operation.options.output,
         reason: operation.options.reason,
         rate: operation.options.rate,
         patch: operation.options.patch,

@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::Body,
     extract::{Path, Query, State},
-    http::{HeaderName, HeaderValue, Request, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode},
     response::{IntoResponse, Response},
 };
 use engine::{
@@ -181,6 +181,7 @@ pub(crate) struct Resumption {
     /// What became of a step that may have happened: `happened` or `repeat`.
     uncertain: Option<String>,
     /// What it returned, when it happened.
+    #[serde(default, deserialize_with = "super::settle::said")]
     output: Option<Value>,
     /// `same` (the run's own version) or `active`.
     version: Option<String>,
@@ -280,13 +281,7 @@ pub(crate) async fn start(
 ) -> Result<Response, ApiError> {
     caller.need(Scope::RunsWrite)?;
     let wait = read_wait(query.wait.as_deref(), app.settings.wait_max)?;
-    let key = match request.headers().get("idempotency-key") {
-        None => None,
-        Some(value) => match value.to_str() {
-            Ok(text) if !text.is_empty() && text.len() <= 255 => Some(text.to_owned()),
-            _ => return Err(ApiError::field("Idempotency-Key", "Idempotency-Key must be 1 to 255 plain characters.")),
-        },
-    };
+    let key = read_key(request.headers())?;
     let trace = crate::hooks::trace(request.headers());
     let body = bytes(request, &app).await?;
     let event: Value =
@@ -340,10 +335,7 @@ pub(crate) async fn start(
             (run, false)
         }
         Intake::Duplicate { same_content: false, .. } => {
-            return Err(ApiError::conflict(
-                "IDEMPOTENCY_KEY_REUSED",
-                "This Idempotency-Key was used with another body. Send the first body again, or use a new key.",
-            ));
+            return Err(ApiError::key_reused());
         }
         Intake::Duplicate { run, .. } => (run, true),
         Intake::Filtered => {
@@ -355,7 +347,7 @@ pub(crate) async fn start(
     {
         let mut response = crate::answer::of(&said, run);
         if replayed {
-            response.headers_mut().insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+            replayed_before(&mut response);
         }
         return Ok(response);
     }
@@ -380,9 +372,23 @@ pub(crate) async fn start(
         }
     };
     if replayed {
-        response.headers_mut().insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
+        replayed_before(&mut response);
     }
     Ok(response)
+}
+
+/// The key under which a caller may ask once more.
+fn read_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    match value.to_str() {
+        Ok(text) if !text.is_empty() && text.len() <= 255 => Ok(Some(text.to_owned())),
+        _ => Err(ApiError::field("Idempotency-Key", "Idempotency-Key must be 1 to 255 plain characters.")),
+    }
+}
+
+/// Tells the caller that the answer is that of the first one under the key.
+fn replayed_before(response: &mut Response) {
+    response.headers_mut().insert(HeaderName::from_static("idempotent-replayed"), HeaderValue::from_static("true"));
 }
 
 /// Waits until the run is over; `None` when it is not in time.
@@ -516,7 +522,10 @@ pub(crate) async fn cancel(
 pub(crate) fn read_doubt(word: Option<&str>, output: Option<Value>) -> Result<Option<Doubtful>, ApiError> {
     match word {
         None | Some("") => Ok(None),
-        Some("happened") => Ok(Some(Doubtful::Happened(output.unwrap_or(Value::Null)))),
+        Some("happened") => match output {
+            Some(output) => Ok(Some(Doubtful::Happened(output))),
+            None => Err(super::settle::no_output()),
+        },
         Some("repeat") => Ok(Some(Doubtful::Repeat)),
         Some(other) => {
             Err(ApiError::field("uncertain", format!("uncertain is {other:?}; it must be \"happened\" or \"repeat\".")))
@@ -555,17 +564,25 @@ pub(crate) async fn resume(
     done(&app, run).await
 }
 
-/// Runs the event again as a new run of the active version, linked to this one.
-#[utoipa::path(post, path = "/runs/{id}/replay", tag = "runs", params(("id" = String, Path)), request_body = Replaying,
+/// Runs the event again as a new run of the active version, linked to this one. A dead letter is settled with it: of several
+/// who replay, resume or discard it at the same moment one is heard, and the others get 409. A run that was replayed
+/// may be replayed once more; send an `Idempotency-Key` where an answer may get lost.
+#[utoipa::path(post, path = "/runs/{id}/replay", tag = "runs", params(("id" = String, Path),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body give the first new run again")), request_body = Replaying,
     responses((status = 202, description = "The new run", body = Done), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 pub(crate) async fn replay(
     State(app): State<Shared>,
     caller: Caller,
     Path(id): Path<String>,
+    headers: HeaderMap,
     JsonBody(wish): JsonBody<Replaying>,
-) -> Result<(StatusCode, Json<Done>), ApiError> {
+) -> Result<Response, ApiError> {
     caller.need(Scope::RunsWrite)?;
-    let wish = Replay { event: wish.event, version: wish.version };
+    let wish = Replay { event: wish.event, version: wish.version, key: read_key(&headers)?, failed_at: None };
     let new = app.engine.replay_with(read_id(&id)?, wish).await?;
-    done(&app, new).await
+    let mut response = done(&app, new.run).await?.into_response();
+    if new.again {
+        replayed_before(&mut response);
+    }
+    Ok(response)
 }

@@ -239,6 +239,7 @@ pub(super) async fn act(State(app): State<Shared>, visitor: Visitor, RawForm(for
         all: (!ticked && filter.pairs().is_empty() && one(&form, "all").is_some()).then_some(true),
         version,
         uncertain: one(&form, "uncertain").filter(|_| kind == OperationKind::Resume).map(str::to_owned),
+        output: None,
         reason: one(&form, "reason").map(str::to_owned),
         patch: None,
         first: first.filter(|_| kind != OperationKind::Discard),
@@ -322,7 +323,7 @@ pub(super) async fn replay(
     match serde_json::from_str(&event) {
         Ok(event) => {
             let new = app.engine.replay_with(run.row.id, Replay { event: Some(event), ..Replay::default() }).await?;
-            Ok(Redirect::to(&format!("/runs/{new}")).into_response())
+            Ok(Redirect::to(&format!("/runs/{}", new.run)).into_response())
         }
         Err(error) => {
             let problem = Some(format!("This is not JSON: {error}. Correct it and send it again."));

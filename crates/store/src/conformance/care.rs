@@ -240,7 +240,7 @@ pub async fn operations_and_audit_go(bed: Arc<dyn Bed>) {
     assert!(store.take_operation(owner, at(40), at(60)).await.unwrap().is_some());
     let outcomes: Vec<_> = (1..=3).map(|number| ItemOutcome { run: run_id(number), outcome: Ok(None) }).collect();
     store.begin_items(made.id, 10).await.unwrap();
-    store.finish_items(made.id, &outcomes, at(50), at(50)).await.unwrap();
+    store.finish_items(made.id, owner, &outcomes, at(50), at(50)).await.unwrap();
     assert_eq!(store.operation(made.id).await.unwrap().unwrap().state, OperationState::Done);
     for number in 1..=4 {
         let row = AuditRow {

@@ -9,7 +9,9 @@ use super::{
         worker, write,
     },
 };
-use crate::{Committed, DeadLetter, NewRun, RecipeId, RunStatus, Store, Then, WaitingFor, WorkerId};
+use crate::{
+    Accepted, Committed, DeadLetter, EventKey, NewRun, RecipeId, ReplayedLetter, RunStatus, Store, Then, WaitingFor, WorkerId,
+};
 
 /// One run in every state, numbered like [`RunStatus`].
 async fn one_of_each(store: &dyn Store) -> (RecipeId, WorkerId) {
@@ -125,4 +127,52 @@ pub async fn a_dead_letter_is_settled_once(bed: Arc<dyn Bed>) {
     accept(&*store, NewRun { then: failed(8), ..new_run(recipe, 7) }).await;
     assert!(store.settle_dead_letter(run_id(7), DeadLetter::Replayed, 1, &next_chunk(1, "settle")).await.unwrap());
     assert_eq!(row(&*store, 7).await.dead_letter, Some(DeadLetter::Replayed));
+}
+
+fn letter(number: u64, failed_at: i64) -> ReplayedLetter {
+    ReplayedLetter { run: run_id(number), failed_at: at(failed_at), chunk: next_chunk(1, "replay") }
+}
+
+/// The new run and the end of the dead letter are one commit: whoever comes second, or with an old picture, changes nothing.
+pub async fn a_dead_letter_is_replayed_once(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let (recipe, _) = one_of_each(&*store).await;
+    let new = |number| Arc::new(NewRun { replay_of: Some(run_id(4)), ..new_run(recipe, number) });
+    for (number, failed_at) in [(0, 8), (1, 8), (2, 8), (3, 8), (5, 8), (99, 8), (4, 9)] {
+        assert_eq!(store.replay(&new(20), &letter(number, failed_at)).await.unwrap(), None, "run {number}");
+        assert!(store.run(run_id(20)).await.unwrap().is_none() && chunk_count(&*store, number).await < 2);
+    }
+    let key = EventKey { hash: [7; 16], expires_at: at(900), fingerprint: None };
+    let keyed = |number| Arc::new(NewRun { key: Some(key.clone()), ..NewRun::clone(&new(number)) });
+    assert_eq!(store.replay(&keyed(21), &letter(4, 8)).await.unwrap(), Some(Accepted::New));
+    assert_eq!(row(&*store, 21).await.replay_of, Some(run_id(4)));
+    let settled = row(&*store, 4).await;
+    assert_eq!((settled.status, settled.dead_letter), (RunStatus::Failed, Some(DeadLetter::Replayed)));
+    assert_eq!(store.chunks(run_id(4), 1, u32::MAX).await.unwrap(), [(1, next_chunk(1, "replay"))]);
+    assert_eq!(store.replay(&new(22), &letter(4, 8)).await.unwrap(), None);
+    // Somebody who did not get the answer asks again under the same key.
+    let known = Some(Accepted::Duplicate { run: run_id(21), same_content: true });
+    assert_eq!(store.replay(&keyed(23), &letter(4, 8)).await.unwrap(), known);
+    for number in [22, 23] {
+        assert!(store.run(run_id(number)).await.unwrap().is_none());
+    }
+    assert_eq!(chunk_count(&*store, 4).await, 2);
+}
+
+/// Of a replay and a resume of one failure at the same moment, one is carried out.
+pub async fn a_replay_and_a_resume(bed: Arc<dyn Bed>) {
+    let (store, other) = (bed.store(), bed.another().await);
+    let recipe = recipe(&*store, "orders").await;
+    accept_all(&*store, (0..20).map(|number| NewRun { then: failed(8), ..new_run(recipe, number) })).await;
+    for number in 0..20 {
+        let new = Arc::new(NewRun { replay_of: Some(run_id(number)), ..new_run(recipe, number + 100) });
+        let letter = letter(number, 8);
+        let chunk = next_chunk(1, "resume");
+        let (replayed, resumed) =
+            tokio::join!(store.replay(&new, &letter), other.resume(run_id(number), None, 1, &chunk, at(20)));
+        let (replayed, resumed) = (replayed.unwrap(), resumed.unwrap());
+        assert_ne!(replayed == Some(Accepted::New), resumed, "run {number}");
+        assert_eq!(store.run(run_id(number + 100)).await.unwrap().is_some(), !resumed);
+        assert_eq!((row(&*store, number).await.status == RunStatus::Queued, chunk_count(&*store, number).await), (resumed, 2));
+    }
 }

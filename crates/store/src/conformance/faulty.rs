@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::{Map, Value as Json};
 
-use crate::{Accepted, NewPoll, PollDone, PollRow, Polls};
+use crate::{Accepted, NewPoll, NewRun, PollDone, PollRow, Polls, ReplayedLetter};
 use crate::{Activated, BlobId, BlobRow, BlobTotals, Blobs, UploadId};
 use crate::{
     ActiveRecipe, Answer, Answered, Approval, ApprovalId, Batch, BatchOutcome, Beside, Care, Cause, CauseHours, Claim,
@@ -171,12 +171,13 @@ pass_on! {
     resume(run: RunId, version: Option<i32>, seq: i32, chunk: &[u8], now: Timestamp) -> Reply<bool>;
     cancel(run: RunId, chunk: &[u8], beside: &[Beside], now: Timestamp) -> Reply<bool>;
     settle_dead_letter(run: RunId, state: DeadLetter, seq: i32, chunk: &[u8]) -> Reply<bool>;
+    replay(new: &Arc<NewRun>, letter: &ReplayedLetter) -> Reply<Option<Accepted>>;
     unsorted_failures(limit: u32) -> Reply<Vec<Unsorted>>;
     sort_failures(sorted: &[Sorted]) -> Reply<()>;
     create_operation(operation: &Operation, selection: &Selection) -> Reply<Option<Operation>>;
     take_operation(owner: WorkerId, now: Timestamp, lease_until: Timestamp) -> Reply<Option<Operation>>;
     begin_items(operation: OperationId, limit: u32) -> Reply<Vec<OperationItem>>;
-    finish_items(operation: OperationId, outcomes: &[ItemOutcome], next_at: Timestamp, now: Timestamp) -> Reply<Option<Operation>>;
+    finish_items(operation: OperationId, owner: WorkerId, outcomes: &[ItemOutcome], next_at: Timestamp, now: Timestamp) -> Reply<Option<Operation>>;
     change_operation(operation: OperationId, change: &OperationChange, now: Timestamp) -> Reply<bool>;
     save_version(version: NewVersion) -> Reply<Saved>;
     activate(recipe: RecipeId, version: Option<i32>, params: &Json, now: Timestamp) -> Reply<Option<RecipeRow>>;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     DeadLetter, ItemOutcome, ItemState, NewRun, OPERATION_RUNS_MAX, Operation, OperationChange, OperationId, OperationKind,
-    OperationOptions, OperationState, RecipeId, RunFilter, RunId, Selection, Store,
+    OperationOptions, OperationState, Parent, RecipeId, RunFilter, RunId, Selection, Store,
 };
 
 fn id(number: u64) -> OperationId {
@@ -116,6 +116,24 @@ pub async fn too_many_are_refused(bed: Arc<dyn Bed>) {
     assert!(store.operation_items(id(1), None, None, 10).await.unwrap().is_empty());
 }
 
+/// A run whose caller is replayed, too, is called anew by that one; it goes on by itself when both are resumed.
+pub async fn a_called_run_goes_with_its_caller(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let recipe = recipe(&*store, "orders").await;
+    let called = |number, caller| NewRun {
+        then: failed(100),
+        parent: Some(Parent { run: run_id(caller), path: "call".into() }),
+        ..new_run(recipe, number)
+    };
+    accept_all(&*store, [NewRun { then: failed(100), ..new_run(recipe, 1) }, called(2, 1), called(3, 2), called(5, 4)]).await;
+    assert_eq!(made(&*store, 1).await.total, 2, "2 and 3 begin anew with 1; the caller of 5 is not replayed");
+    assert_eq!(numbers(&store.operation_items(id(1), None, None, 9).await.unwrap()), [run_id(1), run_id(5)]);
+    let resume = Operation { kind: OperationKind::Resume, ..operation(2) };
+    assert_eq!(store.create_operation(&resume, &all()).await.unwrap().unwrap().total, 4);
+    let named = Selection::Runs([2, 3].map(run_id).to_vec());
+    assert_eq!(store.create_operation(&operation(3), &named).await.unwrap().unwrap().total, 1);
+}
+
 /// One process has a batch under way; after its lease anybody may.
 pub async fn one_process_at_a_time(bed: Arc<dyn Bed>) {
     let store = bed.store();
@@ -128,31 +146,35 @@ pub async fn one_process_at_a_time(bed: Arc<dyn Bed>) {
     assert_eq!(bed.another().await.take_operation(theirs, at(609), at(620)).await.unwrap(), None);
     assert!(store.take_operation(mine, at(605), at(610)).await.unwrap().is_some(), "its owner may go on");
     assert!(store.take_operation(theirs, at(610), at(620)).await.unwrap().is_some(), "its owner is silent");
-    assert!(store.finish_items(id(1), &[], at(700), at(611)).await.unwrap().is_some());
+    // What took it too long does not take it away from whoever has it now.
+    assert!(store.finish_items(id(1), mine, &[], at(600), at(611)).await.unwrap().is_some());
+    assert_eq!(store.take_operation(mine, at(611), at(621)).await.unwrap(), None);
+    assert!(store.finish_items(id(1), theirs, &[], at(700), at(611)).await.unwrap().is_some());
     assert_eq!(store.take_operation(mine, at(699), at(710)).await.unwrap(), None);
     assert!(store.take_operation(mine, at(700), at(710)).await.unwrap().is_some());
     assert_eq!(store.take_operation(theirs, at(701), at(711)).await.unwrap(), None);
     store.release_worker(mine, at(701)).await.unwrap();
     assert!(store.take_operation(theirs, at(701), at(711)).await.unwrap().is_some(), "its owner is gone");
-    assert_eq!(store.finish_items(id(9), &[], at(1), at(1)).await.unwrap(), None);
+    assert_eq!(store.finish_items(id(9), mine, &[], at(1), at(1)).await.unwrap(), None);
 }
 
 /// Each run counts once, however often it is begun and its outcome told.
 pub async fn each_run_counts_once(bed: Arc<dyn Bed>) {
     let store = bed.store();
+    let owner = worker(&*store).await;
     letters(&*store, 3).await;
     made(&*store, 1).await;
     let first = store.begin_items(id(1), 2).await.unwrap();
     assert_eq!((numbers(&first), first[0].state), (vec![run_id(1), run_id(2)], ItemState::Pending));
     let again = store.begin_items(id(1), 3).await.unwrap();
     assert_eq!(again.iter().map(|item| item.state).collect::<Vec<_>>(), [ItemState::Begun, ItemState::Begun, ItemState::Pending]);
-    let after = store.finish_items(id(1), &went([1]), at(600), at(600)).await.unwrap().unwrap();
+    let after = store.finish_items(id(1), owner, &went([1]), at(600), at(600)).await.unwrap().unwrap();
     assert_eq!((after.state, after.done, after.failed), (OperationState::Running, 1, 0));
     let refused = ItemOutcome { run: run_id(2), outcome: Err("it was already replayed".to_owned()) };
     let told = [went([1]), vec![refused], went([3])].concat();
-    let after = store.finish_items(id(1), &told, at(600), at(650)).await.unwrap().unwrap();
+    let after = store.finish_items(id(1), owner, &told, at(600), at(650)).await.unwrap().unwrap();
     assert_eq!((after.state, after.done, after.failed, after.ended_at), (OperationState::Done, 2, 1, Some(at(650))));
-    store.finish_items(id(1), &told, at(600), at(700)).await.unwrap();
+    store.finish_items(id(1), owner, &told, at(600), at(700)).await.unwrap();
     assert_eq!(state(&*store, 1).await, (OperationState::Done, 2, 1));
     assert!(store.begin_items(id(1), 9).await.unwrap().is_empty());
     let items = store.operation_items(id(1), None, None, 10).await.unwrap();
@@ -175,7 +197,10 @@ pub async fn paused_and_stopped(bed: Arc<dyn Bed>) {
     assert!(!change(OperationChange::Pause).await && !change(OperationChange::Release).await);
     assert_eq!(store.take_operation(owner, at(900), at(910)).await.unwrap(), None);
     // A batch that was under way is counted all the same.
-    assert_eq!(store.finish_items(id(1), &went([1]), at(800), at(800)).await.unwrap().unwrap().state, OperationState::Paused);
+    assert_eq!(
+        store.finish_items(id(1), owner, &went([1]), at(800), at(800)).await.unwrap().unwrap().state,
+        OperationState::Paused
+    );
     assert!(change(OperationChange::GoOn).await);
     assert!(change(OperationChange::Release).await && !change(OperationChange::Release).await);
     let running = store.operation(id(1)).await.unwrap().unwrap();
@@ -187,7 +212,7 @@ pub async fn paused_and_stopped(bed: Arc<dyn Bed>) {
     for late in [OperationChange::Pause, OperationChange::GoOn, OperationChange::Stop(None), OperationChange::Release] {
         assert!(!change(late).await);
     }
-    store.finish_items(id(1), &went([2]), at(800), at(801)).await.unwrap();
+    store.finish_items(id(1), owner, &went([2]), at(800), at(801)).await.unwrap();
     assert_eq!(state(&*store, 1).await, (OperationState::Stopped, 2, 0));
     assert!(!store.change_operation(id(9), &OperationChange::Pause, at(1)).await.unwrap());
 }

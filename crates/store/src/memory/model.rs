@@ -47,16 +47,22 @@ impl Model {
         });
     }
 
+    /// The run that has the key of a new one.
+    pub(super) fn known(&self, new: &NewRun) -> Option<Accepted> {
+        let key = new.key.as_ref()?;
+        let (run, until, fingerprint) = self.keys.get(&(new.recipe, key.hash))?;
+        if *run == new.id || (*until <= new.accepted_at && !self.runs.contains_key(run)) {
+            return None;
+        }
+        let same_content = fingerprint.is_none() || key.fingerprint.is_none() || *fingerprint == key.fingerprint;
+        Some(Accepted::Duplicate { run: *run, same_content })
+    }
+
     pub(super) fn accept(&mut self, new: &Arc<NewRun>) -> Accepted {
+        if let Some(known) = self.known(new) {
+            return known;
+        }
         if let Some(key) = &new.key {
-            let known = self
-                .keys
-                .get(&(new.recipe, key.hash))
-                .filter(|(run, until, _)| *until > new.accepted_at || self.runs.contains_key(run) || *run == new.id);
-            if let Some((run, _, fingerprint)) = known.filter(|(run, ..)| *run != new.id) {
-                let same_content = fingerprint.is_none() || key.fingerprint.is_none() || *fingerprint == key.fingerprint;
-                return Accepted::Duplicate { run: *run, same_content };
-            }
             self.keys.insert((new.recipe, key.hash), (new.id, key.expires_at, key.fingerprint));
         }
         if self.runs.contains_key(&new.id) {
