@@ -5,15 +5,16 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json, json};
 use store::{
-    Answer, Approval, ApprovalId, Beside, Entry, ErrorRecord, ITEMS_FAILED, Journal, Parent, RecipeId, RunId, StepPath,
-    StepState, StoreError, Then, Timestamp, Via, answer_place,
+    Answer, Approval, ApprovalId, Beside, Entry, ErrorRecord, ITEMS_FAILED, Parent, RecipeId, RunId, StepPath, StepState,
+    StoreError, Then, Timestamp, Via, answer_place,
 };
 
 use crate::{
     Engine, Event,
-    decide::RunState,
+    decide::{GIVEN_UP, RunState},
     frame::{error_json, instant_text},
     program::Program,
+    resume::given_up_well,
 };
 
 /// What of a run its commits need besides its journal.
@@ -25,6 +26,17 @@ pub(crate) struct About {
     pub(crate) parent: Option<Parent>,
     /// Steps whose answers were taken in since the last commit.
     pub(crate) taken: Vec<StepPath>,
+}
+
+/// A run that fails, as others are told of it.
+#[derive(Debug)]
+pub(crate) struct Failed<'r> {
+    pub(crate) run: RunId,
+    pub(crate) via: Via,
+    pub(crate) accepted_at: Timestamp,
+    pub(crate) event: &'r Arc<Json>,
+    /// The chunk that says so.
+    pub(crate) seq: i32,
 }
 
 impl Engine {
@@ -53,8 +65,16 @@ impl Engine {
         if let Some(parent) = &about.parent {
             changes.push(answer_to(parent, state.id, &program.slug, then, out.flatten(), at));
         }
-        if let Some(error) = then.error() {
-            changes.extend(self.tell_of(program, state.id, about, &state.journal, error));
+        // Whoever gave it up knows.
+        if let Some(error) = then.error().filter(|error| error.code != GIVEN_UP || given_up_well(&state.journal).is_none()) {
+            let failed = Failed {
+                run: state.id,
+                via: about.via,
+                accepted_at: state.journal.accepted_at,
+                event: &state.journal.event,
+                seq: state.journal.next_seq,
+            };
+            changes.extend(self.tell_of(program, &failed, error));
         }
         changes
     }
@@ -78,8 +98,9 @@ impl Engine {
 
     /// The run of the recipe that is told of this failure. A run that was itself told of one tells nobody:
     /// two recipes that watch each other would never come to rest.
-    fn tell_of(&self, program: &Program, run: RunId, about: &About, journal: &Journal, error: &ErrorRecord) -> Option<Beside> {
-        let slug = program.on_failure.as_ref().filter(|_| about.via != Via::Failure)?;
+    pub(crate) fn tell_of(&self, program: &Program, failed: &Failed<'_>, error: &ErrorRecord) -> Option<Beside> {
+        let Failed { run, via, accepted_at, event, seq } = failed;
+        let slug = program.on_failure.as_ref().filter(|_| *via != Via::Failure)?;
         let catalogue = self.catalogue();
         let Some(recipe) = catalogue.recipes.get(slug) else {
             metrics::counter!("liaison_failures_untold_total", "recipe" => crate::measure::recipe(&program.slug)).increment(1);
@@ -91,18 +112,18 @@ impl Engine {
                 "id": run.to_string(),
                 "recipe": &*program.slug,
                 "version": program.version,
-                "started_at": instant_text(journal.accepted_at),
+                "started_at": instant_text(*accepted_at),
             },
             "recipe": &*program.slug,
             "step": error.path,
             "error": error_json(error),
-            "trigger": &*journal.event,
+            "trigger": &***event,
         });
         let event = Event {
             data: Arc::new(data),
             via: Via::Failure,
             // A run that is resumed and fails again is told of again.
-            key: Some(format!("failure:{run}:{}", journal.next_seq).into()),
+            key: Some(format!("failure:{run}:{seq}").into()),
             key_wins: true,
             fingerprint: None,
             replay_of: None,

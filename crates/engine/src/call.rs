@@ -8,7 +8,7 @@ use std::sync::Arc;
 use connector::{ErrorClass, StepError};
 use recipe::ast::TriggerSource;
 use serde_json::{Value as Json, json};
-use store::{DeadLetter, Entry, ErrorRecord, Parent, RunId, RunStatus, Via};
+use store::{DeadLetter, Entry, ErrorRecord, Parent, RunId, RunRow, RunStatus, StoreError, Via};
 
 use crate::{
     Engine, Event, Intake, IntakeError, LiveRecipe,
@@ -76,16 +76,34 @@ impl Engine {
         Ok(recipe)
     }
 
+    async fn called(&self, child: RunId) -> Result<RunRow, Box<StepError>> {
+        let found = self.store.run(child).await.map_err(|error| not_taken(IntakeError::Store(error)))?;
+        found.ok_or_else(|| {
+            let message = format!("The run {child} of the called recipe is gone.");
+            Box::new(StepError::new(ErrorClass::NotFound, "CALL_GONE", message).with_next("Replay the event of this run."))
+        })
+    }
+
     /// The run this step started earlier. When a person resumed the caller, a failed one goes on, too:
     /// its finished steps are not done again.
     async fn look_at(self: &Arc<Self>, run: RunId, child: RunId, called: &Called, again: bool) -> Result<Ran, Box<StepError>> {
-        let away = |error: store::StoreError| not_taken(IntakeError::Store(error));
-        let Some(row) = self.store.run(child).await.map_err(away)? else {
-            let message = format!("The run {child} of the called recipe is gone.");
-            return Err(Box::new(
-                StepError::new(ErrorClass::NotFound, "CALL_GONE", message).with_next("Replay the event of this run."),
-            ));
-        };
+        let away = |error: StoreError| not_taken(IntakeError::Store(error));
+        let mut child = child;
+        let mut row = self.called(child).await?;
+        // One that failed and was replayed by itself: what became of its replay counts.
+        for _ in 0..REPLAYS_FOLLOWED_MAX {
+            if row.dead_letter != Some(DeadLetter::Replayed) {
+                break;
+            }
+            let Some(new) = self.replayed_as(child).await.map_err(away)? else { break };
+            (child, row) = (new, self.called(new).await?);
+            if !row.status.is_final() {
+                // Nobody called it, so its end does not wake this run.
+                let message = format!("The called recipe {} is run again as {child}, which is not over yet.", called.slug);
+                let error = StepError::new(ErrorClass::Conflict, "CALL_REPLAYED", message);
+                return Err(Box::new(error.with_next(format!("Resume this run when {child} is over."))));
+            }
+        }
         match row.status {
             RunStatus::Succeeded => {
                 let mut result = None;
@@ -120,6 +138,9 @@ impl Engine {
         }
     }
 }
+
+/// A called run that was replayed, and its replay too, is followed so far.
+const REPLAYS_FOLLOWED_MAX: u32 = 100;
 
 fn failure(error: ErrorRecord) -> Box<StepError> {
     let class = ErrorClass::parse(&error.class).unwrap_or(ErrorClass::Recipe);

@@ -215,7 +215,11 @@ pub fn decide(program: &Program, state: &mut RunState, now: Timestamp) -> Next {
     let mut frame = Frame::new(program, state, now);
     frame.announce(&program.steps);
     let mut walk = Walk::new(state, now);
-    let mut flow = if late { Flow::Stop(Stop::Failed(Box::new(too_late()))) } else { walk.block(&program.steps, &mut frame, "") };
+    let mut flow = match &walk.state.journal.given_up {
+        Some(given_up) => Flow::Stop(Stop::Failed(Box::new(let_go(given_up)))),
+        None if late => Flow::Stop(Stop::Failed(Box::new(too_late()))),
+        None => walk.block(&program.steps, &mut frame, ""),
+    };
     // What is under way is waited for, so that it can be taken back too.
     if matches!(flow, Flow::Stop(Stop::Failed(_))) && walk.attempts.is_empty() && walk.state.in_flight.is_empty() {
         flow = walk.undo_all(program, flow);
@@ -255,6 +259,22 @@ fn too_late() -> ErrorRecord {
         code: "RUN_TIMEOUT".to_owned(),
         message: "The run took longer than the recipe allows.".to_owned(),
         next: Some("Raise settings.timeout or find out which step took so long, then resume the run.".to_owned()),
+        path: None,
+        request: None,
+        response: None,
+        causes: Vec::new(),
+    }
+}
+
+/// How a run ends that a person gave up.
+pub(crate) const GIVEN_UP: &str = "GIVEN_UP";
+
+fn let_go((by, reason): &(String, String)) -> ErrorRecord {
+    ErrorRecord {
+        class: ErrorClass::Recipe.as_str().to_owned(),
+        code: GIVEN_UP.to_owned(),
+        message: format!("{by} gave this run up: {}.", reason.trim_end_matches('.')),
+        next: Some("Where something could not be taken back, mend that and resume the run: only that is tried again.".to_owned()),
         path: None,
         request: None,
         response: None,

@@ -11,7 +11,7 @@ use crate::{
     Engine,
     beside::{About, listens, take_answers},
     call::Ran,
-    decide::{Attempt, Next, RunState, decide},
+    decide::{Attempt, GIVEN_UP, Next, RunState, decide},
     gate, health, measure,
     places::Place,
     program::{Own, Program},
@@ -204,6 +204,9 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
             Ok(committed) => {
                 if committed == Committed::Done {
                     engine.count_end(&run.program, &commit.then, &run.state);
+                    if commit.then.error().is_some_and(|error| error.code == GIVEN_UP) {
+                        Box::pin(engine.put_aside(run.state.id, &run.state.journal)).await;
+                    }
                     measure::committed(&run.program, &entries);
                     if commit.changes_others() {
                         engine.wake_at(engine.now());

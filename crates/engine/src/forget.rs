@@ -200,6 +200,7 @@ fn forget(entry: &mut Entry, keeps: Keeps) {
         | Entry::Reopened { .. }
         | Entry::Resumed { .. }
         | Entry::Replayed { .. }
+        | Entry::GivenUp { .. }
         | Entry::Discarded { .. } => {}
     }
 }

@@ -57,27 +57,72 @@ impl Engine {
     pub async fn resume_with(&self, id: RunId, wish: &Resumption, by: &str) -> Result<(), ControlError> {
         // The journal first: whoever resumes the run in between makes ours too short to be followed.
         let journal = self.outline(id).await;
-        let run = self.find(id).await?;
+        let run = self.open_letter(id).await?;
         let journal = journal?;
-        if run.status != RunStatus::Failed {
-            return Err(ControlError::NotNow(format!("Only a failed run can be resumed; this one is {}.", run.status.as_str())));
-        }
-        if run.dead_letter != Some(DeadLetter::Open) {
-            return Err(ControlError::NotNow("This run was already replayed or discarded.".to_owned()));
-        }
         if wish.failed_at.is_some() && wish.failed_at != run.ended_at {
             return Err(ControlError::NotNow("This run went on and failed again meanwhile.".to_owned()));
         }
         let version = if wish.active_version { Some(self.active_version(&run, &journal, &wish.said).await?) } else { None };
         let now = self.now();
         let entries = reopen(&journal, &wish.said, version, by, now)?;
-        let chunk = self.pack_for(id, &entries).await?;
-        if !self.store.resume(id, version, journal.next_seq, &chunk, now).await? {
+        self.reopen_run(id, version, journal.next_seq, &entries).await
+    }
+
+    async fn open_letter(&self, id: RunId) -> Result<RunRow, ControlError> {
+        let run = self.find(id).await?;
+        if run.status != RunStatus::Failed {
+            return Err(ControlError::NotNow(format!("Only a failed run can be resumed; this one is {}.", run.status.as_str())));
+        }
+        if run.dead_letter != Some(DeadLetter::Open) {
+            return Err(ControlError::NotNow("This run was already replayed or discarded.".to_owned()));
+        }
+        Ok(run)
+    }
+
+    async fn reopen_run(&self, id: RunId, version: Option<i32>, seq: i32, entries: &[Entry]) -> Result<(), ControlError> {
+        let now = self.now();
+        let chunk = self.pack_for(id, entries).await?;
+        if !self.store.resume(id, version, seq, &chunk, now).await? {
             return Err(ControlError::NotNow("Somebody else changed this run just now. Look at it again.".to_owned()));
         }
         self.live.changed(id);
         self.wake_at(now);
         Ok(())
+    }
+
+    /// Gives a failed run up of which nobody can say what happened: what its finished steps did is taken back, where the
+    /// recipe says how, and the run is put aside. When something could not be taken back it stays a dead letter.
+    ///
+    /// # Errors
+    /// [`ControlError`]; nothing changed then.
+    pub async fn give_up(&self, id: RunId, reason: &str, by: &str) -> Result<(), ControlError> {
+        let journal = self.outline(id).await;
+        let run = self.open_letter(id).await?;
+        let journal = journal?;
+        // Whoever gives up in the middle of taking back, or after it, has seen what is left.
+        if !self.program(run.recipe, run.version).await?.undoes || journal.given_up.is_some() || taken_back(&journal) {
+            return self.discard(id, reason, by).await;
+        }
+        let now = self.now();
+        let mut entries = vec![Entry::Resumed { at: now, by: by.to_owned(), version: None }];
+        for (path, state) in stuck(&journal) {
+            if let StepState::Uncertain { attempt, error } = state {
+                let mut err = error.clone();
+                err.next =
+                    Some("The run was given up: whether this happened is not known, and it was not taken back.".to_owned());
+                entries.push(Entry::Failed { p: Arc::clone(path), n: *attempt, at: now, err, retry: None, doubt: true });
+            }
+        }
+        entries.push(Entry::GivenUp { at: now, by: by.to_owned(), reason: reason.to_owned() });
+        self.reopen_run(id, None, journal.next_seq, &entries).await
+    }
+
+    /// Puts a run aside that was given up, once everything it did is taken back.
+    pub(crate) async fn put_aside(&self, id: RunId, journal: &Journal) {
+        let Some((by, reason)) = given_up_well(journal) else { return };
+        if let Err(error) = self.discard(id, reason, by).await {
+            tracing::warn!(run.id = %id, %error, "run.give_up: it stays among the dead letters");
+        }
     }
 
     /// The steps of a run whose effect may have happened, and nobody has said whether it did.
@@ -297,8 +342,22 @@ pub(crate) fn taken_back(journal: &Journal) -> bool {
     journal.steps.iter().any(|(path, state)| undone_by(path).is_some() && may_have_happened(path, state))
 }
 
+/// Who gave a run up and why, when everything it had done is taken back.
+pub(crate) fn given_up_well(journal: &Journal) -> Option<(&str, &str)> {
+    let left = |(path, state): (&StepPath, &StepState)| {
+        undone_by(path).is_some() && matches!(state, StepState::Failed { .. } | StepState::Uncertain { .. })
+    };
+    let (by, reason) = journal.given_up.as_ref()?;
+    (!journal.steps.iter().any(left)).then_some((by, reason))
+}
+
 /// The entries that let every failed step of a run try again.
 fn reopen(journal: &Journal, said: &Said, version: Option<i32>, by: &str, at: Timestamp) -> Result<Vec<Entry>, ControlError> {
+    if given_up_well(journal).is_some() {
+        return Err(ControlError::NotNow(
+            "This run was given up, so it does not go on. Discard it, or replay its event as a new run.".to_owned(),
+        ));
+    }
     let stuck = stuck(journal);
     if stuck.is_empty() && taken_back(journal) {
         return Err(ControlError::NotNow(

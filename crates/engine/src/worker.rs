@@ -6,14 +6,17 @@ use std::{
 };
 
 use connector::ErrorClass;
-use store::{Claim, Ending, Entry, ErrorRecord, Journal, RecipeId, RunCommit, StoreError, Then, Timestamp, WorkerId};
+use store::{
+    Beside, Claim, Committed, Ending, Entry, ErrorRecord, Journal, RecipeId, RunCommit, StoreError, Then, Timestamp, WorkerId,
+};
 
 use crate::{
     Engine,
-    beside::{About, answer_to, take_answers},
+    beside::{About, Failed, answer_to, take_answers},
     decide::{Next, RunState},
     drive::{LiveRun, drive},
     gate::Seat,
+    measure,
     places::{Free, Place},
     program::Program,
 };
@@ -230,10 +233,11 @@ async fn give_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, error: 
         // Freed with everything else this process owns and does not drive.
         Err(error) => return tracing::error!(run.id = %claim.id, %error, "run.take_up: the store did not answer"),
     };
-    let beside = match (&claim.parent, then.ended_at()) {
-        (Some(parent), Some(at)) => vec![answer_to(parent, claim.id, &claim.recipe.to_string(), &then, None, at)],
-        _ => Vec::new(),
+    let (beside, program) = match &then {
+        Then::Failed { at, error } => told_of(engine, claim, (seq, *at), error).await,
+        _ => (Vec::new(), None),
     };
+    let ended = then.clone();
     let commit = RunCommit {
         run: claim.id,
         owner,
@@ -246,8 +250,43 @@ async fn give_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, error: 
         listens: Vec::new(),
         beside,
     };
-    if let Err(error) = engine.writer.commit(commit).await {
+    match engine.write_commit(Arc::new(commit)).await {
+        Ok(Committed::Done) => {
+            if let Some((program, accepted_at)) = program {
+                engine.letters.ended(&ended);
+                measure::ended(&program, &ended, accepted_at);
+                measure::log_end(engine, &program, claim.id, &ended);
+            }
+            engine.live.changed(claim.id);
+        }
+        Ok(Committed::LeaseLost) => {}
         // Freed with everything else this process owns when it stops.
-        tracing::error!(run.id = %claim.id, %error, "run.take_up: the run stays with this process until it stops");
+        Err(error) => {
+            tracing::error!(run.id = %claim.id, %error, "run.take_up: the run stays with this process until it stops");
+        }
     }
+}
+
+/// Whom the end of a run is told that cannot go on: its caller, and the recipe its version names for failures, or the active
+/// one where that version cannot be read. Its event only when its journal can be. Also that version, and when the run began.
+async fn told_of(
+    engine: &Arc<Engine>,
+    claim: &Claim,
+    (seq, at): (i32, Timestamp),
+    error: &ErrorRecord,
+) -> (Vec<Beside>, Option<(Arc<Program>, Timestamp)>) {
+    let Ok(Some(row)) = engine.store.run(claim.id).await else { return (Vec::new(), None) };
+    let then = Then::Failed { at, error: Box::new(error.clone()) };
+    let mut beside: Vec<_> = claim.parent.iter().map(|parent| answer_to(parent, claim.id, &row.slug, &then, None, at)).collect();
+    let program = match engine.program(claim.recipe, claim.version).await {
+        Ok(program) => program,
+        Err(_) => match engine.catalogue().recipes.get(&row.slug) {
+            Some(recipe) => Arc::clone(&recipe.program),
+            None => return (beside, None),
+        },
+    };
+    let event = engine.event(claim.id).await.unwrap_or_default();
+    let failed = Failed { run: claim.id, via: row.via, accepted_at: row.accepted_at, event: &event, seq };
+    beside.extend(engine.tell_of(&program, &failed, error));
+    (beside, Some((program, row.accepted_at)))
 }

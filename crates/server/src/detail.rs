@@ -439,6 +439,7 @@ impl StepDetail {
             | Entry::Resumed { .. }
             | Entry::Replayed { .. }
             | Entry::Discarded { .. }
+            | Entry::GivenUp { .. }
             | Entry::Ended { .. } => {}
         }
         self.finished_at = (self.status != StepStatus::Running).then_some(at);

@@ -328,6 +328,15 @@ pub enum Entry {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<i32>,
     },
+    /// A person gives a run up whose effects may have happened: what it did is taken back, and nothing else is done.
+    GivenUp {
+        /// When.
+        at: Timestamp,
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
     /// A failed run was repeated as a new run.
     Replayed {
         /// When.
@@ -394,6 +403,7 @@ impl Entry {
             Self::Accepted { .. }
             | Self::Found { .. }
             | Self::Resumed { .. }
+            | Self::GivenUp { .. }
             | Self::Replayed { .. }
             | Self::Discarded { .. }
             | Self::Ended { .. } => None,
@@ -418,6 +428,7 @@ impl Entry {
             | Self::Settled { at, .. }
             | Self::Found { at, .. }
             | Self::Resumed { at, .. }
+            | Self::GivenUp { at, .. }
             | Self::Replayed { at, .. }
             | Self::Discarded { at, .. }
             | Self::Ended { at, .. } => *at,
@@ -444,6 +455,7 @@ impl Entry {
             Self::Settled { .. } => "settled",
             Self::Found { .. } => "found",
             Self::Resumed { .. } => "resumed",
+            Self::GivenUp { .. } => "given up",
             Self::Replayed { .. } => "replayed",
             Self::Discarded { .. } => "discarded",
             Self::Ended { .. } => "ended",
@@ -464,6 +476,8 @@ pub struct Journal {
     pub state: Arc<Json>,
     /// How often the state was found: a run that finds it anew works out anew what it keeps.
     pub found: u32,
+    /// Who gave it up, and why.
+    pub given_up: Option<(String, String)>,
     /// It was resumed and has not found the state since.
     pub state_is_old: bool,
     /// When it was accepted.

@@ -45,7 +45,8 @@ impl Walk<'_> {
         if let (Flow::Stop(doubt @ Stop::Doubt(_)), _) = self.look(|walk| walk.block(&program.steps, &mut frame, "")) {
             return Flow::Stop(doubt);
         }
-        if let Some(path) = self.open_repeat(program) {
+        let open = if self.state.journal.given_up.is_some() { None } else { self.open_repeat(program) };
+        if let Some(path) = open {
             failure.message = format!("{} Nothing is taken back yet: {path} may have happened all the same.", failure.message);
             failure.next =
                 Some(format!("Resume the run: {path} is then repeated as the same call, which tells what became of it."));

@@ -9,7 +9,7 @@ use engine::{
     resume::{Resumption, Said},
 };
 use serde_json::json;
-use store::{Entry, RunStatus};
+use store::{DeadLetter, Entry, Pages, RunStatus, Store};
 
 use crate::world::{Mood, World};
 
@@ -98,4 +98,101 @@ async fn what_may_have_been_taken_back_is_not_gone_on_from() {
         });
         assert_eq!(started.collect::<Vec<_>>(), calls, "{name}: nothing is shipped that was paid back");
     }
+}
+
+const DOUBTFUL: &str = "connections: { crm: sys }\nsettings: { on_failure: alarm }\nsteps:\n  - { id: pay, do: crm.post, undo: { do: crm.post, with: { bad: \"${ trigger.bad }\" } } }\n  - id: guarded\n    try:\n      - { id: ship, do: crm.post, with: { lost: true } }\n    catch:\n      - { id: excuse, set: { x: 1 } }\n";
+const ALARM: &str = "trigger: { from: failure }\nsteps:\n  - { id: note, set: { x: 1 } }\n";
+
+/// Whoever gives a doubtful run up does not leave behind what it did before.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_is_given_up_takes_back_what_it_did() {
+    let world = World::new(1, &[("crm", json!({}))], &[("saga", DOUBTFUL), ("alarm", ALARM)]).await;
+    let calls = async |run| {
+        let entries = world.entries(run).await;
+        let started = entries.iter().filter_map(|entry| match entry {
+            Entry::Started { p, .. } => Some(p.to_string()),
+            _ => None,
+        });
+        started.collect::<Vec<_>>()
+    };
+    let alarms = async || world.runs().await.iter().filter(|row| row.slug == "alarm").count();
+    let engine = &world.engines[0];
+    let run = world.send(0, "saga", json!({ "bad": false })).await;
+    world.pass(Duration::from_secs(5)).await;
+    assert_eq!((engine.doubts(run).await.unwrap(), alarms().await), (vec!["ship".to_owned()], 1));
+    engine.give_up(run, "the customer is gone", "ines").await.unwrap();
+    world.pass(Duration::from_secs(5)).await;
+    assert_eq!(calls(run).await, ["pay", "ship", "pay.undo"], "nothing but the taking back is done");
+    let row = world.run(run).await;
+    assert_eq!((row.status, row.dead_letter), (RunStatus::Failed, Some(DeadLetter::Discarded)));
+    assert_eq!(row.error.unwrap().message, "ines gave this run up: the customer is gone.");
+    assert_eq!(alarms().await, 1, "nobody is told of what a person decided");
+    assert!(engine.resume_with(run, &Resumption::default(), "ines").await.is_err());
+
+    // What cannot be taken back is told, and tried again by whoever resumes.
+    let run = world.send(0, "saga", json!({ "bad": true })).await;
+    world.pass(Duration::from_secs(5)).await;
+    engine.give_up(run, "a test", "ines").await.unwrap();
+    world.pass(Duration::from_secs(5)).await;
+    let row = world.run(run).await;
+    assert_eq!((row.status, row.dead_letter), (RunStatus::Failed, Some(DeadLetter::Open)));
+    assert!(row.error.unwrap().message.starts_with("ines gave this run up: a test. Then pay.undo could not be done: "));
+    assert_eq!(alarms().await, 3);
+    engine.resume_with(run, &Resumption::default(), "ines").await.unwrap();
+    world.pass(Duration::from_secs(5)).await;
+    assert_eq!(calls(run).await, ["pay", "ship", "pay.undo", "pay.undo"]);
+    // Whoever gives up again has seen that it stays.
+    engine.give_up(run, "paid back by hand", "ines").await.unwrap();
+    assert_eq!(world.run(run).await.dead_letter, Some(DeadLetter::Discarded));
+}
+
+/// A journal that nobody can read any more ends the run in the open, like any other failure.
+#[tokio::test(start_paused = true)]
+async fn a_run_that_cannot_go_on_is_told_of() {
+    let recipe = "connections: { crm: sys }\nsettings: { on_failure: alarm }\nsteps:\n  - { id: pay, do: crm.post, with: { bad: true } }\n";
+    let world = World::new(1, &[("crm", json!({}))], &[("payer", recipe), ("alarm", ALARM)]).await;
+    let run = world.send(0, "payer", json!({ "order": 17 })).await;
+    world.pass(Duration::from_secs(5)).await;
+    let seq = world.store.next_seq(run).await.unwrap();
+    let now = world.engines[0].now();
+    assert!(world.store.resume(run, None, seq, b"nothing anybody wrote", now).await.unwrap());
+    // Nobody is told of what is written past the engine: it finds the run when it looks by itself.
+    world.pass_flooded(Duration::from_secs(40)).await;
+    let row = world.run(run).await;
+    assert_eq!((row.status, row.error.unwrap().code.as_str()), (RunStatus::Failed, "CANNOT_GO_ON"));
+    let mut alarms = Vec::new();
+    for alarm in world.runs().await.into_iter().filter(|row| row.slug == "alarm") {
+        let told = world.engines[0].event(alarm.id).await.unwrap();
+        alarms.push((told["error"]["code"].clone(), told["trigger"]["order"].clone()));
+    }
+    alarms.sort_by_key(|(code, _)| code.to_string());
+    assert_eq!(alarms, [(json!("BAD"), json!(17)), (json!("CANNOT_GO_ON"), json!(17))]);
+}
+
+/// What a called run did when it was replayed by itself is not done again for its caller.
+#[tokio::test(start_paused = true)]
+async fn a_caller_goes_on_with_what_the_replay_of_its_called_run_returned() {
+    let leaf = "connections: { crm: sys }\nsteps:\n  - { id: up, do: crm.post, retry: none }\n  - { id: end, return: \"${ trigger.n }\" }\n";
+    let world = World::new(1, &[("crm", json!({}))], &[("top", &top(0, 7, "10s")), ("leaf", leaf)]).await;
+    world.system("crm", |crm| crm.mood = Mood::Fails(ErrorClass::Invalid, None));
+    let run = world.send(0, "top", json!({})).await;
+    world.pass(Duration::from_secs(5)).await;
+    assert_eq!(world.run(run).await.status, RunStatus::Failed);
+    let called = world.runs().await.into_iter().find(|row| row.slug == "leaf").unwrap();
+    world.system("crm", |crm| (crm.mood, crm.takes) = (Mood::Well, Duration::from_secs(60)));
+    let engine = &world.engines[0];
+    let new = engine.replay(called.id, None).await.unwrap();
+    world.pass(Duration::from_secs(1)).await;
+    engine.resume(run, None, "ines").await.unwrap();
+    world.pass(Duration::from_secs(5)).await;
+    let row = world.run(run).await;
+    assert_eq!((row.status, row.error.unwrap().code.as_str()), (RunStatus::Failed, "CALL_REPLAYED"), "its replay goes on");
+    world.pass(Duration::from_secs(90)).await;
+    assert_eq!(world.run(new).await.status, RunStatus::Succeeded);
+    engine.resume(run, None, "ines").await.unwrap();
+    world.pass(Duration::from_secs(5)).await;
+    assert_eq!(world.run(run).await.status, RunStatus::Succeeded);
+    let last = world.entries(run).await.pop();
+    assert!(matches!(&last, Some(Entry::Ended { out: Some(out), .. }) if **out == json!(7)), "{last:?}");
+    assert_eq!(world.system("crm", |crm| crm.calls.len()), 2, "the one that failed, and the one of the replay");
 }

@@ -89,7 +89,7 @@ pub(crate) struct Settle {
     /// It did not happen, or doing it again is fine: the step is tried again under the same key.
     #[arg(long)]
     repeat: bool,
-    /// The run stays failed and is discarded.
+    /// What the run did is taken back where its recipe says how, and the run is discarded.
     #[arg(long, requires = "reason")]
     give_up: bool,
     /// Why it is given up.

@@ -28,7 +28,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settling {
     /// `happened` (the run goes on with `output`), `repeat` (the step is tried again under the same key) or
-    /// `give_up` (the run stays failed and is discarded).
+    /// `give_up` (what the run did is taken back where the recipe has an `undo` for it, and the run is discarded).
     pub(crate) answer: Option<String>,
     /// What the step returned, when it happened.
     #[serde(default, deserialize_with = "said")]
@@ -51,7 +51,7 @@ pub(crate) struct StepAnswer {
 }
 
 /// A null that was sent is an answer; nothing sent is none.
-fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+pub(super) fn said<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }
 
@@ -80,7 +80,7 @@ pub(crate) async fn carry_out(app: &Shared, run: RunId, wish: Settling, by: &str
     let said = match (wish.answer.as_deref(), wish.steps) {
         (Some("give_up"), None) => {
             let reason = read_reason(wish.reason.as_deref())?;
-            return Ok(app.engine.discard(run, &reason, by).await?);
+            return Ok(app.engine.give_up(run, &reason, by).await?);
         }
         (None, Some(steps)) => each(&doubts, steps)?,
         (Some(answer), None) => {
@@ -118,10 +118,7 @@ fn each(doubts: &[String], steps: BTreeMap<String, StepAnswer>) -> Result<Said, 
 fn read_answer(field: &str, answer: &str, output: Option<Value>) -> Result<Doubtful, ApiError> {
     match (answer, output) {
         ("happened", Some(output)) => Ok(Doubtful::Happened(output)),
-        ("happened", None) => Err(ApiError::field(
-            "output",
-            "Say what the step returned, in output: later steps work with it. null is an answer too.",
-        )),
+        ("happened", None) => Err(no_output()),
         ("repeat", _) => Ok(Doubtful::Repeat),
         (other, _) if field == "answer" => {
             Err(ApiError::field(field, format!("{field} is {other:?}; it must be happened, repeat or give_up.")))
@@ -134,4 +131,8 @@ fn read_answer(field: &str, answer: &str, output: Option<Value>) -> Result<Doubt
             ),
         )),
     }
+}
+
+pub(super) fn no_output() -> ApiError {
+    ApiError::field("output", "Say what the step returned, in output: later steps work with it. null is an answer too.")
 }

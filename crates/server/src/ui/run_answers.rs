@@ -90,7 +90,7 @@ pub(super) async fn resume(
     if wish.answer.as_deref() == Some("give_up") {
         still_asked(&app, run, &[step], wish.failed_at.as_deref()).await?;
         let reason = wish.reason.as_deref().map(str::trim).filter(|text| !text.is_empty()).unwrap_or("given up");
-        app.engine.discard(run, &read_reason(Some(reason))?, &visitor.name).await?;
+        app.engine.give_up(run, &read_reason(Some(reason))?, &visitor.name).await?;
     } else {
         let output = wish.output.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(read_json).transpose()?;
         let answer = match wish.answer.as_deref() {

@@ -236,6 +236,7 @@ fn told(entry: &Entry) -> (String, &'static str, String) {
         Entry::Settled { by, .. } => (words("Step has its answer"), "ok", format!("From {by}")),
         Entry::Found { .. } => (words("State read"), "idle", words("What earlier runs of the recipe kept")),
         Entry::Resumed { by, .. } => (words("Run goes on"), "run", format!("By {by}")),
+        Entry::GivenUp { by, reason, .. } => (words("Run given up"), "idle", format!("By {by}: {reason}")),
         Entry::Replayed { run, .. } => (words("Run replayed"), "idle", format!("As {run}")),
         Entry::Discarded { by, reason, .. } => (words("Run put aside"), "idle", format!("By {by}: {reason}")),
         Entry::Ended { how: Ending::Succeeded, .. } => (words("Run succeeded"), "ok", String::new()),

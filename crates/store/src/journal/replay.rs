@@ -18,6 +18,7 @@ impl Journal {
             state: Arc::default(),
             trace: None,
             found: 0,
+            given_up: None,
             state_is_old: false,
             accepted_at: at,
             since: at,
@@ -96,6 +97,9 @@ impl Journal {
         if let Entry::Resumed { at, .. } = entry {
             self.since = *at;
             self.state_is_old = true;
+        }
+        if let Entry::GivenUp { by, reason, .. } = entry {
+            self.given_up = Some((by.clone(), reason.clone()));
         }
         if let Entry::Found { state, .. } = entry {
             self.state = Arc::clone(state);

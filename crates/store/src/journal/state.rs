@@ -123,6 +123,10 @@ impl StepState {
             (Self::Failed { attempt, .. } | Self::Uncertain { attempt, .. }, Entry::Reopened { .. }) => {
                 Self::Ready { attempts: *attempt }
             }
+            // The run was given up without anybody saying what became of it.
+            (Self::Uncertain { attempt, .. }, Entry::Failed { n, err, retry: None, .. }) if n == attempt => {
+                Self::Failed { attempt: *n, error: err.clone() }
+            }
             (Self::Uncertain { .. }, Entry::Settled { out, .. }) => Self::Succeeded { output: Arc::clone(out) },
             (state, entry) => {
                 return Err(IllegalEntry {
