@@ -14,10 +14,12 @@ pub struct Shaped {
     pub named_by: &'static str,
     /// It counts only when this input is true: `with_sublists`; `None` when it always does.
     pub only_with: Option<&'static str>,
-    /// The inputs that name fields of the object, one or a list of them: `fields`, `by`.
+    /// The inputs that name fields of the object, one or a list of them: `fields`, `by`, `filter[].field`.
     pub names: &'static [&'static str],
-    /// The input that holds a record of the object: `fields`; `None` when nothing is written.
+    /// The input that holds a record of the object, or a list of them: `fields`, `rows[]`; `None` when nothing is written.
     pub writes: Option<&'static str>,
+    /// Fields of what is written that say which record is meant, though nobody can set them: `Id`.
+    pub keys: &'static [&'static str],
     /// Where the output holds a record: `` for the output itself, `record`, `records[]` for a list of them.
     pub gives: Option<&'static str>,
 }
@@ -26,7 +28,7 @@ impl Shaped {
     /// The object is named by this input. Say more with the methods below.
     #[must_use]
     pub const fn by(input: &'static str) -> Self {
-        Self { named_by: input, only_with: None, names: &[], writes: None, gives: None }
+        Self { named_by: input, only_with: None, names: &[], writes: None, keys: &[], gives: None }
     }
 
     /// Only when this input is true.
@@ -43,10 +45,17 @@ impl Shaped {
         self
     }
 
-    /// This input holds a record of the object.
+    /// This input holds a record of the object, or a list of them: `fields`, `rows[]`.
     #[must_use]
     pub const fn writes(mut self, input: &'static str) -> Self {
         self.writes = Some(input);
+        self
+    }
+
+    /// These fields of what is written say which record is meant.
+    #[must_use]
+    pub const fn keys(mut self, fields: &'static [&'static str]) -> Self {
+        self.keys = fields;
         self
     }
 

@@ -86,6 +86,7 @@ fn shaped(shaped: connector::Shaped) -> ShapedInfo {
         only_with: shaped.only_with.map(str::to_owned),
         names: shaped.names.iter().map(|name| (*name).to_owned()).collect(),
         writes: shaped.writes.map(str::to_owned),
+        keys: shaped.keys.iter().map(|name| (*name).to_owned()).collect(),
         gives: shaped.gives.map(str::to_owned),
     }
 }

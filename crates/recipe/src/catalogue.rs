@@ -103,10 +103,12 @@ pub struct ShapedInfo {
     pub named_by: String,
     /// It counts only when this input is true.
     pub only_with: Option<String>,
-    /// The inputs that name fields of it, one or a list of them.
+    /// The inputs that name fields of it, one or a list of them: `fields`, `filter[].field`.
     pub names: Vec<String>,
-    /// The input that holds a record of it.
+    /// The input that holds a record of it, or a list of them: `fields`, `rows[]`.
     pub writes: Option<String>,
+    /// Fields of what is written that say which record is meant, though nobody can set them.
+    pub keys: Vec<String>,
     /// Where the output holds a record: `` for the output itself, `record`, `records[]` for a list of them.
     pub gives: Option<String>,
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::http::{HeaderName, Method, header};
 use connector::{
-    Action, Cx, Effect, ErrorClass, Object, StepError,
+    Action, Cx, Effect, ErrorClass, Object, Shaped, StepError,
     api::{Answer, Call},
 };
 use parking_lot::Mutex;
@@ -401,7 +401,8 @@ pub(super) fn actions() -> Vec<Action> {
                 "rows": {"type": "array", "title": "Records", "description": "Fields by name; id or externalId names the record.", "items": {"type": "object"}, "maxItems": ROWS_MAX}
             }, "required": ["operation", "type", "rows"], "additionalProperties": false}))
             .output(json!({"type": "object", "properties": {"count": {"type": "integer", "title": "Records"}, "failed": {"type": "integer", "title": "Refused"}, "results": {"type": "array", "items": result}}, "required": ["count", "failed", "results"]}))
-            .sample(json!({ "count": 1, "failed": 0, "results": [{ "ok": true, "id": "647", "index": 0 }] })),
+            .sample(json!({ "count": 1, "failed": 0, "results": [{ "ok": true, "id": "647", "index": 0 }] }))
+            .shaped(Shaped::by("type").writes("rows[]").keys(&["id", "externalId"])),
         Action::new("submit_async", "Submit asynchronous call", "Begins a record call that NetSuite does later.", submit_async).idempotent().key_life(Duration::MAX)
             .input(json!({"type": "object", "properties": {"path": {"type": "string", "title": "Path", "description": "What follows /services/rest/record/v1/."}, "method": methods, "body": {"title": "Body"}}, "required": ["path"], "additionalProperties": false}))
             .output(json!({"type": "object", "properties": {"job": {"type": "string", "title": "Number"}, "location": {"type": "string", "title": "Address"}}, "required": ["job"]}))

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::http::Method;
-use connector::{Action, Cx, Doubt, Effect, StepError};
+use connector::{Action, Cx, Doubt, Effect, Shaped, StepError};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -41,16 +41,20 @@ pub(super) fn actions() -> Vec<Action> {
     let action = |id, title, summary, how: How| {
         Action::new(id, title, summary, move |cx, given| many(cx, given, how)).output(output.clone()).sample(sample.clone())
     };
+    let records = Shaped::by("object").writes("rows[]");
     let response = json!({"type": "object", "properties": {"id": {"type": "string"}, "status": {"type": "integer"}, "ok": {"type": "boolean"}, "body": {}}});
     vec![
         action("batch_create", "Create records", "Creates many records, 200 in a call, and tells what became of each.", How::Create)
-            .input(input(json!({"object": object_input(), "rows": rows("Values by field API name."), "all_or_none": whole}), &["object", "rows"])),
+            .input(input(json!({"object": object_input(), "rows": rows("Values by field API name."), "all_or_none": whole}), &["object", "rows"]))
+            .shaped(records),
         action("batch_update", "Update records", "Changes many records, 200 in a call, and tells what became of each.", How::Update)
             .idempotent()
-            .input(input(json!({"object": object_input(), "rows": rows("Each with its Id."), "all_or_none": whole}), &["object", "rows"])),
+            .input(input(json!({"object": object_input(), "rows": rows("Each with its Id."), "all_or_none": whole}), &["object", "rows"]))
+            .shaped(records.keys(&["Id"])),
         action("batch_upsert", "Create or update records", "Changes the records that have a key and creates the others, 200 in a call, and tells what became of each.", How::Upsert)
             .idempotent()
-            .input(input(json!({"object": object_input(), "key_field": field_input("Key field", "An external id field; each row holds it."), "rows": rows("Each with its key; a key may be there once."), "all_or_none": whole}), &["object", "key_field", "rows"])),
+            .input(input(json!({"object": object_input(), "key_field": field_input("Key field", "An external id field; each row holds it."), "rows": rows("Each with its key; a key may be there once."), "all_or_none": whole}), &["object", "key_field", "rows"]))
+            .shaped(records.names(&["key_field"])),
         action("batch_delete", "Delete records", "Deletes many records, 200 in a call, and tells what became of each.", How::Delete)
             .idempotent()
             .input(input(json!({"ids": {"type": "array", "title": "Record ids", "minItems": 1, "maxItems": ROWS_MAX, "items": {"type": "string"}}, "all_or_none": whole}), &["ids"])),

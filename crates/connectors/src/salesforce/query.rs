@@ -32,7 +32,7 @@ pub(super) fn actions() -> Vec<Action> {
                 "limit": limit, "deleted": deleted}), &["object"]))
             .output(records.clone())
             .sample(sample.clone())
-            .shaped(Shaped::by("object").names(&["fields"]).gives("records[]"))
+            .shaped(Shaped::by("object").names(&["fields", "filter[].field"]).gives("records[]"))
             .pages(page),
         Action::new("query", "Query by SOQL", "Asks with a SOQL query of your own.", |cx, given| async move { all(cx, given).await })
             .reads()

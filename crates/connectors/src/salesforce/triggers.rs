@@ -55,13 +55,13 @@ pub(super) fn triggers() -> Vec<Trigger> {
             .config(input(filter, &["object"]))
             .output(record.clone())
             .sample(sample.clone())
-            .shaped(Shaped::by("object").names(&["fields"]).gives("record"))
+            .shaped(Shaped::by("object").names(&["fields", "filter[].field"]).gives("record"))
             .poll(walking(false)),
         Trigger::new("new_or_updated_record", "New or updated record", "Fires for every record that is created or changed, each time it is.")
             .config(input(changed, &["object"]))
             .output(record)
             .sample(sample)
-            .shaped(Shaped::by("object").names(&["fields", "by"]).gives("record"))
+            .shaped(Shaped::by("object").names(&["fields", "by", "filter[].field"]).gives("record"))
             .poll(walking(true)),
         Trigger::new("deleted_record", "Deleted record", "Fires for every record that is deleted; Salesforce tells those of the last 15 days.")
             .config(input(json!({"object": object_input()}), &["object"]))

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ::http::Method;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use connector::{Action, Cx, Doubt, Effect, ErrorClass, StepError};
+use connector::{Action, Cx, Doubt, Effect, ErrorClass, Shaped, StepError};
 use serde_json::{Map, Value as Json, json};
 
 use super::{
@@ -62,7 +62,8 @@ pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
                 &["staging_table", "rows"],
             ))
             .output(imported)
-            .sample(json!({"import_set": "ISET0010001", "rows": [{"row": 0, "status": "inserted", "table": "sys_user", "sys_id": "ea2bc8f0c0a8016401c5a33be04be441"}], "inserted": 1, "updated": 0, "ignored": 0, "errors": 0, "pending": 0, "untold": 0})),
+            .sample(json!({"import_set": "ISET0010001", "rows": [{"row": 0, "status": "inserted", "table": "sys_user", "sys_id": "ea2bc8f0c0a8016401c5a33be04be441"}], "inserted": 1, "updated": 0, "ignored": 0, "errors": 0, "pending": 0, "untold": 0}))
+            .shaped(Shaped::by("staging_table").writes("rows[]")),
         action(dictionary, "batch_write", "Write many records", "Creates, updates and deletes up to 100 records in one call. It is no transaction: each item succeeds or fails for itself.", batch)
             .effect(|input| {
                 let items = input["items"].as_array();

@@ -60,8 +60,8 @@ pub(super) fn input(properties: Json, required: &[&str]) -> Json {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-pub(super) const READS: Shaped = Shaped::by("table").names(&["fields"]);
-const WRITES: Shaped = Shaped::by("table").writes("fields").gives("");
+pub(super) const READS: Shaped = Shaped::by("table").names(&["fields", "filter[].field", "filter[].any[].field"]);
+const WRITES: Shaped = Shaped::by("table").names(&["filter[].field", "filter[].any[].field"]).writes("fields").gives("");
 
 pub(super) fn actions(dictionary: &Arc<Dictionary>) -> Vec<Action> {
     let list = json!({

@@ -103,6 +103,14 @@ fn field<'v>(with: View<'v>, name: &str) -> Option<View<'v>> {
     with.fields().into_iter().find(|(known, ..)| *known == name).map(|(_, _, value)| value)
 }
 
+/// What stands at a place of an input: `fields`, `rows[]` for each of a list, `filter[].field`.
+fn at<'v>(with: View<'v>, place: &str) -> Vec<View<'v>> {
+    place.split('.').fold(vec![with], |views, part| {
+        let found = views.into_iter().filter_map(|view| field(view, part.trim_end_matches("[]")));
+        if part.ends_with("[]") { found.flat_map(View::one_or_many).collect() } else { found.collect() }
+    })
+}
+
 /// Puts the schema of a record where an output holds it: `` for the output itself, `record`, `records[]`.
 fn put(output: &mut Json, gives: &str, shape: &Json) {
     let mut place = output;
@@ -132,7 +140,7 @@ impl<'a> Checker<'a> {
         let open = shape["additionalProperties"] == true;
         let known = || shape["properties"].as_object().into_iter().flat_map(serde_json::Map::keys).map(String::as_str);
         if !open {
-            for named in shaped.names.iter().filter_map(|input| field(with, input)).flat_map(View::one_or_many) {
+            for named in shaped.names.iter().flat_map(|input| at(with, input)).flat_map(View::one_or_many) {
                 // Through a field other records are read, and systems take names in any case.
                 let first = named.text().and_then(|text| text.split('.').next());
                 if let Some(first) = first.filter(|first| !known().any(|known| known.eq_ignore_ascii_case(first))) {
@@ -140,8 +148,8 @@ impl<'a> Checker<'a> {
                 }
             }
         }
-        let Some(fields) = shaped.writes.as_deref().and_then(|writes| field(with, writes)) else { return };
-        for (field, span, value) in fields.fields() {
+        let written = shaped.writes.iter().flat_map(|writes| at(with, writes)).flat_map(View::fields);
+        for (field, span, value) in written.filter(|(field, ..)| !shaped.keys.iter().any(|key| key == field)) {
             match shape["properties"].get(field) {
                 Some(schema) if schema["readOnly"] == true => self.out.push(read_only(name, field, span)),
                 Some(schema) => inputs::check_field(field, value, schema, &self.found, self.out),

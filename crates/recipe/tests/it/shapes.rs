@@ -14,15 +14,16 @@ fn action(id: &str, writes: Option<&str>, gives: Option<&str>, output: Json) -> 
         id: id.into(),
         title: id.into(),
         summary: String::new(),
-        input: json!({"type": "object", "properties": {"object": {"type": "string"}, "fields": {"type": "object"}, "columns": {"type": "array"}}, "required": ["object"], "additionalProperties": false}),
+        input: json!({"type": "object", "properties": {"object": {"type": "string"}, "fields": {"type": "object"}, "columns": {"type": "array"}, "filter": {}, "rows": {}}, "required": ["object"], "additionalProperties": false}),
         output,
         needs_connection: true,
         effect: Effect::None.into(),
         pages: true,
         shaped: Some(ShapedInfo {
             named_by: "object".into(),
-            names: vec!["columns".into()],
+            names: vec!["columns".into(), "filter[].field".into(), "filter[].any[].field".into()],
             writes: writes.map(Into::into),
+            keys: vec!["Id".into()],
             gives: gives.map(Into::into),
             only_with: None,
         }),
@@ -57,6 +58,7 @@ fn told(shape: Json) -> Catalogue {
         builtin: false,
         actions: vec![
             action("write", Some("fields"), None, json!({"type": "null"})),
+            action("write_all", Some("rows[]"), None, json!({"type": "null"})),
             action("get", None, Some("record"), one),
             action("search", None, Some("records[]"), list),
         ],
@@ -97,6 +99,28 @@ fn errors(text: &str, catalogue: &Catalogue) -> Vec<String> {
 
 fn write(fields: &str) -> Vec<String> {
     problems(&format!("- {{ id: a, do: crm.write, with: {{ object: Deal, fields: {fields} }} }}\n"), deal())
+}
+
+#[test]
+fn each_of_many_rows_is_a_record_of_the_object() {
+    let write =
+        |rows: &str| problems(&format!("- {{ id: a, do: crm.write_all, with: {{ object: Deal, rows: {rows} }} }}\n"), deal());
+    assert_eq!(write("[{ Id: d1, Amount: 5 }, { Id: d2, Name: Acme }]"), [""; 0], "its key can only be read and says which");
+    assert_eq!(write("[{ Amount: 5 }, { Amonut: 6 }]"), ["L0402 \"Deal\" has no field \"Amonut\". Did you mean \"Amount\"?"]);
+    assert!(write("[{ CreatedDate: today }]")[0].starts_with("L0406"));
+    assert_eq!(write("\"${ trigger.rows }\""), [""; 0]);
+    assert_eq!(write("[\"${ trigger.row }\"]"), [""; 0]);
+}
+
+#[test]
+fn a_filter_names_fields_of_the_object() {
+    let search =
+        |filter: &str| problems(&format!("- {{ id: a, do: crm.search, with: {{ object: Deal, filter: {filter} }} }}\n"), deal());
+    assert_eq!(search("[{ field: Name, is: equal, value: x }, { field: stage }]"), [""; 0]);
+    let wrong = ["L0402 \"Deal\" has no field \"Nmae\". Did you mean \"Name\"?"];
+    assert_eq!(search("[{ field: Nmae }]"), wrong);
+    assert_eq!(search("[{ any: [{ field: Name }, { field: Nmae.Part }] }]"), wrong);
+    assert_eq!(search("\"name=x\""), [""; 0], "a query of the system's own");
 }
 
 #[test]
