@@ -15,7 +15,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value as Json, json};
 
 pub use self::auth::SignsIn;
-use self::document::Document;
+use self::{auth::Key, document::Document};
 use crate::declared::{Problems, is_name, yaml};
 
 /// Largest description that is read.
@@ -86,7 +86,9 @@ pub fn import(text: &str, options: &Options) -> Result<Imported, String> {
         None => identifier(&title),
     };
     let (base_url, fields) = address(&root, options, &mut report)?;
-    let actions = actions(&document, options, &mut report);
+    let mut told = Vec::new();
+    let auth = options.auth.as_ref().map_or_else(|| auth::read(&document, &mut told), SignsIn::way);
+    let actions = actions(&document, options, Key::of(&auth).as_ref(), &mut report);
     if actions.is_empty() {
         return Err("none of its operations can become an action; the report says why for each".to_owned()).map_err(|error| {
             let lines: Vec<String> = report.iter().take(5).map(|(place, why)| format!("{place}: {why}")).collect();
@@ -98,7 +100,7 @@ pub fn import(text: &str, options: &Options) -> Result<Imported, String> {
     if !fields.is_empty() {
         connection.insert("fields".to_owned(), Json::Object(fields));
     }
-    let auth = options.auth.as_ref().map_or_else(|| auth::read(&document, &mut report), SignsIn::way);
+    report.append(&mut told);
     connection.insert("auth".to_owned(), auth);
     let summary = root.pointer("/info/description").and_then(Json::as_str).map(|text| sentence(text, 200));
     let mut file = Map::new();
@@ -200,7 +202,7 @@ fn address(root: &Json, options: &Options, report: &mut Vec<(String, String)>) -
     Ok((url, fields))
 }
 
-fn actions(document: &Document<'_>, options: &Options, report: &mut Vec<(String, String)>) -> Vec<Json> {
+fn actions(document: &Document<'_>, options: &Options, key: Option<&Key>, report: &mut Vec<(String, String)>) -> Vec<Json> {
     let mut actions = Vec::new();
     let mut taken = HashSet::new();
     for (path, item) in document.paths() {
@@ -214,7 +216,7 @@ fn actions(document: &Document<'_>, options: &Options, report: &mut Vec<(String,
                 report.push((place, format!("a connector has at most {ACTIONS_MAX} actions; choose with --only")));
                 continue;
             }
-            match operation::action(document, &path, item, method, operation, &mut taken, report) {
+            match operation::action(document, &path, item, (method, operation), key, &mut taken, report) {
                 Ok(action) => actions.push(action),
                 Err(why) => report.push((place, format!("left out: {why}"))),
             }

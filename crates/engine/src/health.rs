@@ -294,8 +294,9 @@ impl Engine {
         for name in connections {
             let budget = self.store.budget(name).await?;
             let mut view = self.view(name, &gates, budget.as_ref(), now);
-            view.sign_in_ends_at = self.sign_in_ends(name).await.ok().flatten();
-            if let Some(ends) = view.sign_in_ends_at.filter(|_| view.reason.is_empty()) {
+            let ends = self.sign_in_ends(name).await.ok().flatten();
+            view.sign_in_ends_at = ends.map(|ends| ends.at);
+            if let Some(ends) = ends.filter(|_| view.reason.is_empty()) {
                 view.reason = self.ends_soon(ends).unwrap_or_default();
             }
             views.push(view);

@@ -16,11 +16,28 @@ const ROUND: Duration = Duration::from_secs(15 * 60);
 /// One is renewed once nobody used it for this part of its life: each day where it lasts a week. Several days on which
 /// nothing can be reached cost nothing then.
 const PART: u32 = 7;
-/// A person is told so long before a sign-in ends that nothing keeps alive, and again each day.
+/// A person is told so long before a sign-in ends that nothing keeps alive, and again each day; this part of its life
+/// before, where that is less.
 const ENDS_SOON: Duration = Duration::from_secs(7 * 24 * 3600);
+const ENDS_SOON_PART: u32 = 7;
 const TELL_EVERY: Duration = Duration::from_secs(24 * 3600);
 /// A token service may take so long.
 const WITHIN: Duration = Duration::from_secs(60);
+
+/// The end of a sign-in that comes whatever is done.
+#[derive(Clone, Copy)]
+pub(crate) struct SignInEnds {
+    pub(crate) at: Timestamp,
+    /// How long it lasts as a whole.
+    lasts: Duration,
+}
+
+impl SignInEnds {
+    /// How long before its end a person is told.
+    fn told_before(self) -> Duration {
+        ENDS_SOON.min(self.lasts / ENDS_SOON_PART)
+    }
+}
 
 /// Renews sign-ins that nobody uses, again and again.
 pub(crate) async fn keep_alive(engine: Arc<Engine>) {
@@ -91,23 +108,24 @@ impl Engine {
     }
 
     /// When the sign-in of a connection ends whatever is done, where its system says so and people signed in here.
-    pub(crate) async fn sign_in_ends(&self, name: &str) -> Result<Option<Timestamp>, StoreError> {
+    pub(crate) async fn sign_in_ends(&self, name: &str) -> Result<Option<SignInEnds>, StoreError> {
         let Some(connection) = self.connection(name) else { return Ok(None) };
-        let Some(authorize) = self.signs_in_so(&connection).filter(|authorize| authorize.lasts.is_some()) else {
-            return Ok(None);
-        };
+        let Some(authorize) = self.signs_in_so(&connection) else { return Ok(None) };
+        let Some(lasts) = authorize.lasts else { return Ok(None) };
         let pair = self.kept_token(&oauth::kept_at(&connection)).await?;
-        Ok(pair.and_then(|pair| oauth::ends_us(&connection, &authorize, &pair)).map(Timestamp::from_micros))
+        let at = pair.and_then(|pair| oauth::ends_us(&connection, &authorize, &pair));
+        Ok(at.map(|at| SignInEnds { at: Timestamp::from_micros(at), lasts }))
     }
 
     /// The words for a sign-in that ends soon, or has ended.
-    pub(crate) fn ends_soon(&self, ends: Timestamp) -> Option<String> {
+    pub(crate) fn ends_soon(&self, ends: SignInEnds) -> Option<String> {
         let now = self.now();
-        let day = jiff::Timestamp::from_microsecond(ends.micros()).ok()?.strftime("%Y-%m-%d");
-        if ends <= now {
+        let day = jiff::Timestamp::from_microsecond(ends.at.micros()).ok()?.strftime("%Y-%m-%d");
+        if ends.at <= now {
             return Some(format!("Its sign-in ended on {day}: somebody must sign in anew."));
         }
-        (ends.since(now) <= ENDS_SOON).then(|| format!("Its sign-in ends on {day}: somebody must sign in anew before."))
+        let soon = ends.at.since(now) <= ends.told_before();
+        soon.then(|| format!("Its sign-in ends on {day}: somebody must sign in anew before."))
     }
 
     /// Writes into the metrics and the log what ends when; `told` holds what is in the metrics, and when the log was told.
@@ -122,11 +140,11 @@ impl Engine {
             match self.sign_in_ends(&name).await {
                 // Looked at again in the next round; until then it stays as it was told.
                 Err(_) => {}
-                Ok(Some(at)) => {
-                    ends(&name, at.micros() as f64 / 1e6);
+                Ok(Some(end)) => {
+                    ends(&name, end.at.micros() as f64 / 1e6);
                     let last = told.entry(name.clone()).or_default();
                     let now = self.now();
-                    if let Some(why) = self.ends_soon(at).filter(|_| last.is_none_or(|last| now.since(last) >= TELL_EVERY)) {
+                    if let Some(why) = self.ends_soon(end).filter(|_| last.is_none_or(|last| now.since(last) >= TELL_EVERY)) {
                         tracing::warn!(connection = name, why, "sign_in.ends: a person is needed");
                         *last = Some(now);
                     }
@@ -141,5 +159,18 @@ impl Engine {
     fn signs_in_so(&self, connection: &Connection) -> Option<Authorize> {
         let known = self.connectors.iter().find(|known| known.id == connection.connector)?;
         known.sign_in.as_ref()?.of(connection).ok()?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_are_told_a_week_before_or_a_seventh_of_a_shorter_life() {
+        let day = Duration::from_secs(24 * 3600);
+        for (lasts, before) in [(day * 100, day * 7), (day * 49, day * 7), (day * 14, day * 2), (day * 7, day), (day, day / 7)] {
+            assert_eq!(SignInEnds { at: Timestamp::default(), lasts }.told_before(), before, "{lasts:?}");
+        }
     }
 }

@@ -193,6 +193,15 @@ impl Tokens {
         Ok(Refreshed { grant, rotated })
     }
 
+    /// Gives a refresh token its whole life again, because somebody signed in anew. One that was ended stays so.
+    pub(crate) fn prolong(&self, now_s: i64, refresh: &str) {
+        let mut inner = self.inner.lock();
+        let until_s = inner.policy.refresh_s.map(|life_s| now_s.saturating_add(life_s));
+        if let Some(held) = inner.refresh.get_mut(refresh) {
+            held.until_s = until_s;
+        }
+    }
+
     /// Ends a token of either kind; a refresh token takes its access tokens with it. False when nobody knows it.
     pub(crate) fn revoke(&self, token: &str) -> bool {
         let mut inner = self.inner.lock();

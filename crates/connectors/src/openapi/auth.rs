@@ -37,6 +37,55 @@ impl FromStr for SignsIn {
     }
 }
 
+/// The header or query value with the key that a connection signs in with.
+pub(super) struct Key {
+    place: String,
+    name: String,
+    /// No connection signs in otherwise.
+    only: bool,
+}
+
+impl Key {
+    /// That of the ways to sign in, if a key is one of them.
+    pub(super) fn of(ways: &Json) -> Option<Self> {
+        let (ways, only) = match ways {
+            Json::Array(ways) => (ways.as_slice(), ways.len() == 1),
+            way => (std::slice::from_ref(way), true),
+        };
+        let way = ways.iter().find(|way| **way == "api_key" || way["kind"] == "api_key")?;
+        // What is left out means in a connector file what it means here.
+        let text = |field: &str, usual: &str| way.get(field).and_then(Json::as_str).unwrap_or(usual).to_owned();
+        Some(Self { place: text("in", "header"), name: text("name", "X-API-Key"), only })
+    }
+
+    /// Whether a parameter of an operation is the key, so that the connection fills it in.
+    ///
+    /// Where an operation wants the key together with another sign-in, connections that have the other one lack the key: the
+    /// parameter stays with the steps.
+    pub(super) fn is(&self, document: &Document<'_>, operation: &Json, parameter: &Json) -> bool {
+        self.lies_in(parameter) && (self.only || !self.wanted_with_others(document, operation))
+    }
+
+    /// Whether a parameter or a security scheme is of the same place and name.
+    fn lies_in(&self, described: &Json) -> bool {
+        let text = |name: &str| described.get(name).and_then(Json::as_str).unwrap_or_default();
+        text("in") == self.place
+            && match self.place.as_str() {
+                "header" => text("name").eq_ignore_ascii_case(&self.name),
+                _ => text("name") == self.name,
+            }
+    }
+
+    fn wanted_with_others(&self, document: &Document<'_>, operation: &Json) -> bool {
+        let schemes = document.root.pointer("/components/securitySchemes");
+        let wanted = operation.get("security").or_else(|| document.root.get("security")).and_then(Json::as_array);
+        wanted.into_iter().flatten().filter_map(Json::as_object).any(|together| {
+            let named = together.keys().filter_map(|name| schemes?.get(name.as_str()));
+            together.len() > 1 && named.map(|scheme| document.meant(scheme)).any(|scheme| self.lies_in(scheme))
+        })
+    }
+}
+
 /// The ways a description offers, those of its own requirement first.
 pub(super) fn read(document: &Document<'_>, report: &mut Vec<(String, String)>) -> Json {
     let schemes = document.root.pointer("/components/securitySchemes").and_then(Json::as_object);

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
+    auth::Key,
     document::Document,
     identifier, paging,
     schema::{Inliner, Side},
@@ -13,7 +14,7 @@ use super::{
 
 /// Inputs one action has.
 const INPUTS_MAX: usize = 400;
-/// Headers that the connection or the body sets.
+/// Headers that the connection or the body sets, whatever the connection signs in with.
 const OWN_HEADERS: [&str; 6] = ["accept", "content-type", "authorization", "content-length", "host", "user-agent"];
 
 /// An action while it is made.
@@ -34,8 +35,8 @@ pub(super) fn action(
     document: &Document<'_>,
     path: &str,
     item: &Json,
-    method: &str,
-    operation: &Json,
+    (method, operation): (&str, &Json),
+    key: Option<&Key>,
     taken: &mut HashSet<String>,
     report: &mut Vec<(String, String)>,
 ) -> Result<Json, String> {
@@ -47,9 +48,10 @@ pub(super) fn action(
         return Err("its path holds a ? or # or dots that lead elsewhere".to_owned());
     }
     let mut made = Made::default();
-    let parameters = parameters(document, item, operation);
-    for parameter in &parameters {
-        made.parameter(document, parameter, &place, report)?;
+    for parameter in parameters(document, item, operation) {
+        if key.is_none_or(|key| !key.is(document, operation, parameter)) {
+            made.parameter(document, parameter, &place, report)?;
+        }
     }
     for name in path.split('{').skip(1).filter_map(|rest| rest.split_once('}').map(|(name, _)| name)) {
         if !made.path.iter().any(|(known, _)| known == name) {

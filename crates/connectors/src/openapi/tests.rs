@@ -187,6 +187,51 @@ fn whoever_imports_can_say_how_connections_sign_in() {
     }
 }
 
+/// The inputs of an operation that lists the keys among its parameters, with these requirements and this sign-in.
+fn inputs(security: &Json, auth: Option<&str>) -> String {
+    let text = json!({"openapi": "3.1.0", "info": {"title": "Keys"}, "servers": [{"url": "https://a.example"}], "security": security,
+    "paths": {"/pets": {
+        "parameters": [{"name": "X-TOKEN", "in": "header", "required": true, "schema": {"type": "string"}}],
+        "get": {
+            "parameters": [
+                {"name": "key", "in": "query", "required": true, "schema": {"type": "string"}},
+                {"name": "x-api-key", "in": "header", "schema": {"type": "string"}}
+            ],
+            "responses": {"200": {"description": "fine"}}
+        }
+    }},
+    "components": {"securitySchemes": {
+        "header": {"type": "apiKey", "in": "header", "name": "X-Token"},
+        "query": {"type": "apiKey", "in": "query", "name": "key"},
+        "bearer": {"type": "http", "scheme": "bearer"}
+    }}});
+    let auth = auth.map(|auth| auth.parse::<SignsIn>().unwrap());
+    let imported = import(&text.to_string(), &Options { auth, ..Options::default() }).unwrap();
+    sound(&imported);
+    let made = file(&imported.text);
+    let mut inputs: Vec<&str> = made["actions"][0]["input"].as_object().unwrap().keys().map(String::as_str).collect();
+    inputs.sort_unstable();
+    inputs.join(" ")
+}
+
+#[test]
+fn a_key_that_the_connection_fills_in_is_no_input() {
+    for (security, auth, wanted) in [
+        (json!([]), Some("api_key:x-Token"), "key x_api_key"),
+        (json!([]), Some("api_key"), "key x_token"),
+        (json!([{"header": []}]), None, "key x_api_key"),
+        (json!([{"query": []}]), None, "x_api_key x_token"),
+        (json!([{"bearer": []}, {"header": []}]), None, "key x_api_key"),
+        // Nobody fills it in.
+        (json!([{"header": []}]), Some("none"), "key x_api_key x_token"),
+        (json!([{"bearer": []}]), None, "key x_api_key x_token"),
+        // A connection has one of both: whoever signs in with the token gives the key as an input.
+        (json!([{"bearer": [], "header": []}]), None, "key x_api_key x_token"),
+    ] {
+        assert_eq!(inputs(&security, auth), wanted, "{security} {auth:?}");
+    }
+}
+
 #[test]
 fn schemas_that_lead_to_each_other_without_end_are_cut() {
     let mut schemas = Map::new();

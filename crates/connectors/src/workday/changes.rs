@@ -22,9 +22,10 @@ use super::{
 const EVENTS_LOOKED_AT: usize = 500;
 /// Most comments of an event.
 const COMMENTS_LOOKED_AT: usize = 1_000;
-/// How long a repeat is known by its mark: events are looked through from the day before. One that comes later waits for a
-/// person.
-const MARK_LIFE: Duration = Duration::from_secs(30 * DAY_S);
+/// How long a repeat is known by its mark. One that comes later waits for a person.
+const MARK_DAYS: u64 = 30;
+/// Events are looked through so far back: the tenant's days may begin a day before ours.
+const LOOK_BACK_DAYS: u64 = MARK_DAYS + 1;
 const DAY_S: u64 = 24 * 3600;
 /// Nobody is hired longer ahead than this.
 const HIRED_AHEAD: Duration = Duration::from_secs(10 * 365 * DAY_S);
@@ -76,9 +77,8 @@ async fn earlier(cx: &Cx, input: &Json, worker: &str) -> Result<Option<String>, 
         return Ok(None);
     }
     let mark = mark(cx);
-    // The tenant's days may begin a day before ours.
-    let back = i64::try_from(MARK_LIFE.as_secs() + DAY_S).unwrap_or(i64::MAX);
-    let query = [("worker", worker_key(worker)), ("initiatedOnOrAfter", day_of((cx.now_s() - back).max(0)))];
+    let from = day_of((cx.now_s() - (LOOK_BACK_DAYS * DAY_S).cast_signed()).max(0));
+    let query = [("worker", worker_key(worker)), ("initiatedOnOrAfter", from)];
     let (mut cursor, mut seen) = (None, 0);
     loop {
         let page = api::page(cx, ("businessProcess", &["events"]), &query, cursor).await?;
@@ -119,7 +119,7 @@ async fn has_comment(cx: &Cx, event: &str, mark: &str) -> Result<bool, StepError
 }
 
 fn too_many_events(worker: &str) -> StepError {
-    too_many(format!("the worker {worker} has more than {EVENTS_LOOKED_AT} events of the last days"))
+    too_many(format!("the worker {worker} has more than {EVENTS_LOOKED_AT} events of the last {LOOK_BACK_DAYS} days"))
 }
 
 fn too_many_comments(event: &str) -> StepError {
@@ -354,12 +354,23 @@ async fn change_job(cx: Cx, input: Json) -> Result<Json, StepError> {
 
 /// Fields every process shares.
 fn process_input(fields: &[(&str, Json)], required: &[&str]) -> Json {
+    let find_earlier = format!(
+        "True unless said otherwise: before it is started again, the worker's events of the last {LOOK_BACK_DAYS} days are \
+         looked through for one that an earlier attempt of this step started. An attempt in doubt that is older than {MARK_DAYS} \
+         days waits for a person. Needs an API client."
+    );
     let mut all = vec![("worker", schema::worker())];
     all.extend(fields.iter().map(|(name, schema)| (*name, schema.clone())));
     all.extend([
-        ("auto_complete", schema::flag("Without approvals", "The process is completed at once instead of waiting for approvals. The integration user must be allowed to.")),
+        (
+            "auto_complete",
+            schema::flag(
+                "Without approvals",
+                "The process is completed at once instead of waiting for approvals. The integration user must be allowed to.",
+            ),
+        ),
         ("comment", schema::text("Comment", "Shown in Workday beside the process; a mark of this step is added.")),
-        ("find_earlier", schema::flag("Find an earlier attempt", "True unless said otherwise: before it is started again, the worker's events are looked through for one that an earlier attempt of this step started. Needs an API client.")),
+        ("find_earlier", schema::flag("Find an earlier attempt", &find_earlier)),
     ]);
     let mut needed = vec!["worker"];
     needed.extend(required);
@@ -415,7 +426,7 @@ pub(super) fn actions() -> Vec<Action> {
     let new = |id, title, summary, run: fn(Cx, Json) -> connector::Attempt| {
         Action::new(id, title, summary, run)
             .effect(effect)
-            .key_life(MARK_LIFE)
+            .key_life(Duration::from_secs(MARK_DAYS * DAY_S))
             .output(schema::event())
             .sample(schema::event_sample())
     };

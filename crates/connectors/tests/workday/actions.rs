@@ -208,6 +208,21 @@ async fn an_attempt_whose_answer_was_lost_is_found_again() {
 }
 
 #[tokio::test]
+async fn an_earlier_attempt_is_looked_for_as_far_back_as_is_said() {
+    let vendor = workday().await;
+    let input = json!({ "worker": "21007", "title": "Long Ago" });
+    let action = vendor.connector.action("change_business_title").unwrap();
+    let said = action.input["properties"]["find_earlier"]["description"].as_str().unwrap();
+    assert!(said.contains("events of the last 31 days") && said.contains("older than 30 days waits"), "{said}");
+    vendor.sandbox.world().faults().add(Fault::new("workday", Kind::ResetAfter).on("/Human_Resources/").times(1));
+    vendor.call("change_business_title", input.clone()).await.unwrap_err();
+    // The last moment at which a repeat comes by itself.
+    vendor.sandbox.world().clock().advance(action.key_life_of(&input).unwrap());
+    let again = vendor.call_with(in_doubt(vendor.cx("run_1/step")), "change_business_title", input).await.unwrap();
+    assert_eq!(again["adopted"], true, "{again}");
+}
+
+#[tokio::test]
 async fn a_connection_without_an_api_client_says_what_it_lacks_before_anything_is_changed() {
     let mut vendor = workday().await;
     without(&mut vendor, &["client_id", "client_secret", "refresh_token"]);

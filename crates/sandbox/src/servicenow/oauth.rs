@@ -163,13 +163,18 @@ fn asserted(state: &State, world: &World, call: &Call, client: &Client, assertio
     state.person(user.id()).ok().map(|person| person.id)
 }
 
-/// Gives tokens; while the last ones live, the same with what is left of their life.
+/// Gives tokens; while the last access token lives, the same ones. It keeps what is left of its life, and the refresh token has
+/// its whole life again (KB0791140).
 fn issue(state: &mut State, now_s: i64, client: &Client, subject: String, refreshes: bool) -> Answer {
     let key = (client.id.clone(), subject.clone());
     if let Some((access, refresh)) = state.registry.last.get(&key).cloned()
         && state.tokens.until_s(now_s, &access).is_some()
     {
-        return given(state, now_s, &access, refresh.as_deref().filter(|_| refreshes));
+        let refresh = refresh.filter(|_| refreshes);
+        if let Some(refresh) = &refresh {
+            state.tokens.prolong(now_s, refresh);
+        }
+        return given(state, now_s, &access, refresh.as_deref());
     }
     let access = state.random.text(ALPHABET, TOKEN_CHARS);
     let refresh = refreshes.then(|| state.random.text(ALPHABET, TOKEN_CHARS));

@@ -61,6 +61,18 @@ fn a_rotation_ends_the_old_refresh_token_and_its_session() {
 }
 
 #[test]
+fn a_prolonged_refresh_token_has_its_whole_life_again_unless_it_was_ended() {
+    let tokens = Tokens::new(Policy { refresh_s: Some(1_000), ..POLICY });
+    tokens.issue(0, &grant(), "a1", Some("r1"));
+    tokens.prolong(900, "r1");
+    assert!(tokens.refresh(1_899, "app", "r1", "a2", "r2").is_ok());
+    assert_eq!(tokens.refresh(1_900, "app", "r1", "a3", "r3"), Err(Refused::Expired));
+    assert!(tokens.revoke("r1"));
+    tokens.prolong(1_900, "r1");
+    assert_eq!(tokens.refresh(1_901, "app", "r1", "a3", "r3"), Err(Refused::Revoked));
+}
+
+#[test]
 fn one_more_refresh_token_than_allowed_ends_the_oldest() {
     let tokens = Tokens::new(Policy { refresh_per_subject: Some(2), ..POLICY });
     for number in 1..=3 {

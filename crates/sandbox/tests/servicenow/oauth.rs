@@ -61,6 +61,56 @@ async fn a_token_lives_its_time_and_is_given_again_with_what_is_left() {
 }
 
 #[tokio::test]
+async fn a_new_sign_in_gives_the_refresh_token_its_whole_life_again() {
+    let instance = Instance::start().await;
+    let [id, secret, user, password] = known(&instance);
+    instance.configure(json!({"access_token_s": 1_000, "refresh_token_s": 1_500, "approve_as": user}));
+    let pass = |seconds| instance.sandbox.world().clock().advance(std::time::Duration::from_secs(seconds));
+    let by_password = [
+        ("grant_type", "password"),
+        ("username", user.as_str()),
+        ("password", &password),
+        ("client_id", &id),
+        ("client_secret", &secret),
+    ];
+    let (status, first) = token(&instance, &by_password).await;
+    assert_eq!(status, 200, "{first}");
+    let refresh = first["refresh_token"].as_str().unwrap();
+    let renewal = [("grant_type", "refresh_token"), ("refresh_token", refresh), ("client_id", &id), ("client_secret", &secret)];
+
+    // The access token lives, so both stay the same.
+    pass(900);
+    let (_, again) = token(&instance, &by_password).await;
+    assert_eq!((&again["access_token"], &again["refresh_token"]), (&first["access_token"], &first["refresh_token"]));
+    pass(900);
+    let (status, renewed) = token(&instance, &renewal).await;
+    assert_eq!(status, 200, "the first end is over, the second is to come: {renewed}");
+
+    // The same when a person agrees in the browser.
+    pass(500);
+    let back = "https://liaison.example/back";
+    let page = format!("/oauth_auth.do?response_type=code&client_id={id}&redirect_uri={back}&state=s1");
+    let agreed = instance.http.get(instance.url(&page)).send().await.unwrap();
+    let agreed = url::Url::parse(agreed.headers()["location"].to_str().unwrap()).unwrap();
+    let code = agreed.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let by_code = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", back),
+        ("client_id", &id),
+        ("client_secret", &secret),
+    ];
+    let (_, anew) = token(&instance, &by_code).await;
+    assert_eq!(anew["refresh_token"], refresh, "{anew}");
+    pass(1_400);
+    assert_eq!(token(&instance, &renewal).await.0, 200);
+
+    // A renewal makes it no younger.
+    pass(101);
+    assert_eq!(token(&instance, &renewal).await, denied());
+}
+
+#[tokio::test]
 async fn every_wrong_thing_looks_the_same_and_json_is_not_read() {
     let instance = Instance::start().await;
     let [id, secret, user, password] = known(&instance);
