@@ -23,6 +23,9 @@ use crate::{
     skew,
 };
 
+/// Which trace a call is part of: <https://www.w3.org/TR/trace-context/>. Systems that do not know it ignore it.
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
 /// One error of a system, as people are told of it. Connectors list them; documents are made of the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorRow {
@@ -274,6 +277,9 @@ impl<'a> Call<'a> {
             self.cx.turn().await?;
             let mut request = self.request.clone();
             request.timeout = self.cx.left();
+            if let Some(trace) = self.cx.traceparent.as_deref().filter(|_| !request.headers.contains_key(TRACEPARENT)) {
+                request.headers.extend(HeaderValue::from_str(trace).map(|value| (TRACEPARENT, value)));
+            }
             let token = self.sign.sign(self.cx, &mut request, refused.as_ref()).await?;
             request.timeout = self.cx.left();
             let sent = Arc::new(Sent {

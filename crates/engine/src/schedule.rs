@@ -137,14 +137,19 @@ async fn fire_one(
         fingerprint: None,
         replay_of: None,
     };
-    if let Intake::Accepted { run, .. } = engine.accept(recipe, event).await? {
-        metrics::counter!("liaison_schedule_fired_total", "recipe" => crate::measure::recipe(slug)).increment(1);
-        metrics::histogram!("liaison_schedule_late_seconds").record(now.since(at));
-        begun.push(run);
-        if overlap == Overlap::CancelRunning {
-            // Only the process whose run this is comes here, so no other can cancel the new run.
-            make_room(engine, recipe, run, now, limit).await?;
+    let run = match engine.accept(recipe, event).await? {
+        Intake::Accepted { run, .. } => {
+            metrics::counter!("liaison_schedule_fired_total", "recipe" => crate::measure::recipe(slug)).increment(1);
+            metrics::histogram!("liaison_schedule_late_seconds").record(now.since(at));
+            begun.push(run);
+            run
         }
+        // Whoever began it may have died before it made room.
+        Intake::Duplicate { run, .. } => run,
+        Intake::Filtered => return Ok(()),
+    };
+    if overlap == Overlap::CancelRunning {
+        make_room(engine, recipe, run, limit).await?;
     }
     Ok(())
 }
@@ -162,10 +167,12 @@ async fn going_on(engine: &Engine, recipe: &LiveRecipe) -> Result<Vec<RunRow>, S
     engine.store.runs(&filter).await
 }
 
-/// Cancels the oldest runs that go on beside the new one, until the limit is kept.
-async fn make_room(engine: &Engine, recipe: &LiveRecipe, new: RunId, now: Timestamp, limit: usize) -> Result<(), StoreError> {
-    let older: Vec<RunRow> =
-        going_on(engine, recipe).await?.into_iter().filter(|run| run.id != new && run.accepted_at <= now).collect();
+/// Cancels the oldest runs that go on beside the new one, until the limit is kept. Only runs before it: any process may
+/// come here with the run of any fire time.
+async fn make_room(engine: &Engine, recipe: &LiveRecipe, new: RunId, limit: usize) -> Result<(), StoreError> {
+    let Some(new) = engine.store.run(new).await? else { return Ok(()) };
+    let before = |run: &RunRow| (run.accepted_at, run.id) < (new.accepted_at, new.id);
+    let older: Vec<RunRow> = going_on(engine, recipe).await?.into_iter().filter(before).collect();
     for run in older.iter().skip(limit.saturating_sub(1)) {
         match engine.cancel(run.id, "the next fire time of its schedule").await {
             Ok(()) => {

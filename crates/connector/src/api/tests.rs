@@ -111,6 +111,19 @@ async fn a_sign_in_that_ran_out_is_renewed_once_and_no_more() {
     assert_eq!((error.class, error.doubt, heard.len()), (ErrorClass::Auth, Doubt::Settled, 2));
 }
 
+/// Each try is a call of the trace its run is.
+#[tokio::test]
+async fn the_trace_is_told_to_the_system() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let (url, served) = server(&["401 {\"code\":\"SIGNED_OUT\"}", "200 {\"id\":1}"]).await;
+    let (cx, tokens) = (Cx { traceparent: Some(TRACE.into()), ..cx() }, Tokens(AtomicUsize::new(0)));
+    Call::new(&cx, &DIALECT, &tokens, Method::POST, url).send().await.unwrap();
+    let heard = served.await.unwrap();
+    assert!(heard.len() == 2 && heard.iter().all(|call| call.contains(&format!("traceparent: {TRACE}"))), "{heard:?}");
+    let (_, heard) = asked(&["200 {\"id\":1}"]).await;
+    assert!(!heard[0].contains("traceparent"), "{heard:?}");
+}
+
 #[tokio::test]
 async fn a_refusal_is_told_in_the_words_of_the_table_without_secrets_whatever_its_status() {
     for status in ["400", "200"] {

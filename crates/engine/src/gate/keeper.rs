@@ -111,6 +111,12 @@ pub(super) async fn carry(engine: &Arc<Engine>, connection: &str, class: GateCla
         };
         let audit = (row.state != next.state).then(|| audit_of(engine, &next));
         if engine.store.move_gate(&next, audit.as_ref()).await? {
+            // By the one process that moved it: the others only learn of it.
+            if audit.is_some() {
+                let label = crate::measure::connection(connection);
+                metrics::counter!("liaison_circuit_transitions_total", "connection" => label, "class" => class.as_str(), "to" => next.state.as_str())
+                    .increment(1);
+            }
             let won = matches!(event, Event::Probe { .. });
             gates.learn(GateRow { revision: next.revision + 1, ..next }, won);
             return Ok(true);
@@ -194,10 +200,7 @@ impl Gates {
             return;
         }
         let label = crate::measure::connection(&connection);
-        metrics::gauge!("liaison_circuit_state", "connection" => Arc::clone(&label), "class" => class.as_str())
-            .set(f64::from(state.number()));
-        metrics::counter!("liaison_circuit_transitions_total", "connection" => label, "class" => class.as_str(), "to" => state.as_str())
-            .increment(1);
+        metrics::gauge!("liaison_circuit_state", "connection" => label, "class" => class.as_str()).set(f64::from(state.number()));
         if state == GateState::Open {
             tracing::warn!(connection, class = class.as_str(), cause, "circuit.open: runs that would call wait");
         } else {

@@ -41,6 +41,9 @@ pub(crate) enum Admin {
 pub(crate) struct Migrate {
     #[command(flatten)]
     layer: Layer,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -76,7 +79,10 @@ pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
             }
             block_on(async {
                 let done = store_sqlite::SqliteStore::compact(&config.data_dir).await?;
-                print(&format!("The database had {} bytes and has {} now.", done.before, done.after))
+                print(&match compact.json {
+                    true => json!({ "bytes_before": done.before, "bytes": done.after }).to_string(),
+                    false => format!("The database had {} bytes and has {} now.", done.before, done.after),
+                })
             })
         }
         Admin::Migrate(migrate) => {
@@ -84,7 +90,7 @@ pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
             block_on(async {
                 // Opening brings the schema up to date.
                 wire::open_store_without_key(&config).await?.close().await;
-                print("The database is up to date.")
+                print(if migrate.json { r#"{"up_to_date":true}"# } else { "The database is up to date." })
             })
         }
         Admin::CreateKey(create) => {
@@ -105,9 +111,9 @@ pub(crate) fn admin(admin: Admin) -> anyhow::Result<ExitCode> {
             let config = link.layer.resolve()?;
             block_on(async {
                 let store = wire::open_store_beside(&config).await?;
-                let link = signin_link(&*store, &config.server().public_url).await?;
+                let url = signin_link(&*store, &config.server().public_url).await?;
                 store.close().await;
-                print(&link)
+                print(&if link.json { json!({ "url": url }).to_string() } else { url })
             })
         }
     }

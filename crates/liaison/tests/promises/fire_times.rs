@@ -3,11 +3,11 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use connector::http::{Http, HttpOptions};
-use engine::{Engine, EngineSettings, Parts};
+use engine::{Engine, EngineSettings, Event, Intake, Parts};
 use serde_json::Value;
 use store::{
     Clock as _, GroupSettings, ManualClock, MasterKey, NewVersion, RecipeId, RunFilter, RunRow, Saved, Store, Timestamp, Vault,
-    Writer,
+    Via, Writer,
 };
 use store_sqlite::SqliteStore;
 
@@ -179,6 +179,37 @@ async fn an_earlier_run_that_goes_on_is_waited_for_skipped_or_cancelled() {
         let came = tokio::time::timeout(Duration::from_secs(20), settled).await;
         assert!(came.is_ok(), "{on_overlap}: {:?}", stage.statuses().await);
     }
+}
+
+/// A process that dies between the new run and the end of the old one leaves that to the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn room_is_made_also_when_whoever_began_the_new_run_died() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage =
+        Stage::new(folder.path(), &text("cron: \"0 * * * *\"", "concurrency: { limit: 1, on_overlap: cancel_running }")).await;
+    let engine = stage.process().await;
+    engine.fire_schedules().await;
+    stage.pass(HOUR);
+    engine.fire_schedules().await;
+    stage.pass(HOUR);
+    let at = stage.clock.now();
+    let event = Event {
+        data: Arc::new(Value::Null),
+        via: Via::Schedule,
+        key: Some(format!("schedule:{}", at.micros()).into()),
+        key_wins: true,
+        fingerprint: None,
+        replay_of: None,
+    };
+    let recipe = Arc::clone(&engine.catalogue().recipes["story"]);
+    assert!(matches!(engine.accept(&recipe, event).await.unwrap(), Intake::Accepted { .. }));
+    assert!(!stage.statuses().await.contains(&"cancelled"));
+    // A moment later another process comes to the same fire time.
+    stage.pass(1);
+    stage.process().await.fire_schedules().await;
+    let statuses = stage.statuses().await;
+    assert_eq!((statuses.len(), statuses[0]), (2, "cancelled"), "{statuses:?}");
+    assert_ne!(statuses[1], "cancelled");
 }
 
 #[tokio::test(flavor = "multi_thread")]

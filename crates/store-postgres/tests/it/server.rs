@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use store::{
-    Accepted, Batch, Committed, GroupSettings, NewRun, Pages, RunCommit, RunStatus, Store, StoreError, Then, Timestamp,
-    WaitingFor, WorkerId, Writer,
+    Accepted, Batch, Clock, Committed, Gates, GroupSettings, NewRun, Pages, RunCommit, RunStatus, Store, StoreError, SystemClock,
+    Then, Timestamp, WaitingFor, WorkerId, Writer,
 };
 use store_postgres::{OpenError, PostgresOptions, PostgresStore, testing::FreshDatabase};
 
@@ -59,6 +59,22 @@ async fn a_database_of_a_newer_build_is_left_alone() {
         .await;
     let error = PostgresStore::open(&database.url, PostgresOptions::default()).await.unwrap_err();
     assert!(matches!(error, OpenError::Newer { step: 9999, .. }), "{error}");
+    database.remove().await;
+}
+
+/// What processes whose own clocks are wrong agree on.
+#[tokio::test]
+async fn the_database_tells_its_time() {
+    let database = FreshDatabase::database().await;
+    let (one, other) = (database.open().await, database.open().await);
+    let first = one.shared_clock().await.unwrap().unwrap();
+    let second = other.shared_clock().await.unwrap().unwrap();
+    assert!(first <= second && second.since(first) < Duration::from_secs(30), "{first:?} {second:?}");
+    // Both on this machine.
+    let apart = SystemClock.now().micros().abs_diff(second.micros());
+    assert!(apart < 30_000_000, "{apart} us");
+    one.close().await;
+    other.close().await;
     database.remove().await;
 }
 
