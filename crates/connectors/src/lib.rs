@@ -76,7 +76,11 @@ mod tests {
                 assert!(connector.shapes.is_some(), "{at}: nobody tells its objects");
                 assert_eq!(action.input["properties"][shaped.named_by]["type"], "string", "{at}");
                 if let Some(writes) = shaped.writes {
-                    assert_eq!(action.input["properties"][writes]["type"], "object", "{at}");
+                    let fields = match writes.strip_suffix("[]") {
+                        Some(rows) => &action.input["properties"][rows]["items"],
+                        None => &action.input["properties"][writes],
+                    };
+                    assert_eq!(fields["type"], "object", "{at}: the input holds no {writes}");
                 }
                 if let Some(gives) = shaped.gives {
                     let place = match gives.strip_suffix("[]") {
