@@ -8,6 +8,7 @@
 mod assertion;
 pub mod declared;
 mod email;
+mod file;
 mod http;
 mod log;
 mod netsuite;
@@ -26,6 +27,7 @@ use connector::Connector;
 pub fn all() -> Vec<Connector> {
     let mut all = vec![
         email::connector(),
+        file::connector(),
         http::connector(),
         log::connector(),
         netsuite::connector(),

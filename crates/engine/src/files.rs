@@ -121,12 +121,24 @@ impl Engine {
 impl Engine {
     /// Writes what the passes of a loop gave into a file, one line each, page by page from the journal.
     pub(crate) async fn write_results(&self, run: RunId, attempt: &Attempt, last_step: Option<&str>) -> Result<Json, StepError> {
-        let file = self.results_file(run, attempt, last_step).await?;
-        Ok(json!({ "file": file.json(), "total": attempt.input["total"], "failed": attempt.input["failed"] }))
+        let (file, written) = self.results_file(run, attempt, last_step).await?;
+        let counted = |name: &str| attempt.input[name].as_u64();
+        let (total, failed) = (counted("total").unwrap_or_default(), counted("failed").unwrap_or_default());
+        // A loop that began before this was counted does not say.
+        let filtered = counted("filtered").unwrap_or_else(|| total.saturating_sub(failed + written));
+        if written + failed + filtered != total {
+            let message = format!(
+                "{total} passes were made, of which {failed} failed and {filtered} gave nothing, but {written} lines were found"
+            );
+            return Err(StepError::new(ErrorClass::Internal, "RESULTS_LOST", message)
+                .with_next("Nothing was handed on. Keep this run and report it: its journal tells what each pass gave."));
+        }
+        Ok(json!({ "file": file.json(), "total": total, "failed": failed, "filtered": filtered }))
     }
 
-    async fn results_file(&self, run: RunId, attempt: &Attempt, last_step: Option<&str>) -> Result<File, StepError> {
+    async fn results_file(&self, run: RunId, attempt: &Attempt, last_step: Option<&str>) -> Result<(File, u64), StepError> {
         let mut writer = self.begin_file().await?;
+        let mut written = 0;
         let mut found = LoopRows::new(filled_by(&attempt.path).unwrap_or(&attempt.path), last_step);
         let (mut next, mut rows, mut lines) = (0, Vec::new(), Vec::new());
         // However many there are: each part of them has its time.
@@ -142,7 +154,7 @@ impl Engine {
                 for (seq, bytes) in &part {
                     found.take(bytes, |row| rows.push(row)).map_err(not_kept)?;
                     for row in rows.drain(..) {
-                        self.line(row, &mut lines).await.map_err(not_kept)?;
+                        written += self.line(row, &mut lines).await.map_err(not_kept)?;
                         if lines.len() >= LINES_BYTES {
                             self.write_file(&mut writer, &lines).await?;
                             lines.clear();
@@ -158,16 +170,24 @@ impl Engine {
         }
         self.write_file(&mut writer, &lines).await?;
         let name = attempt.input["file"].as_str().unwrap_or("results.jsonl");
-        self.finish_file(writer, name, RESULTS_TYPE).await
+        Ok((self.finish_file(writer, name, RESULTS_TYPE).await?, written))
     }
 
-    async fn line(&self, row: Row, lines: &mut Vec<u8>) -> Result<(), StoreError> {
+    /// Adds what is a line or a list of them; returns how many.
+    async fn line(&self, row: Row, lines: &mut Vec<u8>) -> Result<u64, StoreError> {
+        let mut count = 1;
         match row {
             Row::Text(text) => end_line(lines, text.as_bytes()),
             Row::Kept(id) => end_line(lines, &read_blob(&self.store, id).await?),
-            Row::KeptList(id) => for_each_row(&read_blob(&self.store, id).await?, |text| end_line(lines, text.as_bytes()))?,
+            Row::KeptList(id) => {
+                count = 0;
+                for_each_row(&read_blob(&self.store, id).await?, |text| {
+                    count += 1;
+                    end_line(lines, text.as_bytes());
+                })?;
+            }
         }
-        Ok(())
+        Ok(count)
     }
 }
 

@@ -293,6 +293,7 @@ mod tests {
                 first: 0,
                 count: 1,
                 failed: 0,
+                filtered: None,
                 rows: Some(value()),
                 out: vec![json!(SECRET)],
                 next: Some(json!({ "cursor": SECRET })),

@@ -263,6 +263,9 @@ pub enum Entry {
         /// How many of these failed.
         #[serde(default, skip_serializing_if = "is_none")]
         failed: usize,
+        /// How many of these gave null; `None` in journals of before this was counted.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        filtered: Option<usize>,
         /// What they collected.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         out: Vec<Json>,

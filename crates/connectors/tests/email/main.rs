@@ -74,7 +74,7 @@ async fn files_are_attached_by_reference() {
     assert_eq!((error.code.as_str(), error.doubt), ("FILE_UNKNOWN", Doubt::Settled));
     let large = kept.put("l", "x/y", &vec![0; 25_000_001]).json();
     assert_eq!(send(cx(), input(json!([large]))).await.unwrap_err().code, "FILE_TOO_LARGE");
-    assert_eq!(kept.contents().len(), 2);
+    assert_eq!((kept.contents().len(), kept.opened()), (2, 2));
     kept.tear(0);
     assert_eq!(send(cx(), input(json!([file]))).await.unwrap_err().code, "FILE_STORE");
     assert_eq!(server.messages().len(), 1);

@@ -62,6 +62,7 @@ async fn a_file_is_sent_as_a_body_and_as_a_part_also_after_a_redirect() {
         assert!(request.ends_with("\r\n\r\n0123456789"), "{request}");
     }
     assert!(server.requests()[1].starts_with("PUT /there "));
+    assert_eq!(shelf.opened(), 2, "read again for the second request");
     let parts = json!({"note": "n", "one": file, "two": {"filename": "other.bin", "content_type": "a/b", "file": file}});
     call(cx(), json!({"url": server.url("/"), "method": "POST", "multipart": parts})).await.unwrap();
     let request = server.requests().pop().unwrap();

@@ -1,6 +1,9 @@
 //! A place for files in memory, as the engine gives connectors one in its blob store.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,6 +18,7 @@ pub(crate) struct Shelf {
     files: Mutex<Vec<Vec<u8>>>,
     /// A file that breaks off.
     torn: Mutex<Option<usize>>,
+    opened: AtomicUsize,
 }
 
 impl Shelf {
@@ -32,6 +36,11 @@ impl Shelf {
 
     pub(crate) fn contents(&self) -> Vec<Vec<u8>> {
         self.files.lock().unwrap().clone()
+    }
+
+    /// How often a file was opened to be read.
+    pub(crate) fn opened(&self) -> usize {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// The next reading of this file breaks off in its middle.
@@ -60,6 +69,7 @@ impl Files for Door {
 
     async fn open(&self, token: &str) -> Result<Box<dyn FileReader>, StepError> {
         let number = number(token).unwrap();
+        self.0.opened.fetch_add(1, Ordering::Relaxed);
         let content = self.0.contents().swap_remove(number);
         let torn = self.0.torn.lock().unwrap().take() == Some(number);
         let mut pieces: Vec<Bytes> = content.chunks(3).map(Bytes::copy_from_slice).collect();

@@ -85,11 +85,13 @@ impl Walk<'_> {
             };
         }
         let LoopState { items, results, failed, .. } = self.state.loops.remove(path).unwrap_or_default();
-        let results: Vec<Json> = results.into_iter().flatten().map(Arc::unwrap_or_clone).collect();
+        let results: Vec<Arc<Json>> = results.into_iter().flatten().collect();
         if results.len() != items.len() {
             return self.fail(path, lost(items.len(), results.len()));
         }
-        let output = Arc::new(json!({ "results": results, "total": items.len(), "failed": failed }));
+        let filtered = gave_nothing(&results, failed);
+        let results: Vec<Json> = results.into_iter().map(Arc::unwrap_or_clone).collect();
+        let output = Arc::new(json!({ "results": results, "total": items.len(), "failed": failed, "filtered": filtered }));
         self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
         self.late_passes(each, path, frame).unwrap_or(Flow::Done(output))
     }
@@ -451,6 +453,11 @@ impl LoopState {
 /// What went in came out: every pass gives something or fails.
 pub(super) fn lost(went_in: usize, came_out: usize) -> Box<ErrorRecord> {
     internal(&format!("{went_in} items went into a loop and {came_out} came out"))
+}
+
+/// How many passes gave null without having failed.
+pub(super) fn gave_nothing(results: &[Arc<Json>], failed: usize) -> usize {
+    results.iter().filter(|result| result.is_null()).count().saturating_sub(failed)
 }
 
 /// A failure names the one it came after.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use connector::ErrorClass;
 use formula::Shared;
 use serde_json::{Value as Json, json};
-use store::{Entry, ErrorRecord, StepPath, StepState, file_path, page_path};
+use store::{Entry, ErrorRecord, StepPath, StepState, Stream, file_path, page_path};
 
 use super::{
     EACH_ITEMS_MAX, Flow, LoopState, PageOf, Stop, Walk, at_path,
-    blocks::{in_batches, lost},
+    blocks::{gave_nothing, in_batches, lost},
     internal,
 };
 use crate::{
@@ -84,6 +84,7 @@ impl Walk<'_> {
         if results.len() != count {
             return Err(lost(count, results.len()));
         }
+        let filtered = Some(gave_nothing(&results, failed));
         let total = first + count;
         let collects = each.collect.is_some() && each.file.is_none();
         let collected = self.state.journal.streams.get(path).map_or(0, |known| known.results.len());
@@ -113,7 +114,7 @@ impl Walk<'_> {
         };
         // What a list's passes did stays: it is looked at again with the list at hand.
         let (p, at, gone) = (Arc::clone(path), self.now, !each.keeps && each.stream.is_some());
-        self.push(Entry::Paged { p, at, page, first, count, failed, out, rows, next, gone });
+        self.push(Entry::Paged { p, at, page, first, count, failed, filtered, out, rows, next, gone });
         Ok(())
     }
 
@@ -125,8 +126,10 @@ impl Walk<'_> {
                 Err(flow) => return flow,
             },
             None => Arc::new(match self.state.journal.streams.get(path) {
-                Some(known) => json!({ "results": known.results, "total": known.passes, "failed": known.failed }),
-                None => json!({ "results": [], "total": 0, "failed": 0 }),
+                Some(known) => json!({
+                    "results": known.results, "total": known.passes, "failed": known.failed, "filtered": known.filtered
+                }),
+                None => json!({ "results": [], "total": 0, "failed": 0, "filtered": 0 }),
             }),
         };
         self.push(Entry::Computed { p: Arc::clone(path), at: self.now, out: Arc::clone(&output) });
@@ -143,11 +146,12 @@ impl Walk<'_> {
             Some(StepState::Failed { error, .. }) => return Err(Flow::Stop(Stop::Failed(at_path(error.clone(), &own)))),
             _ => {}
         }
-        let (total, failed) = self.state.journal.streams.get(path).map_or((0, 0), |known| (known.passes, known.failed));
+        let counted = |known: &Stream| (known.passes, known.failed, known.filtered);
+        let (total, failed, filtered) = self.state.journal.streams.get(path).map_or((0, 0, Some(0)), counted);
         let frozen = frame.frozen_scope();
         Err(self.call(file, known.as_ref(), &own, None, |file| {
             let name = file.with.eval(&frozen)?;
-            Ok(Arc::new(json!({ "file": name, "total": total, "failed": failed })))
+            Ok(Arc::new(json!({ "file": name, "total": total, "failed": failed, "filtered": filtered })))
         }))
     }
 

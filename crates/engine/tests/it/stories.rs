@@ -94,7 +94,10 @@ fn loops_give_their_results_in_order_and_name_their_passes() {
             ("push[2].up", json!({ "id": "z", "at": 2 })),
         ]
     );
-    assert_eq!(world.output(), Some(json!({ "results": ["push[0].up", "push[1].up", "push[2].up"], "total": 3, "failed": 0 })));
+    assert_eq!(
+        world.output(),
+        Some(json!({ "results": ["push[0].up", "push[1].up", "push[2].up"], "total": 3, "failed": 0, "filtered": 0 }))
+    );
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn a_stream_is_gone_through_page_by_page_and_the_same_after_any_crash() {
     let script = pages(3, 2);
     let (whole, then) = run(&steps, &script);
     assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
-    assert_eq!(whole.output(), Some(json!({ "results": [0, 10, 20, 30, 40], "total": 5, "failed": 0 })));
+    assert_eq!(whole.output(), Some(json!({ "results": [0, 10, 20, 30, 40], "total": 5, "failed": 0, "filtered": 0 })));
     let called: Vec<&str> = whole.calls.iter().map(|(path, ..)| path.as_str()).collect();
     assert_eq!(
         called,
@@ -107,7 +107,7 @@ fn failed_items_of_pages_long_gone_can_be_done_again() {
     let fails = |path: &str, before: usize| if path == "push[1].up" { Answer::Failed } else { script(path, before) };
     let (mut world, then) = run(&steps, &fails);
     assert!(matches!(&then, Then::Failed { error, .. } if error.code == store::ITEMS_FAILED), "{then:?}");
-    assert_eq!(world.output(), Some(json!({ "results": [], "total": 11, "failed": 1 })));
+    assert_eq!(world.output(), Some(json!({ "results": [], "total": 11, "failed": 1, "filtered": 0 })));
     world.calls.clear();
     let mut state = world.recover();
     let at = state.journal.accepted_at;
@@ -145,7 +145,7 @@ fn a_stream_that_was_left_out_has_no_items() {
     let steps = steps("", "", "").replace(", stream: true }", ", stream: true, if: trigger.of == \"none\" }");
     let (world, then) = run(&steps, &pages(1, 2));
     assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
-    assert_eq!(world.output(), Some(json!({ "results": [], "total": 0, "failed": 0 })));
+    assert_eq!(world.output(), Some(json!({ "results": [], "total": 0, "failed": 0, "filtered": 0 })));
 }
 
 #[test]
@@ -163,7 +163,10 @@ fn what_passes_give_goes_into_a_file_and_not_into_memory() {
     let (world, then) = run(&steps, &script);
     assert!(matches!(then, Then::Succeeded { .. }), "{then:?}");
     let (path, _, input) = world.calls.last().expect("calls");
-    assert_eq!((path.as_str(), input), ("push.file", &json!({ "file": "n-orders.jsonl", "total": 119, "failed": 0 })));
+    assert_eq!(
+        (path.as_str(), input),
+        ("push.file", &json!({ "file": "n-orders.jsonl", "total": 119, "failed": 0, "filtered": 40 }))
+    );
     let rows: Vec<Value> = world
         .entries()
         .iter()

@@ -290,7 +290,7 @@ fn passes_in_batches_and_several_at_once() {
     let (world, _) = run(steps, json!({ "rows": [1, 2, 3, 4, 5] }), &fine);
     assert_eq!(world.calls.len(), 3);
     assert_eq!(world.told()[1..3], ["started push[0].up 1", "started push[1].up 1"]);
-    assert_eq!(world.output(), Some(json!({ "results": [[1, 2], [3, 4], [5]], "total": 3, "failed": 0 })));
+    assert_eq!(world.output(), Some(json!({ "results": [[1, 2], [3, 4], [5]], "total": 3, "failed": 0, "filtered": 0 })));
 }
 
 #[test]

@@ -259,7 +259,7 @@ fn a_pass_that_cannot_collect_is_a_failed_pass() {
   - { id: end, return: \"${ steps.push }\" }
 ";
     let story = Story::new(text, json!({ "rows": [{ "n": 1 }, { "n": "x" }, { "n": 3 }] }), &fine);
-    assert_eq!(story.output(), json!({ "results": [2, null, 4], "total": 3, "failed": 1 }));
+    assert_eq!(story.output(), json!({ "results": [2, null, 4], "total": 3, "failed": 1, "filtered": 0 }));
     let (world, _) = story.told();
     let caught: Vec<_> =
         world.entries().iter().filter(|entry| entry.word() == "caught").filter_map(|e| e.path().cloned()).collect();

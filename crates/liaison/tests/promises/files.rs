@@ -165,6 +165,43 @@ async fn many_megabytes_go_through_in_bounded_memory_on_postgresql() {
     through(folder.path(), Some(&database().await)).await;
 }
 
+/// Rows of the file that is walked.
+const ROWS: usize = 300_000;
+
+fn row(number: usize) -> String {
+    format!("{number},{:0>380},{}\n", number * 7, number % 10)
+}
+
+/// A file of 120 MB is read row by row: the process holds a page of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_file_is_walked_in_bounded_memory() {
+    let give = async || {
+        let pieces = (0..ROWS / 1000).map(|thousand| (thousand * 1000..(thousand + 1) * 1000).map(row).collect::<String>());
+        let rows = std::iter::once("n,padded,digit\n".to_owned()).chain(pieces).map(Ok::<_, Infallible>);
+        ([(header::CONTENT_TYPE, "text/csv")], Body::from_stream(iter(rows)))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/rows", get(give))).await });
+    let folder = tempfile::tempdir().unwrap();
+    let server = Process::serve(folder.path(), None);
+    server
+        .set_up(&format!(
+            "liaison: 1\nrecipe: story\ntrigger: {{ from: webhook }}\nsteps:\n\
+             \x20 - {{ id: got, do: http.request, timeout: 5m, with: {{ url: 'http://{address}/rows', download: true }} }}\n\
+             \x20 - {{ id: rows, do: file.read_rows, timeout: 5m, stream: true, with: {{ file: '${{ steps.got.body }}' }} }}\n\
+             \x20 - id: each_part\n    each: ${{ steps.rows }}\n    as: part\n    batch: 500\n    collect: ${{ steps.sum.of }}\n\
+             \x20   steps: [{{ id: sum, set: {{ of: '${{ sum(part.map(|row| to_number(row.padded))) }}' }} }}]\n\
+             \x20 - {{ id: end, return: '${{ sum(steps.each_part.results) }}' }}\n"
+        ))
+        .await;
+    let before = peak_kb(&server);
+    let told = patiently(&server, &server.send("all").await.unwrap()).await;
+    let extra = peak_kb(&server) - before;
+    assert_eq!(told["output"], json!((0..ROWS).map(|n| n * 7).sum::<usize>()));
+    assert!(extra < EXTRA_KB_MAX, "120 MB were walked, and the process grew by {extra} KB");
+}
+
 /// A file that somebody claims to have, and large data that looks like what the journal keeps apart.
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_gets_a_file_by_claiming_it() {

@@ -29,7 +29,11 @@ type Taken = Arc<Mutex<BTreeMap<String, Vec<u64>>>>;
 /// A system with a list in pages that takes rows in batches.
 async fn system() -> (String, Taken) {
     let taken = Taken::default();
-    let router = Router::new().route("/rows", get(page)).route("/batch", put(take)).with_state(Arc::clone(&taken));
+    let router = Router::new()
+        .route("/rows", get(page))
+        .route("/rows.csv", get(csv))
+        .route("/batch", put(take))
+        .with_state(Arc::clone(&taken));
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     tokio::spawn(async move { axum::serve(listener, router).await });
@@ -41,6 +45,11 @@ async fn page(Query(asked): Query<HashMap<String, u64>>) -> Json<Value> {
     let size = if asked.contains_key("long") { LONG_PAGE } else { PAGE };
     let rows: Vec<Value> = (cursor * size..(cursor + 1) * size).map(|n| json!({ "n": n })).collect();
     Json(json!({ "items": rows, "next": (cursor + 1 < PAGES).then_some(cursor + 1) }))
+}
+
+/// The same rows as one file, numbers as texts.
+async fn csv() -> String {
+    std::iter::once("n,text\n".to_owned()).chain((0..PAGES * PAGE).map(|n| format!("{n},\"row {n}, of many\"\n"))).collect()
 }
 
 async fn take(State(taken): State<Taken>, headers: HeaderMap, Json(rows): Json<Vec<u64>>) -> Json<Value> {
@@ -77,7 +86,21 @@ steps:
     )
 }
 
-async fn goes_on(database: Option<String>) {
+/// The same of a file that was downloaded.
+fn recipe_of_a_file(address: &str) -> String {
+    let list = format!(
+        "with: {{ method: GET, url: \"http://{address}/rows\", paginate: {{ kind: cursor, items: items, next: next }} }}"
+    );
+    let file = format!("with: {{ file: \"${{ steps.got.body }}\", page_size: {PAGE} }}");
+    let download =
+        format!("steps:\n  - {{ id: got, do: http.request, with: {{ url: \"http://{address}/rows.csv\", download: true }} }}\n");
+    recipe(address)
+        .replace("steps:\n  - id: rows\n    do: http.request", &format!("{download}  - id: rows\n    do: file.read_rows"))
+        .replace(&list, &file)
+        .replace("row.n)", "to_number(row.n))")
+}
+
+async fn goes_on(recipe: fn(&str) -> String, database: Option<String>) {
     let (address, taken) = system().await;
     let folder = tempfile::tempdir().unwrap();
     let mut server = Process::serve(folder.path(), database.as_deref());
@@ -100,12 +123,22 @@ async fn goes_on(database: Option<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_on_in_the_middle_on_sqlite() {
-    goes_on(None).await;
+    goes_on(recipe, None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_goes_on_in_the_middle_on_postgres() {
-    goes_on(Some(database().await)).await;
+    goes_on(recipe, Some(database().await)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_walked_on_in_the_middle_on_sqlite() {
+    goes_on(recipe_of_a_file, None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_is_walked_on_in_the_middle_on_postgres() {
+    goes_on(recipe_of_a_file, Some(database().await)).await;
 }
 
 fn mapped(address: &str) -> String {
@@ -141,7 +174,7 @@ async fn a_long_list_goes_into_a_file_and_is_shown_in_part() {
     let told = server.wait(&run, "succeeded").await;
     let all = PAGES * LONG_PAGE;
     let output = &told["output"];
-    assert_eq!((&output["total"], &output["failed"]), (&json!(all), &json!(1)));
+    assert_eq!((&output["total"], &output["failed"], &output["filtered"]), (&json!(all), &json!(1), &json!(0)));
     let (status, text) = server.text(&format!("/api/v1/runs/{run}/files/{}", output["file"]["sha256"].as_str().unwrap())).await;
     assert_eq!((status, text.len() as u64), (200, output["file"]["size"].as_u64().unwrap()));
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

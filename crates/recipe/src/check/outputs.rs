@@ -72,7 +72,7 @@ impl<'a> Checker<'a> {
                     Some(_) => ("file", RECORD),
                     None => ("results", Known::List(Rc::new(item))),
                 };
-                Known::record([given, ("total", WHOLE), ("failed", WHOLE)])
+                Known::record([given, ("total", WHOLE), ("failed", WHOLE), ("filtered", WHOLE)])
             }
             StepKind::Repeat(repeat) => Known::record([("turns", WHOLE), ("last", self.last(&repeat.steps))]),
             StepKind::Parallel { branches, .. } => {

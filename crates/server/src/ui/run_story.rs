@@ -221,10 +221,12 @@ fn told(entry: &Entry) -> (String, &'static str, String) {
         Entry::Caught { err, out: Some(_), .. } => (words("Run goes on in spite of it"), "warn", err.message.clone()),
         Entry::Caught { err, held: true, .. } => (words("Item failed and is kept for you"), "fail", err.message.clone()),
         Entry::Caught { err, out: None, .. } => (words("Failure caught"), "warn", err.message.clone()),
-        Entry::Paged { page, count, failed, .. } => {
-            let told = match failed {
-                0 => format!("{count} items"),
-                failed => format!("{count} items, {failed} of them failed"),
+        Entry::Paged { page, count, failed, filtered, .. } => {
+            let told = match (failed, filtered.unwrap_or_default()) {
+                (0, 0) => format!("{count} items"),
+                (failed, 0) => format!("{count} items, {failed} of them failed"),
+                (0, filtered) => format!("{count} items, {filtered} of them gave nothing"),
+                (failed, filtered) => format!("{count} items, {failed} of them failed and {filtered} gave nothing"),
             };
             (format!("Page {} done", page + 1), "ok", told)
         }

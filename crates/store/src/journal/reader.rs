@@ -186,6 +186,7 @@ mod tests {
                 first,
                 count: 2,
                 failed: 0,
+                filtered: None,
                 out: Vec::new(),
                 rows: None,
                 next,

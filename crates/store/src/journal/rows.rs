@@ -146,6 +146,7 @@ mod tests {
             first: 0,
             count: 0,
             failed: 0,
+            filtered: None,
             out: Vec::new(),
             rows,
             next: None,

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 use super::{Entry, Journal, StepPath};
 
 /// A loop over a stream, after the pages that are done.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Stream {
     /// Pages that are done.
     pub pages: usize,
@@ -16,12 +16,21 @@ pub struct Stream {
     pub passes: usize,
     /// How many of these failed.
     pub failed: usize,
+    /// How many gave null; `None` when some page does not say.
+    pub filtered: Option<usize>,
     /// What they collected.
     pub results: Vec<Json>,
     /// What the next page is asked for with.
     pub next: Option<Json>,
     /// Pages of which something is still needed, with the number of their first pass.
     pub kept: BTreeMap<usize, usize>,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        let (results, kept) = (Vec::new(), BTreeMap::new());
+        Self { pages: 0, passes: 0, failed: 0, filtered: Some(0), results, next: None, kept }
+    }
 }
 
 /// The path of the call that fetches a page.
@@ -44,7 +53,7 @@ pub fn filled_by(path: &str) -> Option<&str> {
 
 impl Journal {
     pub(super) fn turn_page(&mut self, entry: &Entry) {
-        let Entry::Paged { p, page, first, count, failed, out, next, gone, .. } = entry else { return };
+        let Entry::Paged { p, page, first, count, failed, filtered, out, next, gone, .. } = entry else { return };
         let place = |path: &str| pass_of(p, path).filter(|place| (*first..first + count).contains(place));
         // What a person may reopen is still needed.
         let held: BTreeSet<usize> = self.held.iter().chain(&self.late).filter_map(|path| place(path)).collect();
@@ -72,6 +81,7 @@ impl Journal {
         stream.pages = page + 1;
         stream.passes = first + count;
         stream.failed += failed;
+        stream.filtered = stream.filtered.zip(*filtered).map(|(before, more)| before + more);
         stream.results.extend(out.iter().cloned());
         stream.next.clone_from(next);
     }
