@@ -8,7 +8,7 @@ use std::{
 
 use engine::{
     Decision, Engine, Event, Intake,
-    control::Doubtful,
+    control::{Doubtful, Replay},
     resume::{Resumption, Said},
 };
 use serde_json::{Value, json};
@@ -39,6 +39,8 @@ pub(crate) struct Sent {
     pub(crate) recipe: &'static str,
     pub(crate) data: Value,
     pub(crate) run: Option<RunId>,
+    /// Its place among those that were taken; those that came at the same moment share one.
+    pub(crate) place: Option<u64>,
     /// Somebody was told that it is cancelled.
     pub(crate) cancelled: bool,
 }
@@ -68,7 +70,14 @@ fn perform(seed: u64) -> Result<(Result<(), String>, String), String> {
     let told = runtime.block_on(async {
         let world = World::new(seed);
         let sent_to = (0..RECIPES_SENT_TO).map(|_| SENT_TO[world.dice(SENT_TO.len() as u64) as usize]).collect();
-        let mut story = Story { world: world.clone(), processes: Vec::new(), sent: BTreeMap::new(), sent_to };
+        let mut story = Story {
+            world: world.clone(),
+            processes: Vec::new(),
+            sent: BTreeMap::new(),
+            sent_to,
+            places: 0,
+            settled: BTreeSet::new(),
+        };
         (story.tell().await, format!("{:?}", world.seen()))
     });
     runtime.shutdown_background();
@@ -81,6 +90,10 @@ struct Story {
     sent: BTreeMap<u64, Sent>,
     /// Few recipes a story, so that their runs meet.
     sent_to: Vec<&'static str>,
+    /// Events that were taken, or came at the same moment as others.
+    places: u64,
+    /// Dead letters somebody dealt with, and was told so.
+    settled: BTreeSet<RunId>,
 }
 
 impl Story {
@@ -88,16 +101,27 @@ impl Story {
         self.set_up().await;
         self.keep_up().await;
         self.world.set_trouble(self.world.dice(40) as u32);
+        let mut held_up: Vec<u64> = Vec::new();
         for id in 0..EVENTS {
             let recipe = self.sent_to[self.world.dice(self.sent_to.len() as u64) as usize];
             let n = self.world.dice(8);
             let items: Vec<u64> = (0..n).collect();
             let data = json!({ "id": format!("e{id}"), "n": n, "items": items });
-            self.sent.insert(id, Sent { recipe, data, run: None, cancelled: false });
-            if self.world.dice(3) == 0 {
-                self.send_to_two(id).await;
+            self.sent.insert(id, Sent { recipe, data, run: None, place: None, cancelled: false });
+            match self.world.dice(6) {
+                // It comes after those behind it.
+                0 => held_up.push(id),
+                1 | 2 => {
+                    self.send_to_two(id).await;
+                    self.send(id).await;
+                }
+                _ => self.send(id).await,
             }
-            self.send(id).await;
+            if self.world.dice(4) == 0
+                && let Some(late) = held_up.pop()
+            {
+                self.send_both(late, id).await;
+            }
             if self.world.dice(4) == 0 {
                 // A sender that heard nothing, or did not listen, sends again.
                 self.send(self.world.dice(id + 1)).await;
@@ -108,9 +132,12 @@ impl Story {
             tokio::time::sleep(Duration::from_millis(self.world.dice(8_000))).await;
             self.keep_up().await;
         }
+        for id in held_up {
+            self.send(id).await;
+        }
         self.world.set_trouble(0);
         self.come_to_rest().await?;
-        verdict::judge(&self.world, &self.sent).await
+        verdict::judge(&self.world, &self.sent, &self.settled).await
     }
 
     async fn set_up(&self) {
@@ -199,9 +226,37 @@ impl Story {
         if runs.len() > 1 {
             self.world.accuse(format!("event {id}, brought to two at once, started {runs:?}"));
         }
-        if let (Some(run), Some(sent)) = (runs.first(), self.sent.get_mut(&id)) {
-            sent.run = Some(*run);
+        if let Some(run) = runs.first() {
+            self.taken(id, *run);
         }
+    }
+
+    /// Two events come to two processes at the same moment, each until it is taken.
+    async fn send_both(&mut self, one: u64, other: u64) {
+        let living: Vec<_> =
+            self.processes.iter().filter(|process| !process.life.is_dead()).map(|process| &process.engine).collect();
+        if let (Some(first), Some(second), [here, there, ..]) = (self.sent.get(&one), self.sent.get(&other), living.as_slice()) {
+            let runs = tokio::join!(bring(here, first), bring(there, second));
+            // One of them may have been taken without anybody hearing of it.
+            self.places += 1;
+            for (id, run) in [(one, runs.0), (other, runs.1)] {
+                if let Some(sent) = self.sent.get_mut(&id) {
+                    sent.place = sent.place.or(Some(self.places));
+                    sent.run = sent.run.or(run);
+                }
+            }
+        }
+        self.send(one).await;
+        self.send(other).await;
+    }
+
+    fn taken(&mut self, id: u64, run: RunId) {
+        let Some(sent) = self.sent.get_mut(&id) else { return };
+        if sent.place.is_none() {
+            self.places += 1;
+            sent.place = Some(self.places);
+        }
+        sent.run = Some(run);
     }
 
     /// Sends an event until it is taken. A sender waits for its answer, but not forever.
@@ -223,10 +278,7 @@ impl Story {
                     if let Some(known) = sent.run.filter(|known| *known != run) {
                         self.world.accuse(format!("event {id} started {known} and {run}"));
                     }
-                    if let Some(sent) = self.sent.get_mut(&id) {
-                        sent.run = Some(run);
-                    }
-                    return;
+                    return self.taken(id, run);
                 }
                 Ok(Ok(Intake::Filtered)) => return self.world.accuse(format!("event {id} was filtered")),
                 _ => tokio::time::sleep(Duration::from_millis(self.world.dice(3_000))).await,
@@ -285,7 +337,10 @@ impl Story {
                 .collect();
             let mut resumed = false;
             for letter in letters {
-                resumed |= self.resume(&letter).await;
+                match self.world.dice(6) {
+                    0 if letter.replay_of.is_none() => resumed |= self.settle(&letter).await,
+                    _ => resumed |= self.resume(&letter).await,
+                }
             }
             if open.is_empty() && !resumed {
                 return Ok(());
@@ -301,6 +356,34 @@ impl Story {
             .map(|run| (run.id, &run.slug, run.status, run.waiting_for, run.due_at))
             .collect();
         Err(format!("these never come to rest: {open:?}"))
+    }
+
+    /// One person replays a dead letter, perhaps twice, while another puts it aside or lets it go on. Whether there is
+    /// something to wait for.
+    async fn settle(&mut self, letter: &RunRow) -> bool {
+        let (Some(one), Some(other)) = (self.somebody(), self.somebody()) else { return true };
+        let wish = || Replay { failed_at: letter.ended_at, key: Some("once".to_owned()), ..Replay::default() };
+        let patience = Duration::from_secs(10);
+        let replay = tokio::time::timeout(patience, one.replay_with(letter.id, wish()));
+        let told = match self.world.dice(3) {
+            0 => {
+                let (first, second) = tokio::join!(replay, tokio::time::timeout(patience, other.replay_with(letter.id, wish())));
+                matches!(first, Ok(Ok(_))) || matches!(second, Ok(Ok(_)))
+            }
+            1 => {
+                let aside = tokio::time::timeout(patience, other.discard(letter.id, "seen", "ines"));
+                let (first, second) = tokio::join!(replay, aside);
+                matches!(first, Ok(Ok(_))) || matches!(second, Ok(Ok(())))
+            }
+            _ => {
+                drop(tokio::join!(replay, self.resume(letter)));
+                false
+            }
+        };
+        if told {
+            self.settled.insert(letter.id);
+        }
+        true
     }
 
     /// A person resumes a dead letter, and says truthfully what became of a step in doubt. Whether there is something to

@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
-use store::{Ending, Entry, Journal, Pages as _, RunFilter, RunRow, RunStatus, Via};
+use store::{DeadLetter, Ending, Entry, Journal, Pages as _, RunFilter, RunId, RunRow, RunStatus, Via};
 
 use crate::{
     outside::{PAGES, Seen, World},
     story::Sent,
 };
 
-pub(crate) async fn judge(world: &World, sent: &BTreeMap<u64, Sent>) -> Result<(), String> {
+pub(crate) async fn judge(world: &World, sent: &BTreeMap<u64, Sent>, settled: &BTreeSet<RunId>) -> Result<(), String> {
     if let Some(first) = world.accusations().first() {
         return Err(first.clone());
     }
@@ -23,7 +23,8 @@ pub(crate) async fn judge(world: &World, sent: &BTreeMap<u64, Sent>) -> Result<(
     journals_can_be_read(world, &runs).await?;
     called_once(&runs)?;
     failures_are_told(&runs)?;
-    order_is_kept(world, &runs, &seen).await?;
+    letters_are_settled_once(&runs, settled)?;
+    order_is_kept(world, sent, &runs, &seen).await?;
     streams_are_whole(&runs, &seen)?;
     all_is_paid(sent, &runs, &seen)?;
     waiting_costs_no_try(&runs)?;
@@ -114,6 +115,23 @@ fn failures_are_told(runs: &[RunRow]) -> Result<(), String> {
     let failed = runs.iter().filter(|run| run.slug == "saga" && run.status == RunStatus::Failed).count();
     let told = runs.iter().filter(|run| run.slug == "alarm").count();
     if told < failed { Err(format!("{failed} failed, {told} were told")) } else { Ok(()) }
+}
+
+/// A dead letter that was replayed, by however many at once, is one new run; what somebody was told was dealt with is.
+fn letters_are_settled_once(runs: &[RunRow], settled: &BTreeSet<RunId>) -> Result<(), String> {
+    for run in runs {
+        let replays = runs.iter().filter(|one| one.replay_of == Some(run.id)).count();
+        if replays > 1 {
+            return Err(format!("{} was replayed by {replays} runs", run.id));
+        }
+        if run.dead_letter == Some(DeadLetter::Replayed) && replays == 0 {
+            return Err(format!("{} counts as replayed, and no run replays it", run.id));
+        }
+        if settled.contains(&run.id) && run.dead_letter == Some(DeadLetter::Open) {
+            return Err(format!("{} was dealt with and is still open", run.id));
+        }
+    }
+    Ok(())
 }
 
 /// Each item of each page went through each step.
@@ -215,12 +233,14 @@ async fn what_was_done_last_is_undone_first(world: &World, runs: &[RunRow], seen
     Ok(())
 }
 
-/// Runs of one key never overlap, and go in the order in which their events were taken. An event is only sent once the one
-/// before it was taken, so that the events' numbers tell the order, whatever the clocks said.
-async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
+/// Runs of one key never overlap, and go in the order in which their events were taken: an event that is only sent once
+/// another was taken comes after it, whatever the clocks said.
+async fn order_is_kept(world: &World, sent: &BTreeMap<u64, Sent>, runs: &[RunRow], seen: &[Seen]) -> Result<(), String> {
     let mut spans: BTreeMap<String, Vec<(i64, i64, u64, String)>> = BTreeMap::new();
     // What a cancelled run has under way may still happen, and nobody waits for it.
-    let in_order = |run: &&RunRow| (run.slug == "keyed" || run.slug == "counter") && run.status != RunStatus::Cancelled;
+    let in_order = |run: &&RunRow| {
+        (run.slug == "keyed" || run.slug == "counter") && run.status != RunStatus::Cancelled && run.via == Via::Api
+    };
     for run in runs.iter().filter(in_order) {
         let id = run.id.to_string();
         let made: Vec<i64> = seen.iter().filter(|one| one.run == id).map(|one| one.at.micros()).collect();
@@ -230,8 +250,8 @@ async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<
             continue;
         }
         let Some(Entry::Accepted { event, .. }) = entries.first() else { return Err(format!("{id} was never accepted")) };
-        let number = event["id"].as_str().and_then(|text| text.strip_prefix('e')?.parse().ok());
-        let Some(number) = number else { return Err(format!("{id} has an event without a number")) };
+        let place = sent.values().find(|sent| sent.run == Some(run.id)).and_then(|sent| sent.place);
+        let Some(number) = place else { return Err(format!("{id} is the run of no event that was sent")) };
         let key = match run.slug.as_str() {
             "keyed" => format!("keyed {}", event["n"].as_i64().unwrap_or(0) % 3),
             slug => slug.to_owned(),
@@ -246,7 +266,7 @@ async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<
             if pair[1].0 <= pair[0].1 {
                 return Err(format!("{key}: {pair:?} overlap"));
             }
-            if pair[1].2 <= pair[0].2 {
+            if pair[1].2 < pair[0].2 {
                 return Err(format!("{key}: {pair:?} overtook each other"));
             }
         }
@@ -254,10 +274,10 @@ async fn order_is_kept(world: &World, runs: &[RunRow], seen: &[Seen]) -> Result<
     Ok(())
 }
 
-/// Everything but some items was done, and then somebody cancelled the run: what it saved stays.
+/// Everything but some items was done, and then somebody cancelled, replayed or discarded the run: what it saved stays.
 async fn everything_was_done(world: &World, run: &RunRow) -> bool {
     let partly = |entry: &Entry| matches!(entry, Entry::Ended { err: Some(err), .. } if err.code == store::ITEMS_FAILED);
-    run.status == RunStatus::Cancelled && world.entries(run.id).await.iter().any(partly)
+    matches!(run.status, RunStatus::Cancelled | RunStatus::Failed) && world.entries(run.id).await.iter().any(partly)
 }
 
 /// State: each run that succeeded counts once, also one whose items failed first.
