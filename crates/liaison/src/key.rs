@@ -106,7 +106,7 @@ fn missing(place: &Place, expected: &str) -> anyhow::Error {
 /// The key kept in the database, sealed under what all its users share: the database's password.
 async fn shared_key(url: &str, store: &dyn Store) -> anyhow::Result<[u8; 32]> {
     let candidate = BTreeMap::from([("key".to_owned(), hex::encode(new_key()?))]);
-    let sealed = wrapping(url)?.seal(SHARED_PLACE, &candidate)?;
+    let sealed = wrapping(url, Named::No)?.seal(SHARED_PLACE, &candidate)?;
     let kept = store.setting(SHARED_KEY_SETTING, &hex::encode(sealed)).await?;
     tracing::info!("vault.open: the master key is in the database, under its password; --master-key-file keeps it apart");
     open_shared_key(url, &kept)
@@ -114,17 +114,46 @@ async fn shared_key(url: &str, store: &dyn Store) -> anyhow::Result<[u8; 32]> {
 
 const SHARED_PLACE: &str = "shared master key";
 
-fn wrapping(url: &str) -> anyhow::Result<MasterKey> {
+/// Whether the database's name belongs to what seals its key. It did at first; but a dump may be put back under another name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Named {
+    No,
+    Yes,
+}
+
+fn wrapping(url: &str, named: Named) -> anyhow::Result<MasterKey> {
     let url = url::Url::parse(url).context("the database URL cannot be read")?;
-    let known = format!("liaison master key\n{}\n{}\n{}", url.username(), url.password().unwrap_or_default(), url.path());
+    let name = if named == Named::Yes { url.path() } else { "" };
+    let known = format!("liaison master key\n{}\n{}\n{name}", url.username(), url.password().unwrap_or_default());
     Ok(MasterKey::new(Sha256::digest(known.as_bytes()).into()))
 }
 
 fn open_shared_key(url: &str, kept: &str) -> anyhow::Result<[u8; 32]> {
     let kept = hex::decode(kept).context("the database's master key is damaged")?;
-    let opened = wrapping(url)?.open(SHARED_PLACE, &kept).context(
+    let open = |named| wrapping(url, named)?.open(SHARED_PLACE, &kept).map_err(anyhow::Error::from);
+    let opened = open(Named::No).or_else(|_| open(Named::Yes)).context(
         "the master key in the database does not open with this database user and password. \
          Use the ones it was made with, or name a key file with --master-key-file",
     )?;
     opened.get("key").and_then(|text| place::parse(text)).context("the database's master key is damaged")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shared_key_opens_under_another_name_and_one_of_before_under_its_own() {
+        let (url, other) = ("postgres://app:secret@a.example/liaison", "postgres://app:secret@b.example/restored");
+        let key = [7; 32];
+        let sealed = |named| {
+            let held = BTreeMap::from([("key".to_owned(), hex::encode(key))]);
+            hex::encode(wrapping(url, named).unwrap().seal(SHARED_PLACE, &held).unwrap())
+        };
+        assert_eq!(open_shared_key(other, &sealed(Named::No)).unwrap(), key);
+        assert_eq!(open_shared_key(url, &sealed(Named::Yes)).unwrap(), key);
+        assert!(open_shared_key(other, &sealed(Named::Yes)).is_err());
+        let wrong = open_shared_key("postgres://app:other@a.example/liaison", &sealed(Named::No)).unwrap_err();
+        assert!(wrong.to_string().contains("user and password"), "{wrong}");
+    }
 }

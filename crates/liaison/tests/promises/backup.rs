@@ -219,3 +219,70 @@ async fn the_doctor_says_what_to_do() {
     let backup = liaison(&["admin", "backup", "x.tar"], folder.path(), Some(&url));
     assert!(backup.code == Some(1) && backup.err.contains("pg_dump"), "{backup:?}");
 }
+
+/// The line that a command prints for PostgreSQL, done as a person would.
+fn done_as_told(told: &str, folder: &Path, url: &str) {
+    let line = told.lines().map(str::trim).find(|line| line.starts_with("pg_")).expect("a line to use");
+    let ended = std::process::Command::new("sh")
+        .args(["-c", line])
+        .current_dir(folder)
+        .env("LIAISON_DATABASE_URL", url)
+        .output()
+        .expect("a shell");
+    assert!(ended.status.success(), "{line}: {}", String::from_utf8_lossy(&ended.stderr));
+}
+
+/// A dump taken under load, put back into another database: what was over is there, what was under way goes on with the
+/// same keys, and no event is taken twice.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_of_postgresql_under_load_puts_everything_back() {
+    let (folder, url, target) = (tempfile::tempdir().unwrap(), database().await, Target::start().await);
+    let server = Arc::new(Process::serve(folder.path(), Some(&url)));
+    server.set_up(&target.recipe(2, false)).await;
+    let mut runs = Vec::new();
+    for number in 0..10 {
+        runs.push(server.send(&format!("before-{number}")).await.expect("the event is taken"));
+    }
+    for run in &runs {
+        server.wait(run, "succeeded").await;
+    }
+    target.hold(2);
+    let under_way = server.send("under-way").await.unwrap();
+    let keys_of_it = || -> Vec<String> {
+        target.calls().into_iter().filter(|call| call.run == "under-way" && call.step == 2).map(|call| call.key).collect()
+    };
+    while keys_of_it().is_empty() {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let sending = tokio::spawn({
+        let (server, stop) = (Arc::clone(&server), Arc::clone(&stop));
+        async move {
+            let mut sent = 0;
+            while !stop.load(Ordering::Relaxed) {
+                sent += u32::from(server.send(&format!("during-{sent}")).await.is_some());
+            }
+            sent
+        }
+    });
+    let told = liaison(&["admin", "backup", "x.tar"], folder.path(), Some(&url)).err;
+    done_as_told(&told, folder.path(), &url);
+    stop.store(true, Ordering::Relaxed);
+    assert!(sending.await.unwrap() > 0, "nothing was accepted while the dump was made");
+    Arc::into_inner(server).expect("nobody else has it").kill();
+
+    let fresh = database().await;
+    let told = liaison(&["admin", "restore", "x.tar"], folder.path(), Some(&fresh)).err;
+    done_as_told(&told, folder.path(), &fresh);
+    target.release();
+    let second = Process::serve(folder.path(), Some(&fresh));
+    for run in &runs {
+        assert_eq!(second.run(run).await["status"], "succeeded");
+    }
+    second.wait(&under_way, "succeeded").await;
+    let keys = keys_of_it();
+    assert!(keys.len() >= 2 && keys.iter().all(|key| *key == keys[0]), "another call with the same key: {keys:?}");
+    assert_eq!(second.send("before-3").await.as_deref(), Some(runs[3].as_str()));
+    let verified = liaison(&["admin", "verify", "--json"], folder.path(), Some(&fresh));
+    assert_eq!((verified.code, &verified.json()["damaged"]), (Some(0), &Value::from(0)), "{verified:?}");
+}
