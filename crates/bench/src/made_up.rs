@@ -129,7 +129,7 @@ pub(crate) async fn sqlite(folder: &std::path::Path) -> anyhow::Result<SqliteCon
 }
 
 /// Makes up recipes like the one called `model`, each under a slug and address of its own, switched on.
-pub(crate) async fn recipes(connection: &mut SqliteConnection, model: &str, count: u64) -> anyhow::Result<()> {
+pub(crate) async fn recipes(connection: &mut SqliteConnection, model: &str, count: u64, minute: &str) -> anyhow::Result<()> {
     let now_us: i64 =
         sqlx::query_scalar("select cast(unixepoch('subsec') * 1000000 as integer)").fetch_one(&mut *connection).await?;
     let numbers = "with recursive n (i) as (select 1 union all select i + 1 from n where i < ?1)";
@@ -143,7 +143,7 @@ pub(crate) async fn recipes(connection: &mut SqliteConnection, model: &str, coun
         format!(
             "{numbers} insert into recipe_versions (recipe_id, version, text, hash, created_at, created_by) \
              select unhex(printf('%032x', i)), 1, replace(replace(v.text, 'recipe: ' || ?2, 'recipe: ' || ?2 || i), '59 * * * *', \
-             (i % 60) || ' * * * *'), v.hash, ?3, 'bench' from n, recipe_versions v join recipes r on r.id = v.recipe_id where r.slug = ?2"
+             {minute} || ' * * * *'), v.hash, ?3, 'bench' from n, recipe_versions v join recipes r on r.id = v.recipe_id where r.slug = ?2"
         ),
     ] {
         sqlx::query(AssertSqlSafe(sql)).bind(i64::try_from(count)?).bind(model).bind(now_us).execute(&mut *transaction).await?;

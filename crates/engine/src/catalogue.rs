@@ -18,7 +18,7 @@ use typing::Typed;
 #[must_use]
 pub fn of(connectors: &[Connector]) -> Catalogue {
     Catalogue {
-        connectors: connectors.iter().map(connector_info).collect(),
+        connectors: Arc::new(connectors.iter().map(connector_info).collect()),
         expression: |source| Expression::compile(source).map(|expression| info(&expression)).map_err(problem),
         script: |source| Expression::compile_script(source).map(|expression| info(&expression)).map_err(problem),
         instant: |text| text.trim().parse::<jiff::Timestamp>().is_ok(),

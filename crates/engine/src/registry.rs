@@ -108,6 +108,8 @@ pub(crate) struct Registry {
     programs: Mutex<Programs<Program>>,
     loading: tokio::sync::Mutex<()>,
     connectors: Arc<Vec<Connector>>,
+    /// What recipes are checked against, made once: it holds every schema of every connector.
+    checks_by: recipe::Catalogue,
     vault: Arc<Vault>,
     settings: CompileSettings,
 }
@@ -118,10 +120,16 @@ impl Registry {
             current: ArcSwap::default(),
             programs: Mutex::default(),
             loading: tokio::sync::Mutex::default(),
+            checks_by: catalogue::of(&connectors),
             connectors,
             vault,
             settings,
         }
+    }
+
+    /// What recipes are checked against.
+    pub(crate) const fn checks_by(&self) -> &recipe::Catalogue {
+        &self.checks_by
     }
 
     pub(crate) fn current(&self) -> arc_swap::Guard<Arc<Catalogue>> {
@@ -213,7 +221,7 @@ impl Registry {
         if let Some(program) = self.programs.lock().known.get(&(recipe, version)) {
             return Ok(Arc::clone(program));
         }
-        let mut program = compile(text, &self.connectors, self.settings)?;
+        let mut program = compile(text, &self.checks_by, &self.connectors, self.settings)?;
         program.version = version;
         let program = Arc::new(program);
         self.programs.lock().insert((recipe, version), Arc::clone(&program));
@@ -245,8 +253,13 @@ pub(crate) async fn open(vault: &Vault, row: &ConnectionRow) -> Result<Connectio
 }
 
 /// Parses, checks and compiles a text.
-pub(crate) fn compile(text: &str, connectors: &[Connector], settings: CompileSettings) -> Result<Program, String> {
-    let parsed = recipe::parse_and_check(text.as_bytes(), &catalogue::of(connectors));
+pub(crate) fn compile(
+    text: &str,
+    checks_by: &recipe::Catalogue,
+    connectors: &[Connector],
+    settings: CompileSettings,
+) -> Result<Program, String> {
+    let parsed = recipe::parse_and_check(text.as_bytes(), checks_by);
     if let Some(problem) = parsed.diagnostics.iter().find(|problem| problem.severity == recipe::Severity::Error) {
         return Err(format!("{}: {}", problem.code, problem.message));
     }

@@ -21,6 +21,8 @@ const SLEEP_MAX: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(1);
 /// Recipes fired at once: many are due in the same minute, and their runs share transactions.
 const FIRED_AT_ONCE: usize = 128;
+/// Cursors moved in one transaction.
+const MOVED_AT_ONCE: usize = 500;
 /// Runs of one recipe that are looked at for an overlap.
 const OVERLAP_RUNS_MAX: u32 = 1000;
 
@@ -59,14 +61,23 @@ impl Memory {
     }
 }
 
-/// Fires what is due; says when the next fire is.
-async fn fire_due(engine: &Arc<Engine>, recipe: &Arc<LiveRecipe>) -> Option<Timestamp> {
-    let schedule = recipe.schedule.as_ref()?;
+/// What came of a look at a schedule.
+struct Look {
+    /// When it fires next.
+    next: Option<Timestamp>,
+    /// Up to when it is done, if that is news.
+    done: Option<(RecipeId, Timestamp)>,
+}
+
+/// Fires what is due.
+async fn fire_due(engine: &Arc<Engine>, recipe: &Arc<LiveRecipe>) -> Look {
+    let Some(schedule) = recipe.schedule.as_ref() else { return Look { next: None, done: None } };
     let now = engine.now();
+    let mut news = None;
     if engine.schedules.changed(recipe) {
         // Times of the new schedule that passed under the old one were never promised.
         engine.fired(recipe, now);
-        advance(engine, recipe, now).await;
+        news = Some(now);
     }
     let cursor = engine.fired_up_to(recipe);
     let plan = Plan::of(schedule, OnMissed::of(recipe), cursor.micros(), now.micros());
@@ -84,27 +95,31 @@ async fn fire_due(engine: &Arc<Engine>, recipe: &Arc<LiveRecipe>) -> Option<Time
             Ok(()) => done = Some(at),
             Err(error) => {
                 tracing::warn!(recipe = &*recipe.program.slug, %error, "schedule.fire: tried again in a second");
-                finish(engine, recipe, done).await;
-                return Some(now.after(AGAIN));
+                return finished(engine, recipe, news.max(done), Some(now.after(AGAIN)));
             }
         }
     }
-    finish(engine, recipe, plan.up_to.map(Timestamp::from_micros)).await;
-    schedule.next_after(plan.up_to.unwrap_or(cursor.micros()).max(now.micros())).map(Timestamp::from_micros)
+    let next = schedule.next_after(plan.up_to.unwrap_or(cursor.micros()).max(now.micros())).map(Timestamp::from_micros);
+    finished(engine, recipe, news.max(plan.up_to.map(Timestamp::from_micros)), next)
 }
 
-async fn finish(engine: &Engine, recipe: &LiveRecipe, up_to: Option<Timestamp>) {
+fn finished(engine: &Engine, recipe: &LiveRecipe, up_to: Option<Timestamp>, next: Option<Timestamp>) -> Look {
     if let Some(at) = up_to {
         engine.fired(recipe, at);
-        advance(engine, recipe, at).await;
     }
+    Look { next, done: up_to.map(|at| (recipe.row.id, at)) }
 }
 
-async fn advance(engine: &Engine, recipe: &LiveRecipe, to: Timestamp) {
-    if let Err(error) = engine.store.advance_schedule(recipe.row.id, to).await {
-        // The key keeps the fire time from starting a second run.
-        tracing::warn!(recipe = &*recipe.program.slug, %error, "schedule.advance: the store did not answer");
+/// Moves cursors, many at once: each transaction by itself would be later than the one before.
+async fn advance(engine: &Engine, done: &mut Vec<(RecipeId, Timestamp)>) {
+    if done.is_empty() {
+        return;
     }
+    if let Err(error) = engine.store.advance_schedules(done).await {
+        // The key keeps the fire time from starting a second run.
+        tracing::warn!(%error, "schedule.advance: the store did not answer");
+    }
+    done.clear();
 }
 
 /// Starts the run of one fire time, as its recipe wants it when an earlier one goes on.
@@ -193,15 +208,22 @@ impl Engine {
         let catalogue = self.catalogue();
         let scheduled: Vec<Arc<LiveRecipe>> =
             catalogue.recipes.values().filter(|recipe| recipe.schedule.is_some()).map(Arc::clone).collect();
-        let nexts: Vec<Option<Timestamp>> = futures_util::stream::iter(scheduled)
+        let mut looks = futures_util::stream::iter(scheduled)
             .map(|recipe| {
                 let engine = Arc::clone(self);
                 async move { fire_due(&engine, &recipe).await }
             })
-            .buffer_unordered(FIRED_AT_ONCE)
-            .collect()
-            .await;
-        nexts.into_iter().flatten().min()
+            .buffer_unordered(FIRED_AT_ONCE);
+        let (mut next, mut done) = (None::<Timestamp>, Vec::new());
+        while let Some(look) = looks.next().await {
+            next = next.into_iter().chain(look.next).min();
+            done.extend(look.done);
+            if done.len() >= MOVED_AT_ONCE {
+                advance(self, &mut done).await;
+            }
+        }
+        advance(self, &mut done).await;
+        next
     }
 
     /// The newest fire time done, as far as this process knows.

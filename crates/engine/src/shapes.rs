@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use store::{ConnectionRow, RecipeId, RunId, ShapeRow, StoreError, Timestamp, Via, WaitingFor};
 
 use crate::{
-    Engine, catalogue,
+    Engine,
     drive::guarded,
     gate::{self, Held, Seat},
 };
@@ -104,23 +104,23 @@ impl Engine {
 
     /// Reads and checks a recipe, also against what the systems behind its connections tell of their objects.
     pub async fn check(self: &Arc<Self>, text: &[u8]) -> Parsed {
-        let catalogue = catalogue::of(&self.connectors);
-        let plain = recipe::parse_and_check(text, &catalogue);
+        let catalogue = self.registry.checks_by();
+        let plain = recipe::parse_and_check(text, catalogue);
         let Some(read) = &plain.recipe else { return plain };
-        let wanted = self.reachable(read, recipe::shapes_wanted(read, &catalogue));
+        let wanted = self.reachable(read, recipe::shapes_wanted(read, catalogue));
         let told = self.shapes(&wanted, self.settings.shape_age_max).await;
         if told.is_empty() {
             return plain;
         }
         let errors = |parsed: &Parsed| parsed.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
         // Taken for certain at first: what is old must not hide that it should be asked for anew.
-        let checked = check_against(text, &catalogue, &schemas(told, None));
+        let checked = check_against(text, catalogue, &schemas(told, None));
         if errors(&checked) <= errors(&plain) {
             return checked;
         }
         // A field that is missing may have been added since.
         let told = self.shapes(&wanted, JUST).await;
-        check_against(text, &catalogue, &schemas(told, Some(self.now())))
+        check_against(text, catalogue, &schemas(told, Some(self.now())))
     }
 
     /// Objects behind connections that are there and lead to the connector the recipe says.

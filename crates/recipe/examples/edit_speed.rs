@@ -19,7 +19,7 @@ fn main() {
         );
     }
     let catalogue = Catalogue {
-        connectors: Vec::new(),
+        connectors: std::sync::Arc::default(),
         expression: |_| Ok(ExpressionInfo::default()),
         script: |_| Ok(ExpressionInfo::default()),
         schedule: |_, _| Ok(()),

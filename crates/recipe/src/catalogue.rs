@@ -11,8 +11,8 @@ use crate::types::Typing;
 /// Everything outside a recipe that decides whether it is sound.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    /// The connectors that are installed.
-    pub connectors: Vec<ConnectorInfo>,
+    /// The connectors that are installed. Shared: their schemas are large, and recipes are many.
+    pub connectors: Arc<Vec<ConnectorInfo>>,
     /// Parses an expression without its delimiters and says what it refers to.
     pub expression: fn(&str) -> Result<ExpressionInfo, ExpressionProblem>,
     /// Parses a script, the block text of `set`, and says what it refers to.

@@ -382,8 +382,8 @@ impl Store for PostgresStore {
         ask!(self, connection => recipes::revision(connection))
     }
 
-    async fn advance_schedule(&self, recipe: RecipeId, to: Timestamp) -> Result<(), StoreError> {
-        ask!(self, connection => recipes::advance(connection, recipe, to))
+    async fn advance_schedules(&self, to: &[(RecipeId, Timestamp)]) -> Result<(), StoreError> {
+        ask!(self, connection => recipes::advance(connection, to))
     }
 
     async fn create_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {

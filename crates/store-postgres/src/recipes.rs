@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use store::{Activated, ActiveRecipe, NewVersion, RecipeId, RecipeRow, RecipeVersion, Saved, StoreError, Timestamp, sound};
+use uuid::Uuid;
 
 use crate::{
     failed,
@@ -204,14 +205,20 @@ pub(crate) async fn active(connection: &mut PgConnection) -> Result<Vec<ActiveRe
     Ok(sound(&rows, read).collect())
 }
 
-pub(crate) async fn advance(connection: &mut PgConnection, id: RecipeId, to: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("update recipes set schedule_cursor = $1 where id = $2 and (schedule_cursor is null or schedule_cursor < $1)")
-        .bind(to.micros())
-        .bind(id.0)
-        .execute(connection)
-        .await
-        .map(drop)
-        .map_err(failed)
+pub(crate) async fn advance(connection: &mut PgConnection, to: &[(RecipeId, Timestamp)]) -> Result<(), StoreError> {
+    let (ids, cursors): (Vec<Uuid>, Vec<i64>) = to.iter().map(|(id, to)| (id.0, to.micros())).unzip();
+    // Held in one order, whichever process comes with which of them.
+    sqlx::query(
+        "with due as (select r.id, v.cursor from recipes r join unnest($1::uuid[], $2::bigint[]) as v (id, cursor) on r.id = v.id \
+         where r.schedule_cursor is null or r.schedule_cursor < v.cursor order by r.id for update of r) \
+         update recipes set schedule_cursor = due.cursor from due where recipes.id = due.id",
+    )
+    .bind(ids)
+    .bind(cursors)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed)
 }
 
 /// The recipe as it is now, held until the transaction ends.

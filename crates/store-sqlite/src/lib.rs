@@ -405,8 +405,8 @@ impl Store for SqliteStore {
         recipes::revision(&self.readers).await
     }
 
-    async fn advance_schedule(&self, recipe: RecipeId, to: Timestamp) -> Result<(), StoreError> {
-        recipes::advance(&mut *self.writer().await, recipe, to).await
+    async fn advance_schedules(&self, to: &[(RecipeId, Timestamp)]) -> Result<(), StoreError> {
+        recipes::advance(&mut *self.writer().await, to).await
     }
 
     async fn create_connection(&self, row: ConnectionRow) -> Result<Put, StoreError> {

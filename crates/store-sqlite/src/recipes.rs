@@ -193,14 +193,19 @@ pub(crate) async fn active(pool: &SqlitePool) -> Result<Vec<ActiveRecipe>, Store
     Ok(sound(&rows, read).collect())
 }
 
-pub(crate) async fn advance(connection: &mut SqliteConnection, id: RecipeId, to: Timestamp) -> Result<(), StoreError> {
-    sqlx::query("update recipes set schedule_cursor = ?1 where id = ?2 and (schedule_cursor is null or schedule_cursor < ?1)")
-        .bind(to.micros())
-        .bind(id.0)
-        .execute(connection)
-        .await
-        .map(drop)
-        .map_err(failed)
+pub(crate) async fn advance(connection: &mut SqliteConnection, to: &[(RecipeId, Timestamp)]) -> Result<(), StoreError> {
+    let to: Vec<(String, i64)> = to.iter().map(|(id, to)| (id.0.simple().to_string(), to.micros())).collect();
+    let to = serde_json::to_string(&to).map_err(|error| StoreError::Internal(error.to_string()))?;
+    sqlx::query(
+        "update recipes set schedule_cursor = v.cursor \
+         from (select unhex(value ->> 0) as id, value ->> 1 as cursor from json_each(?)) as v \
+         where recipes.id = v.id and (schedule_cursor is null or schedule_cursor < v.cursor)",
+    )
+    .bind(to)
+    .execute(connection)
+    .await
+    .map(drop)
+    .map_err(failed)
 }
 
 async fn find(connection: &mut SqliteConnection, slug: &str) -> Result<Option<RecipeRow>, StoreError> {

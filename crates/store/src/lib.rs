@@ -272,8 +272,8 @@ pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Bl
     /// A number that changes whenever recipes or connections change.
     async fn catalogue_revision(&self) -> Result<i64, StoreError>;
 
-    /// Moves a schedule's cursor forward; never back.
-    async fn advance_schedule(&self, recipe: RecipeId, to: Timestamp) -> Result<(), StoreError>;
+    /// Moves the cursors of schedules forward, all in one transaction; none moves back.
+    async fn advance_schedules(&self, to: &[(RecipeId, Timestamp)]) -> Result<(), StoreError>;
 
     /// Writes a new connection.
     async fn create_connection(&self, row: ConnectionRow) -> Result<Put, StoreError>;

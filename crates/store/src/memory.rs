@@ -416,9 +416,12 @@ impl Store for MemoryStore {
         Ok(self.model.lock().revision)
     }
 
-    async fn advance_schedule(&self, recipe: RecipeId, to: Timestamp) -> Result<(), StoreError> {
-        if let Some((_, cursor)) = self.model.lock().recipes.get_mut(&recipe) {
-            *cursor = Some(cursor.map_or(to, |known| known.max(to)));
+    async fn advance_schedules(&self, to: &[(RecipeId, Timestamp)]) -> Result<(), StoreError> {
+        let mut model = self.model.lock();
+        for (recipe, to) in to {
+            if let Some((_, cursor)) = model.recipes.get_mut(recipe) {
+                *cursor = Some(cursor.map_or(*to, |known| known.max(*to)));
+            }
         }
         Ok(())
     }

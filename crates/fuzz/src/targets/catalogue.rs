@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 #[must_use]
 pub fn catalogue() -> Catalogue {
     Catalogue {
-        connectors: connectors(),
+        connectors: std::sync::Arc::new(connectors()),
         expression: |source| Expression::compile(source).map(|expression| info(&expression)).map_err(problem),
         script: |source| Expression::compile_script(source).map(|expression| info(&expression)).map_err(problem),
         instant: |text| text.contains('T') && text.ends_with('Z'),

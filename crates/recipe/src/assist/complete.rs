@@ -118,7 +118,7 @@ impl Found<'_> {
                 }
             }
             Slot::Connections => {
-                for connector in &world.catalogue.connectors {
+                for connector in world.catalogue.connectors.iter() {
                     let insert = format!("{}{}", layout.plain(&connector.id, false), connector.id);
                     let detail = Some(connector.title.clone());
                     self.add(&connector.id, CompletionKind::Connector, detail, None, insert);

@@ -30,7 +30,7 @@ impl Found<'_> {
                 }
             }
             Slot::Connector => {
-                for connector in &world.catalogue.connectors {
+                for connector in world.catalogue.connectors.iter() {
                     let detail = Some(connector.title.clone());
                     self.add(&connector.id, CompletionKind::Connector, detail, None, connector.id.as_str());
                 }

@@ -62,7 +62,7 @@ struct Names {
 impl Names {
     fn of<'c>(catalogue: &'c Catalogue, mut all: impl FnMut(&'c ConnectorInfo) -> Vec<(&'c str, Json)>) -> Self {
         let mut names = Self { builtin: Vec::new(), by_name: Vec::new(), full: Vec::new() };
-        for connector in &catalogue.connectors {
+        for connector in catalogue.connectors.iter() {
             for (id, schema) in all(connector) {
                 if connector.builtin {
                     let full = format!("{}.{id}", connector.id);

@@ -8,7 +8,7 @@ use serde_json::json;
 
 pub(crate) fn catalogue() -> Catalogue {
     Catalogue {
-        connectors: connectors(),
+        connectors: std::sync::Arc::new(connectors()),
         expression,
         script,
         instant: |text| text.ends_with('Z'),

@@ -65,7 +65,7 @@ fn told(shape: Json) -> Catalogue {
         triggers: vec![trigger()],
     };
     let of = ShapeOf { connection: "crm".into(), object: "Deal".into() };
-    Catalogue { connectors: vec![connector], shapes: Shapes::from([(of, shape)]), ..catalogue::real() }
+    Catalogue { connectors: std::sync::Arc::new(vec![connector]), shapes: Shapes::from([(of, shape)]), ..catalogue::real() }
 }
 
 fn deal() -> Json {
@@ -212,7 +212,7 @@ fn fields_that_a_trigger_names_must_be_there() {
 #[test]
 fn a_record_that_is_whole_only_on_demand_is_known_only_then() {
     let mut catalogue = told(deal());
-    let trigger = &mut catalogue.connectors[0].triggers[0];
+    let trigger = &mut std::sync::Arc::make_mut(&mut catalogue.connectors)[0].triggers[0];
     trigger.shaped = trigger.shaped.clone().map(|shaped| ShapedInfo { only_with: Some("whole".into()), ..shaped });
     let step = "return: \"${ trigger.record.Nmae }\"";
     assert!(started("object: Deal, whole: true", step, &catalogue)[0].starts_with("L0506"));

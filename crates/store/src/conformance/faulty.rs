@@ -184,7 +184,7 @@ pass_on! {
     activate_unless_moved(recipe: RecipeId, version: i32, params: &Json, catalogue: i64, now: Timestamp) -> Reply<Activated>;
     active_recipes() -> Reply<Vec<ActiveRecipe>>;
     catalogue_revision() -> Reply<i64>;
-    advance_schedule(recipe: RecipeId, to: Timestamp) -> Reply<()>;
+    advance_schedules(to: &[(RecipeId, Timestamp)]) -> Reply<()>;
     create_connection(row: ConnectionRow) -> Reply<Put>;
     update_connection(row: ConnectionRow) -> Reply<Put>;
     delete_connection(id: ConnectionId) -> Reply<bool>;

@@ -218,13 +218,17 @@ pub async fn a_schedule_never_goes_back(bed: Arc<dyn Bed>) {
     for id in [orders, returns] {
         store.activate(id, Some(1), &json!({}), at(10)).await.unwrap();
     }
-    store.advance_schedule(orders, at(30)).await.unwrap();
+    store.advance_schedules(&[(orders, at(30))]).await.unwrap();
     assert_eq!(cursor(&*store).await, Some(at(30)));
-    other.advance_schedule(orders, at(20)).await.unwrap();
+    other.advance_schedules(&[(orders, at(20))]).await.unwrap();
     assert_eq!(cursor(&*store).await, Some(at(30)));
-    store.advance_schedule(RecipeId::new(at(1), [1; 10]), at(50)).await.unwrap();
+    store.advance_schedules(&[(RecipeId::new(at(1), [1; 10]), at(50))]).await.unwrap();
     let active = store.active_recipes().await.unwrap();
     assert_eq!((active[0].schedule_cursor, active[1].schedule_cursor), (Some(at(30)), Some(at(10))));
+    store.advance_schedules(&[(returns, at(40)), (RecipeId::new(at(1), [1; 10]), at(50)), (orders, at(25))]).await.unwrap();
+    store.advance_schedules(&[]).await.unwrap();
+    let active = store.active_recipes().await.unwrap();
+    assert_eq!((active[0].schedule_cursor, active[1].schedule_cursor), (Some(at(30)), Some(at(40))), "each by itself");
 }
 
 /// The list is sorted by slug, byte by byte, whatever the server's language.
