@@ -1,5 +1,5 @@
 //! The step words that `chaos::every` leaves out, for the same kills: streams, batches, held items, questions and
-//! callbacks, scripts, what is caught, taken back, given up and cut short.
+//! callbacks, scripts, what is caught, taken back, told, given up and cut short, large values and files of results.
 
 use std::collections::{HashMap, HashSet};
 
@@ -30,6 +30,9 @@ pub(crate) fn recipes(address: &str, rows: &str) -> Vec<(&'static str, String)> 
          - id: batches\n    each: [1, 2, 3]\n    batch: 2\n    steps: [{{ id: up, {} }}]\n  \
          - id: rows\n    do: http.request\n    with: {{ method: GET, url: \"http://{rows}/rows\", paginate: {{ kind: cursor, items: items, next: next }} }}\n    stream: true\n  \
          - id: push\n    each: ${{ steps.rows }}\n    parallel: 2\n    steps: [{{ id: sent, {} }}]\n  \
+         - {{ id: large, set: {{ text: \"${{ repeat(\\\"spilled \\\", 40000) }}\" }} }}\n  \
+         - id: lines\n    each: [1, 2, 3, 4]\n    partial: skip\n    file: lines.jsonl\n    collect: \"${{ if item == 4 {{ null }} else {{ [item, len(steps.large.text)] }} }}\"\n    \
+           steps: [{{ id: odd, if: item == 2, fail: \"no such line\" }}, {{ id: line, set: {{ n: \"${{ item }}\" }} }}]\n  \
          - id: care\n    timeout: 10m\n    try: [{{ id: bad, {} }}]\n    catch: [{{ id: caught, {} }}]\n    finally: [{{ id: tidy, {} }}]\n  \
          - id: late\n    try: [{{ id: sub, call: sleeper, timeout: 200ms }}]\n    catch: [{{ id: over, set: {{ why: \"${{ error.code }}\" }} }}]\n  \
          - {{ id: past, wait: {{ until: \"2020-01-01T00:00:00Z\" }} }}\n  - {{ id: tell, {} }}\n  \
@@ -51,7 +54,7 @@ pub(crate) fn recipes(address: &str, rows: &str) -> Vec<(&'static str, String)> 
         put("77"),
     );
     let saga = format!(
-        "trigger: {{ from: api, dedupe: {{ by: \"${{ trigger.id }}\" }} }}\nsteps:\n  - {{ id: a, {}, undo: {{ {} }} }}\n  - {{ id: b, {}, undo: {{ {} }} }}\n  - {{ id: no, fail: \"on purpose\" }}\n",
+        "trigger: {{ from: api, dedupe: {{ by: \"${{ trigger.id }}\" }} }}\nsettings: {{ on_failure: alarm }}\nsteps:\n  - {{ id: a, {}, undo: {{ {} }} }}\n  - {{ id: b, {}, undo: {{ {} }} }}\n  - {{ id: no, fail: \"on purpose\" }}\n",
         put("80"),
         put("81"),
         put("82"),
@@ -63,7 +66,8 @@ pub(crate) fn recipes(address: &str, rows: &str) -> Vec<(&'static str, String)> 
         put("86"),
     );
     let sleeper = "trigger: { from: call }\nsteps:\n  - { id: nap, wait: { for: 2s } }\n".to_owned();
-    vec![("sleeper", sleeper), ("words", words), ("saga", saga), ("parts", parts)]
+    let alarm = "trigger: { from: failure }\nsteps:\n  - { id: told, return: \"${ trigger.run.id }\" }\n".to_owned();
+    vec![("sleeper", sleeper), ("alarm", alarm), ("words", words), ("saga", saga), ("parts", parts)]
 }
 
 /// Three rows on two pages; where it listens.
@@ -123,6 +127,7 @@ pub(crate) async fn come_to_an_end(server: &Process, target: &Target, people: &m
 
 pub(crate) async fn judge(server: &Process, target: &Target, runs: &HashMap<String, (String, &'static str)>) {
     let calls = target.calls();
+    let alarms = alarms(server).await;
     for (id, (run, recipe)) in runs {
         let told = until_final(server, run).await;
         let made = |step: u64| calls.iter().filter(|call| call.run == *id && call.step == step).count();
@@ -138,13 +143,38 @@ pub(crate) async fn judge(server: &Process, target: &Target, runs: &HashMap<Stri
             "words" => {
                 assert_eq!((made(70), made(WORDS_ONCE)), (0, 1), "{id}");
                 assert_eq!((&told["status"], &told["output"]), (&json!("succeeded"), &json!({ "stopped": "enough" })), "{id}");
+                let lines =
+                    told["steps"].as_array().into_iter().flatten().find(|step| step["path"] == "lines").expect("its lines");
+                let counted = ["total", "failed", "filtered"].map(|name| lines["output"][name].as_u64());
+                assert_eq!(counted, [Some(4), Some(1), Some(1)], "{id}: {lines}");
+                let sha256 = lines["output"]["file"]["sha256"].as_str().expect("a file");
+                let (_, text) = server.text(&format!("/api/v1/runs/{run}/files/{sha256}")).await;
+                assert_eq!(text, "[1,320000]\n[3,320000]\n", "{id}");
             }
             "saga" => {
                 assert_eq!(told["status"], "failed", "{id}");
+                assert_eq!(alarms.iter().filter(|of| *of == run).count(), 1, "{id} failed once and is told of once");
                 let first = |step: u64| calls.iter().position(|call| call.run == *id && call.step == step);
                 assert!(first(83) < first(81), "{id}: what was done last is taken back first");
             }
             _ => assert_eq!(told["status"], "succeeded", "{id}"),
+        }
+    }
+}
+
+/// The runs that were told to the recipe of failures, once for each time.
+async fn alarms(server: &Process) -> Vec<String> {
+    let (mut told, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let (_, page) = server.api("GET", &format!("/api/v1/runs?recipe=alarm&limit=200{cursor}"), None).await;
+        for row in page["data"].as_array().expect("rows") {
+            let of = until_final(server, row["id"].as_str().expect("an id")).await;
+            assert_eq!(of["status"], "succeeded", "{of:#}");
+            told.push(of["output"].as_str().expect("a run").to_owned());
+        }
+        match page["pagination"]["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => return told,
         }
     }
 }
