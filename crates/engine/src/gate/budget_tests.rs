@@ -17,15 +17,31 @@ impl Bench {
         Self { budget: Budget::new(limits), wake: Arc::default() }
     }
 
+    /// With limits for the writes among the calls, too.
+    fn classed(limits: BudgetLimits, writes: BudgetLimits) -> Self {
+        let mut bench = Self::new(limits);
+        bench.budget.set_limits(limits, [BudgetLimits::default(), writes], at(0));
+        bench
+    }
+
     fn ask(&mut self, recipe: u128, run: u128, millis: i64) -> Verdict {
-        let waiter = (RunId(Uuid::from_u128(run)), StepPath::from("up"));
+        self.ask_to(GateClass::Read, recipe, run, millis)
+    }
+
+    fn ask_to(&mut self, class: GateClass, recipe: u128, run: u128, millis: i64) -> Verdict {
+        let waiter = (RunId(Uuid::from_u128(run)), StepPath::from("up"), class);
         let asker = Asker { recipe: RecipeId(Uuid::from_u128(recipe)), waiter, wake: &self.wake, background: false };
         self.budget.ask(&asker, at(millis))
     }
 
     fn lease(&mut self, tokens: u32, slots: u32, millis: i64) {
-        self.budget.lease_ask("crm", WorkerId(1), at(millis));
-        self.budget.leased(&BudgetLease { tokens, slots, ..BudgetLease::default() }, at(millis));
+        self.lease_of(None, tokens, slots, millis);
+    }
+
+    fn lease_of(&mut self, of: Lane, tokens: u32, slots: u32, millis: i64) -> BudgetAsk {
+        let ask = self.budget.lease_ask(of, "crm", WorkerId(1), at(millis));
+        self.budget.leased(of, &BudgetLease { tokens, slots, ..BudgetLease::default() }, at(millis));
+        ask
     }
 }
 
@@ -37,14 +53,14 @@ fn without_limits_everything_passes_and_the_store_is_never_asked() {
     for run in 0..1000 {
         assert_eq!(bench.ask(1, run, 0), Verdict::Pass);
     }
-    assert_eq!(bench.budget.ask_at, None);
+    assert_eq!(bench.budget.ask_at(), None);
 }
 
 #[test]
 fn the_first_waits_for_a_lease_and_goes_on_with_it() {
     let mut bench = Bench::new(TEN);
     assert!(matches!(bench.ask(1, 1, 0), Verdict::Wait(_)));
-    assert_eq!(bench.budget.ask_at, Some(at(0)), "the store is asked at once");
+    assert_eq!(bench.budget.ask_at(), Some(at(0)), "the store is asked at once");
     bench.lease(3, u32::MAX, 1);
     assert_eq!(bench.ask(1, 1, 2), Verdict::Pass);
     assert_eq!((bench.ask(1, 2, 2), bench.ask(1, 3, 2)), (Verdict::Pass, Verdict::Pass));
@@ -73,10 +89,10 @@ fn what_is_in_flight_stays_below_what_the_store_gave() {
     bench.lease(0, 2, 1);
     assert_eq!((bench.ask(1, 1, 2), bench.ask(1, 2, 2)), (Verdict::Pass, Verdict::Pass));
     assert!(matches!(bench.ask(1, 3, 2), Verdict::Wait(_)));
-    bench.budget.done(Duration::from_millis(10), at(12));
+    bench.budget.done(GateClass::Read, Duration::from_millis(10), at(12));
     assert_eq!(bench.ask(1, 3, 12), Verdict::Pass);
     // Without news of the store it begins nothing near the end of its hold.
-    bench.budget.done(Duration::from_millis(10), at(20));
+    bench.budget.done(GateClass::Read, Duration::from_millis(10), at(20));
     assert!(!matches!(bench.ask(1, 4, 26_000), Verdict::Pass));
 }
 
@@ -88,18 +104,18 @@ fn fewer_go_at_the_same_time_after_too_many_and_slowly_more_again() {
     let go = |bench: &mut Bench, millis: i64| {
         bench.lease(0, 4, millis);
         let mut many = 0;
-        while many < 9 && bench.budget.take(at(millis)) {
+        while many < 9 && bench.budget.take(GateClass::Read, at(millis)) {
             many += 1;
         }
-        (0..many).for_each(|_| bench.budget.done(took, at(millis)));
+        (0..many).for_each(|_| bench.budget.done(GateClass::Read, took, at(millis)));
         many
     };
     assert_eq!(go(&mut bench, 0), 4);
     bench.lease(0, 4, 1);
-    assert!((0..4).all(|_| bench.budget.take(at(1))));
+    assert!((0..4).all(|_| bench.budget.take(GateClass::Read, at(1))));
     for _ in 0..4 {
         // All four are refused together, which is one refusal.
-        bench.budget.done(took, at(1));
+        bench.budget.done(GateClass::Read, took, at(1));
         bench.budget.too_many(at(1));
         bench.budget.pause(at(100));
     }
@@ -133,7 +149,7 @@ fn where_one_goes_at_a_time_a_trigger_and_many_steps_both_go_on() {
             bench.lease(0, 4, millis);
         }
         for run in std::mem::take(&mut busy) {
-            bench.budget.done(Duration::from_millis(10), at(millis));
+            bench.budget.done(GateClass::Read, Duration::from_millis(10), at(millis));
             if run == TRIGGER {
                 asked += 1;
             } else {
@@ -173,8 +189,8 @@ fn leased_calls_that_were_not_made_are_given_back() {
     bench.ask(1, 1, 0);
     bench.lease(3, u32::MAX, 1);
     assert_eq!(bench.ask(1, 1, 2), Verdict::Pass);
-    assert!(bench.budget.ask_at.is_some(), "it will say so by itself");
-    let ask = bench.budget.lease_ask("crm", WorkerId(1), at(2000));
+    assert!(bench.budget.ask_at().is_some(), "it will say so by itself");
+    let ask = bench.budget.lease_ask(None, "crm", WorkerId(1), at(2000));
     assert_eq!((ask.back, ask.tokens), (2, 0));
 }
 
