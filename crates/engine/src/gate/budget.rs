@@ -471,7 +471,6 @@ impl Budget {
 
     /// What to ask the store for now.
     pub(crate) fn lease_ask(&mut self, of: Lane, connection: &str, worker: WorkerId, now: Timestamp) -> BudgetAsk {
-        let whole_is_due = self.is_due(None, now);
         let (key, waiting, may) = match of {
             None => {
                 let may = self.narrow.map_or(u32::MAX, |narrow| narrow.saturating_sub(self.whole.busy));
@@ -479,7 +478,7 @@ impl Budget {
             }
             Some(class) => {
                 // What the connection gives is known only after it was asked.
-                let may = if whole_is_due { u32::MAX } else { self.free(now) };
+                let may = if self.whole.may_have_more(now) { u32::MAX } else { self.free(now) };
                 (class_budget(connection, class), number(self.turns.of(class)), may)
             }
         };

@@ -34,6 +34,8 @@ pub(super) struct Meter {
     slots_until: Timestamp,
     pub(super) busy: u32,
     pub(super) more_at: Timestamp,
+    /// Somebody waits for it until then: there was too little.
+    dry_until: Timestamp,
     call_s: f64,
     pub(super) day: Option<Day>,
     /// The system limits a day by itself.
@@ -55,6 +57,7 @@ impl Meter {
             slots_until: zero,
             busy: 0,
             more_at: zero,
+            dry_until: zero,
             call_s: CALL_S,
             day: None,
             told: false,
@@ -151,6 +154,11 @@ impl Meter {
         }
     }
 
+    /// It may have more than is known here: the store was not asked in vain just now.
+    pub(super) fn may_have_more(&self, now: Timestamp) -> bool {
+        now >= self.more_at.max(self.dry_until)
+    }
+
     /// The store is told of calls it takes for made, and that wait for something else.
     pub(super) fn own_up(&mut self, now: Timestamp) {
         if self.promised > 0 && self.tokens > 0 {
@@ -232,6 +240,7 @@ impl Meter {
         } else {
             None
         };
+        self.dry_until = again.filter(|_| somebody_waits).unwrap_or(now);
         self.ask_at = match (self.ask_at, again) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
