@@ -187,6 +187,7 @@ fn whole(number: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use connector::ClassBudgets;
     use serde_json::json;
 
     use super::*;
@@ -207,6 +208,37 @@ mod tests {
         assert_eq!(found.budget, BudgetLimits { per_second: Some(2.5), burst: 3, per_day: Some(15_000), in_flight: Some(5) });
         assert_eq!((found.circuit.in_a_row, found.circuit.window.as_secs(), found.circuit.close_after), (2, 10, CLOSE));
         assert_eq!(without_ours(&config), json!({ "base_url": "x" }));
+    }
+
+    #[test]
+    fn limits_of_classes_come_of_the_connection_or_else_of_the_connector() {
+        let class = ClassBudget { per_second: Some(15.0), burst: Some(10), in_flight: Some(4) };
+        let limits = Limits { by_class: ClassBudgets { reads: class, writes: class }, ..Limits::default() };
+        let of = |budget: Json| read(&json!({ "budget": budget }), &limits).unwrap().by_class;
+        let usual = BudgetLimits { per_second: Some(15.0), burst: 10, per_day: None, in_flight: Some(4) };
+        assert_eq!(of(json!({ "per_day": 100 })), [usual; 2]);
+        // One key of one class; a burst belongs to its rate.
+        let own = BudgetLimits { per_second: Some(2.5), burst: 3, ..usual };
+        assert_eq!(of(json!({ "writes": { "per_second": 2.5 } })), [usual, own]);
+        // The connection's own limits of the whole are not cut down by the connector's of classes.
+        let slots = BudgetLimits { in_flight: Some(4), ..BudgetLimits::default() };
+        assert_eq!(of(json!({ "per_second": 80 })), [slots; 2]);
+        let own = json!({ "per_second": 80, "in_flight": 40, "reads": { "per_second": 50, "burst": 9 } });
+        let fifty = BudgetLimits { per_second: Some(50.0), burst: 9, ..BudgetLimits::default() };
+        assert_eq!(of(own), [fifty, BudgetLimits::default()]);
+        let none = read(&json!({}), &Limits::default()).unwrap().by_class;
+        assert_eq!(none, [BudgetLimits::default(); 2], "without any, nothing is asked of the store");
+    }
+
+    #[test]
+    fn every_problem_of_a_class_is_told_with_its_field() {
+        let config = json!({ "budget": { "reads": { "per_second": 0, "per_day": 7, "in_flight": "few" }, "writes": 3 } });
+        let problems = read(&config, &Limits::default()).unwrap_err();
+        let mut fields: Vec<&str> = problems.iter().map(|(field, _)| field.as_str()).collect();
+        fields.sort_unstable();
+        let reads = ["config.budget.reads.in_flight", "config.budget.reads.per_day", "config.budget.reads.per_second"];
+        assert_eq!(fields, [&reads[..], &["config.budget.writes"]].concat());
+        assert!(problems.iter().any(|(_, sentence)| sentence.contains("known are per_second, burst, in_flight")), "{problems:?}");
     }
 
     const CLOSE: u32 = super::super::circuit::CLOSE_AFTER;
