@@ -36,7 +36,7 @@ pub use crate::{
     action::{Action, Attempt, Effect, KeyLife, Page, PageAttempt, Pages, whole},
     error::{Doubt, ErrorClass, StepError},
     keyset::{At, Keyset},
-    limits::{Budget, Limits},
+    limits::{Budget, ClassBudget, ClassBudgets, Limits},
     mask::Mask,
     net::{AddressPolicy, NetProblem},
     secret::Secret,

@@ -13,13 +13,35 @@ pub struct Budget {
     pub in_flight: Option<u32>,
 }
 
-/// The limits of a connector, and which of its actions share a circuit.
+/// Calls of one class a system takes, beside what it takes of all. `None` means that no limit is known.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ClassBudget {
+    /// Calls a second.
+    pub per_second: Option<f64>,
+    /// Calls at once after a pause; as many as `per_second` when not given.
+    pub burst: Option<u32>,
+    /// Calls at the same time.
+    pub in_flight: Option<u32>,
+}
+
+/// What a system takes of each class, where it tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ClassBudgets {
+    /// Calls that only read.
+    pub reads: ClassBudget,
+    /// All others.
+    pub writes: ClassBudget,
+}
+
+/// The limits of a connector, and which of its actions belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Limits {
     /// What one connection may call.
     pub budget: Budget,
-    /// Actions that share the circuit of reads although their effect says otherwise.
+    /// What it may call of each class; a call must fit into both.
+    pub by_class: ClassBudgets,
+    /// Actions that share circuit and budget of reads although their effect says otherwise.
     pub reads: &'static [&'static str],
-    /// Actions that share the circuit of writes although they have no effect.
+    /// Actions that share circuit and budget of writes although they have no effect.
     pub writes: &'static [&'static str],
 }

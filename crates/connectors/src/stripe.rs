@@ -16,7 +16,7 @@ mod special;
 mod thin;
 mod walk;
 
-use connector::{Budget, Connector, ErrorClass, Limits, TestCall};
+use connector::{Budget, ClassBudget, ClassBudgets, Connector, ErrorClass, Limits, TestCall};
 use serde_json::json;
 
 const NOTES: &[&str] = &[
@@ -28,11 +28,14 @@ const NOTES: &[&str] = &[
 ];
 
 pub(crate) fn connector() -> Connector {
-    // The vendor takes 25 calls a second in test mode and 100 live; others use the account, too.
-    let budget = Budget { per_second: Some(15.0), burst: Some(20), per_day: None, in_flight: Some(8) };
+    // The vendor takes 25 reads and 25 writes a second in test mode, and 100 of each live; others use the account, too.
+    // No second sees more of a class than its rate and its burst together.
+    let budget = Budget { per_second: Some(30.0), burst: Some(20), per_day: None, in_flight: Some(8) };
+    let class = ClassBudget { per_second: Some(15.0), burst: Some(10), in_flight: None };
+    let by_class = ClassBudgets { reads: class, writes: class };
     let connector = Connector::new("stripe", "Stripe", "Payments, invoices and subscriptions.")
         .connections(settings::config(), settings::credentials(), settings::validate)
-        .limits(Limits { budget, ..Limits::default() })
+        .limits(Limits { budget, by_class, ..Limits::default() })
         .errors(errors::ERRORS)
         .notes(NOTES)
         .actions(actions::all())

@@ -56,7 +56,7 @@ pub(crate) fn connector() -> Connector {
         .connections(settings::config(), settings::credentials(), settings::validate)
         .sign_in(settings::sign_in())
         .test("check_connection", serde_json::json!({}))
-        .limits(Limits { budget: BUDGET, reads: &[], writes: &[] })
+        .limits(Limits { budget: BUDGET, ..Limits::default() })
         .errors(api::ERRORS)
         .notes(NOTES)
         .shapes(shapes::shapes())

@@ -282,8 +282,10 @@ const BUDGET_LOCKED: &str = "select tokens, refreshed_at, day, day_used, paused_
 pub(crate) async fn forget(connection: &mut PgConnection, id: ConnectionId) -> Result<(), StoreError> {
     for sql in [
         "delete from gates where connection in (select name from connections where id = $1)",
-        "delete from budgets where connection in (select name from connections where id = $1)",
-        "delete from budget_holders where connection in (select name from connections where id = $1)",
+        "delete from budgets where connection in (select name || part from connections, \
+         (select '' as part union all select '/read' union all select '/write') as parts where id = $1)",
+        "delete from budget_holders where connection in (select name || part from connections, \
+         (select '' as part union all select '/read' union all select '/write') as parts where id = $1)",
         "delete from tokens where connection in (select name from connections where id = $1)",
         "delete from connection_states where connection in (select name from connections where id = $1)",
         "delete from begun_sign_ins where connection_id = $1",

@@ -190,8 +190,10 @@ impl Gates for SqliteStore {
 pub(crate) async fn forget(connection: &mut SqliteConnection, id: ConnectionId) -> Result<(), StoreError> {
     for sql in [
         "delete from gates where connection in (select name from connections where id = ?)",
-        "delete from budgets where connection in (select name from connections where id = ?)",
-        "delete from budget_holders where connection in (select name from connections where id = ?)",
+        "delete from budgets where connection in (select name || part from connections, \
+         (select '' as part union all select '/read' union all select '/write') as parts where id = ?)",
+        "delete from budget_holders where connection in (select name || part from connections, \
+         (select '' as part union all select '/read' union all select '/write') as parts where id = ?)",
         "delete from tokens where connection in (select name from connections where id = ?)",
         "delete from connection_states where connection in (select name from connections where id = ?)",
         "delete from begun_sign_ins where connection_id = ?",

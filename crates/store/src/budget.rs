@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Day, Timestamp, Told, WorkerId};
+use crate::{Day, GateClass, Timestamp, Told, WorkerId};
 
 /// One call, in the unit tokens are kept in.
 pub const TOKEN: i64 = 1_000_000;
@@ -21,10 +21,17 @@ pub struct BudgetLimits {
     pub in_flight: Option<u32>,
 }
 
+/// The name under which the budget of one class of a connection's calls is kept beside the connection's own. No connection
+/// has such a name.
+#[must_use]
+pub fn class_budget(connection: &str, class: GateClass) -> String {
+    format!("{connection}/{}", class.as_str())
+}
+
 /// What a process wants of a budget.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BudgetAsk {
-    /// The connection's name.
+    /// The connection's name, or what [`class_budget`] makes of it.
     pub connection: String,
     /// Who asks.
     pub worker: WorkerId,

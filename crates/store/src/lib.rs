@@ -55,7 +55,7 @@ pub use crate::{
         BLOB_PART_BYTES, BadBlobId, BlobId, BlobReader, BlobRef, BlobRow, BlobTotals, BlobWriter, Blobs, UploadId, missing_blob,
         put_blob, read_blob,
     },
-    budget::{BudgetAsk, BudgetHolder, BudgetLease, BudgetLimits, BudgetRow, TOKEN},
+    budget::{BudgetAsk, BudgetHolder, BudgetLease, BudgetLimits, BudgetRow, TOKEN, class_budget},
     care::{Care, Forgotten, KeyPlace, PURGE_RUNS_MAX, Purge, Purged, Room, Swept},
     cause::{BadFingerprint, CAUSE_HOURS, Cause, CauseHours, Fingerprint, HOUR_US, Sorted, Unsorted, by_hour, hours_begin},
     connection::{ConnectionRow, Put},

@@ -2,7 +2,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use connector::{Budget, Connector, Effect, ErrorClass, Limits, Secret, TestCall, Trigger, api::Dialect, strict};
+use connector::{
+    Budget, ClassBudget, ClassBudgets, Connector, Effect, ErrorClass, Limits, Secret, TestCall, Trigger, api::Dialect, strict,
+};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -48,7 +50,8 @@ const KEYS: [&str; 13] = [
     "tests",
 ];
 const CONNECTION_KEYS: [&str; 5] = ["base_url", "fields", "auth", "headers", "note"];
-const LIMIT_KEYS: [&str; 6] = ["per_second", "burst", "per_day", "in_flight", "reads", "writes"];
+const LIMIT_KEYS: [&str; 7] = ["per_second", "burst", "per_day", "in_flight", "by_class", "reads", "writes"];
+const CLASS_LIMIT_KEYS: [&str; 3] = ["per_second", "burst", "in_flight"];
 const TRIGGER_KEYS: [&str; 9] = ["id", "title", "summary", "note", "with", "event", "sample", "webhook", "poll"];
 
 /// What a connector file says, checked.
@@ -269,16 +272,6 @@ fn limits(record: &Record<'_>, actions: &[action::Spec], problems: &mut Problems
     let Some(record) = record.get("limits").and_then(|node| Record::read(node, "limits", &LIMIT_KEYS, problems)) else {
         return none;
     };
-    let number = |key: &str, problems: &mut Problems| {
-        record.number(key, 1, u64::from(u32::MAX), problems).and_then(|number| u32::try_from(number).ok())
-    };
-    let per_second = record.get("per_second").and_then(|node| match node.json().as_f64().filter(|rate| *rate > 0.0) {
-        Some(rate) => Some(rate),
-        None => {
-            problems.add(Code::Value, node.at, "\"per_second\" must be a number above 0.");
-            None
-        }
-    });
     let known: Vec<&str> = actions.iter().map(|action| action.id.as_str()).collect();
     let named = |key: &str, problems: &mut Problems| {
         let mut found = Vec::new();
@@ -291,12 +284,32 @@ fn limits(record: &Record<'_>, actions: &[action::Spec], problems: &mut Problems
         found
     };
     let budget = Budget {
-        per_second,
-        burst: number("burst", problems),
-        per_day: number("per_day", problems),
-        in_flight: number("in_flight", problems),
+        per_second: rate(&record, problems),
+        burst: calls(&record, "burst", problems),
+        per_day: calls(&record, "per_day", problems),
+        in_flight: calls(&record, "in_flight", problems),
     };
-    (Limits { budget, ..Limits::default() }, named("reads", problems), named("writes", problems))
+    let by_class = record.get("by_class").and_then(|node| Record::read(node, "by_class", &["reads", "writes"], problems));
+    let mut class = |key: &str| {
+        let record = by_class.as_ref()?.get(key).and_then(|node| Record::read(node, key, &CLASS_LIMIT_KEYS, problems))?;
+        let (per_second, burst) = (rate(&record, problems), calls(&record, "burst", problems));
+        Some(ClassBudget { per_second, burst, in_flight: calls(&record, "in_flight", problems) })
+    };
+    let by_class = ClassBudgets { reads: class("reads").unwrap_or_default(), writes: class("writes").unwrap_or_default() };
+    (Limits { budget, by_class, ..Limits::default() }, named("reads", problems), named("writes", problems))
+}
+
+fn calls(record: &Record<'_>, key: &str, problems: &mut Problems) -> Option<u32> {
+    record.number(key, 1, u64::from(u32::MAX), problems).and_then(|number| u32::try_from(number).ok())
+}
+
+fn rate(record: &Record<'_>, problems: &mut Problems) -> Option<f64> {
+    let node = record.get("per_second")?;
+    let rate = node.json().as_f64().filter(|rate| *rate > 0.0);
+    if rate.is_none() {
+        problems.add(Code::Value, node.at, "\"per_second\" must be a number above 0.");
+    }
+    rate
 }
 
 fn test(record: &Record<'_>, actions: &[action::Spec], problems: &mut Problems) -> Option<(String, Json, Vec<ErrorClass>)> {

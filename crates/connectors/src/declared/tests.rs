@@ -130,6 +130,17 @@ fn what_cannot_work_is_refused() {
 }
 
 #[test]
+fn limits_of_reads_and_writes_are_read_and_checked() {
+    let with = |limits: &str| SOUND.replace("actions:\n", &format!("limits: {limits}\nactions:\n"));
+    let text = with("{ per_second: 5, by_class: { reads: { in_flight: 3 }, writes: { per_second: 0.5, burst: 2 } } }");
+    let limits = File::read(&text).map_err(|_| problems(&text)).unwrap().connector().limits;
+    assert_eq!((limits.budget.per_second, limits.by_class.reads.in_flight), (Some(5.0), Some(3)));
+    assert_eq!((limits.by_class.writes.per_second, limits.by_class.writes.burst), (Some(0.5), Some(2)));
+    let text = with("{ by_class: { reads: { per_day: 3 }, writes: { per_second: 0, burst: 0.5 }, all: {} } }");
+    assert_eq!(problems(&text).len(), 4, "{:?}", problems(&text));
+}
+
+#[test]
 fn a_file_cannot_use_up_memory_or_stack() {
     let deep = format!("connector: 1\nid: {}", "[".repeat(100_000));
     assert!(!problems(&deep).is_empty());

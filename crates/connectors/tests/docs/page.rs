@@ -93,16 +93,23 @@ fn connection(connector: &Connector, page: &mut String) {
 
 fn limits(connector: &Connector, page: &mut String) {
     let budget = connector.limits.budget;
+    let classes = connector.limits.by_class;
     let mut parts = Vec::new();
-    if let Some(rate) = budget.per_second {
-        let burst = budget.burst.map(|burst| format!(", {burst} at once after a pause")).unwrap_or_default();
-        parts.push(format!("{rate} calls a second{burst}"));
-    }
-    if let Some(calls) = budget.per_day {
-        parts.push(format!("{calls} calls a day"));
-    }
-    if let Some(calls) = budget.in_flight {
-        parts.push(format!("{calls} calls at the same time"));
+    for (what, per_second, burst, per_day, in_flight) in [
+        ("calls", budget.per_second, budget.burst, budget.per_day, budget.in_flight),
+        ("reads", classes.reads.per_second, classes.reads.burst, None, classes.reads.in_flight),
+        ("writes", classes.writes.per_second, classes.writes.burst, None, classes.writes.in_flight),
+    ] {
+        if let Some(rate) = per_second {
+            let burst = burst.map(|burst| format!(", {burst} at once after a pause")).unwrap_or_default();
+            parts.push(format!("{rate} {what} a second{burst}"));
+        }
+        if let Some(calls) = per_day {
+            parts.push(format!("{calls} {what} a day"));
+        }
+        if let Some(calls) = in_flight {
+            parts.push(format!("{calls} {what} at the same time"));
+        }
     }
     if !parts.is_empty() {
         page.push_str(&format!("\n## Limits\n\nOf one connection, unless its `budget` says otherwise: {}.\n", parts.join("; ")));

@@ -1,4 +1,7 @@
-//! A connection's budget as one process sees it: the block it leased, and who waits for more.
+//! A connection's budget as one process sees it: what it may call, in all and of each class, and who waits for more.
+//!
+//! There is one line for all. A call takes of its connection's limit and of its class's, if that has one, in the same
+//! moment: whoever waits for one of them holds nothing of the other.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -6,17 +9,19 @@ use std::{
     time::Duration,
 };
 
-use store::{BudgetAsk, BudgetLease, BudgetLimits, Day, RecipeId, RunId, Timestamp, Told, WorkerId};
+use store::{BudgetAsk, BudgetLease, BudgetLimits, Day, GateClass, RecipeId, RunId, Timestamp, Told, WorkerId, class_budget};
 use tokio::sync::Notify;
 
 use super::{
+    circuit::RELEASE_PER_SECOND,
+    meter::Meter,
     pace::Pace,
     turns::{Turns, Waiter},
 };
 
 /// A shorter wait is waited in memory, a longer one in the store.
 pub(crate) const IN_MEMORY_MAX: Duration = Duration::from_secs(2);
-/// So many wait in memory for one connection; others wait in the store, where waiting costs nothing.
+/// So many of a lane wait in memory for one connection; others wait in the store, where waiting costs nothing.
 const WAITERS_MAX: usize = 32;
 /// After so many calls that went well, one more goes at the same time than since there were too many.
 const WELL_BEFORE_WIDER: u32 = 10;
@@ -26,27 +31,11 @@ const WIDER_AFTER: Duration = Duration::from_secs(60);
 const NARROW_AGAIN: Duration = Duration::from_secs(5);
 /// Never fewer than these, where the limit itself is not lower: one long call would leave nothing to anybody else.
 const NARROW_MIN: u32 = 2;
-/// A leased call that was not made within this time is given back.
-const TOKENS_LAST: Duration = Duration::from_secs(1);
-/// A lease gives calls for so long ahead, in seconds.
-const AHEAD_S: f64 = 0.25;
-/// Calls leased at once where only a day is limited.
-const BLOCK_OF_A_DAY: u32 = 20;
-/// What a process holds in flight is free for others after that long without a word of it.
-const HOLD: Duration = Duration::from_secs(30);
-/// It begins no call so shortly before.
-const HOLD_MARGIN: Duration = Duration::from_secs(5);
-/// How often it renews what it holds.
-const RENEW: Duration = Duration::from_secs(1);
-/// How often it asks while somebody waits and the store cannot say when more comes.
-const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// How soon somebody who waits in memory looks again by himself.
 pub(super) const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// What a system says of its day is told to others no more often than this.
 const HEARD_EVERY: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 3600);
-/// What a call takes, in seconds, before any was measured.
-const CALL_S: f64 = 1.0;
 
 /// What somebody who wants to call is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +57,12 @@ pub(crate) struct Asker<'a> {
     pub(crate) background: bool,
 }
 
+/// A class with a limit of its own, or `None` for all others.
+pub(crate) type Lane = Option<GateClass>;
+
+/// What the store is asked for, in this order: nothing is taken of the connection for a call that its class holds back.
+pub(crate) const ASKED_FOR: [Lane; 3] = [Some(GateClass::Read), Some(GateClass::Write), None];
+
 /// Where the runs of a recipe that wait in the store stand in line.
 #[derive(Debug, Clone, Copy)]
 struct Line {
@@ -77,15 +72,8 @@ struct Line {
 
 /// One connection's budget in this process.
 pub(crate) struct Budget {
-    limits: BudgetLimits,
-    tokens: u32,
-    tokens_until: Timestamp,
-    /// When the store was asked last.
-    asked_at: Timestamp,
-    slots: u32,
-    slots_until: Timestamp,
-    busy: u32,
-    more_at: Timestamp,
+    whole: Meter,
+    classes: [Meter; 2],
     /// Nobody calls before, as the store says.
     paused_until: Timestamp,
     /// The same, as this process was told by the system; the store does not know yet.
@@ -98,29 +86,17 @@ pub(crate) struct Budget {
     well: u32,
     turns: Turns,
     granted: HashSet<Waiter>,
-    lines: HashMap<RecipeId, Line>,
-    call_s: f64,
-    day: Option<Day>,
-    /// The system limits a day by itself.
-    told: bool,
+    lines: HashMap<(RecipeId, Lane), Line>,
     told_at: Timestamp,
     pace: Pace,
-    /// When the store is asked next.
-    pub(crate) ask_at: Option<Timestamp>,
 }
 
 impl Budget {
     pub(crate) fn new(limits: BudgetLimits) -> Self {
         let zero = Timestamp::from_micros(0);
         Self {
-            limits,
-            tokens: 0,
-            tokens_until: zero,
-            asked_at: zero,
-            slots: 0,
-            slots_until: zero,
-            busy: 0,
-            more_at: zero,
+            whole: Meter::new(limits),
+            classes: std::array::from_fn(|_| Meter::new(BudgetLimits::default())),
             paused_until: zero,
             asked_until: zero,
             narrow: None,
@@ -129,27 +105,63 @@ impl Budget {
             turns: Turns::default(),
             granted: HashSet::new(),
             lines: HashMap::new(),
-            call_s: CALL_S,
-            day: None,
-            told: false,
             told_at: zero,
             pace: Pace::default(),
-            ask_at: None,
         }
     }
 
     /// The limits were changed.
-    pub(crate) fn set_limits(&mut self, limits: BudgetLimits, now: Timestamp) {
-        if self.limits != limits {
-            self.limits = limits;
+    pub(crate) fn set_limits(&mut self, limits: BudgetLimits, by_class: [BudgetLimits; 2], now: Timestamp) {
+        let whole = self.whole.set_limits(limits, now);
+        if whole {
             self.narrow = None;
+        }
+        let of_class = |(meter, limits): (&mut Meter, BudgetLimits)| meter.set_limits(limits, now);
+        // Each of them is told.
+        if self.classes.iter_mut().zip(by_class).map(of_class).fold(whole, |some, one| some | one) {
             self.lines.clear();
-            self.ask_at = Some(now);
         }
     }
 
+    /// Those of the whole connection.
     pub(crate) const fn limits(&self) -> &BudgetLimits {
-        &self.limits
+        self.whole.limits()
+    }
+
+    /// When the store is asked next.
+    pub(crate) fn ask_at(&self) -> Option<Timestamp> {
+        self.classes.iter().chain([&self.whole]).filter_map(|meter| meter.ask_at).min()
+    }
+
+    pub(crate) fn is_due(&self, of: Lane, now: Timestamp) -> bool {
+        self.meter(of).ask_at.is_some_and(|at| at <= now)
+    }
+
+    const fn meter(&self, of: Lane) -> &Meter {
+        match of {
+            None => &self.whole,
+            Some(class) => self.class(class),
+        }
+    }
+
+    const fn meter_mut(&mut self, of: Lane) -> &mut Meter {
+        match of {
+            None => &mut self.whole,
+            Some(class) => &mut self.classes[class as usize],
+        }
+    }
+
+    const fn class(&self, class: GateClass) -> &Meter {
+        &self.classes[class as usize]
+    }
+
+    const fn lane(&self, class: GateClass) -> Lane {
+        if self.class(class).limited() { Some(class) } else { None }
+    }
+
+    /// Those who wait in memory in a lane.
+    fn in_lane(&self, lane: Lane) -> usize {
+        GateClass::ALL.into_iter().filter(|class| self.lane(*class) == lane).map(|class| self.turns.of(class)).sum()
     }
 
     /// Somebody wants to call.
@@ -157,36 +169,38 @@ impl Budget {
         self.serve(now);
         let granted = self.granted.remove(&asker.waiter);
         if asker.background
-            && let Some(until) = self.pace.hold(self.day.as_ref(), now)
+            && let Some(until) = self.pace.hold(self.whole.day.as_ref(), now)
         {
             if granted {
-                self.undone(now);
+                self.undone(asker.waiter.2, now);
             }
             return Verdict::Park(until);
         }
         if granted {
             if asker.background {
-                self.pace.went(self.day.as_ref(), now);
+                self.pace.went(self.whole.day.as_ref(), now);
             }
             return Verdict::Pass;
         }
         // Whoever came after those who wait in the store waits behind them.
-        let line = self.lines.get(&asker.recipe).copied();
+        let class = asker.waiter.2;
+        let lane = self.lane(class);
+        let line = self.lines.get(&(asker.recipe, lane)).copied();
         let behind = line.is_some_and(|line| line.end > now && asker.waiter.0 > line.newest);
-        if !behind && self.turns.len() == 0 && self.take(now) {
+        if !behind && self.in_lane(lane) == 0 && self.take(class, now) {
             if asker.background {
-                self.pace.went(self.day.as_ref(), now);
+                self.pace.went(self.whole.day.as_ref(), now);
             }
             return Verdict::Pass;
         }
-        self.want(now);
+        self.want(class, now);
         if behind {
             return Verdict::Park(self.line_up(asker, now));
         }
         let since = self.turns.enter(asker.recipe, asker.waiter.clone(), asker.wake, now);
         let until = since.after(IN_MEMORY_MAX);
-        let expected = self.expected(self.turns.len(), now);
-        if until > now && self.turns.len() <= WAITERS_MAX && expected <= until {
+        let expected = self.expected(lane, self.in_lane(lane), now);
+        if until > now && self.in_lane(lane) <= WAITERS_MAX && expected <= until {
             return Verdict::Wait(expected.max(now.after(LOOK_AGAIN)).min(until));
         }
         self.turns.leave(asker.recipe, &asker.waiter);
@@ -197,40 +211,33 @@ impl Budget {
     /// case, so it keeps its turn there; or is told before which instant nobody goes on.
     pub(crate) fn ask_more(&mut self, asker: &Asker<'_>, now: Timestamp) -> Result<(), Timestamp> {
         self.serve(now);
-        if self.granted.remove(&asker.waiter) || (self.turns.len() == 0 && self.take(now)) {
+        let class = asker.waiter.2;
+        let lane = self.lane(class);
+        if self.granted.remove(&asker.waiter) || (self.in_lane(lane) == 0 && self.take(class, now)) {
             if asker.background {
-                self.pace.went(self.day.as_ref(), now);
+                self.pace.went(self.whole.day.as_ref(), now);
             }
             return Ok(());
         }
-        self.want(now);
+        self.want(class, now);
         self.turns.enter(asker.recipe, asker.waiter.clone(), asker.wake, now);
-        Err(now.max(self.held_until()).max(self.more_at))
+        Err(self.begin(lane, now))
     }
 
     /// It waits no longer.
     pub(crate) fn leave_one(&mut self, recipe: RecipeId, waiter: &Waiter, now: Timestamp) {
         self.turns.leave(recipe, waiter);
         if self.granted.remove(waiter) {
-            self.undone(now);
+            self.undone(waiter.2, now);
         }
     }
 
-    /// Somebody waits: the store is asked as soon as it has more.
-    fn want(&mut self, now: Timestamp) {
-        if self.limited() {
-            let soon = now.max(self.more_at);
-            self.ask_at = Some(self.ask_at.map_or(soon, |at| at.min(soon)));
+    /// Somebody waits: the store is asked as soon as it has more of what is missing.
+    fn want(&mut self, class: GateClass, now: Timestamp) {
+        if self.class(class).free(now) == 0 {
+            return self.classes[class as usize].want(now);
         }
-    }
-
-    const fn limited(&self) -> bool {
-        self.counted() || self.limits.in_flight.is_some()
-    }
-
-    /// Calls are counted.
-    const fn counted(&self) -> bool {
-        self.limits.per_second.is_some() || self.limits.per_day.is_some() || self.told
+        self.whole.want(now);
     }
 
     /// A background call above this share of a day's limit waits for its turn.
@@ -240,17 +247,17 @@ impl Budget {
 
     /// Calls left of the day that this process knows of: of one that is over, all that the next one gives.
     pub(crate) fn day_left(&self, now: Timestamp) -> Option<i64> {
-        self.day.map(|day| if day.ends_at > now { day.left } else { day.limit })
+        self.whole.day.map(|day| if day.ends_at > now { day.left } else { day.limit })
     }
 
     /// Calls this process may still make, or makes just now.
     pub(crate) fn outstanding(&self) -> i64 {
-        i64::from(self.tokens) + i64::from(self.busy.saturating_sub(1))
+        self.whole.outstanding()
     }
 
     /// The system said what is left of its day. True when that is worth telling the others.
     pub(crate) fn heard(&mut self, told: &Told) -> bool {
-        let first = !self.told;
+        let first = !self.whole.told;
         self.told(told);
         // Close to the end every answer counts.
         let worth = first || told.left.saturating_mul(20) <= told.limit || told.at.since(self.told_at) >= HEARD_EVERY;
@@ -262,39 +269,54 @@ impl Budget {
 
     /// The same, from another process.
     pub(crate) fn told(&mut self, told: &Told) {
-        self.told = true;
+        self.whole.told = true;
         let ends_at = told.ends_at.unwrap_or_else(|| told.at.after(DAY));
-        if self.day.is_none_or(|day| told.left <= day.left) {
-            self.day = Some(Day { limit: told.limit, left: told.left, ends_at });
+        if self.whole.day.is_none_or(|day| told.left <= day.left) {
+            self.whole.day = Some(Day { limit: told.limit, left: told.left, ends_at });
         }
     }
 
-    /// When somebody with so many before him, himself included, may expect to call.
-    fn expected(&self, place: usize, now: Timestamp) -> Timestamp {
-        let start = now.max(self.held_until()).max(self.more_at);
-        start.after(seconds(count(place.saturating_sub(1)) / self.rate()))
+    /// Nobody of a lane calls before this.
+    fn begin(&self, lane: Lane, now: Timestamp) -> Timestamp {
+        let more_at = lane.map_or(self.whole.more_at, |class| self.class(class).more_at.max(self.whole.more_at));
+        now.max(self.held_until()).max(more_at)
     }
 
-    /// Calls a second that can be expected.
-    fn rate(&self) -> f64 {
-        let slots = self.limits.in_flight.map(|slots| slots.min(self.narrow.unwrap_or(slots)));
-        let by_slots = slots.map(|slots| f64::from(slots) / self.call_s.max(0.001));
-        let rate = match (self.limits.per_second, by_slots) {
-            (Some(a), Some(b)) => a.min(b),
-            (Some(rate), None) | (None, Some(rate)) => rate,
-            (None, None) => super::circuit::RELEASE_PER_SECOND,
-        };
-        rate.max(0.000_01)
+    /// When somebody with so many of his lane before him, himself included, may expect to call.
+    fn expected(&self, lane: Lane, place: usize, now: Timestamp) -> Timestamp {
+        let rate = self.rate(lane, |of| if of == lane { place } else { self.in_lane(of) });
+        self.begin(lane, now).after(seconds(count(place.saturating_sub(1)) / rate))
+    }
+
+    /// Calls a second that those of a lane can expect while so many wait in each: what their class takes, and of the
+    /// connection what the others do not use up. Those cannot use more than their own class takes.
+    fn rate(&self, lane: Lane, waiting: impl Fn(Lane) -> usize) -> f64 {
+        let of_class = |lane: Lane| lane.and_then(|class| self.class(class).rate(None)).unwrap_or(f64::INFINITY);
+        let whole = self.whole.rate(self.narrow).map_or(f64::INFINITY, |whole| {
+            let all = count(ASKED_FOR.into_iter().map(&waiting).sum()).max(1.0);
+            let used = |other| of_class(other).min(whole * count(waiting(other)) / all);
+            whole - ASKED_FOR.into_iter().filter(|other| *other != lane).map(used).sum::<f64>()
+        });
+        let rate = whole.min(of_class(lane));
+        if rate.is_finite() { rate.max(0.000_01) } else { RELEASE_PER_SECOND }
+    }
+
+    /// Recipes of a lane with runs that wait in the store.
+    fn lines_of(&self, lane: Lane) -> usize {
+        self.lines.keys().filter(|(_, of)| *of == lane).count()
     }
 
     /// A place in the line of a recipe's runs that wait in the store: one due when its turn comes.
     fn line_up(&mut self, asker: &Asker<'_>, now: Timestamp) -> Timestamp {
         self.lines.retain(|_, line| line.end > now);
-        let there = self.lines.contains_key(&asker.recipe);
-        let gap = count(self.lines.len() + usize::from(!there)) / self.rate();
-        let soonest = self.expected(self.turns.len() + 1, now).max(now.after(IN_MEMORY_MAX));
+        let lane = self.lane(asker.waiter.2);
+        let key = (asker.recipe, lane);
+        let there = self.lines.contains_key(&key);
+        let own = self.lines_of(lane) + usize::from(!there);
+        let gap = count(own) / self.rate(lane, |of| if of == lane { own } else { self.lines_of(of) });
+        let soonest = self.expected(lane, self.in_lane(lane) + 1, now).max(now.after(IN_MEMORY_MAX));
         let run = asker.waiter.0;
-        let line = self.lines.entry(asker.recipe).or_insert(Line { newest: run, end: soonest });
+        let line = self.lines.entry(key).or_insert(Line { newest: run, end: soonest });
         if run < line.newest || (there && run == line.newest) {
             // It had its place and found the way still barred: it goes before those behind it.
             return soonest.after(seconds(gap));
@@ -304,80 +326,81 @@ impl Budget {
         line.end
     }
 
-    /// Takes a call if there is one.
-    fn take(&mut self, now: Timestamp) -> bool {
+    /// Calls the connection lets begin now, whatever their class.
+    fn free(&self, now: Timestamp) -> u32 {
+        if now < self.held_until() {
+            return 0;
+        }
+        self.whole.free(now).min(self.narrow.map_or(u32::MAX, |narrow| narrow.saturating_sub(self.whole.busy)))
+    }
+
+    /// Those who wait for the connection only: their class lets them go.
+    fn ready(&self, now: Timestamp) -> u32 {
+        let of_class = |class| number(self.turns.of(class)).min(self.class(class).free(now));
+        GateClass::ALL.into_iter().map(of_class).fold(0, u32::saturating_add)
+    }
+
+    fn widen_in_time(&mut self, now: Timestamp) {
         if self.narrow.is_some() && now.since(self.narrow_at) >= WIDER_AFTER {
             self.widen(now);
         }
-        let counted = self.counted();
-        let has_token = !counted || (self.tokens > 0 && now <= self.tokens_until);
-        let has_slot = self.limits.in_flight.is_none() || (self.busy < self.slots && now <= self.slots_until);
-        let has_slot = has_slot && self.narrow.is_none_or(|narrow| self.busy < narrow);
-        if now < self.held_until() || !has_token || !has_slot {
+    }
+
+    /// Takes a call if there is one.
+    fn take(&mut self, class: GateClass, now: Timestamp) -> bool {
+        self.widen_in_time(now);
+        if self.free(now) == 0 || self.class(class).free(now) == 0 {
             return false;
         }
-        if counted {
-            self.tokens -= 1;
-            if self.tokens * 2 < self.block() {
-                self.ask_at = Some(self.ask_at.map_or(now, |at| at.min(now)).max(self.more_at));
-            }
-        }
-        self.busy += 1;
+        self.whole.take(now);
+        self.classes[class as usize].take(now);
         true
-    }
-
-    /// Calls leased at once: fewer when a day comes to its end, so that none is held where it is not used.
-    fn block(&self) -> u32 {
-        let left = self.day.map_or(u32::MAX, |day| u32::try_from(day.left / 10).unwrap_or(u32::MAX));
-        self.block_by_rate().min(left.max(1))
-    }
-
-    fn block_by_rate(&self) -> u32 {
-        match self.limits.per_second {
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "the cast saturates, and a rate is above 0"
-            )]
-            Some(per_second) => ((per_second * AHEAD_S).ceil() as u32).clamp(1, self.limits.burst.max(1)),
-            None if self.counted() => BLOCK_OF_A_DAY,
-            None => 0,
-        }
     }
 
     /// Lets those go on whose turn it is.
     pub(crate) fn serve(&mut self, now: Timestamp) {
-        while self.turns.len() > 0 && self.take(now) {
-            let Some((waiter, wake)) = self.turns.next() else { return };
+        while self.turns.len() > 0 {
+            self.widen_in_time(now);
+            if self.free(now) == 0 {
+                return;
+            }
+            let open = GateClass::ALL.map(|class| self.class(class).free(now) > 0);
+            let Some((waiter, wake)) = self.turns.next(|class| open[class as usize]) else { return };
+            self.whole.take(now);
+            self.classes[waiter.2 as usize].take(now);
             self.granted.insert(waiter);
             wake.notify_one();
         }
     }
 
-    /// A call is over; it took so long.
-    pub(crate) fn done(&mut self, took: Duration, now: Timestamp) {
-        self.busy = self.busy.saturating_sub(1);
-        self.call_s = self.call_s * 0.9 + took.as_secs_f64() * 0.1;
+    /// The same after a call of a class is over: another one may wait for the connection from now on.
+    fn serve_after(&mut self, now: Timestamp) {
         self.serve(now);
+        if self.whole.ask_at.is_none() && self.ready(now) > 0 {
+            self.whole.want(now);
+        }
+    }
+
+    /// A call is over; it took so long.
+    pub(crate) fn done(&mut self, class: GateClass, took: Duration, now: Timestamp) {
+        self.whole.done(took);
+        self.classes[class as usize].done(took);
+        self.serve_after(now);
     }
 
     /// A call that was let through was not made.
-    pub(crate) fn undone(&mut self, now: Timestamp) {
-        self.busy = self.busy.saturating_sub(1);
-        if self.counted() {
-            self.tokens += 1;
-            self.ask_at = Some(self.ask_at.map_or(self.tokens_until, |at| at.min(self.tokens_until)));
-        }
-        self.serve(now);
+    pub(crate) fn undone(&mut self, class: GateClass, now: Timestamp) {
+        self.whole.undone();
+        self.classes[class as usize].undone();
+        self.serve_after(now);
     }
 
     /// A run left memory.
     pub(crate) fn leave(&mut self, recipe: RecipeId, run: RunId, now: Timestamp) {
         self.turns.leave_all(recipe, run);
-        let before = self.granted.len();
-        self.granted.retain(|(granted, _)| *granted != run);
-        for _ in self.granted.len()..before {
-            self.undone(now);
+        let unused: Vec<Waiter> = self.granted.extract_if(|(granted, ..)| *granted == run).collect();
+        for (_, _, class) in unused {
+            self.undone(class, now);
         }
     }
 
@@ -399,9 +422,11 @@ impl Budget {
         let before = std::mem::replace(&mut self.paused_until, until.unwrap_or(Timestamp::from_micros(0)));
         if before > now && self.held_until() < before {
             // Ended before its time: places in line that were reckoned with it are none.
-            self.more_at = self.more_at.min(now);
+            for meter in self.classes.iter_mut().chain([&mut self.whole]) {
+                meter.more_at = meter.more_at.min(now);
+                meter.ask_at = meter.limited().then_some(now);
+            }
             self.lines.clear();
-            self.ask_at = self.limited().then_some(now);
             self.serve(now);
         }
     }
@@ -420,9 +445,9 @@ impl Budget {
     /// use up the same limit: half as many go from now on. Those that were refused together count as one.
     pub(crate) fn too_many(&mut self, now: Timestamp) {
         let again = now >= self.held_until() && now.since(self.narrow_at) >= NARROW_AGAIN;
-        if let Some(most) = self.limits.in_flight.filter(|_| again) {
+        if let Some(most) = self.whole.limits().in_flight.filter(|_| again) {
             // The one that was refused is no longer counted.
-            let at_once = self.narrow.unwrap_or(most).min(self.busy.saturating_add(1));
+            let at_once = self.narrow.unwrap_or(most).min(self.whole.busy.saturating_add(1));
             self.narrow = Some((at_once / 2).max(most.min(NARROW_MIN)));
             (self.narrow_at, self.well) = (now, 0);
         }
@@ -441,79 +466,62 @@ impl Budget {
     fn widen(&mut self, now: Timestamp) {
         (self.narrow_at, self.well) = (now, 0);
         let wider = self.narrow.map(|narrow| narrow + 1);
-        self.narrow = wider.filter(|narrow| self.limits.in_flight.is_some_and(|most| *narrow < most));
+        self.narrow = wider.filter(|narrow| self.whole.limits().in_flight.is_some_and(|most| *narrow < most));
     }
 
     /// What to ask the store for now.
-    pub(crate) fn lease_ask(&mut self, connection: &str, worker: WorkerId, now: Timestamp) -> BudgetAsk {
-        (self.ask_at, self.asked_at) = (None, now);
-        let mut back = 0;
-        if self.tokens > 0 && now > self.tokens_until {
-            back = std::mem::take(&mut self.tokens);
-        }
-        let waiting = u32::try_from(self.turns.len()).unwrap_or(u32::MAX);
-        let wanted = if waiting > 0 || now <= self.tokens_until { waiting.max(self.block()) } else { 0 };
-        let may = self.narrow.map_or(u32::MAX, |narrow| narrow.saturating_sub(self.busy));
+    pub(crate) fn lease_ask(&mut self, of: Lane, connection: &str, worker: WorkerId, now: Timestamp) -> BudgetAsk {
+        let (key, waiting, may) = match of {
+            None => {
+                let may = self.narrow.map_or(u32::MAX, |narrow| narrow.saturating_sub(self.whole.busy));
+                (connection.to_owned(), self.ready(now), may)
+            }
+            Some(class) => {
+                // What the connection gives is known only after it was asked.
+                let may = if self.whole.may_have_more(now) { u32::MAX } else { self.free(now) };
+                (class_budget(connection, class), number(self.turns.of(class)), may)
+            }
+        };
         let at_once = if now < self.held_until() { 0 } else { waiting.min(may) };
-        let counted = self.counted();
-        BudgetAsk {
-            connection: connection.to_owned(),
-            worker,
-            limits: self.limits,
-            tokens: if counted { wanted.saturating_sub(self.tokens) } else { 0 },
-            back,
-            unspent: self.tokens,
-            at_once,
-            lent_until: now.after(TOKENS_LAST),
-            busy: self.busy,
-            wanted: self.busy.saturating_add(waiting),
-            now,
-            hold_until: now.after(HOLD),
-        }
+        self.meter_mut(of).lease_ask(key, worker, waiting, at_once, now)
     }
 
     /// What the store gave.
-    pub(crate) fn leased(&mut self, lease: &BudgetLease, now: Timestamp) {
-        self.tokens += lease.tokens;
-        if lease.tokens > 0 {
-            // Those for whom it was asked go on now, however long the answer took.
-            self.tokens_until = self.asked_at.after(TOKENS_LAST).max(now);
+    pub(crate) fn leased(&mut self, of: Lane, lease: &BudgetLease, now: Timestamp) {
+        self.meter_mut(of).leased(lease, now);
+        if of.is_none() {
+            self.set_pause(lease.paused_until, now);
         }
-        self.day = lease.day;
-        if lease.day.is_none() {
-            self.told = false;
-        }
-        self.slots = lease.slots;
-        self.slots_until = now.after(HOLD - HOLD_MARGIN);
-        self.more_at = lease.more_at.unwrap_or(Timestamp::from_micros(0));
-        self.set_pause(lease.paused_until, now);
         self.serve(now);
-        let again = if self.turns.len() > 0 {
-            // No later than more comes, and often enough to see what other processes let go of.
-            Some(self.more_at.max(now.after(ASK_AGAIN)))
-        } else if self.busy > 0 && self.limits.in_flight.is_some() {
-            Some(now.after(RENEW))
-        } else if self.tokens > 0 {
-            Some(self.tokens_until.after(Duration::from_millis(1)))
-        } else if self.slots > 0 && self.limits.in_flight.is_some() {
-            // Once more, to let go of what is no longer needed.
-            Some(now.after(RENEW))
-        } else {
-            None
-        };
-        self.ask_at = match (self.ask_at, again) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        };
+        let ready = self.ready(now) > 0;
+        match of {
+            None => {
+                self.whole.rest(ready, now);
+                self.classes.iter_mut().for_each(|meter| meter.own_up(now));
+            }
+            Some(class) => {
+                let more = self.turns.of(class) > 0 && self.class(class).free(now) == 0;
+                self.classes[class as usize].rest(more, now);
+                if ready {
+                    self.whole.want(now);
+                }
+            }
+        }
+    }
+
+    /// The store did not answer.
+    pub(crate) const fn not_leased(&mut self, of: Lane, again: Timestamp) {
+        self.meter_mut(of).ask_at = Some(again);
     }
 
     /// Runs that wait here, in memory and in the store, as far as this process knows.
     pub(crate) fn waiting(&self, now: Timestamp) -> f64 {
-        let lines = count(self.lines.len()).max(1.0);
-        // Nobody in the lines goes on before this.
-        let start = now.max(self.held_until()).max(self.more_at);
-        let parked: f64 = self.lines.values().map(|line| line.end.since(start).as_secs_f64() * self.rate() / lines).sum();
-        count(self.turns.len()) + parked.floor()
+        // Nobody in the lines goes on before their lane begins.
+        let parked = |((_, lane), line): (&(RecipeId, Lane), &Line)| {
+            let lines = |of| self.lines_of(of);
+            line.end.since(self.begin(*lane, now)).as_secs_f64() * self.rate(*lane, lines) / count(lines(*lane)).max(1.0)
+        };
+        count(self.turns.len()) + self.lines.iter().map(parked).sum::<f64>().floor()
     }
 }
 
@@ -523,6 +531,10 @@ fn seconds(seconds: f64) -> Duration {
 
 fn count(number: usize) -> f64 {
     u32::try_from(number).map_or(f64::MAX, f64::from)
+}
+
+fn number(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Door {
             return;
         }
         self.settings = settings::read_saved(&connection.config, limits);
-        self.budget.set_limits(self.settings.budget, now);
+        self.budget.set_limits(self.settings.budget, self.settings.by_class, now);
         self.budget.set_background_share(self.settings.background_share);
         for circuit in &mut self.circuits {
             circuit.settings = self.settings.circuit;

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use store::{AuditId, AuditRow, GateClass, GateRow, GateState, Store, StoreError, Timestamp};
 
 use super::{
-    Errand, Gates,
+    Errand, Gates, budget,
     circuit::{self, Event},
     door::Door,
 };
@@ -130,31 +130,35 @@ pub(super) async fn carry(engine: &Arc<Engine>, connection: &str, class: GateCla
 async fn lease_all(engine: &Arc<Engine>) -> Result<Option<Timestamp>, StoreError> {
     let gates = &engine.gates;
     let now = engine.now();
-    let is_due = |door: &Door| door.budget.ask_at.is_some_and(|at| at <= now);
+    let is_due = |door: &Door| door.budget.ask_at().is_some_and(|at| at <= now);
     let due: Vec<String> = {
         let doors = gates.doors.lock();
         doors.iter().filter(|(_, door)| is_due(door)).map(|(name, _)| name.clone()).collect()
     };
-    for name in due {
+    for (name, of) in due.iter().flat_map(|name| budget::ASKED_FOR.map(|of| (name, of))) {
         // What one asks for is good for a moment only: it is made when it is sent.
         let ask = {
             let mut doors = gates.doors.lock();
-            let Some(door) = doors.get_mut(&name) else { continue };
-            door.budget.lease_ask(&name, engine.worker(), engine.now())
+            let Some(door) = doors.get_mut(name) else { continue };
+            let now = engine.now();
+            if !door.budget.is_due(of, now) {
+                continue;
+            }
+            door.budget.lease_ask(of, name, engine.worker(), now)
         };
         let leased = engine.store.lease_budget(&ask).await;
         let now = engine.now();
-        if let Some(door) = gates.doors.lock().get_mut(&ask.connection) {
+        if let Some(door) = gates.doors.lock().get_mut(name) {
             match &leased {
-                Ok(lease) => door.budget.leased(lease, now),
-                Err(_) => door.budget.ask_at = Some(now.after(STORE_AWAY)),
+                Ok(lease) => door.budget.leased(of, lease, now),
+                Err(_) => door.budget.not_leased(of, now.after(STORE_AWAY)),
             }
         }
         leased?;
     }
     let mut next = None;
     for (name, door) in gates.doors.lock().iter() {
-        next = [next, door.budget.ask_at].into_iter().flatten().min();
+        next = [next, door.budget.ask_at()].into_iter().flatten().min();
         if let Some(left) = door.budget.day_left(now) {
             #[expect(clippy::cast_precision_loss, reason = "a gauge is no exact thing")]
             metrics::gauge!("liaison_budget_day_left", "connection" => crate::measure::connection(name)).set(left as f64);

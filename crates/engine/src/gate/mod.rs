@@ -10,6 +10,7 @@ pub mod circuit;
 mod door;
 mod hear;
 pub(crate) mod keeper;
+mod meter;
 mod pace;
 mod people;
 mod requests;
@@ -185,10 +186,10 @@ impl Seat {
                 return Err(held(until, WaitingFor::Circuit));
             }
         };
-        let waiter = (self.run, Arc::clone(path));
-        let asker = Asker { recipe: self.recipe, waiter, wake: &self.wake, background: self.background };
+        let waiter = (self.run, Arc::clone(path), class);
+        let asker = Asker { recipe: self.recipe, waiter: waiter.clone(), wake: &self.wake, background: self.background };
         let verdict = door.budget.ask(&asker, now);
-        if door.budget.ask_at.is_some_and(|at| at <= now) {
+        if door.budget.ask_at().is_some_and(|at| at <= now) {
             gates.stir.notify_one();
         }
         match verdict {
@@ -199,7 +200,7 @@ impl Seat {
                 }
                 let engine = Arc::clone(&self.engine);
                 let (connection, told) = (name.to_owned(), AtomicBool::new(false));
-                let requests = Requests::new(self.recipe, (self.run, Arc::clone(path)), self.background, now);
+                let requests = Requests::new(self.recipe, waiter, self.background, now);
                 Ok(Some(Arc::new(Pass { engine, connection, class, probe, began: now, told, requests })))
             }
         }
@@ -267,7 +268,7 @@ impl Pass {
         if let Some(event) = event {
             gates.send(Errand::Circuit { connection: self.connection.clone(), class: self.class, event });
         }
-        if door.budget.ask_at.is_some_and(|at| at <= now) {
+        if door.budget.ask_at().is_some_and(|at| at <= now) {
             gates.stir.notify_one();
         }
     }
@@ -284,6 +285,9 @@ impl Drop for Pass {
             self.requests.dropped(&mut door.budget, now);
             if self.probe {
                 door.circuit_mut(self.class).probe_unused();
+            }
+            if door.budget.ask_at().is_some_and(|at| at <= now) {
+                gates.stir.notify_one();
             }
         }
     }
@@ -302,7 +306,7 @@ impl Engine {
     }
 }
 
-/// Which circuit a call belongs to.
+/// Which circuit and which limits a call belongs to.
 fn class_of(step: &DoStep, input: &Json, limits: &connector::Limits) -> GateClass {
     if limits.reads.contains(&step.action.id) {
         GateClass::Read

@@ -7,7 +7,8 @@ use store::{AuditId, AuditRow, BudgetLimits, BudgetRow, Day, GateClass, GateRow,
 use super::{
     Errand,
     circuit::{self, Event, closed},
-    keeper, settings,
+    keeper,
+    settings::{self, GateSettings},
 };
 use crate::{Engine, frame::instant_text};
 
@@ -22,6 +23,8 @@ pub struct GateView {
     pub circuits: Vec<GateRow>,
     /// Its limits.
     pub limits: BudgetLimits,
+    /// Those of each class of its calls, by class; without any where only the connection's count.
+    pub by_class: [BudgetLimits; 2],
     /// What is left of its budget; `None` when nobody took from it yet.
     pub budget: Option<BudgetRow>,
 }
@@ -85,8 +88,8 @@ impl Engine {
         let rows = self.store.gates().await?;
         let find = |class| rows.iter().find(|row| row.connection == connection && row.class == class).cloned();
         let circuits = GateClass::ALL.into_iter().map(|class| find(class).unwrap_or_else(|| closed(connection, class))).collect();
-        let limits = self.budget_of(connection);
-        Ok(GateView { circuits, limits, budget: self.store.budget(connection).await? })
+        let GateSettings { budget: limits, by_class, .. } = self.settings_of(connection);
+        Ok(GateView { circuits, limits, by_class, budget: self.store.budget(connection).await? })
     }
 
     /// Opens or closes a connection's circuit by hand: one class, or both. Open means until somebody
@@ -156,7 +159,7 @@ impl Engine {
         }
         self.gates.doors.lock().entry(connection.to_owned()).or_default().budget.pause_by_hand(until, now);
         // Also where there was nothing to end: a try before may have come no further than this.
-        let rate = self.budget_of(connection).per_second.unwrap_or(circuit::RELEASE_PER_SECOND);
+        let rate = self.settings_of(connection).budget.per_second.unwrap_or(circuit::RELEASE_PER_SECOND);
         self.let_go_on(WaitingFor::Budget, until, rate).await?;
         self.gates.stir.notify_one();
         Ok(kept || asked)
@@ -176,10 +179,8 @@ impl Engine {
         Ok(())
     }
 
-    fn budget_of(&self, connection: &str) -> BudgetLimits {
-        match self.connection(connection) {
-            Some(known) => settings::read_saved(&known.config, &self.limits(&known.connector)).budget,
-            None => BudgetLimits::default(),
-        }
+    fn settings_of(&self, connection: &str) -> GateSettings {
+        let known = self.connection(connection);
+        known.map_or_else(GateSettings::default, |known| settings::read_saved(&known.config, &self.limits(&known.connector)))
     }
 }

@@ -56,7 +56,7 @@ impl Requests {
     pub(super) fn over(&self, budget: &mut Budget, now: Timestamp) {
         let mut of = self.now.lock();
         for _ in 0..std::mem::take(&mut of.places) {
-            budget.done(now.since(of.since), now);
+            budget.done(self.waiter.2, now.since(of.since), now);
         }
     }
 
@@ -66,7 +66,7 @@ impl Requests {
             return self.over(budget, now);
         }
         self.now.lock().places = 0;
-        budget.undone(now);
+        budget.undone(self.waiter.2, now);
     }
 }
 
@@ -126,7 +126,7 @@ impl Waiting<'_> {
         let mut of = requests.now.lock();
         if of.places > 0 {
             of.places -= 1;
-            budget.done(now.since(of.since), now);
+            budget.done(requests.waiter.2, now.since(of.since), now);
         }
         let waiter = requests.waiter.clone();
         let asker = Asker { recipe: requests.recipe, waiter, wake: &self.wake, background: requests.background };
@@ -134,7 +134,7 @@ impl Waiting<'_> {
         if turn.is_none() {
             (of.places, of.since) = (of.places + 1, now);
         }
-        if budget.ask_at.is_some_and(|at| at <= now) {
+        if budget.ask_at().is_some_and(|at| at <= now) {
             gates.stir.notify_one();
         }
         turn

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use connector::{Budget, Limits};
+use connector::{Budget, ClassBudget, Limits};
 use serde_json::{Map, Value as Json};
 use store::BudgetLimits;
 
@@ -13,7 +13,8 @@ pub const OURS: [&str; 2] = ["circuit", "budget"];
 
 const CIRCUIT_KEYS: [&str; 8] =
     ["window", "calls_min", "failed_share", "in_a_row", "open_for", "open_for_max", "close_after", "release_per_second"];
-const BUDGET_KEYS: [&str; 5] = ["per_second", "burst", "per_day", "in_flight", "background_share"];
+const BUDGET_KEYS: [&str; 7] = ["per_second", "burst", "per_day", "in_flight", "background_share", "reads", "writes"];
+const CLASS_KEYS: [&str; 3] = ["per_second", "burst", "in_flight"];
 /// A rate beyond this is no limit.
 const PER_SECOND_MAX: f64 = 1_000_000.0;
 /// A circuit may stay open for a day.
@@ -26,13 +27,16 @@ pub struct GateSettings {
     pub circuit: CircuitSettings,
     /// Its budget.
     pub budget: BudgetLimits,
+    /// Those of each class of its calls, beside it: reads, writes.
+    pub by_class: [BudgetLimits; 2],
     /// Above this share of a day's limit, from 0 to 1, work nobody waits for is slowed down.
     pub background_share: f64,
 }
 
 impl Default for GateSettings {
     fn default() -> Self {
-        Self { circuit: CircuitSettings::default(), budget: BudgetLimits::default(), background_share: SHARE }
+        let none = BudgetLimits::default();
+        Self { circuit: CircuitSettings::default(), budget: none, by_class: [none; 2], background_share: SHARE }
     }
 }
 
@@ -69,7 +73,7 @@ struct Reader {
 impl Reader {
     fn settings(&mut self, config: &Json, limits: &Limits) -> GateSettings {
         let none = Map::new();
-        let circuit = self.record(config, "circuit", &CIRCUIT_KEYS).unwrap_or(&none);
+        let circuit = self.record(config.get("circuit"), "circuit", &CIRCUIT_KEYS).unwrap_or(&none);
         let d = CircuitSettings::default();
         let circuit = CircuitSettings {
             window: self.duration(circuit, "window").unwrap_or(d.window),
@@ -83,28 +87,52 @@ impl Reader {
                 .number(circuit, "circuit", "release_per_second", PER_SECOND_MAX)
                 .unwrap_or(d.release_per_second),
         };
-        let budget = self.record(config, "budget", &BUDGET_KEYS).unwrap_or(&none);
+        let budget = self.record(config.get("budget"), "budget", &BUDGET_KEYS).unwrap_or(&none);
         let Budget { per_second, burst, per_day, in_flight } = limits.budget;
         let own_rate = self.number(budget, "budget", "per_second", PER_SECOND_MAX);
         // A burst of the connector's belongs to the connector's own rate.
         let background_share = self.number(budget, "budget", "background_share", 1.0).unwrap_or(SHARE);
         let burst = self.count(budget, "budget", "burst").or(burst.filter(|_| own_rate.is_none()));
         let per_second = own_rate.or(per_second);
+        let own_in_flight = self.count(budget, "budget", "in_flight");
+        // So do the connector's limits of classes.
+        let of_connector = |class: ClassBudget| ClassBudget {
+            per_second: class.per_second.filter(|_| own_rate.is_none()),
+            burst: class.burst,
+            in_flight: class.in_flight.filter(|_| own_in_flight.is_none()),
+        };
+        let by_class = [
+            self.class(budget, "reads", of_connector(limits.by_class.reads)),
+            self.class(budget, "writes", of_connector(limits.by_class.writes)),
+        ];
         let budget = BudgetLimits {
             per_second,
             burst: burst.unwrap_or_else(|| whole(per_second.unwrap_or(1.0).ceil())),
             per_day: self.count(budget, "budget", "per_day").or(per_day),
-            in_flight: self.count(budget, "budget", "in_flight").or(in_flight),
+            in_flight: own_in_flight.or(in_flight),
         };
-        GateSettings { circuit, budget, background_share }
+        GateSettings { circuit, budget, by_class, background_share }
+    }
+
+    fn class(&mut self, budget: &Map<String, Json>, key: &str, of_connector: ClassBudget) -> BudgetLimits {
+        let (none, name) = (Map::new(), format!("budget.{key}"));
+        let own = self.record(budget.get(key), &name, &CLASS_KEYS).unwrap_or(&none);
+        let own_rate = self.number(own, &name, "per_second", PER_SECOND_MAX);
+        let burst = self.count(own, &name, "burst").or(of_connector.burst.filter(|_| own_rate.is_none()));
+        let in_flight = self.count(own, &name, "in_flight").or(of_connector.in_flight);
+        let Some(per_second) = own_rate.or(of_connector.per_second) else {
+            return BudgetLimits { in_flight, ..BudgetLimits::default() };
+        };
+        let burst = burst.unwrap_or_else(|| whole(per_second.ceil()));
+        BudgetLimits { per_second: Some(per_second), burst, per_day: None, in_flight }
     }
 
     fn refuse(&mut self, field: String, sentence: String) {
         self.problems.push((field, sentence));
     }
 
-    fn record<'a>(&mut self, config: &'a Json, name: &str, known: &[&str]) -> Option<&'a Map<String, Json>> {
-        match config.get(name) {
+    fn record<'a>(&mut self, value: Option<&'a Json>, name: &str, known: &[&str]) -> Option<&'a Map<String, Json>> {
+        match value {
             None | Some(Json::Null) => None,
             Some(Json::Object(fields)) => {
                 for key in fields.keys().filter(|key| !known.contains(&key.as_str())) {
@@ -159,6 +187,7 @@ fn whole(number: f64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use connector::ClassBudgets;
     use serde_json::json;
 
     use super::*;
@@ -179,6 +208,37 @@ mod tests {
         assert_eq!(found.budget, BudgetLimits { per_second: Some(2.5), burst: 3, per_day: Some(15_000), in_flight: Some(5) });
         assert_eq!((found.circuit.in_a_row, found.circuit.window.as_secs(), found.circuit.close_after), (2, 10, CLOSE));
         assert_eq!(without_ours(&config), json!({ "base_url": "x" }));
+    }
+
+    #[test]
+    fn limits_of_classes_come_of_the_connection_or_else_of_the_connector() {
+        let class = ClassBudget { per_second: Some(15.0), burst: Some(10), in_flight: Some(4) };
+        let limits = Limits { by_class: ClassBudgets { reads: class, writes: class }, ..Limits::default() };
+        let of = |budget: Json| read(&json!({ "budget": budget }), &limits).unwrap().by_class;
+        let usual = BudgetLimits { per_second: Some(15.0), burst: 10, per_day: None, in_flight: Some(4) };
+        assert_eq!(of(json!({ "per_day": 100 })), [usual; 2]);
+        // One key of one class; a burst belongs to its rate.
+        let own = BudgetLimits { per_second: Some(2.5), burst: 3, ..usual };
+        assert_eq!(of(json!({ "writes": { "per_second": 2.5 } })), [usual, own]);
+        // The connection's own limits of the whole are not cut down by the connector's of classes.
+        let slots = BudgetLimits { in_flight: Some(4), ..BudgetLimits::default() };
+        assert_eq!(of(json!({ "per_second": 80 })), [slots; 2]);
+        let own = json!({ "per_second": 80, "in_flight": 40, "reads": { "per_second": 50, "burst": 9 } });
+        let fifty = BudgetLimits { per_second: Some(50.0), burst: 9, ..BudgetLimits::default() };
+        assert_eq!(of(own), [fifty, BudgetLimits::default()]);
+        let none = read(&json!({}), &Limits::default()).unwrap().by_class;
+        assert_eq!(none, [BudgetLimits::default(); 2], "without any, nothing is asked of the store");
+    }
+
+    #[test]
+    fn every_problem_of_a_class_is_told_with_its_field() {
+        let config = json!({ "budget": { "reads": { "per_second": 0, "per_day": 7, "in_flight": "few" }, "writes": 3 } });
+        let problems = read(&config, &Limits::default()).unwrap_err();
+        let mut fields: Vec<&str> = problems.iter().map(|(field, _)| field.as_str()).collect();
+        fields.sort_unstable();
+        let reads = ["config.budget.reads.in_flight", "config.budget.reads.per_day", "config.budget.reads.per_second"];
+        assert_eq!(fields, [&reads[..], &["config.budget.writes"]].concat());
+        assert!(problems.iter().any(|(_, sentence)| sentence.contains("known are per_second, burst, in_flight")), "{problems:?}");
     }
 
     const CLOSE: u32 = super::super::circuit::CLOSE_AFTER;

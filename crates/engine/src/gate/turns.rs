@@ -1,15 +1,16 @@
-//! Whose turn it is: recipes one after the other, within a recipe the oldest run first.
+//! Whose turn it is: recipes one after the other, within a recipe the oldest run first. Whoever waits for a class of calls
+//! that is used up is passed over, and keeps his place.
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     sync::Arc,
 };
 
-use store::{RecipeId, RunId, StepPath, Timestamp};
+use store::{GateClass, RecipeId, RunId, StepPath, Timestamp};
 use tokio::sync::Notify;
 
-/// One step of a run that waits.
-pub(crate) type Waiter = (RunId, StepPath);
+/// One step of a run that waits, and for which class of calls.
+pub(crate) type Waiter = (RunId, StepPath, GateClass);
 
 struct Place {
     since: Timestamp,
@@ -22,12 +23,18 @@ pub(crate) struct Turns {
     // Recipes that have somebody waiting, the next one first.
     order: VecDeque<RecipeId>,
     waiting: HashMap<RecipeId, BTreeMap<Waiter, Place>>,
-    count: usize,
+    /// How many, by class.
+    counts: [usize; 2],
 }
 
 impl Turns {
-    pub(crate) const fn len(&self) -> usize {
-        self.count
+    pub(crate) fn len(&self) -> usize {
+        self.counts.iter().sum()
+    }
+
+    /// Those who wait for this class.
+    pub(crate) const fn of(&self, class: GateClass) -> usize {
+        self.counts[class as usize]
     }
 
     /// Since when this one waits, now at the latest.
@@ -36,7 +43,7 @@ impl Turns {
             self.order.push_back(recipe);
             BTreeMap::new()
         });
-        let count = &mut self.count;
+        let count = &mut self.counts[waiter.2 as usize];
         let place = of_recipe.entry(waiter).or_insert_with(|| {
             *count += 1;
             Place { since: now, wake: Arc::clone(wake) }
@@ -44,12 +51,14 @@ impl Turns {
         place.since
     }
 
-    /// The next one, who waits no longer.
-    pub(crate) fn next(&mut self) -> Option<(Waiter, Arc<Notify>)> {
-        let recipe = self.order.pop_front()?;
+    /// The next one of a class that is open, who waits no longer.
+    pub(crate) fn next(&mut self, open: impl Fn(GateClass) -> bool) -> Option<(Waiter, Arc<Notify>)> {
+        let of_recipe = |recipe: &RecipeId| self.waiting.get(recipe)?.keys().find(|waiter| open(waiter.2)).cloned();
+        let (at, waiter) = self.order.iter().enumerate().find_map(|(at, recipe)| Some((at, of_recipe(recipe)?)))?;
+        let recipe = self.order.remove(at)?;
         let of_recipe = self.waiting.get_mut(&recipe)?;
-        let (waiter, place) = of_recipe.pop_first()?;
-        self.count -= 1;
+        let place = of_recipe.remove(&waiter)?;
+        self.counts[waiter.2 as usize] -= 1;
         if of_recipe.is_empty() {
             self.waiting.remove(&recipe);
         } else {
@@ -62,7 +71,7 @@ impl Turns {
     pub(crate) fn leave(&mut self, recipe: RecipeId, waiter: &Waiter) {
         let Some(of_recipe) = self.waiting.get_mut(&recipe) else { return };
         if of_recipe.remove(waiter).is_some() {
-            self.count -= 1;
+            self.counts[waiter.2 as usize] -= 1;
         }
         if of_recipe.is_empty() {
             self.forget(recipe);
@@ -72,9 +81,12 @@ impl Turns {
     /// Nothing of this run waits any longer.
     pub(crate) fn leave_all(&mut self, recipe: RecipeId, run: RunId) {
         let Some(of_recipe) = self.waiting.get_mut(&recipe) else { return };
-        let before = of_recipe.len();
-        of_recipe.retain(|(waiting, _), _| *waiting != run);
-        self.count -= before - of_recipe.len();
+        let counts = &mut self.counts;
+        of_recipe.retain(|(waiting, _, class), _| {
+            let stays = *waiting != run;
+            counts[*class as usize] -= usize::from(!stays);
+            stays
+        });
         if of_recipe.is_empty() {
             self.forget(recipe);
         }
@@ -97,7 +109,7 @@ mod tests {
         let mut turns = Turns::default();
         let now = Timestamp::from_micros(1);
         let (a, b) = (RecipeId(Uuid::from_u128(1)), RecipeId(Uuid::from_u128(2)));
-        let run = |number| (RunId(Uuid::from_u128(number)), StepPath::from("s"));
+        let run = |number| (RunId(Uuid::from_u128(number)), StepPath::from("s"), GateClass::Write);
         let wake = Arc::new(Notify::new());
         for number in [14, 12, 13, 11] {
             turns.enter(a, run(number), &wake, now);
@@ -108,11 +120,30 @@ mod tests {
         assert_eq!(turns.enter(a, run(12), &wake, now.after(std::time::Duration::from_secs(1))), now, "it waits already");
         turns.leave(a, &run(13));
         assert_eq!(turns.len(), 5);
-        let order: Vec<u128> = std::iter::from_fn(|| turns.next()).map(|((run, _), _)| run.0.as_u128()).collect();
+        let order: Vec<u128> = std::iter::from_fn(|| turns.next(|_| true)).map(|((run, ..), _)| run.0.as_u128()).collect();
         assert_eq!(order, [11, 21, 12, 22, 14]);
         assert_eq!(turns.len(), 0);
         turns.enter(a, run(1), &wake, now);
         turns.leave_all(a, run(1).0);
-        assert!(turns.len() == 0 && turns.next().is_none());
+        assert!(turns.len() == 0 && turns.next(|_| true).is_none());
+    }
+
+    #[test]
+    fn whoever_waits_for_a_class_that_is_used_up_is_passed_over_and_keeps_his_place() {
+        let mut turns = Turns::default();
+        let now = Timestamp::from_micros(1);
+        let (a, b) = (RecipeId(Uuid::from_u128(1)), RecipeId(Uuid::from_u128(2)));
+        let run = |number, class| (RunId(Uuid::from_u128(number)), StepPath::from("s"), class);
+        let wake = Arc::new(Notify::new());
+        for (recipe, number, class) in
+            [(a, 11, GateClass::Write), (a, 12, GateClass::Read), (b, 21, GateClass::Write), (b, 22, GateClass::Read)]
+        {
+            turns.enter(recipe, run(number, class), &wake, now);
+        }
+        assert_eq!((turns.of(GateClass::Read), turns.of(GateClass::Write)), (2, 2));
+        let mut next = |class| turns.next(|open| open == class).map(|((run, ..), _)| run.0.as_u128());
+        assert_eq!([next(GateClass::Read), next(GateClass::Read), next(GateClass::Read)], [Some(12), Some(22), None]);
+        assert_eq!([next(GateClass::Write), next(GateClass::Write)], [Some(11), Some(21)]);
+        assert_eq!(turns.len(), 0);
     }
 }

@@ -3,6 +3,7 @@
 mod budgets;
 mod cancel;
 mod circuits;
+mod classes;
 mod clocks;
 mod fairness;
 mod health;

@@ -246,7 +246,7 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         };
         Action { pages: Some(Arc::new(pages)), ..action("list", |_| Effect::None) }
     };
-    let walk = {
+    let walk = |id, effect: fn(&Value) -> Effect| {
         let systems = Arc::clone(systems);
         let run = move |cx: Cx, input: Value| -> connector::Attempt {
             let systems = Arc::clone(&systems);
@@ -259,7 +259,7 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
                 Ok(Value::Null)
             })
         };
-        Action { run: Arc::new(run), ..action("walk", |_| Effect::None) }
+        Action { run: Arc::new(run), ..action(id, effect) }
     };
     vec![Connector {
         id: "sys",
@@ -296,7 +296,8 @@ fn connectors(systems: &Systems, began: Instant) -> Vec<Connector> {
         actions: vec![
             action("get", |_| Effect::None),
             list,
-            walk,
+            walk("walk", |_| Effect::None),
+            walk("send", |_| Effect::Idempotent),
             action("write", |_| Effect::Once).shaped(Shaped::by("object").writes("fields")),
             action("read", |_| Effect::None)
                 .output(json!({ "type": "object", "properties": { "record": { "type": "object" } } }))

@@ -80,11 +80,16 @@ impl Crm {
 
     /// Makes the connection.
     pub(crate) async fn connect(world: &World) {
+        // In half of the stories the limit is of the writes, which is all that is called here, and the connection has room.
+        let budget = match world.dice(2) {
+            0 => json!({ "in_flight": IN_FLIGHT }),
+            _ => json!({ "in_flight": IN_FLIGHT * 2, "writes": { "in_flight": IN_FLIGHT } }),
+        };
         let row = ConnectionRow {
             id: ConnectionId::new(world.now(), [1; 10]),
             name: CRM.to_owned(),
             connector: CRM.to_owned(),
-            config: json!({ "budget": { "in_flight": IN_FLIGHT } }),
+            config: json!({ "budget": budget }),
             sealed: Vec::new(),
             revision: 1,
             created_at: world.now(),

@@ -7,7 +7,7 @@ use axum::{
     extract::{Path, Query, State},
 };
 use serde::{Deserialize, Serialize};
-use store::{AuditId, AuditRow, GateClass, GateRow};
+use store::{AuditId, AuditRow, BudgetLimits, GateClass, GateRow};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{JsonBody, Page, health::ForecastOut, instant, read_instant, read_limit};
@@ -59,6 +59,17 @@ pub(crate) struct BudgetOut {
     forecast: ForecastOut,
     /// The other system asked us to wait until then.
     paused_until: Option<String>,
+    /// Limits of calls that only read, beside those above; null where they have none of their own.
+    reads: Option<ClassBudgetOut>,
+    /// The same of all other calls.
+    writes: Option<ClassBudgetOut>,
+}
+
+/// The limits of one class of a connection's calls; null means without limit.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ClassBudgetOut {
+    per_second: Option<f64>,
+    in_flight: Option<u32>,
 }
 
 /// What to do with a circuit.
@@ -119,6 +130,11 @@ fn circuit(row: &GateRow) -> CircuitOut {
     }
 }
 
+fn class(limits: &BudgetLimits) -> Option<ClassBudgetOut> {
+    let BudgetLimits { per_second, in_flight, .. } = *limits;
+    (per_second.is_some() || in_flight.is_some()).then_some(ClassBudgetOut { per_second, in_flight })
+}
+
 async fn known(app: &Shared, name: &str) -> Result<(), ApiError> {
     app.store().connection(name).await?.map(drop).ok_or_else(|| ApiError::not_found(format!("connection {name:?}")))
 }
@@ -136,6 +152,8 @@ async fn gates(app: &Shared, name: String) -> Result<Json<GatesOut>, ApiError> {
             day_left: view.day_left(now),
             forecast: ForecastOut::of(&view.forecast(now)),
             paused_until: paused.map(instant),
+            reads: class(&view.by_class[GateClass::Read as usize]),
+            writes: class(&view.by_class[GateClass::Write as usize]),
         },
         connection: name,
     }))

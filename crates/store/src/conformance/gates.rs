@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     AuditId, AuditRow, BudgetAsk, BudgetLease, BudgetLimits, ConnectionId, ConnectionRow, GateClass, GateRow, GateState, NewRun,
-    Then, Told, WaitingFor, WorkerId,
+    Then, Told, WaitingFor, WorkerId, class_budget,
 };
 
 fn open(name: &str) -> GateRow {
@@ -299,13 +299,21 @@ pub async fn a_removed_connection_is_forgotten(bed: Arc<dyn Bed>) {
         updated_at: at(0),
     };
     store.create_connection(connection.clone()).await.unwrap();
+    let of_classes = GateClass::ALL.map(|class| class_budget("crm", class));
     for name in ["crm", "erp"] {
         store.move_gate(&open(name), None).await.unwrap();
-        store.lease_budget(&BudgetAsk { connection: name.to_owned(), ..ask(1, TWO_A_SECOND, 1, 0) }).await.unwrap();
+    }
+    for name in ["crm", "crm_2", "erp", "erp/read"].into_iter().chain(of_classes.iter().map(String::as_str)) {
+        store.lease_budget(&BudgetAsk { connection: name.to_owned(), ..ask(1, TWO_A_SECOND, 10, 0) }).await.unwrap();
     }
     assert!(store.delete_connection(connection.id).await.unwrap());
     let left = store.gates().await.unwrap();
     assert_eq!(left.iter().map(|row| row.connection.as_str()).collect::<Vec<_>>(), ["erp"]);
     assert_eq!(store.budget("crm").await.unwrap(), None);
-    assert!(store.budget("erp").await.unwrap().is_some());
+    for name in &of_classes {
+        assert_eq!(store.budget(name).await.unwrap(), None, "{name}");
+    }
+    for name in ["crm_2", "erp", "erp/read"] {
+        assert!(store.budget(name).await.unwrap().is_some(), "{name}");
+    }
 }

@@ -42,7 +42,8 @@ impl Model {
         let Some(name) = name else { return false };
         self.outside.connections.remove(&name);
         self.outside.gates.retain(|(connection, _), _| *connection != name);
-        self.outside.budgets.remove(&name);
+        let of_classes = GateClass::ALL.map(|class| class_budget(&name, class));
+        self.outside.budgets.retain(|kept, _| *kept != name && !of_classes.contains(kept));
         self.outside.sign_ins.forget(&name, id);
         self.outside.shapes.retain(|(connection, _), _| *connection != id);
         self.revision += 1;
