@@ -57,7 +57,7 @@ pub(crate) struct Asker<'a> {
     pub(crate) background: bool,
 }
 
-/// A class with a limit of its own, or `None` for all others.
+/// A class with a limit of its own, or `None` for all other calls; where the store is asked, for the connection as a whole.
 pub(crate) type Lane = Option<GateClass>;
 
 /// What the store is asked for, in this order: nothing is taken of the connection for a call that its class holds back.
