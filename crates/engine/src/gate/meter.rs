@@ -188,6 +188,8 @@ impl Meter {
     /// What to ask the store for now: so many wait for it, and so many of them go as soon as it comes.
     pub(super) fn lease_ask(&mut self, key: String, worker: WorkerId, waiting: u32, at_once: u32, now: Timestamp) -> BudgetAsk {
         (self.ask_at, self.asked_at, self.promised) = (None, now, at_once);
+        // The store counts with these only, and may give the others to somebody else before its answer is here.
+        self.slots = self.slots.min(self.busy);
         let mut back = 0;
         if self.tokens > 0 && now > self.tokens_until {
             back = std::mem::take(&mut self.tokens);
