@@ -143,7 +143,7 @@ async function main() {
 
   text.replace("  - id: tell\n    do: log.write\n    with: { message: \"${ steps.count.text }\" }\n", "  - id: tell\n    do: \n");
   const actions = await text.ask(CompletionRequest.type, text.at("do: \n", 4));
-  assert.deepEqual(actions.map((item) => item.label), ["http.request", "log.write"]);
+  assert.deepEqual(actions.map((item) => item.label), ["file.read_rows", "http.request", "log.write"]);
   text.replace("do: \n", "do: log.write\n    with:\n      \n");
   const inputs = await text.ask(CompletionRequest.type, text.at("      \n", 6));
   assert.equal(inputs[0].label, "message");
