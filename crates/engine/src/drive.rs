@@ -1,6 +1,10 @@
 //! Drives one owned run: decide, make durable, act, again, until it ends or parks.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use connector::{Cx, Doubt, Effect, ErrorClass, Page, StepError};
 use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
@@ -13,6 +17,7 @@ use crate::{
     call::Ran,
     decide::{Attempt, GIVEN_UP, Next, RunState, decide},
     gate, health, measure,
+    payloads::Load,
     places::Place,
     program::{Own, Program},
     trace,
@@ -29,6 +34,8 @@ pub(crate) struct LiveRun {
     pub(crate) epoch: i64,
     /// What its commits need besides.
     pub(crate) about: About,
+    /// What its values take in memory.
+    pub(crate) load: Load,
     /// Its place among the runs in memory; given back when the run is dropped.
     pub(crate) slot: Place,
 }
@@ -100,6 +107,10 @@ pub(crate) async fn drive(engine: Arc<Engine>, mut run: LiveRun, mut next: Next)
             drop(commit(&engine, &mut run, Then::Queued { due_at }).await);
             break Left::Stopping;
         }
+        if run.state.in_flight.is_empty() && run.load.steps_aside() {
+            // The same: decided by whoever takes it up again.
+            break step_aside(&engine, &mut run).await;
+        }
         let decided = decide(&program, &mut run.state, engine.now());
         let then = match &decided {
             Next::End(then) => then.clone(),
@@ -159,8 +170,23 @@ fn leave(engine: &Engine, run: LiveRun, left: Left) {
         driven.remove(&run.state.id);
     }
     drop(driven);
-    drop(run.slot);
+    drop((run.slot, run.load));
     engine.slot_freed();
+}
+
+/// Leaves memory to others: the run is due at once, for this process when it holds less, and for others.
+async fn step_aside(engine: &Engine, run: &mut LiveRun) -> Left {
+    match commit(engine, run, Then::Queued { due_at: engine.now() }).await {
+        Ok(Committed::Done) => {
+            metrics::counter!("liaison_runs_stepped_aside_total").increment(1);
+            tracing::debug!(run.id = %run.state.id, recipe = &*run.program.slug, "run.step_aside");
+            engine.backlog.fetch_add(1, Ordering::Relaxed);
+            engine.live.changed(run.state.id);
+            Left::Parked
+        }
+        Ok(Committed::LeaseLost) => Left::LeaseLost,
+        Err(Stopped) => Left::Stopping,
+    }
 }
 
 fn worth_waiting(engine: &Engine, reason: WaitingFor, pause: Duration) -> bool {
@@ -179,7 +205,10 @@ async fn commit(engine: &Engine, run: &mut LiveRun, then: Then) -> Result<Commit
     let only_looked = entries.is_empty() && beside.is_empty() && then.due_at().is_some();
     let chunk = match engine.pack(&entries, &mut beside) {
         Ok(_) if only_looked => Vec::new(),
-        Ok(chunk) => chunk,
+        Ok((chunk, weights)) => {
+            run.load.add(weights);
+            chunk
+        }
         Err(error) => {
             tracing::error!(run.id = %run.state.id, recipe = &*run.program.slug, worker = run.owner.0, %error, "run.commit: entries could not be written");
             return Err(Stopped);

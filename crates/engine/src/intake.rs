@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 use sha2::{Digest, Sha256};
 use store::{
     Accepted, Ending, Entry, ErrorRecord, EventKey, Lane, NewRun, Parent, RecipeId, RunId, RunStatus, StoreError, Then,
-    Timestamp, Via,
+    Timestamp, Via, Weights,
 };
 
 use crate::{
@@ -190,7 +190,7 @@ impl Engine {
             _ => Then::Queued { due_at: now },
         };
         let kept = Kept { key, label, lane, parent: None };
-        self.new_run(recipe, &event, &state, &state.pending, &then, kept).map(|(run, _)| Some(run))
+        self.new_run(recipe, &event, &state, &state.pending, &then, kept).map(|(run, ..)| Some(run))
     }
 
     /// Runs that were accepted in bulk and wait in the store.
@@ -212,7 +212,7 @@ impl Engine {
         entries: &[Entry],
         then: &Then,
         kept: Kept,
-    ) -> Result<(NewRun, About), StoreError> {
+    ) -> Result<(NewRun, About, Weights), StoreError> {
         let Kept { key, label, lane, parent } = kept;
         let mut about = About {
             recipe: recipe.row.id,
@@ -223,7 +223,7 @@ impl Engine {
         };
         let mut beside = self.besides(&recipe.program, state, &mut about, entries, then);
         self.note_forgetting(&recipe.program, &mut beside);
-        let chunk = self.pack(entries, &mut beside)?;
+        let (chunk, weights) = self.pack(entries, &mut beside)?;
         let run = NewRun {
             id: state.id,
             recipe: recipe.row.id,
@@ -241,7 +241,7 @@ impl Engine {
             parent,
             beside,
         };
-        Ok((run, about))
+        Ok((run, about, weights))
     }
 
     /// What the recipe makes of an event before its first step; `None` when its trigger does not want it.
@@ -312,7 +312,7 @@ impl Engine {
             Entry::Ended { out, .. } => out.clone(),
             _ => None,
         });
-        let (run, about) = self.new_run(&recipe, &event, &state, &entries, &then, kept).map_err(IntakeError::Store)?;
+        let (run, about, weights) = self.new_run(&recipe, &event, &state, &entries, &then, kept).map_err(IntakeError::Store)?;
         let owner = run.owner;
         state.journal.next_seq = 1;
         let changes_others = !run.beside.is_empty();
@@ -338,7 +338,8 @@ impl Engine {
             self.wake_at(now);
         }
         if let Some(slot) = slot {
-            let run = LiveRun { program: Arc::clone(&recipe.program), state, owner, epoch: 1, about, slot };
+            let load = self.payloads.load(id, recipe.row.id, weights);
+            let run = LiveRun { program: Arc::clone(&recipe.program), state, owner, epoch: 1, about, load, slot };
             self.go_on(run, next);
         } else if let Some(due) = then.due_at() {
             if matches!(then, Then::Queued { .. }) {
@@ -356,7 +357,7 @@ impl Engine {
     /// one waits there too, unless all that wait are of recipes that have their share. A sender is held
     /// a moment for room, which paces it to what gets done.
     async fn room(&self, recipe: RecipeId) -> Option<Place> {
-        if !self.settings.works {
+        if !self.settings.works || self.payloads.holds_back(recipe) {
             return None;
         }
         let room = async {

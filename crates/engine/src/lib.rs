@@ -31,6 +31,7 @@ mod live;
 pub mod measure;
 mod not_yet;
 pub mod operations;
+mod payloads;
 mod places;
 mod poll;
 mod program;
@@ -130,6 +131,7 @@ pub struct Engine {
     /// Tells whoever watches that a run changed.
     pub live: Live,
     pub(crate) places: Arc<places::Places>,
+    pub(crate) payloads: Arc<payloads::Payloads>,
     pub(crate) slots_taken: AtomicUsize,
     /// The worker found no place when it last looked.
     pub(crate) starved: AtomicBool,
@@ -188,6 +190,7 @@ impl Engine {
             gates: gate::Gates::default(),
             health: health::Memory::default(),
             places: places::Places::new(parts.settings.runs_in_flight_max, parts.settings.recipe_share),
+            payloads: payloads::Payloads::new(parts.settings.payloads_in_memory_bytes_max, parts.settings.runs_in_flight_max),
             slots_taken: AtomicUsize::new(0),
             starved: AtomicBool::new(false),
             driven: Mutex::default(),
@@ -324,6 +327,12 @@ impl Engine {
     #[must_use]
     pub fn runs_in_memory(&self) -> usize {
         self.slots_taken.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of JSON that the values of these runs take together.
+    #[must_use]
+    pub fn payload_bytes_in_memory(&self) -> u64 {
+        self.payloads.held()
     }
 
     /// How many runs wait in the store, as far as this process knows.

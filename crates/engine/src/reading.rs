@@ -3,7 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use store::{
-    Apart, BlobId, CLAIM_CHUNKS_MAX, Chunk, Claim, Entry, Field, Journal, JournalReader, RunId, StepPath, StoreError, open_chunk,
+    Apart, BlobId, CLAIM_CHUNKS_MAX, Chunk, Claim, Entry, Field, Journal, JournalReader, RunId, StepPath, StoreError, Weights,
+    open_chunk,
 };
 
 use crate::{Engine, program::Program};
@@ -12,8 +13,9 @@ use crate::{Engine, program::Program};
 pub(crate) const PART_CHUNKS: u32 = 64;
 
 impl Engine {
-    /// The journal a claimed run goes on from. Values that nothing in its recipe reads any more are null.
-    pub(crate) async fn take_journal(&self, claim: &Claim, program: &Program) -> Result<Journal, StoreError> {
+    /// The journal a claimed run goes on from, and what its values weigh. Values that nothing in its recipe reads any
+    /// more are null.
+    pub(crate) async fn take_journal(&self, claim: &Claim, program: &Program) -> Result<(Journal, Weights), StoreError> {
         let mut reader = JournalReader::default();
         for (seq, chunk) in &claim.chunks {
             reader.take(*seq, chunk)?;
@@ -27,7 +29,7 @@ impl Engine {
             (Field::Out, Some(path)) => path.ends_with(']') || program.reads_output(crate::id_of(path)),
             _ => true,
         };
-        self.filled(reader, wanted).await
+        self.weighed(reader, wanted).await
     }
 
     /// A run's journal, read from the store.
@@ -70,14 +72,25 @@ impl Engine {
 
     async fn filled(
         &self,
-        mut reader: JournalReader,
+        reader: JournalReader,
         wanted: impl Fn(Field, Option<&StepPath>) -> bool,
     ) -> Result<Journal, StoreError> {
+        self.weighed(reader, wanted).await.map(|(journal, _)| journal)
+    }
+
+    async fn weighed(
+        &self,
+        mut reader: JournalReader,
+        wanted: impl Fn(Field, Option<&StepPath>) -> bool,
+    ) -> Result<(Journal, Weights), StoreError> {
         let mut fetched = HashMap::new();
+        let mut weights = reader.take_weights();
         for id in reader.missing(wanted) {
-            fetched.insert(id, self.payload(id).await?);
+            let (value, bytes) = self.weighed_payload(id).await?;
+            weights.add_value(&value, bytes);
+            fetched.insert(id, value);
         }
-        reader.finish(&fetched)
+        Ok((reader.finish(&fetched)?, weights))
     }
 
     /// Shows the entries of a run's journal from chunk `from` on, with the values kept apart of those that

@@ -66,6 +66,8 @@ pub struct EngineSettings {
     pub event_bytes_max: usize,
     /// A value of a run that takes more bytes as JSON is kept apart from its journal.
     pub payload_inline_bytes_max: usize,
+    /// The values of all runs in memory may take so many bytes as JSON before those that hold much step aside.
+    pub payloads_in_memory_bytes_max: u64,
     /// One file may be so large.
     pub file_bytes_max: u64,
     /// All kept content together may take so many bytes, compressed, before new files are refused.
@@ -106,6 +108,7 @@ impl Default for EngineSettings {
             retention: crate::Retention::default(),
             event_bytes_max: 2 * 1024 * 1024,
             payload_inline_bytes_max: 256 * 1024,
+            payloads_in_memory_bytes_max: 128 * 1024 * 1024,
             file_bytes_max: 1024 * 1024 * 1024,
             blobs_bytes_max: 20 * 1024 * 1024 * 1024,
             blob_grace: Duration::from_secs(3600),

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use serde_json::Value as Json;
 use store::{
     Accepted, Beside, BlobId, BlobRef, Committed, Entry, NewRun, Packed, ReplayedLetter, RunCommit, RunId, StoreError, Timestamp,
-    pack_chunk, put_blob, read_blob,
+    Weights, pack_chunk, put_blob, read_blob,
 };
 
 use crate::{Engine, files::kept};
@@ -16,17 +16,17 @@ use crate::{Engine, files::kept};
 const SWEEP_BLOBS_MAX: u32 = 500;
 
 impl Engine {
-    /// Entries as a chunk. What is too large for it is added to `beside`, with its content: it must be
-    /// kept ([`Engine::keep_blobs`]) before the chunk is written.
-    pub(crate) fn pack(&self, entries: &[Entry], beside: &mut Vec<Beside>) -> Result<Vec<u8>, StoreError> {
+    /// Entries as a chunk, and what their values weigh. What is too large for it is added to `beside`, with its content:
+    /// it must be kept ([`Engine::keep_blobs`]) before the chunk is written.
+    pub(crate) fn pack(&self, entries: &[Entry], beside: &mut Vec<Beside>) -> Result<(Vec<u8>, Weights), StoreError> {
         let mut files = BTreeSet::new();
         let look = |text: &[u8]| self.addresses.files_in(text, &mut files);
-        let Packed { bytes, mut blobs } = pack_chunk(entries, self.settings.payload_inline_bytes_max, look)?;
+        let Packed { bytes, mut blobs, weights } = pack_chunk(entries, self.settings.payload_inline_bytes_max, look)?;
         blobs.extend(kept(files));
         if !blobs.is_empty() {
             beside.push(Beside::Refers(blobs));
         }
-        Ok(bytes)
+        Ok((bytes, weights))
     }
 
     /// Keeps the contents a transition refers to.
@@ -84,7 +84,7 @@ impl Engine {
     /// Packs entries that are appended outside of a commit, and keeps what is large in them for the run.
     pub(crate) async fn pack_for(&self, run: RunId, entries: &[Entry]) -> Result<Vec<u8>, StoreError> {
         let mut beside = Vec::new();
-        let chunk = self.pack(entries, &mut beside)?;
+        let (chunk, _) = self.pack(entries, &mut beside)?;
         self.keep_blobs(&beside).await?;
         for change in beside {
             if let Beside::Refers(blobs) = change {
@@ -100,9 +100,14 @@ impl Engine {
     /// # Errors
     /// When the store does not answer or the content is damaged.
     pub async fn payload(&self, id: BlobId) -> Result<Arc<Json>, StoreError> {
+        self.weighed_payload(id).await.map(|(value, _)| value)
+    }
+
+    /// Also gives its bytes as JSON text.
+    pub(crate) async fn weighed_payload(&self, id: BlobId) -> Result<(Arc<Json>, u64), StoreError> {
         let content = read_blob(&self.store, id).await?;
         serde_json::from_slice(&content)
-            .map(Arc::new)
+            .map(|value| (Arc::new(value), content.len() as u64))
             .map_err(|error| StoreError::Corrupt(format!("the content {id} is no value of a run: {error}")))
     }
 }

@@ -121,6 +121,12 @@ async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
         let _ = engine.backlog.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |known| Some(known.saturating_sub(taken)));
     }
     for (claim, free) in claims.into_iter().zip(free) {
+        // Those before it may have filled the memory.
+        if engine.payloads.holds_back(claim.recipe) {
+            let due_at = engine.now().after(engine.settings.poll_interval);
+            write_back(engine, &claim, owner, (Vec::new(), Then::Queued { due_at })).await;
+            continue;
+        }
         let place = engine.places.give(free, claim.recipe);
         take_up(engine, claim, owner, place).await;
     }
@@ -149,15 +155,19 @@ async fn claim(engine: &Arc<Engine>) -> Result<Option<Duration>, StoreError> {
 /// What one claim may fill.
 struct Room {
     free: Vec<Free>,
-    /// Recipes that have their share.
+    /// Recipes that have their share, of places or of memory.
     busy: Vec<RecipeId>,
 }
 
 impl Room {
     fn of(engine: &Engine) -> Self {
         let mut free: Vec<Free> = std::iter::from_fn(|| engine.places.try_free()).take(CLAIM_MAX as usize).collect();
-        let (busy, each) = engine.places.busy(free.len());
-        free.truncate(each);
+        let (mut busy, each) = engine.places.busy(free.len());
+        let (held_back, room) = engine.payloads.room();
+        free.truncate(each.min(room));
+        busy.extend(held_back);
+        busy.sort_unstable();
+        busy.dedup();
         Self { free, busy }
     }
 }
@@ -170,18 +180,19 @@ async fn take_up(engine: &Arc<Engine>, claim: Claim, owner: WorkerId, slot: Plac
         Ok((program, journal))
     };
     let taken = taken.await;
-    if let (Some(caller), Ok((_, journal))) = (&claim.parent, &taken)
+    if let (Some(caller), Ok((_, (journal, _)))) = (&claim.parent, &taken)
         && engine.follows_cancelled(claim.id, caller.run, journal).await
     {
         return;
     }
     match taken {
-        Ok((program, journal)) => match prepare(engine, &claim, &program, journal).await {
+        Ok((program, (journal, weights))) => match prepare(engine, &claim, &program, journal).await {
             Ok((mut state, about)) => {
                 state.seat = Some(Seat::of(engine, claim.recipe, claim.id, about.via));
                 engine.live.changed(claim.id);
                 let state = Box::new(state);
-                engine.go_on(LiveRun { program, state, owner, epoch: claim.epoch, about, slot }, Next::InFlight);
+                let load = engine.payloads.load(claim.id, claim.recipe, weights);
+                engine.go_on(LiveRun { program, state, owner, epoch: claim.epoch, about, load, slot }, Next::InFlight);
             }
             Err(error) => give_back(engine, &claim, owner, error).await,
         },
@@ -210,7 +221,7 @@ async fn give_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, error: 
     metrics::counter!("liaison_take_up_failed_total").increment(1);
     tracing::error!(run.id = %claim.id, %error, "run.take_up: the run cannot go on");
     let now = engine.now();
-    let (entries, then) = if matches!(error, StoreError::Unavailable(_)) {
+    let step = if matches!(error, StoreError::Unavailable(_)) {
         (Vec::new(), Then::Queued { due_at: now.after(LATER) })
     } else {
         let error = Box::new(ErrorRecord {
@@ -226,6 +237,11 @@ async fn give_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, error: 
         let ended = Entry::Ended { at: now, how: Ending::Failed, out: None, err: Some(error.clone()), by: None };
         (vec![ended], Then::Failed { at: now, error })
     };
+    write_back(engine, claim, owner, step).await;
+}
+
+/// Puts a claimed run that nobody drives back into the store.
+async fn write_back(engine: &Arc<Engine>, claim: &Claim, owner: WorkerId, (entries, then): (Vec<Entry>, Then)) {
     let chunk = if entries.is_empty() { Ok(Vec::new()) } else { store::write_chunk(&entries) };
     let Ok(chunk) = chunk else { return };
     let seq = match engine.store.next_seq(claim.id).await {

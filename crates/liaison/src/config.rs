@@ -156,6 +156,8 @@ settings! {
     stop_patience: Span = "\"20s\"" ["LIAISON_STOP_PATIENCE"];
     /// An event, an input or an output of more bytes is kept apart from its run's journal and travels by reference.
     payload_inline_bytes_max: usize = "262144" ["LIAISON_PAYLOAD_INLINE_BYTES_MAX"];
+    /// The data of all runs in memory may take so many bytes as JSON before runs that hold much of it wait in the store; the process takes some times as much.
+    payloads_in_memory_bytes_max: u64 = "134217728" ["LIAISON_PAYLOADS_IN_MEMORY_BYTES_MAX"];
     /// One file that a download or a webhook brings may have so many bytes.
     file_bytes_max: u64 = "1073741824" ["LIAISON_FILE_BYTES_MAX"];
     /// All files and large values together may take so many bytes, compressed, before new files are refused.
@@ -309,6 +311,7 @@ impl Config {
             shape_patience: span(layer.shape_patience, default.shape_patience),
             retention: retention(layer, default.retention),
             payload_inline_bytes_max: layer.payload_inline_bytes_max.unwrap_or(default.payload_inline_bytes_max),
+            payloads_in_memory_bytes_max: layer.payloads_in_memory_bytes_max.unwrap_or(default.payloads_in_memory_bytes_max),
             file_bytes_max: layer.file_bytes_max.unwrap_or(default.file_bytes_max),
             blobs_bytes_max: layer.blobs_bytes_max.unwrap_or(default.blobs_bytes_max),
             blob_grace: span(layer.blob_grace, default.blob_grace),

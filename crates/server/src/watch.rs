@@ -30,6 +30,13 @@ pub(crate) async fn metrics(State(app): State<Shared>) -> Response {
     gather(&app).await;
     metrics::gauge!("liaison_runs_in_memory").set(as_f64(app.engine.runs_in_memory()));
     metrics::gauge!("liaison_runs_in_memory_max").set(as_f64(app.engine.settings().runs_in_flight_max));
+    #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+    for (name, bytes) in [
+        ("liaison_payload_bytes_in_memory", app.engine.payload_bytes_in_memory()),
+        ("liaison_payload_bytes_in_memory_max", app.engine.settings().payloads_in_memory_bytes_max),
+    ] {
+        metrics::gauge!(name).set(bytes as f64);
+    }
     metrics::gauge!("liaison_runs_backlog").set(f64::from(app.engine.backlog()));
     metrics::gauge!("liaison_lease_age_seconds").set(app.engine.lease_state().ago.as_secs_f64());
     if app.engine.settings().works {

@@ -28,6 +28,7 @@ mod replay;
 mod rows;
 mod state;
 mod stream;
+mod weights;
 mod whole;
 
 use std::{
@@ -46,6 +47,7 @@ pub use reader::JournalReader;
 pub use rows::{LoopRows, Row, for_each_row};
 pub use state::{IllegalEntry, StepState};
 pub use stream::{Stream, file_path, filled_by, page_path};
+pub use weights::{WEIGHED_BYTES_MIN, Weights};
 pub use whole::JournalCheck;
 
 use crate::{RunId, Timestamp, Via};

@@ -69,8 +69,9 @@ pub use crate::{
     inbound::{InboundBounds, InboundFilter, InboundRow, Verdict},
     journal::{
         Apart, Caught, Chunk, Doubted, EarlierError, Ending, Entry, ErrorRecord, Field, ITEMS_FAILED, IllegalEntry, Journal,
-        JournalCheck, JournalReader, Lived, LoopRows, Packed, PathMap, PathSet, Row, StepPath, StepState, Stream, file_path,
-        filled_by, for_each_row, open_chunk, pack_chunk, page_path, read_chunk, write_chunk,
+        JournalCheck, JournalReader, Lived, LoopRows, Packed, PathMap, PathSet, Row, StepPath, StepState, Stream,
+        WEIGHED_BYTES_MIN, Weights, file_path, filled_by, for_each_row, open_chunk, pack_chunk, page_path, read_chunk,
+        write_chunk,
     },
     master::MasterKey,
     operation::{

@@ -11,6 +11,7 @@ mod idle;
 mod keys;
 mod late;
 mod leases;
+mod memory;
 mod moved;
 mod parked;
 mod patched;

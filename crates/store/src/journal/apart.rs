@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::{
-    Entry,
+    Entry, Weights,
     chunk::{compressed, plain_of},
 };
 use crate::{BlobId, BlobRef, StoreError};
@@ -67,6 +67,8 @@ pub struct Packed {
     pub bytes: Vec<u8>,
     /// The values kept apart.
     pub blobs: Vec<BlobRef>,
+    /// What all values weigh.
+    pub weights: Weights,
 }
 
 /// Packs entries for the store, values of more than `inline_max` bytes apart. `look` sees every byte of
@@ -75,11 +77,11 @@ pub struct Packed {
 /// # Errors
 /// [`StoreError::Corrupt`] when an entry cannot be written as JSON, which no value of ours causes.
 pub fn pack_chunk(entries: &[Entry], inline_max: usize, mut look: impl FnMut(&[u8])) -> Result<Packed, StoreError> {
-    let (plain, longest) = written(entries)?;
+    let (plain, longest, weights) = written(entries)?;
     look(&plain);
     // A value is no longer than its entry. Most chunks have none that is large, and are written once.
     if longest <= inline_max && plain.len() <= CHUNK_INLINE_BYTES_MAX {
-        return Ok(Packed { bytes: compressed(plain), blobs: Vec::new() });
+        return Ok(Packed { bytes: compressed(plain), blobs: Vec::new(), weights });
     }
     drop(plain);
     let mut limit = inline_max;
@@ -87,15 +89,15 @@ pub fn pack_chunk(entries: &[Entry], inline_max: usize, mut look: impl FnMut(&[u
         let (chunk, blobs) = part(entries, limit)?;
         let plain = if chunk.apart.is_empty() { text(entries)? } else { text(&chunk)? };
         if plain.len() <= CHUNK_INLINE_BYTES_MAX || limit <= INLINE_BYTES_MIN {
-            return Ok(Packed { bytes: compressed(plain), blobs });
+            return Ok(Packed { bytes: compressed(plain), blobs, weights });
         }
         limit = (limit / 4).max(INLINE_BYTES_MIN);
     }
 }
 
-/// The entries as JSON text, and the length of the longest of them.
-fn written(entries: &[Entry]) -> Result<(Vec<u8>, usize), StoreError> {
-    let (mut plain, mut longest) = (Vec::with_capacity(INLINE_BYTES_MIN), 0);
+/// The entries as JSON text, the length of the longest of them, and what their values weigh.
+fn written(entries: &[Entry]) -> Result<(Vec<u8>, usize, Weights), StoreError> {
+    let (mut plain, mut longest, mut weights) = (Vec::with_capacity(INLINE_BYTES_MIN), 0, Weights::default());
     plain.push(b'[');
     for (place, entry) in entries.iter().enumerate() {
         if place > 0 {
@@ -103,10 +105,12 @@ fn written(entries: &[Entry]) -> Result<(Vec<u8>, usize), StoreError> {
         }
         let before = plain.len();
         serde_json::to_writer(&mut plain, entry).map_err(|error| StoreError::Corrupt(error.to_string()))?;
-        longest = longest.max(plain.len() - before);
+        let bytes = plain.len() - before;
+        longest = longest.max(bytes);
+        weights.add(entry, bytes);
     }
     plain.push(b']');
-    Ok((plain, longest))
+    Ok((plain, longest, weights))
 }
 
 /// The entries without their large values, and those.
@@ -143,15 +147,21 @@ fn part(entries: &[Entry], limit: usize) -> Result<(Chunk, Vec<BlobRef>), StoreE
 /// # Errors
 /// [`StoreError::Corrupt`] when the bytes are not a chunk.
 pub fn open_chunk(bytes: &[u8]) -> Result<Chunk, StoreError> {
+    open_weighed(bytes).map(|(chunk, _)| chunk)
+}
+
+/// Also gives how many bytes of JSON text it is.
+pub(super) fn open_weighed(bytes: &[u8]) -> Result<(Chunk, usize), StoreError> {
     let plain = plain_of(bytes)?;
     let unreadable = |error: serde_json::Error| StoreError::Corrupt(format!("a journal chunk cannot be read: {error}"));
     if plain.first() != Some(&b'{') {
-        return Ok(Chunk { apart: Vec::new(), entries: serde_json::from_slice(&plain).map_err(unreadable)? });
+        let entries = serde_json::from_slice(&plain).map_err(unreadable)?;
+        return Ok((Chunk { apart: Vec::new(), entries }, plain.len()));
     }
     let chunk: Chunk = serde_json::from_slice(&plain).map_err(unreadable)?;
     match chunk.apart.iter().find(|apart| apart.entry >= chunk.entries.len()) {
         Some(apart) => Err(StoreError::Corrupt(format!("a journal chunk has no entry {}", apart.entry))),
-        None => Ok(chunk),
+        None => Ok((chunk, plain.len())),
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value as Json;
 
-use super::{Field, Journal, StepPath, StepState, open_chunk};
+use super::{Field, Journal, StepPath, StepState, Weights, apart::open_weighed};
 use crate::{BlobId, StoreError};
 
 /// Chunks between two looks for values that nothing refers to any more.
@@ -21,6 +21,7 @@ pub struct JournalReader {
     /// A stand-in for each value kept apart, by its address, with the content it stands for.
     apart: HashMap<usize, (Arc<Json>, BlobId)>,
     since_forgotten: u32,
+    weights: Weights,
 }
 
 fn place(value: &Arc<Json>) -> usize {
@@ -33,12 +34,15 @@ impl JournalReader {
     /// # Errors
     /// [`StoreError::Corrupt`] when it cannot be read, is not the next, or says what may not follow.
     pub fn take(&mut self, seq: i32, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut chunk = open_chunk(bytes)?;
+        let (mut chunk, size) = open_weighed(bytes)?;
         for apart in chunk.apart {
             let value = Arc::new(Json::Null);
             self.apart.insert(place(&value), (Arc::clone(&value), apart.sha256));
             chunk.entries[apart.entry].set(apart.field, value);
         }
+        // What each of them takes is not known any more.
+        let each = size / chunk.entries.len().max(1);
+        chunk.entries.iter().for_each(|entry| self.weights.add(entry, each));
         Journal::take(&mut self.journal, seq, chunk.entries)?;
         self.since_forgotten += 1;
         if self.since_forgotten == FORGET_EVERY {
@@ -65,6 +69,11 @@ impl JournalReader {
             });
         }
         missing
+    }
+
+    /// What the values weigh that were read so far, without those kept apart.
+    pub fn take_weights(&mut self) -> Weights {
+        std::mem::take(&mut self.weights)
     }
 
     /// The journal, with the values that were fetched; others kept apart are null.
