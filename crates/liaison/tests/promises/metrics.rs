@@ -176,6 +176,26 @@ async fn one_process(moved: &mut BTreeSet<String>) {
     watcher.until(&schedule, moved).await;
 }
 
+/// Runs that hold more together than memory is there for: the third is larger than its recipe let expect.
+async fn heavy(moved: &mut BTreeSet<String>) {
+    let target = Target::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bounds = ["--payloads-in-memory-bytes-max", "20000", "--runs-in-flight-max", "4"];
+    let server = Process::serve_with(folder.path(), &bounds);
+    let mut watcher = Watcher::new(&server);
+    let (first, second) = (call(&target, 1, "PUT"), call(&target, 2, "PUT").replace("steps:\n", "").replace("id: s", "id: t"));
+    recipe(&server, "heavy", &format!("trigger: {{ from: webhook }}\n{first}{second}")).await;
+    target.hold(1);
+    for bytes in [6_000, 6_000, 15_000] {
+        let (status, told) = send(&server, "heavy", &json!({ "text": "x".repeat(bytes) }).to_string()).await;
+        assert_eq!(status, 202, "{told}");
+    }
+    target.wait_for(3).await;
+    watcher.until(&["liaison_payload_bytes_in_memory"], moved).await;
+    target.release();
+    watcher.until(&["liaison_runs_stepped_aside_total"], moved).await;
+}
+
 /// Runs whose time is over, and the room they leave.
 async fn aging(moved: &mut BTreeSet<String>) {
     let folder = tempfile::tempdir().unwrap();
@@ -273,6 +293,7 @@ const OF_OUTSIDE_SYSTEMS: [&str; 4] = [
 async fn every_documented_metric_moves_when_what_it_counts_happens() {
     let mut moved = BTreeSet::new();
     one_process(&mut moved).await;
+    heavy(&mut moved).await;
     aging(&mut moved).await;
     two_processes(&mut moved).await;
     bad_database(&mut moved).await;
