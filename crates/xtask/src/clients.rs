@@ -27,6 +27,15 @@ pub(crate) fn chromium() -> anyhow::Result<Environment> {
     }
 }
 
+/// What sets the clock of one process only, for the test of machines whose clocks are apart.
+pub(crate) fn faketime() -> anyhow::Result<()> {
+    let there = || shell::find("faketime").is_some();
+    if !(there() || shell::installs("faketime") && there()) {
+        bail!("a test of wrong clocks needs faketime: install it (Debian: faketime)");
+    }
+    Ok(())
+}
+
 /// Vendors' packages for Python, in virtual environments, when a test lists any. Some only live with libraries that the
 /// others have outgrown, so they have an environment of their own.
 pub(crate) fn python() -> anyhow::Result<Environment> {

@@ -91,6 +91,7 @@ fn tests(arguments: &[String]) -> anyhow::Result<()> {
     let mut environment = vec![(postgres::URL_VARIABLE, server.url.clone())];
     environment.push(("LIAISON_SIM_SEEDS", SIMULATED_STORIES.to_owned()));
     environment.extend(clients::chromium()?);
+    clients::faketime()?;
     environment.extend(clients::python()?);
     environment.extend(clients::node()?);
     if shell::says("cargo", &["nextest", "--version"]).is_some() {

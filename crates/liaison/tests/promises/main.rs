@@ -50,6 +50,7 @@ mod several;
 mod several_events;
 mod shapes;
 mod signatures;
+mod skew;
 mod streams;
 mod terminal;
 mod tested;

@@ -13,7 +13,7 @@ use crate::harness::Process;
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients");
 
 /// The headers a library signs a wish with.
-fn sign(language: &str, wish: &Value) -> Vec<(String, String)> {
+pub(crate) fn sign(language: &str, wish: &Value) -> Vec<(String, String)> {
     let told = |name: &str| {
         std::env::var(name)
             .unwrap_or_else(|_| panic!("set {name}, or run `cargo xtask test`, which installs the vendors' libraries"))
@@ -35,12 +35,14 @@ fn sign(language: &str, wish: &Value) -> Vec<(String, String)> {
     headers.into_iter().map(|(name, value)| (name, value.as_str().unwrap_or_default().to_owned())).collect()
 }
 
+/// Seconds since 1970.
 #[expect(clippy::disallowed_methods, reason = "signed times are compared with the machine's clock")]
-fn now_s() -> u64 {
+pub(crate) fn now_s() -> u64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
 }
 
-async fn send(server: &Process, slug: &str, headers: &[(String, String)], body: &str) -> (u16, Value) {
+/// Sends a request to the webhook of a recipe.
+pub(crate) async fn send(server: &Process, slug: &str, headers: &[(String, String)], body: &str) -> (u16, Value) {
     #[expect(clippy::disallowed_methods, reason = "a test calls its own server")]
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(20)).build().unwrap();
     let mut request = client.post(format!("http://{}/hooks/{slug}", server.address)).header("content-type", "application/json");
