@@ -125,6 +125,9 @@ impl Engine {
     }
 
     async fn turn(self: &Arc<Self>, operation: &Operation) -> Result<(Vec<ItemOutcome>, Timestamp), StoreError> {
+        if operation.state == OperationState::Stopped {
+            return Ok((self.settle_begun(operation).await?, self.now()));
+        }
         let handled = operation.done + operation.failed;
         let first = u32::try_from(operation.first - handled).unwrap_or(0);
         if operation.first > 0 && first == 0 && handled < operation.total {
@@ -147,6 +150,24 @@ impl Engine {
             None => Duration::ZERO,
         };
         Ok((outcomes.into_iter().flatten().collect(), self.now().after(pause)))
+    }
+
+    /// Of an operation that was stopped: what became of the runs somebody began with and never told of. Those that were
+    /// not dealt with are left alone.
+    async fn settle_begun(&self, operation: &Operation) -> Result<Vec<ItemOutcome>, StoreError> {
+        let mut outcomes = Vec::new();
+        for item in self.store.operation_items(operation.id, Some(ItemState::Begun), None, BATCH_MAX).await? {
+            let outcome = match self.find(item.run).await {
+                Ok(row) if moved_on(&row, &item).is_some() => self.done_before(operation.kind, &row).await,
+                Ok(_) => Err(ControlError::NotNow("The operation was stopped before it dealt with this run.".to_owned())),
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Err(ControlError::Store(error)) => return Err(error),
+                outcome => outcomes.push(ItemOutcome { run: item.run, outcome: outcome.map_err(|error| sentence(&error)) }),
+            }
+        }
+        Ok(outcomes)
     }
 
     /// Looks how the first runs went: the rest goes when all ended well, and is left alone when one did not.

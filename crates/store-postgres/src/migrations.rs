@@ -22,6 +22,7 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (18, "shapes", include_str!("../../../migrations/postgres/0018_shapes.sql")),
     (19, "lent", include_str!("../../../migrations/postgres/0019_lent.sql")),
     (20, "journal", include_str!("../../../migrations/postgres/0020_journal.sql")),
+    (21, "begun", include_str!("../../../migrations/postgres/0021_begun.sql")),
 ];
 
 #[cfg(test)]

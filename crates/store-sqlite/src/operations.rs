@@ -98,7 +98,8 @@ pub(crate) async fn take(
 ) -> Result<Option<Operation>, StoreError> {
     let row = sqlx::query(AssertSqlSafe(format!(
         "update operations set owner = ?1, lease_until = ?2 where id = ( \
-           select id from operations where state = 0 and next_at <= ?3 \
+           select id from operations where next_at <= ?3 and (state = 0 or (state = 3 \
+             and id in (select operation_id from operation_items where state = 1))) \
            and (owner is null or owner = ?1 or lease_until <= ?3 \
              or not exists (select 1 from workers w where w.id = operations.owner)) order by next_at, id limit 1 \
          ) returning {COLUMNS}"

@@ -102,7 +102,7 @@ macro_rules! conformance {
                 a_dead_letter_is_replayed_once, a_replay_and_a_resume;
             causes: failures_are_sorted, causes_are_counted, causes_by_hour, a_cause_is_of_one_failure, resumed_under_another_version;
             operations: an_operation_is_kept, named_runs_are_taken, too_many_are_refused, a_called_run_goes_with_its_caller, one_process_at_a_time,
-                each_run_counts_once, paused_and_stopped;
+                each_run_counts_once, paused_and_stopped, stopped_with_runs_begun;
             recipes: the_first_version, the_next_version, the_same_text_again, a_stale_author, two_authors_at_once,
                 reading_versions, switched_on_and_off, what_cannot_be_switched_on, switched_on_unless_others_moved, active_recipes_with_their_texts,
                 the_catalogue_changes, a_schedule_never_goes_back, recipes_by_slug;

@@ -210,8 +210,8 @@ pub trait Store: Pages + Gates + SignIns + DataKeys + Watch + Alarms + Care + Bl
     /// the true total; `None` when the selection takes more than [`OPERATION_RUNS_MAX`], and then nothing is kept.
     async fn create_operation(&self, operation: &Operation, selection: &Selection) -> Result<Option<Operation>, StoreError>;
 
-    /// Takes a running operation whose next batch is due and that nobody else has under way, until
-    /// `lease_until`.
+    /// Takes an operation whose next batch is due and that nobody else has under way, until `lease_until`: one that is
+    /// running, or one that was stopped with runs begun whose outcome nobody told.
     async fn take_operation(
         &self,
         owner: WorkerId,

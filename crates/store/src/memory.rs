@@ -9,6 +9,7 @@ mod care;
 mod data_keys;
 mod forget;
 mod model;
+mod operations;
 mod outside;
 mod pages;
 mod polls;
@@ -71,6 +72,8 @@ struct Model {
     outside: outside::Kept,
     data_keys: BTreeMap<DataKeyId, DataKeyRow>,
     secrets: BTreeMap<String, Vec<u8>>,
+    polls: polls::Kept,
+    operations: operations::Kept,
 }
 
 /// The run a key belongs to, until when, and the fingerprint of its event.
@@ -178,8 +181,9 @@ impl Store for MemoryStore {
             let due = model.runs.get(id).map_or(now, |run| run.new.accepted_at.min(now));
             model.free(*id, due);
         }
+        let polls = model.free_polls(|worker| living.contains(&worker.0));
         self.notice.notify_one();
-        Ok(Reaped { runs: lost.len() as u64, polls: 0, next: model.workers.values().min().copied() })
+        Ok(Reaped { runs: lost.len() as u64, polls, next: model.workers.values().min().copied() })
     }
 
     async fn untaken_answers(&self, run: RunId) -> Result<Vec<Answer>, StoreError> {
@@ -319,31 +323,41 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn create_operation(&self, _operation: &Operation, _selection: &Selection) -> Result<Option<Operation>, StoreError> {
-        not_here("operations")
+    async fn create_operation(&self, operation: &Operation, selection: &Selection) -> Result<Option<Operation>, StoreError> {
+        Ok(self.model.lock().create_operation(operation, selection))
     }
 
-    async fn take_operation(&self, _: WorkerId, _: Timestamp, _: Timestamp) -> Result<Option<Operation>, StoreError> {
-        Ok(None)
+    async fn take_operation(
+        &self,
+        owner: WorkerId,
+        now: Timestamp,
+        lease_until: Timestamp,
+    ) -> Result<Option<Operation>, StoreError> {
+        Ok(self.model.lock().take_operation(owner, now, lease_until))
     }
 
-    async fn begin_items(&self, _operation: OperationId, _limit: u32) -> Result<Vec<OperationItem>, StoreError> {
-        not_here("operations")
+    async fn begin_items(&self, operation: OperationId, limit: u32) -> Result<Vec<OperationItem>, StoreError> {
+        Ok(self.model.lock().begin_items(operation, limit))
     }
 
     async fn finish_items(
         &self,
-        _operation: OperationId,
-        _owner: WorkerId,
-        _outcomes: &[ItemOutcome],
-        _next_at: Timestamp,
-        _now: Timestamp,
+        operation: OperationId,
+        owner: WorkerId,
+        outcomes: &[ItemOutcome],
+        next_at: Timestamp,
+        now: Timestamp,
     ) -> Result<Option<Operation>, StoreError> {
-        not_here("operations")
+        Ok(self.model.lock().finish_items(operation, owner, outcomes, next_at, now))
     }
 
-    async fn change_operation(&self, _: OperationId, _: &OperationChange, _: Timestamp) -> Result<bool, StoreError> {
-        not_here("operations")
+    async fn change_operation(
+        &self,
+        operation: OperationId,
+        change: &OperationChange,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        Ok(self.model.lock().change_operation(operation, change, now))
     }
 
     async fn save_version(&self, version: NewVersion) -> Result<Saved, StoreError> {

@@ -150,7 +150,7 @@ pub fn filling(schema: i64, id: Bytes, bytes: Bytes) -> Vec<String> {
 }
 
 /// What the steps from the ninth on brought, step by step.
-fn later(id: Bytes, bytes: Bytes) -> [Vec<String>; 12] {
+fn later(id: Bytes, bytes: Bytes) -> [Vec<String>; 13] {
     let now = at(0).micros();
     let (recipe, waits) = (id(recipe().0.as_bytes()), id(run_id(3).0.as_bytes()));
     let connection = id(connection().0.as_bytes());
@@ -219,6 +219,7 @@ fn later(id: Bytes, bytes: Bytes) -> [Vec<String>; 12] {
             at(900).micros(),
             at(900).micros()
         )],
+        Vec::new(),
         Vec::new(),
     ]
 }

@@ -50,6 +50,10 @@ store::conformance_tests! { crate::bed;
     control: only_failed_runs_are_resumed, an_old_picture_resumes_nothing, cancelled_in_every_state,
         an_ended_run_is_not_cancelled, a_run_that_goes_on_is_cancelled, a_dead_letter_is_settled_once,
         a_dead_letter_is_replayed_once, a_replay_and_a_resume;
+    operations: an_operation_is_kept, named_runs_are_taken, too_many_are_refused, a_called_run_goes_with_its_caller, one_process_at_a_time,
+        each_run_counts_once, paused_and_stopped, stopped_with_runs_begun;
+    polls: a_page_is_one_commit, nothing_new, a_long_page, one_asks_at_a_time, whoever_died_is_replaced_at_once, a_moved_trigger,
+        a_trigger_that_begins_anew, failures, only_what_is_switched_on;
     beside: an_answer_wakes_its_run, an_early_answer_waits, nobody_answers_the_dead, a_called_run_answers_its_caller, a_failed_caller_is_answered_all_the_same, a_resumed_run_takes_back_what_it_told,
         a_cancelled_run_answers_too, called_runs_are_found, state_is_kept, a_question_is_decided_once, a_run_starts_another,
         a_lane_goes_in_order, a_place_in_a_lane, a_lane_has_room, lanes_under_load;

@@ -165,6 +165,30 @@ const MUTANTS: &[Mutant] = &[
         "chunks: (0..).zip(run.chunks.iter().cloned()).take(CLAIM_CHUNKS_MAX).collect(),",
         "chunks: (0..).zip(run.chunks.iter().cloned()).take(CLAIM_CHUNKS_MAX.min(run.chunks.len().max(2) - 1)).collect(),",
     ),
+    mutant(
+        "what a trigger is told again starts another run",
+        "crates/engine/src/poll.rs",
+        "key: Some(event.key.into()),",
+        "key: None,",
+    ),
+    mutant(
+        "a fire time starts a run in each process",
+        "crates/engine/src/schedule.rs",
+        "key: Some(format!(\"schedule:{}\", at.micros()).into()),",
+        "key: None,",
+    ),
+    mutant(
+        "the first branch is enough, however many are waited for",
+        "crates/engine/src/decide/blocks.rs",
+        "            if done >= needed {",
+        "            if done >= needed.min(1) {",
+    ),
+    mutant(
+        "nobody looks at what a stopped operation had begun",
+        "crates/store/src/memory/operations.rs",
+        "                OperationState::Stopped => begun(),\n",
+        "                OperationState::Stopped => begun() && under.items.len() > 1_000,\n",
+    ),
 ];
 
 /// Plays the mutants whose sentence holds all the words given, or all there are.

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use connector::{ErrorClass, StepError};
 use parking_lot::Mutex;
 use serde_json::json;
-use store::{ConnectionId, ConnectionRow, GateClass, GateState, Pages, Put, Store as _, Timestamp};
+use store::{GateClass, GateState, Pages, Timestamp};
 
 use crate::{outside::World, process::Life};
 
@@ -85,17 +85,7 @@ impl Crm {
             0 => json!({ "in_flight": IN_FLIGHT }),
             _ => json!({ "in_flight": IN_FLIGHT * 2, "writes": { "in_flight": IN_FLIGHT } }),
         };
-        let row = ConnectionRow {
-            id: ConnectionId::new(world.now(), [1; 10]),
-            name: CRM.to_owned(),
-            connector: CRM.to_owned(),
-            config: json!({ "budget": budget }),
-            sealed: Vec::new(),
-            revision: 1,
-            created_at: world.now(),
-            updated_at: world.now(),
-        };
-        assert!(matches!(world.store.create_connection(row).await, Ok(Put::Done(_))));
+        world.connect(CRM, json!({ "budget": budget })).await;
     }
 
     /// Whether somebody holds a circuit open by hand.

@@ -9,6 +9,7 @@ mod crm;
 mod outside;
 mod process;
 mod recipes;
+mod source;
 mod story;
 mod verdict;
 

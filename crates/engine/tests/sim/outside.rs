@@ -6,21 +6,27 @@ use connector::{Action, Connector, Cx, Doubt, Effect, ErrorClass, KeyLife, Page,
 use parking_lot::Mutex;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use serde_json::{Value, json};
-use store::{Clock, Entry, RunId, Timestamp, memory::MemoryStore, read_chunk};
+use store::{Clock, ConnectionId, ConnectionRow, Entry, Put, RunId, Store as _, Timestamp, memory::MemoryStore, read_chunk};
 
 use crate::{
     crm::{CRM, Crm},
     process::Life,
+    source::{SOURCE, Source},
 };
 
 /// The instant every story begins.
-const BEGIN: i64 = 1_790_000_000_000_000;
+pub(crate) const BEGIN: i64 = 1_790_000_000_000_000;
 
 /// So long the engine relies on the key of a payment.
 const KEY_LIFE: Duration = Duration::from_secs(60);
 /// So long the system knows it, and pays again after that. An attempt begins before its call arrives, also in a process
 /// that stood still in between.
 const KEY_KNOWN: Duration = Duration::from_secs(120);
+
+/// Room for the answers of three runs of one step, where runs of up to four and more steps go at once.
+const LITTLE_MEMORY: u64 = 2_000;
+/// What makes an answer weigh something.
+const ANSWER_BYTES: usize = 600;
 
 /// Pages of the list.
 pub(crate) const PAGES: u64 = 3;
@@ -30,6 +36,9 @@ pub(crate) const PAGES: u64 = 3;
 pub(crate) struct World {
     pub(crate) store: Arc<MemoryStore>,
     pub(crate) crm: Crm,
+    pub(crate) source: Source,
+    /// What each process has room for of what runs hold; in some stories that is little.
+    pub(crate) memory_bytes: u64,
     began: tokio::time::Instant,
     inner: Arc<Mutex<Inner>>,
 }
@@ -90,15 +99,11 @@ impl Clock for TrueClock {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let began = tokio::time::Instant::now();
-        let inner = Inner {
-            dice: SmallRng::seed_from_u64(seed ^ 0x5eed),
-            trouble: 0,
-            seen: Vec::new(),
-            broken: Vec::new(),
-            counts: HashMap::new(),
-        };
+        let mut dice = SmallRng::seed_from_u64(seed ^ 0x5eed);
+        let memory_bytes = if dice.random_range(0..4) == 0 { LITTLE_MEMORY } else { u64::MAX };
+        let inner = Inner { dice, trouble: 0, seen: Vec::new(), broken: Vec::new(), counts: HashMap::new() };
         let store = Arc::new(MemoryStore::with_clock(Arc::new(TrueClock(began))));
-        Self { store, crm: Crm::default(), began, inner: Arc::new(Mutex::new(inner)) }
+        Self { store, crm: Crm::default(), source: Source::default(), memory_bytes, began, inner: Arc::new(Mutex::new(inner)) }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -121,6 +126,21 @@ impl World {
         inner.dice.random_range(0..1000) < trouble
     }
 
+    /// Makes a connection to a system.
+    pub(crate) async fn connect(&self, system: &str, config: Value) {
+        let row = ConnectionRow {
+            id: ConnectionId::new(self.now(), [system.as_bytes()[0]; 10]),
+            name: system.to_owned(),
+            connector: system.to_owned(),
+            config,
+            sealed: Vec::new(),
+            revision: 1,
+            created_at: self.now(),
+            updated_at: self.now(),
+        };
+        assert!(matches!(self.store.create_connection(row).await, Ok(Put::Done(_))));
+    }
+
     pub(crate) fn seen(&self) -> Vec<Seen> {
         self.inner.lock().seen.clone()
     }
@@ -140,7 +160,12 @@ impl World {
         chunks.iter().flat_map(|(_, chunk)| read_chunk(chunk).expect("chunks can be read")).collect()
     }
 
-    async fn nap(&self, millis_max: u64) {
+    /// What an answer holds besides what was asked for, so that runs are heavy where there is little memory.
+    fn padding(&self) -> String {
+        if self.memory_bytes == LITTLE_MEMORY { "x".repeat(ANSWER_BYTES) } else { String::new() }
+    }
+
+    pub(crate) async fn nap(&self, millis_max: u64) {
         let pause = self.dice(millis_max + 1);
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
@@ -195,7 +220,7 @@ impl World {
         }
         self.nap(40).await;
         life.alive().await;
-        Ok(json!({ "key": &*cx.idempotency_key, "count": count }))
+        Ok(json!({ "key": &*cx.idempotency_key, "count": count, "padding": self.padding() }))
     }
 
     /// One page of the list, which has [`PAGES`] of two items each.
@@ -308,5 +333,6 @@ pub(crate) fn connectors(world: &World, life: &Life) -> Vec<Connector> {
         triggers: Vec::new(),
         ..builtin.clone()
     };
-    vec![builtin, crm]
+    let source = Connector { id: SOURCE, actions: Vec::new(), triggers: vec![Source::trigger(world, life)], ..crm.clone() };
+    vec![builtin, crm, source]
 }

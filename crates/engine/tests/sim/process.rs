@@ -169,6 +169,7 @@ impl Process {
         let settings = EngineSettings {
             shared_store: true,
             runs_in_flight_max: 4,
+            payloads_in_memory_bytes_max: world.memory_bytes,
             lease: Duration::from_secs(10),
             poll_interval: Duration::from_secs(15),
             gates_interval: Duration::from_secs(10),

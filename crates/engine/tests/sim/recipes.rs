@@ -1,5 +1,11 @@
 //! The recipes of the simulation; together they use every step word.
 
+use crate::source::FEED;
+
+/// The recipe that is started by the clock, every two minutes.
+pub(crate) const TICK: &str = "tick";
+pub(crate) const TICK_S: i64 = 120;
+
 /// Slug and text.
 pub(crate) const RECIPES: &[(&str, &str)] = &[
     (
@@ -43,6 +49,25 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
          - id: push\n    each: ${ $.trigger.items[*] }\n    parallel: 3\n    steps:\n      - { id: pay, do: sys.pay, with: { item: \"${ item }\" }, retry: { times: 4, wait: 130s, max_wait: 130s, factor: 1, jitter: none } }\n  \
          - { id: end, return: \"${ steps.push.total }\" }\n",
     ),
+    (
+        FEED,
+        "connections: { src: src }\ntrigger: { from: src.thing, poll: { every: 20s } }\nsteps:\n  - { id: up, do: sys.put, with: { of: \"${ trigger.id }\" } }\n  \
+         - { id: pay, do: sys.post, with: { of: \"${ trigger.id }\" } }\n  - { id: end, return: \"${ trigger.id }\" }\n",
+    ),
+    (
+        TICK,
+        "trigger: { from: schedule, with: { cron: \"*/2 * * * *\", on_missed: all } }\nsteps:\n  - { id: pay, do: sys.post, with: { of: \"${ trigger.scheduled_at }\" } }\n  \
+         - { id: end, return: fine }\n",
+    ),
+    (
+        "race",
+        "trigger: { from: api, dedupe: { by: \"${ trigger.id }\" } }\nsteps:\n  - id: one\n    wait_for: any\n    parallel:\n      \
+         quick: [{ id: quick, do: sys.put, with: { n: 1 } }]\n      slow: [{ id: nap, wait: { for: 40s } }, { id: slow, do: sys.put, with: { n: 2 } }]\n  \
+         - id: two\n    wait_for: 2\n    parallel:\n      a: [{ id: a, do: sys.post, with: { n: 3 } }]\n      b: [{ id: b, do: sys.put, with: { n: 4 } }]\n      \
+         c: [{ id: rest, wait: { for: 15s } }, { id: c, do: sys.put, with: { n: 5 } }]\n    fallback: { why: \"${ error.code }\" }\n  \
+         - { id: soft, do: sys.put, with: { n: 6 }, fallback: { why: \"${ error.code }\" } }\n  \
+         - { id: end, return: { two: \"${ meta.two.status }\", soft: \"${ meta.soft.status }\" } }\n",
+    ),
     ("alarm", "trigger: { from: failure }\nsteps:\n  - { id: tell, do: sys.put, with: { run: \"${ trigger.run.id }\" } }\n"),
     (
         "counter",
@@ -75,6 +100,8 @@ pub(crate) const RECIPES: &[(&str, &str)] = &[
     ),
 ];
 
-/// Recipes events are sent to.
-pub(crate) const SENT_TO: &[&str] =
-    &["line", "fan", "saga", "partly", "pages", "counter", "keyed", "caller", "asker", "patient", "gated", "bank"];
+/// Recipes events are sent to, and those that are started by what happens elsewhere or by the clock.
+pub(crate) const STARTED: &[&str] = &[
+    "line", "fan", "saga", "partly", "pages", "counter", "keyed", "caller", "asker", "patient", "gated", "bank", "race", FEED,
+    TICK,
+];

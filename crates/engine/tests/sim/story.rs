@@ -9,19 +9,21 @@ use std::{
 use engine::{
     Decision, Engine, Event, Intake,
     control::{Doubtful, Replay},
+    operations::NewOperation,
     resume::{Resumption, Said},
 };
 use serde_json::{Value, json};
 use store::{
-    DeadLetter, Entry, NewVersion, Pages as _, RecipeId, RunFilter, RunId, RunRow, RunStatus, Saved, SealedAt, Store, Via,
-    text_hash,
+    DeadLetter, Entry, NewVersion, OperationChange, OperationKind, OperationOptions, OperationState, Pages as _, RecipeId,
+    RunFilter, RunId, RunRow, RunStatus, Saved, SealedAt, Selection, Store, Via, text_hash,
 };
 
 use crate::{
     crm::{CRM, Crm},
     outside::World,
     process::{Process, vault},
-    recipes::{RECIPES, SENT_TO},
+    recipes::{RECIPES, STARTED, TICK},
+    source::{FEED, SOURCE, Source},
     verdict,
 };
 
@@ -30,6 +32,8 @@ const EVENTS: u64 = 14;
 const RECIPES_SENT_TO: usize = 3;
 /// What people and senders do at most before giving up.
 const TRIES: usize = 400;
+/// What is done to many dead letters at once, in one story.
+const OPERATIONS_MAX: usize = 3;
 /// Everything comes to rest within so many looks, a virtual minute apart.
 const LOOKS: usize = 600;
 
@@ -69,13 +73,14 @@ fn perform(seed: u64) -> Result<(Result<(), String>, String), String> {
         .map_err(|error| error.to_string())?;
     let told = runtime.block_on(async {
         let world = World::new(seed);
-        let sent_to = (0..RECIPES_SENT_TO).map(|_| SENT_TO[world.dice(SENT_TO.len() as u64) as usize]).collect();
+        let sent_to = (0..RECIPES_SENT_TO).map(|_| STARTED[world.dice(STARTED.len() as u64) as usize]).collect();
         let mut story = Story {
             world: world.clone(),
             processes: Vec::new(),
             sent: BTreeMap::new(),
             sent_to,
             places: 0,
+            in_bulk: world.dice(3) == 0,
             settled: BTreeSet::new(),
         };
         (story.tell().await, format!("{:?}", world.seen()))
@@ -92,6 +97,8 @@ struct Story {
     sent_to: Vec<&'static str>,
     /// Events that were taken, or came at the same moment as others.
     places: u64,
+    /// People deal with all dead letters at once, at first.
+    in_bulk: bool,
     /// Dead letters somebody dealt with, and was told so.
     settled: BTreeSet<RunId>,
 }
@@ -104,6 +111,13 @@ impl Story {
         let mut held_up: Vec<u64> = Vec::new();
         for id in 0..EVENTS {
             let recipe = self.sent_to[self.world.dice(self.sent_to.len() as u64) as usize];
+            if matches!(recipe, FEED | TICK) {
+                if recipe == FEED {
+                    self.world.source.happen(&self.world);
+                }
+                self.pass().await;
+                continue;
+            }
             let n = self.world.dice(8);
             let items: Vec<u64> = (0..n).collect();
             let data = json!({ "id": format!("e{id}"), "n": n, "items": items });
@@ -126,11 +140,7 @@ impl Story {
                 // A sender that heard nothing, or did not listen, sends again.
                 self.send(self.world.dice(id + 1)).await;
             }
-            self.mishap().await;
-            self.cancel().await;
-            self.talk().await;
-            tokio::time::sleep(Duration::from_millis(self.world.dice(8_000))).await;
-            self.keep_up().await;
+            self.pass().await;
         }
         for id in held_up {
             self.send(id).await;
@@ -138,6 +148,16 @@ impl Story {
         self.world.set_trouble(0);
         self.come_to_rest().await?;
         verdict::judge(&self.world, &self.sent, &self.settled).await
+    }
+
+    /// A while goes by, in which much may happen.
+    async fn pass(&mut self) {
+        self.mishap().await;
+        self.cancel().await;
+        self.talk().await;
+        self.operate().await;
+        tokio::time::sleep(Duration::from_millis(self.world.dice(8_000))).await;
+        self.keep_up().await;
     }
 
     async fn set_up(&self) {
@@ -149,6 +169,9 @@ impl Story {
         store.secret("callback_key", &sealed).await.expect("it is kept");
         if self.sent_to.contains(&"gated") {
             Crm::connect(&self.world).await;
+        }
+        if self.sent_to.contains(&FEED) {
+            self.world.connect(SOURCE, json!({})).await;
         }
         let needed = |slug: &str| {
             let by = |sent: &&str| matches!((*sent, slug), ("caller", "callee") | ("saga", "alarm")) || *sent == slug;
@@ -195,7 +218,7 @@ impl Story {
     async fn mishap(&mut self) {
         let place = self.world.dice(PROCESSES as u64) as usize;
         let Some(process) = self.processes.get(place) else { return };
-        match self.world.dice(14) {
+        match self.world.dice(16) {
             0 => process.life.kill(),
             1 | 2 => process.life.kill_at_write(1 + self.world.dice(4), false),
             3 | 4 => process.life.kill_at_write(1 + self.world.dice(4), true),
@@ -208,7 +231,8 @@ impl Story {
             }
             7 => self.world.crm.break_down(&self.world),
             8 | 9 => process.set_clock(&self.world),
-            10 if Crm::is_there(&self.world).await => {
+            10 => Source::begin_again(&process.engine).await,
+            11 if Crm::is_there(&self.world).await => {
                 let open = process.engine.set_circuit(CRM, None, true, "ines", "maintenance");
                 drop(tokio::time::timeout(Duration::from_secs(10), open).await);
             }
@@ -292,7 +316,7 @@ impl Story {
         if self.world.dice(12) != 0 {
             return;
         }
-        let (id, engine) = (self.world.dice(self.sent.len() as u64), self.somebody());
+        let (id, engine) = (self.world.dice(EVENTS), self.somebody());
         let (Some(engine), Some(sent)) = (engine, self.sent.get_mut(&id)) else { return };
         let Some(run) = sent.run else { return };
         let answer = tokio::time::timeout(Duration::from_secs(10), engine.cancel(run, "ines")).await;
@@ -335,14 +359,21 @@ impl Story {
                 .filter(|run| run.status == RunStatus::Failed && run.dead_letter == Some(DeadLetter::Open))
                 .cloned()
                 .collect();
-            let mut resumed = false;
-            for letter in letters {
+            let operated = self.operate().await;
+            let mut resumed = operated;
+            // Somebody put aside what it called: it fails again however often it goes on.
+            let in_vain = |letter: &RunRow| {
+                let aside = |run: &&RunRow| run.dead_letter == Some(DeadLetter::Discarded);
+                runs.iter().filter(aside).any(|run| run.parent.as_ref().is_some_and(|parent| parent.run == letter.id))
+            };
+            for letter in letters.into_iter().filter(|letter| !operated && !in_vain(letter)) {
                 match self.world.dice(6) {
                     0 if letter.replay_of.is_none() => resumed |= self.settle(&letter).await,
                     _ => resumed |= self.resume(&letter).await,
                 }
             }
-            if open.is_empty() && !resumed {
+            let untold = Source::told_wrongly(&self.world).await.0;
+            if open.is_empty() && !resumed && untold.is_empty() {
                 return Ok(());
             }
             self.talk().await;
@@ -355,7 +386,10 @@ impl Story {
             .filter(|run| !run.status.is_final())
             .map(|run| (run.id, &run.slug, run.status, run.waiting_for, run.due_at))
             .collect();
-        Err(format!("these never come to rest: {open:?}"))
+        let untold = Source::told_wrongly(&self.world).await.0;
+        let operations = self.world.store.operations(None, 100).await.unwrap_or_default();
+        let operations: Vec<_> = operations.iter().filter(|operation| !operation.state.is_final()).collect();
+        Err(format!("these never come to rest: {open:?}, {operations:?}, and things {untold:?} start nothing"))
     }
 
     /// One person replays a dead letter, perhaps twice, while another puts it aside or lets it go on. Whether there is
@@ -382,6 +416,50 @@ impl Story {
         };
         if told {
             self.settled.insert(letter.id);
+        }
+        true
+    }
+
+    /// People do something to all dead letters at once, and perhaps pause it. Whether there is something to wait for.
+    async fn operate(&self) -> bool {
+        if !self.in_bulk {
+            return false;
+        }
+        let Some(engine) = self.somebody() else { return true };
+        let operations = self.world.store.operations(None, 100).await.unwrap_or_default();
+        let patience = Duration::from_secs(10);
+        if let Some(operation) = operations.iter().find(|operation| !operation.state.is_final()) {
+            let change = match (operation.state, self.world.dice(8)) {
+                (OperationState::Paused, 0) => OperationChange::Stop(None),
+                (OperationState::Paused, _) => OperationChange::GoOn,
+                (_, 0) => OperationChange::Pause,
+                _ => return true,
+            };
+            drop(tokio::time::timeout(patience, engine.change_operation(operation.id, change)).await);
+            return true;
+        }
+        let letters = RunFilter { dead_letters: true, limit: 1, ..RunFilter::default() };
+        let none = self.world.store.runs(&letters).await.unwrap_or_default().is_empty();
+        if none || operations.len() >= OPERATIONS_MAX {
+            return false;
+        }
+        let kind = OperationKind::ALL[self.world.dice(3) as usize];
+        let first = if kind == OperationKind::Discard { 0 } else { self.world.dice(2) as u32 };
+        let (options, by) = (OperationOptions::default(), "ines".to_owned());
+        let new = NewOperation {
+            kind,
+            selection: Selection::Filter(Box::new(letters)),
+            asked: json!({ "all": true }),
+            options,
+            first,
+            by,
+        };
+        drop(tokio::time::timeout(patience, engine.begin_operation(new)).await);
+        // Whoever goes on with it may die at it.
+        if let Some(process) = self.processes.get(self.world.dice(PROCESSES as u64) as usize)
+            && self.world.dice(2) == 0
+        {
+            process.life.kill_at_write(1 + self.world.dice(4), self.world.dice(2) == 0);
         }
         true
     }

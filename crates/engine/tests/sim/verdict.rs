@@ -3,10 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
-use store::{DeadLetter, Ending, Entry, Journal, Pages as _, RunFilter, RunId, RunRow, RunStatus, Via};
+use store::{
+    DeadLetter, Ending, Entry, ItemState, Journal, OperationKind, OperationState, Pages as _, RunFilter, RunId, RunRow,
+    RunStatus, Via,
+};
 
 use crate::{
-    outside::{PAGES, Seen, World},
+    outside::{BEGIN, PAGES, Seen, World},
+    recipes::TICK_S,
+    source::Source,
     story::Sent,
 };
 
@@ -27,6 +32,10 @@ pub(crate) async fn judge(world: &World, sent: &BTreeMap<u64, Sent>, settled: &B
     order_is_kept(world, sent, &runs, &seen).await?;
     streams_are_whole(&runs, &seen)?;
     all_is_paid(sent, &runs, &seen)?;
+    everything_asked_for_is_told_once(world).await?;
+    fire_times_have_one_run_each(world, &runs).await?;
+    operations_end(world).await?;
+    enough_branches_were_waited_for(world, &runs).await?;
     waiting_costs_no_try(&runs)?;
     cancelled_stays_cancelled(sent, &runs)?;
     loops_count_what_they_did(world, sent, &runs, &seen).await?;
@@ -42,7 +51,7 @@ fn every_event_has_its_run(sent: &BTreeMap<u64, Sent>, runs: &[RunRow]) -> Resul
             return Err(format!("event {id} was answered with {run}, which does not exist"));
         }
     }
-    for recipe in crate::recipes::SENT_TO {
+    for recipe in crate::recipes::STARTED {
         let events = sent.values().filter(|event| event.recipe == *recipe).count();
         let there = runs.iter().filter(|run| run.slug == *recipe && run.via == Via::Api).count();
         if events != there {
@@ -159,6 +168,88 @@ fn all_is_paid(sent: &BTreeMap<u64, Sent>, runs: &[RunRow], seen: &[Seen]) -> Re
             if !seen.iter().any(|one| one.run == row.id.to_string() && one.path == step) {
                 return Err(format!("{} {step} counts as paid and never was", row.id));
             }
+        }
+    }
+    Ok(())
+}
+
+/// Triggers that ask: each thing starts one run, however often it is told.
+async fn everything_asked_for_is_told_once(world: &World) -> Result<(), String> {
+    match Source::told_wrongly(world).await {
+        (untold, twice) if untold.is_empty() && twice.is_empty() => Ok(()),
+        (untold, twice) => Err(format!("things {untold:?} started no run, and {twice:?} several")),
+    }
+}
+
+/// Schedules: each fire time from the first to the last has its one run, and none has one before its time.
+async fn fire_times_have_one_run_each(world: &World, runs: &[RunRow]) -> Result<(), String> {
+    let mut fired = Vec::new();
+    for run in runs.iter().filter(|run| run.via == Via::Schedule) {
+        let entries = world.entries(run.id).await;
+        let Some(Entry::Accepted { event, .. }) = entries.first() else { return Err(format!("{} was never accepted", run.id)) };
+        let at = event["scheduled_at"].as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+        fired.push(at.ok_or_else(|| format!("{event} is no fire time"))?.as_second());
+    }
+    fired.sort_unstable();
+    let now = world.now().micros() / 1_000_000;
+    if let Some(two) = fired.windows(2).find(|two| two[1] - two[0] != TICK_S) {
+        return Err(format!("fire times {two:?} follow each other"));
+    }
+    match (fired.first(), fired.last()) {
+        (Some(first), Some(last)) if *first > BEGIN / 1_000_000 + TICK_S || *last > now || *last < now - 2 * TICK_S => {
+            Err(format!("schedules fired from {first} to {last}, the story went from {BEGIN} µs to {now}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is done to many dead letters at once is done to each, or was stopped.
+async fn operations_end(world: &World) -> Result<(), String> {
+    for operation in world.store.operations(None, 100).await.map_err(|error| error.to_string())? {
+        let dealt_with = operation.done + operation.failed;
+        let stopped = operation.state == OperationState::Stopped && dealt_with <= operation.total;
+        if !(stopped || operation.state == OperationState::Done && dealt_with == operation.total) {
+            return Err(format!("it did not end well: {operation:?}"));
+        }
+        let items = world.store.operation_items(operation.id, None, None, u32::MAX).await.map_err(|error| error.to_string())?;
+        for item in &items {
+            let settled = matches!(item.state, ItemState::Done | ItemState::Failed);
+            if !(settled || stopped && item.state == ItemState::Pending) {
+                return Err(format!("{operation:?} left {item:?}"));
+            }
+            if item.state == ItemState::Done && (item.result.is_some() != (operation.kind == OperationKind::Replay)) {
+                return Err(format!("{operation:?} says of what it did {item:?}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// So many branches succeeded as were waited for, and none begins anything once they did.
+async fn enough_branches_were_waited_for(world: &World, runs: &[RunRow]) -> Result<(), String> {
+    for run in runs.iter().filter(|run| run.slug == "race" && run.status == RunStatus::Succeeded) {
+        let entries = world.entries(run.id).await;
+        let Some(Entry::Ended { out: Some(out), .. }) = entries.last() else { return Err(format!("{} gave nothing", run.id)) };
+        let name = |path: &str| path.rsplit('.').next().unwrap_or_default().to_owned();
+        let done = |names: &[&str]| {
+            let done = entries.iter().filter_map(|entry| match entry {
+                Entry::Succeeded { p, .. } | Entry::Settled { p, .. } => Some(name(p)),
+                _ => None,
+            });
+            done.filter(|name| names.contains(&name.as_str())).collect::<BTreeSet<_>>().len()
+        };
+        if done(&["quick", "slow"]) < 1 || (out["two"] == "succeeded" && done(&["a", "b", "c"]) < 2) {
+            return Err(format!("{} went on too early: {entries:#?}", run.id));
+        }
+        if (out["soft"] == "succeeded") != (done(&["soft"]) == 1) {
+            return Err(format!("{} says that its last step {}: {entries:#?}", run.id, out["soft"]));
+        }
+        let over = entries.iter().position(|entry| matches!(entry, Entry::Started { p, .. } if **p == *"soft"));
+        let late = entries.iter().skip(over.unwrap_or(entries.len())).find(
+            |entry| matches!(entry, Entry::Started { p, .. } if ["quick", "slow", "a", "b", "c"].contains(&name(p).as_str())),
+        );
+        if let Some(late) = late {
+            return Err(format!("{} began {late:?} when the others were enough", run.id));
         }
     }
     Ok(())

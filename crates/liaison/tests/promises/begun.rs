@@ -6,8 +6,9 @@ use connector::http::{Http, HttpOptions};
 use engine::{Engine, EngineSettings, Event, Intake, Parts, operations::NewOperation};
 use serde_json::json;
 use store::{
-    Clock, GroupSettings, ItemState, ManualClock, MasterKey, NewVersion, Operation, OperationId, OperationKind, OperationOptions,
-    OperationState, RecipeId, RunFilter, RunId, RunStatus, Saved, Selection, Store, Timestamp, Vault, Via, WorkerId, Writer,
+    Clock, GroupSettings, ItemState, ManualClock, MasterKey, NewVersion, Operation, OperationChange, OperationId, OperationKind,
+    OperationOptions, OperationState, RecipeId, RunFilter, RunId, RunStatus, Saved, Selection, Store, Timestamp, Vault, Via,
+    WorkerId, Writer,
 };
 use store_sqlite::SqliteStore;
 
@@ -112,6 +113,23 @@ fn event(number: u32) -> Event {
 
 fn counts(operation: &Operation) -> (OperationState, i32, i32, i32) {
     (operation.state, operation.total, operation.done, operation.failed)
+}
+
+#[tokio::test]
+async fn what_a_stopped_operation_had_begun_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let bed = Bed::new(folder.path()).await;
+    let runs = bed.letters(3).await;
+    let id = bed.begin(OperationKind::Discard).await;
+    bed.begun_by_the_dead(id).await;
+    bed.engine.discard(runs[0], "old", "ann").await.unwrap();
+    assert!(bed.engine.change_operation(id, OperationChange::Stop(None)).await.unwrap());
+    assert_eq!(counts(&bed.go_on(id).await), (OperationState::Stopped, 3, 1, 1), "the third was never begun");
+    let items = bed.store.operation_items(id, None, None, 10).await.unwrap();
+    assert_eq!(items.iter().map(|item| item.state).collect::<Vec<_>>(), [ItemState::Done, ItemState::Failed, ItemState::Pending]);
+    assert_eq!(items[1].message.as_deref(), Some("The operation was stopped before it dealt with this run."));
+    assert_eq!(bed.told(runs[1], "discarded").await, 0, "what nobody did is left alone");
+    assert_eq!(bed.engine.advance_operation().await.unwrap(), None, "it is over");
 }
 
 #[tokio::test]

@@ -185,6 +185,25 @@ pub async fn each_run_counts_once(bed: Arc<dyn Bed>) {
     assert_eq!(numbers(&store.operation_items(id(1), None, None, 1).await.unwrap()), [run_id(1)]);
 }
 
+/// One that was stopped is taken once more when somebody began with runs and never said how it went.
+pub async fn stopped_with_runs_begun(bed: Arc<dyn Bed>) {
+    let store = bed.store();
+    let (mine, theirs) = (worker(&*store).await, worker(&*store).await);
+    letters(&*store, 3).await;
+    made(&*store, 1).await;
+    store.take_operation(mine, at(600), at(610)).await.unwrap().unwrap();
+    assert_eq!(store.begin_items(id(1), 2).await.unwrap().len(), 2);
+    assert!(store.change_operation(id(1), &OperationChange::Stop(None), at(601)).await.unwrap());
+    assert_eq!(store.take_operation(theirs, at(609), at(620)).await.unwrap(), None, "its owner may still say");
+    let taken = store.take_operation(theirs, at(610), at(620)).await.unwrap().unwrap();
+    assert_eq!((taken.id, taken.state), (id(1), OperationState::Stopped));
+    let begun = store.operation_items(id(1), Some(ItemState::Begun), None, 10).await.unwrap();
+    assert_eq!(numbers(&begun), [run_id(1), run_id(2)]);
+    let after = store.finish_items(id(1), theirs, &went([1, 2]), at(610), at(611)).await.unwrap().unwrap();
+    assert_eq!((after.state, after.done, after.ended_at), (OperationState::Stopped, 2, Some(at(601))));
+    assert_eq!(store.take_operation(mine, at(700), at(710)).await.unwrap(), None, "what it never began is left alone");
+}
+
 /// Paused, gone on with, stopped; what is over stays over.
 pub async fn paused_and_stopped(bed: Arc<dyn Bed>) {
     let store = bed.store();

@@ -59,10 +59,11 @@ impl Forgets for MemoryStore {
         Ok(self.model.lock().forgets.get(&run).copied())
     }
 
-    async fn begin_anew(&self, recipe: RecipeId, _now: Timestamp) -> Result<(), StoreError> {
+    async fn begin_anew(&self, recipe: RecipeId, now: Timestamp) -> Result<(), StoreError> {
         let mut model = self.model.lock();
         model.keys.retain(|(of, _), _| *of != recipe);
         model.state.retain(|(of, _), _| *of != recipe);
+        model.move_poll(recipe, now, now);
         Ok(())
     }
 

@@ -38,22 +38,22 @@ impl Pages for MemoryStore {
         not_here("counts")
     }
 
-    async fn operations(&self, _before: Option<OperationId>, _limit: u32) -> Result<Vec<Operation>, StoreError> {
-        Ok(Vec::new())
+    async fn operations(&self, before: Option<OperationId>, limit: u32) -> Result<Vec<Operation>, StoreError> {
+        Ok(self.model.lock().operations_before(before, limit))
     }
 
-    async fn operation(&self, _id: OperationId) -> Result<Option<Operation>, StoreError> {
-        Ok(None)
+    async fn operation(&self, id: OperationId) -> Result<Option<Operation>, StoreError> {
+        Ok(self.model.lock().operation(id))
     }
 
     async fn operation_items(
         &self,
-        _operation: OperationId,
-        _state: Option<ItemState>,
-        _after: Option<RunId>,
-        _limit: u32,
+        operation: OperationId,
+        state: Option<ItemState>,
+        after: Option<RunId>,
+        limit: u32,
     ) -> Result<Vec<OperationItem>, StoreError> {
-        Ok(Vec::new())
+        Ok(self.model.lock().operation_items(operation, state, after, limit))
     }
 
     async fn run(&self, id: RunId) -> Result<Option<RunRow>, StoreError> {
