@@ -359,14 +359,19 @@ async fn secrets_stay_with_the_host_they_are_for() {
         call.headers.insert("x-key", key);
         call.headers.insert("authorization", HeaderValue::from_static("Bearer hunter2"));
         call.headers.insert("cookie", HeaderValue::from_static("s=hunter2"));
+        call.headers.insert("x-api-key", HeaderValue::from_static("hunter2"));
         call.headers.insert("x-plain", HeaderValue::from_static("kept"));
+        call.headers.append("x-plain", HeaderValue::from_static("kept as well"));
         client().send(call).await.unwrap();
     }
     let here = server.requests().into_iter().find(|request| request.starts_with("GET /here")).unwrap();
-    assert_eq!(here.matches("hunter2").count(), 3, "{here}");
+    assert_eq!(here.matches("hunter2").count(), 4, "{here}");
     let there = &other.requests()[0];
     assert!(
-        !there.contains("hunter2") && there.contains("x-plain: kept") && there.contains(&format!("host: {}", other.address)),
+        !there.contains("hunter2")
+            && there.contains("x-plain: kept")
+            && there.contains("x-plain: kept as well")
+            && there.contains(&format!("host: {}", other.address)),
         "{there}"
     );
 }

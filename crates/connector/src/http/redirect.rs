@@ -1,14 +1,14 @@
 //! Where an answer sends us on to, and what may come along.
 
 use ::http::{
-    HeaderMap, Method, StatusCode,
-    header::{AUTHORIZATION, COOKIE, HOST, LOCATION, PROXY_AUTHORIZATION},
+    HeaderMap, HeaderName, Method, StatusCode,
+    header::{HOST, LOCATION},
     response::Parts,
 };
 use url::Url;
 
 use super::{Request, problem};
-use crate::error::StepError;
+use crate::{error::StepError, mask::is_secret_header};
 
 /// The address to go on to, if this answer is a redirect that this method follows.
 /// GET and HEAD follow every kind; other methods only 307 and 308, which keep method and body (RFC 9110, 15.4).
@@ -48,18 +48,14 @@ pub(super) fn go(request: &mut Request, next: Url) {
     request.url = next;
 }
 
+/// A header that is named like a secret is one, whoever set it: recipes and connections mark nothing.
 fn drop_secrets(headers: &mut HeaderMap) {
-    for name in [AUTHORIZATION, COOKIE, HOST, PROXY_AUTHORIZATION] {
-        headers.remove(name);
-    }
-    if headers.values().any(::http::HeaderValue::is_sensitive) {
-        let kept = std::mem::take(headers);
-        let mut name = None;
-        for (next, value) in kept {
-            name = next.or(name);
-            if let Some(name) = name.as_ref().filter(|_| !value.is_sensitive()) {
-                headers.append(name, value);
-            }
+    let mut name = None;
+    for (next, value) in std::mem::take(headers) {
+        name = next.or(name);
+        let stays = |name: &&HeaderName| **name != HOST && !value.is_sensitive() && !is_secret_header(name.as_str());
+        if let Some(name) = name.as_ref().filter(stays) {
+            headers.append(name, value);
         }
     }
 }

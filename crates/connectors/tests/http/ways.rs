@@ -224,10 +224,15 @@ async fn redirects_end_and_take_no_secret_along() {
     let signed = through(json!({"base_url": server.url("/"), "auth": "bearer"}), &[("token", "t0ken")]);
     assert_eq!(told(signed).await.unwrap(), "there");
     assert!(!other.requests()[0].contains("t0ken"));
+    // A step's own headers are told apart by their names.
+    let own = json!({"url": server.url("/"), "headers": {"X-Api-Key": "t0ken", "X-Plain": "kept"}});
+    call(cx(None), own).await.unwrap();
+    let sent = other.requests()[1].to_lowercase();
+    assert!(!sent.contains("t0ken") && sent.contains("x-plain: kept"), "{sent}");
     let error = call(cx(None), json!({"url": loops.url("/")})).await.unwrap_err();
     assert_eq!((error.code.as_str(), loops.requests().len()), ("TOO_MANY_REDIRECTS", 6));
     let posted = call(cx(None), json!({"url": server.url("/"), "method": "POST", "json": {"a": 1}})).await.unwrap_err();
-    assert_eq!((posted.code.as_str(), other.requests().len()), ("HTTP_302", 1));
+    assert_eq!((posted.code.as_str(), other.requests().len()), ("HTTP_302", 2));
 }
 
 #[test]

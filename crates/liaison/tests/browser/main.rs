@@ -268,7 +268,7 @@ fn a_call_without_an_answer_is_put_to_a_person() {
 
     let second = start_again(&mut browser, "ask-cut");
     browser.goto(&format!("{}/runs/{second}", liaison.url));
-    browser.wait("the question", "document.querySelector('.doubt')");
+    browser.wait("the question", "document.querySelector('.doubt .btn.danger')");
     browser.click(".doubt .btn.danger");
     browser.wait_for_text("Put aside by Admin: given up.");
     assert_eq!(browser.eval("document.querySelector('form[action$=\"/resume\"]')"), Value::Null, "nothing is asked any more");
